@@ -20,7 +20,7 @@ from sharq_client.answers import QueueStats, TypeStats
 from sharq_client.cli.commands import reasons
 from sharq_client.cli.commands.setting_texts import limit_of, quota_of, retry_of
 from sharq_client.cli.output import printable
-from sharq_client.cli.tables import Column, shown_columns, widths
+from sharq_client.cli.tables import Column, fitted, shown_columns
 from sharq_client.cli.times import age, duration_ms, readable, time_ms
 from sharq_core.limits import BlockedBy
 from tests.support.processes.servers import SharqServer
@@ -121,10 +121,18 @@ ID, NUMBER, TEXT = Column("id"), Column("number", is_number=True), Column("text"
 
 @pytest.mark.parametrize(
     ("terminal", "expected"),
-    [(100, [20, 6, 50]), (60, [20, 6, 30]), (42, [20, 6, 12]), (40, [18, 6, 12]), (10, [16, 6, 12])],
+    [
+        (100, ([0, 1, 2], [20, 6, 50])),
+        (60, ([0, 1, 2], [20, 6, 30])),
+        (48, ([0, 1, 2], [18, 6, 20])),
+        (45, ([0, 1], [20, 6])),
+        (10, ([0, 1], [16, 6])),
+    ],
 )
-def test_texts_give_way_before_ids_and_numbers_never_do(terminal: int, expected: list[int]) -> None:
-    assert widths([ID, NUMBER, TEXT], [["x" * 20, "7", "y" * 50]], terminal) == expected
+def test_texts_give_way_before_ids_and_numbers_never_do(
+    terminal: int, expected: tuple[list[int], list[int]]
+) -> None:
+    assert fitted([ID, NUMBER, TEXT], [["x" * 20, "7", "y" * 50]], terminal) == expected
 
 
 def test_optional_columns_without_content_are_left_out() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
-from sharq_client.cli.tables import GAP, Column, aligned, shown_columns, widths
+from sharq_client.cli.tables import GAP, Column, aligned, fitted, shown_columns, total
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -102,35 +102,54 @@ class Output:
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
         """Write a table for people."""
         texts = [[_plain(cell) for cell in row] for row in rows]
-        shown = shown_columns(columns, texts)
-        columns = [columns[place] for place in shown]
-        texts = [[row[place] for place in shown] for row in texts]
+        places = shown_columns(columns, texts)
+        columns, rows, texts = _picked(places, columns, rows, texts)
         if not self.is_terminal:
             header = [column.name for column in columns]
             sys.stdout.writelines(aligned([header, *texts], [column.is_number for column in columns]))
             return
         from rich.table import Table  # noqa: PLC0415 - only a terminal needs it
 
+        terminal = shutil.get_terminal_size().columns
+        places, lengths = fitted(columns, texts, terminal)
+        columns, rows, texts = _picked(places, columns, rows, texts)
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-        places = widths(columns, texts, shutil.get_terminal_size().columns)
-        for column, width in zip(columns, places, strict=True):
+        for column, length in zip(columns, lengths, strict=True):
             table.add_column(
                 column.name,
                 justify="right" if column.is_number else "left",
                 overflow="ellipsis" if column.is_cut else "fold",
                 no_wrap=column.is_cut or column.is_number,
-                width=width,
+                width=length,
             )
         for row in rows:
-            table.add_row(*(_text_of(row[place]) for place in shown))
-        _print(table)
+            table.add_row(*map(_text_of, row))
+        _print(table, max(terminal, total(lengths)))
 
 
-def _print(content: RenderableType) -> None:
-    """Write to the terminal, without the blanks with which rich fills its lines."""
+def _picked(
+    places: Sequence[int],
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Cell]],
+    texts: Sequence[Sequence[str]],
+) -> tuple[list[Column], list[list[Cell]], list[list[str]]]:
+    """Return the columns of a table at some places, and their cells with and without styles."""
+    return (
+        [columns[place] for place in places],
+        [[row[place] for place in places] for row in rows],
+        [[row[place] for place in places] for row in texts],
+    )
+
+
+def _print(content: RenderableType, width: int | None = None) -> None:
+    """Write to the terminal, without the blanks with which rich fills its lines.
+
+    Args:
+        width: the columns to use; None for those of the terminal.
+    """
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=width)
     with console.capture() as captured:
         console.print(content)
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
