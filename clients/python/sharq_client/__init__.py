@@ -44,9 +44,10 @@ from sharq_client.sync.client import Client
 from sharq_client.sync.control import Control
 from sharq_client.sync.jobs import Jobs
 from sharq_client.sync.schedules import Schedules
-from sharq_client.worker.handlers import Handler, Throttled
+from sharq_client.worker.handlers.kinds import BatchHandler, Handler
+from sharq_client.worker.handlers.middleware import CallNext, Middleware
+from sharq_client.worker.handlers.results import Drop, JobResult, Retry, RunningJob, Throttled
 from sharq_client.worker.outcomes import OnReported, Outcome
-from sharq_client.worker.results import JobResult, RunningJob
 from sharq_client.worker.worker import Worker
 
 __all__ = [
@@ -58,7 +59,9 @@ __all__ = [
     "AsyncControl",
     "AsyncJobs",
     "AsyncSchedules",
+    "BatchHandler",
     "BatchStatus",
+    "CallNext",
     "Client",
     "ClusterState",
     "Control",
@@ -66,6 +69,7 @@ __all__ = [
     "DeadLetter",
     "DeadReason",
     "DeadRef",
+    "Drop",
     "EnqueueJob",
     "Enqueueable",
     "Enqueued",
@@ -80,6 +84,7 @@ __all__ = [
     "LeasedJob",
     "Limit",
     "Member",
+    "Middleware",
     "OnExpiry",
     "OnReported",
     "OpenRange",
@@ -90,6 +95,7 @@ __all__ = [
     "QueueStats",
     "Quota",
     "QuotaUse",
+    "Retry",
     "RetryPolicy",
     "RunningJob",
     "ScheduleRow",

@@ -9,7 +9,6 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeAlias
 
 import msgspec
 
@@ -28,9 +27,6 @@ LANES = 4
 
 MAX_ROUND_BYTES = 8 * 1024 * 1024
 """The most bytes of records of one round. Two rounds are in memory: one is sent while the next one is read."""
-
-_Calls: TypeAlias = list[tuple[list[int], Future[Answers[Enqueued | errors.SharqError]]]]
-"""The calls of a round: the indexes of their jobs, and their answers to come."""
 
 _REFUSES_ALL = (
     errors.Unavailable,
@@ -64,6 +60,19 @@ class _Round(msgspec.Struct):
     bad: list[tuple[Record, str]] = []
     reached: Reached = Reached()
     read_bytes: int = 0
+
+
+class _Sent(msgspec.Struct):
+    """A round that is sent.
+
+    Attributes:
+        calls: for each call the indexes of its jobs, and its answers to come.
+        is_settled: True once the answers are counted.
+    """
+
+    round: _Round
+    calls: list[tuple[list[int], Future[Answers[Enqueued | errors.SharqError]]]]
+    is_settled: bool = False
 
 
 class Sender:
@@ -111,22 +120,22 @@ class Sender:
             SharqError: the server cannot be used; the lines of the last round are perhaps enqueued.
             FileChanged: the records before the position are others than before. Nothing was sent.
             BadFile: the run is strict, and a line is wrong. The lines before it are enqueued.
-            KeyboardInterrupt: the calls in flight have ended, and are sent again by a run that goes on.
+            KeyboardInterrupt: the calls in flight have ended and are counted, unless there was a second one.
         """
         records = self._file.records()
         self._skip(records, after)
         self._report.reached = after
         with self._lanes:
-            sent: tuple[_Round, _Calls] | None = None
+            sent: _Sent | None = None
             try:
                 for round_ in self._rounds(records):
                     if sent is not None:
-                        previous, sent = sent, None
-                        self._settle(*previous)
-                    sent = round_, self._start(round_)
+                        self._settle(sent)
+                    sent = self._start(round_)
             finally:
-                if sent is not None:
-                    self._settle(*sent)
+                # Also after an interruption, so that a run that goes on sends nothing twice.
+                if sent is not None and not sent.is_settled:
+                    self._settle(sent)
 
     def _skip(self, records: Iterator[Record], after: Reached) -> None:
         if not after.line:
@@ -163,37 +172,43 @@ class Sender:
         round_.read_bytes = self._file.read_bytes
         return round_
 
-    def _start(self, round_: _Round) -> _Calls:
+    def _start(self, round_: _Round) -> _Sent:
         lanes: list[list[int]] = [[] for _ in range(LANES)]
         for index, job in enumerate(round_.jobs):
             lanes[zlib.crc32(f"{job.queue_type}:{job.queue_id}".encode()) % LANES].append(index)
-        return [
+        calls = [
             (lane, self._lanes.submit(self._client.enqueue_many, [round_.jobs[index] for index in lane]))
             for lane in lanes
             if lane
         ]
+        return _Sent(round_, calls)
 
-    def _settle(self, round_: _Round, calls: _Calls) -> None:
-        """Count the answers of a round.
+    def _settle(self, sent: _Sent) -> None:
+        """Wait for the answers of a round, and count them.
 
         Raises:
             SharqError: the server could not be used for one of its jobs. The round is then not behind the run.
         """
+        answers = [
+            (index, answer)
+            for lane, call in sent.calls
+            for index, answer in zip(lane, call.result(), strict=True)
+        ]
+        sent.is_settled = True
         refusal: errors.SharqError | None = None
-        for record, problem in round_.bad:
+        for record, problem in sent.round.bad:
             self._report.bad(record, problem)
-        for indexes, call in calls:
-            for index, answer in zip(indexes, call.result(), strict=True):
-                if isinstance(answer, _REFUSES_ALL):
-                    refusal = refusal or answer
-                elif isinstance(answer, errors.SharqError):
-                    self._report.refused(round_.records[index], answer)
-                else:
-                    self._report.enqueued(is_duplicate=answer.duplicate)
+        for index, answer in answers:
+            if isinstance(answer, _REFUSES_ALL):
+                refusal = refusal or answer
+            elif isinstance(answer, errors.SharqError):
+                self._report.refused(sent.round.records[index], answer)
+            else:
+                self._report.enqueued(is_duplicate=answer.duplicate)
+        if refusal is None and sent.round.reached.line:
+            self._report.reached = sent.round.reached
+            self._report.read_bytes = sent.round.read_bytes
+            self._progress.save(sent.round.reached)
+        self._on_progress(self._report)
         if refusal is not None:
             raise refusal
-        if round_.reached.line:
-            self._report.reached = round_.reached
-            self._report.read_bytes = round_.read_bytes
-            self._progress.save(round_.reached)
-        self._on_progress(self._report)
