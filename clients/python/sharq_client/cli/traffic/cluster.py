@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Column
+from sharq_client.cli.output import BAD, GOOD, ODD, Cell
 from sharq_client.cli.session import Session
+from sharq_client.cli.tables import Column
 from sharq_client.cluster import Member
 
 _COLUMNS = (
