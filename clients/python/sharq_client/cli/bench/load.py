@@ -119,7 +119,8 @@ class Load:
                 )
             if jobs:
                 with clock.timed("finish"):
-                    done += await self._finish(jobs)
+                    finished = await self._finish(jobs)
+                done += finished  # in a line of its own: other tasks add to it during an await
             return done < expected
 
         await self._in_parallel(work, self._plan.phase_s)
