@@ -62,7 +62,8 @@ def lay_out(columns: Sequence[TopColumn[RowT]], rows: Sequence[RowT], width: int
         parts = [(column, cells[column.title][index], column.style(row)) for column in shown]
         lines.append(_line(parts, widths))
     for line in lines:
-        line.truncate(width)
+        line.rstrip()
+        line.truncate(width, overflow="ellipsis")
     return lines
 
 

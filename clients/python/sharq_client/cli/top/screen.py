@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 
 import msgspec
-from rich.console import Group
 from rich.text import Text
 
 from sharq_client.answers import TypeRow
@@ -131,8 +130,8 @@ class View(msgspec.Struct):
     trouble: str = ""
 
 
-def draw(view: View, width: int, height: int) -> Group:
-    """Return the screen: as many lines as the height at most."""
+def draw(view: View, width: int, height: int) -> list[Text]:
+    """Return the lines of the screen: as many as the height."""
     lines = [_head(view, width)]
     if view.trouble:
         lines.append(_trouble(view, width))
@@ -148,7 +147,7 @@ def draw(view: View, width: int, height: int) -> Group:
                 line.stylize("dim")
         lines += body
     lines += [Text()] * (height - len(lines) - 1)
-    return Group(*lines[: height - 1], _foot(view, width))
+    return [*lines[: height - 1], _foot(view, width)]
 
 
 def tables(reading: Reading, width: int, most_types: int, most_lines: int, *, has_types: bool) -> list[Text]:

@@ -62,7 +62,7 @@ def bench(
 
     seconds = read("--for", duration_ms, duration) / 1000
     if not 1 <= seconds <= 600:
-        raise typer.BadParameter("--for: expected 1s to 10m")
+        raise ValueError("--for: expected 1s to 10m")
     reasons = list(_reasons_to_ask(session))
     if reasons and not yes:
         raise Failed(

@@ -84,7 +84,7 @@ def original(
     from sharq_client import migration  # noqa: PLC0415 - needs the extra `import`
 
     if undo and (dry_run or follow or retry_refused):
-        raise typer.BadParameter("--undo: not together with --dry-run, --follow or --retry-refused")
+        raise ValueError("--undo: not together with --dry-run, --follow or --retry-refused")
     lease_ms = read_duration("--lease", lease)
     with session.client(retries=RETRIES) as client, _told_errors():
         if undo:
