@@ -98,7 +98,7 @@ def open_session(options: Options) -> Session:
     ca = options.ca or fallback.ca
     return Session(
         urls=(options.url or "").split() or chosen.urls or _environment_urls(fallback),
-        token=options.token or chosen.secret() or environment.token() or fallback.secret(),
+        token=options.token or chosen.secret() or environment.default_token() or fallback.secret(),
         ca=None if ca is None else str(Path(ca).expanduser()),
         timeout_s=duration_ms(options.timeout or fallback.timeout or DEFAULT_TIMEOUT) / 1000,
         output=Output(is_json=options.is_json),
@@ -107,4 +107,4 @@ def open_session(options: Options) -> Session:
 
 def _environment_urls(profile: Profile) -> list[str]:
     """Return the URLs of SHARQ_URL, or those of the profile if it is not set, or the default."""
-    return profile.urls if profile.urls and not os.environ.get("SHARQ_URL") else environment.urls()
+    return profile.urls if profile.urls and not os.environ.get("SHARQ_URL") else environment.default_urls()
