@@ -6,24 +6,23 @@ Not here: reading the file (lines.py), and showing the progress (meter.py).
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
 from sharq_client import errors
-from sharq_client.answers import Answers, Enqueued
 from sharq_client.cli.jobfiles.jobs import job_of
 from sharq_client.cli.jobfiles.lines import BadLine, JobFile, Record
 from sharq_client.cli.jobfiles.progress_file import ProgressFile, Reached
 from sharq_client.cli.jobfiles.report import Report
 from sharq_client.requests import EnqueueJob
+from sharq_client.streaming import EnqueueAnswers
 from sharq_client.sync.client import Client
 
-JOBS_A_CALL = 1_000
-LANES = 4
-"""The number of calls in flight. All jobs of a queue are in one lane, so that they keep their order."""
+MAX_ROUND_JOBS = 4_000
+CALLS_IN_FLIGHT = 4
 
 MAX_ROUND_BYTES = 8 * 1024 * 1024
 """The most bytes of records of one round. Two rounds are in memory: one is sent while the next one is read."""
@@ -66,12 +65,12 @@ class _Sent(msgspec.Struct):
     """A round that is sent.
 
     Attributes:
-        calls: for each call the indexes of its jobs, and its answers to come.
+        answers: the answers to come, one for each job.
         is_settled: True once the answers are counted.
     """
 
     round: _Round
-    calls: list[tuple[list[int], Future[Answers[Enqueued | errors.SharqError]]]]
+    answers: Future[EnqueueAnswers]
     is_settled: bool = False
 
 
@@ -109,7 +108,7 @@ class Sender:
         self._run = run
         self._is_strict = is_strict
         self._digest = hashlib.blake2b(digest_size=16)
-        self._lanes = ThreadPoolExecutor(LANES, "enqueue")
+        self._thread = ThreadPoolExecutor(1, "enqueue")
 
     def send(self, after: Reached) -> None:
         """Send all records after a position, and wait for the answers.
@@ -125,7 +124,7 @@ class Sender:
         records = self._file.records()
         self._skip(records, after)
         self._report.reached = after
-        with self._lanes:
+        with self._thread:
             sent: _Sent | None = None
             try:
                 for round_ in self._rounds(records):
@@ -162,7 +161,7 @@ class Sender:
             self._digest.update(record.text)
             round_.reached = Reached(record.line, "", self._run)
             size_bytes += len(record.text)
-            if len(round_.jobs) == JOBS_A_CALL * LANES or size_bytes >= MAX_ROUND_BYTES:
+            if len(round_.jobs) == MAX_ROUND_JOBS or size_bytes >= MAX_ROUND_BYTES:
                 yield self._ended(round_)
                 round_, size_bytes = _Round(), 0
         yield self._ended(round_)
@@ -173,15 +172,9 @@ class Sender:
         return round_
 
     def _start(self, round_: _Round) -> _Sent:
-        lanes: list[list[int]] = [[] for _ in range(LANES)]
-        for index, job in enumerate(round_.jobs):
-            lanes[zlib.crc32(f"{job.queue_type}:{job.queue_id}".encode()) % LANES].append(index)
-        calls = [
-            (lane, self._lanes.submit(self._client.enqueue_many, [round_.jobs[index] for index in lane]))
-            for lane in lanes
-            if lane
-        ]
-        return _Sent(round_, calls)
+        """Send a round in the thread, while the next one is read. The jobs of a queue keep their order."""
+        call = partial(self._client.enqueue_many, round_.jobs, in_flight=CALLS_IN_FLIGHT)
+        return _Sent(round_, self._thread.submit(call))
 
     def _settle(self, sent: _Sent) -> None:
         """Wait for the answers of a round, and count them.
@@ -189,26 +182,23 @@ class Sender:
         Raises:
             SharqError: the server could not be used for one of its jobs. The round is then not behind the run.
         """
-        answers = [
-            (index, answer)
-            for lane, call in sent.calls
-            for index, answer in zip(lane, call.result(), strict=True)
-        ]
+        answers = sent.answers.result()
         sent.is_settled = True
-        refusal: errors.SharqError | None = None
+        refusals: list[errors.SharqError] = []
         for record, problem in sent.round.bad:
             self._report.bad(record, problem)
-        for index, answer in answers:
+        for record, answer in zip(sent.round.records, answers, strict=True):
             if isinstance(answer, _REFUSES_ALL):
-                refusal = refusal or answer
+                refusals.append(answer)
             elif isinstance(answer, errors.SharqError):
-                self._report.refused(sent.round.records[index], answer)
+                self._report.refused(record, answer)
             else:
                 self._report.enqueued(is_duplicate=answer.duplicate)
-        if refusal is None and sent.round.reached.line:
+        if not refusals and sent.round.reached.line:
             self._report.reached = sent.round.reached
             self._report.read_bytes = sent.round.read_bytes
             self._progress.save(sent.round.reached)
         self._on_progress(self._report)
-        if refusal is not None:
-            raise refusal
+        if refusals:
+            # The first cause, and not one of the jobs that were not sent because of it.
+            raise max(refusals, key=lambda error: (error.perhaps_done, error.__cause__ is not None))
