@@ -47,7 +47,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Throughput(msgspec.Struct, frozen=True):
-    """What one phase has done.
+    """The result of one phase.
 
     Attributes:
         latencies: the name of a call → its latencies.
@@ -60,7 +60,7 @@ class Throughput(msgspec.Struct, frozen=True):
 
 
 class Spacing(msgspec.Struct, frozen=True):
-    """How the rates of the customers were kept.
+    """The spacing of the leases of customers with a rate.
 
     Attributes:
         interval_ms: the least time between two leases of one customer.

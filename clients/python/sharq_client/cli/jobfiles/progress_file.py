@@ -9,7 +9,7 @@ import msgspec
 
 
 class Reached(msgspec.Struct, frozen=True):
-    """How far a file is enqueued.
+    """The position in a file up to which its jobs are enqueued.
 
     Attributes:
         line: the last line whose job was sent and answered; 0 for none.

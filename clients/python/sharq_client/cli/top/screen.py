@@ -113,7 +113,7 @@ _TYPES = (
 
 
 class View(msgspec.Struct):
-    """What the screen shows now.
+    """The content of the screen.
 
     Attributes:
         url: the URL of the server.
