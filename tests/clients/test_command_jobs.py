@@ -147,7 +147,7 @@ def test_cancel_of_one_job(client: Client, sharq: Sharq, kind: str) -> None:
     fill(client, kind, "one", "two", "three")
     assert sharq("cancel", kind, "acme", "two").out == f"{kind} acme two was queued, and is cancelled.\n"
     assert sharq("cancel", kind, "acme", "two").out == f"{kind} acme two had been cancelled already.\n"
-    assert client.dequeue(kind) is not None
+    assert client.dequeue(kind, wait_ms=5_000) is not None
     refused = sharq("cancel", kind, "acme", "one", code=1)
     assert refused.err == "sharq: a worker holds the job. --force cancels it all the same\n"
     assert sharq("cancel", kind, "acme", "one", "--force", "--json").document == {"was": "leased"}

@@ -180,7 +180,7 @@ def test_pause_and_resume_reach_a_queue_and_a_type(client: Client, sharq: Sharq,
     assert sharq("resume", kind, "acme").out == f"{kind} acme is resumed.\n"
     assert client.dequeue(kind) is None
     assert sharq("resume", kind, "--json").document == {"status": "success"}
-    assert client.dequeue(kind) is not None
+    assert client.dequeue(kind, wait_ms=5_000) is not None
 
 
 def test_pause_of_everything_reaches_every_type(own_server: ServerFactory, kind: str) -> None:
@@ -192,7 +192,7 @@ def test_pause_of_everything_reaches_every_type(own_server: ServerFactory, kind:
         assert client.dequeue(kind) is None
         assert "Everything is paused." in sharq("queue", kind, "acme").out
         sharq("resume", "--all")
-        assert client.dequeue(kind) is not None
+        assert client.dequeue(kind, wait_ms=5_000) is not None
 
 
 @pytest.mark.parametrize("words", [[], ["sms", "--all"], ["sms", "acme", "--all"]])
@@ -208,7 +208,7 @@ def test_hold_lasts_for_a_duration_or_until_a_time(client: Client, sharq: Sharq,
     assert sharq("hold", kind, "acme", "--until", str(end_ms), "--json").document["held_until"] == end_ms
     assert re.search(r"is held until [-\d: ]+ \(in (1 h|59 min)", sharq("hold", kind, "acme", "1s").out)
     sharq("resume", kind, "acme")
-    assert client.dequeue(kind) is not None
+    assert client.dequeue(kind, wait_ms=5_000) is not None
 
 
 @pytest.mark.parametrize("words", [["30"], ["soon"], [], ["30s", "--until", "18:30"], ["--until", "25:99"]])
