@@ -1,4 +1,4 @@
-"""The import from a deployment that is at work: no queue gets its rate twice, and the original serves no queue again."""
+"""The import from a deployment at work: no queue gets its rate twice, and the original serves none again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 from redis import Redis
 
@@ -104,6 +105,7 @@ def test_no_queue_gets_its_rate_twice_and_no_job_is_lost_or_doubled(
         original.working(kind) as second,
         original.requeueing(),
     ):
+        output = first.line() + second.line()
         time.sleep(0.7)
         with following(client, source.url, prefix) as end_import:
             deadline_s = time.monotonic() + 2.0
@@ -113,7 +115,7 @@ def test_no_queue_gets_its_rate_twice_and_no_job_is_lost_or_doubled(
                 time.sleep(0.3)
             there = until_settled(lambda: client_is_idle(client, kind), lambda: len(worker.leases))
             summary = end_import()
-        output = first.end() + second.end()
+        output += first.end() + second.end()
     worker.end()
 
     by_the_original = [tuple(json.loads(line)) for line in output.splitlines()]
@@ -152,16 +154,14 @@ def assert_spaced(leases: list[tuple[str, str, float]], intervals_ms: dict[str, 
         times[queue_id].append(at_ms)
     for queue_id, moments in times.items():
         moments.sort()
-        shortest_ms = min(
-            (later - earlier for earlier, later in zip(moments, moments[1:], strict=False)), default=1e9
-        )
+        shortest_ms = min((later - earlier for earlier, later in pairwise(moments)), default=1e9)
         assert shortest_ms >= intervals_ms[queue_id] - ROUNDING_MS, f"{queue_id}: {shortest_ms} ms apart"
 
 
 def test_the_original_serves_a_taken_over_queue_under_no_circumstances(
     client: Client, original: Original, source: StoreServer, prefix: str, kind: str
 ) -> None:
-    """Each call that the original offers is tried, and its requeue, in the states in which it could bring back a queue."""
+    """Each call of the original is tried, and its requeue, in the states in which it could bring a queue back."""
     for job_id in ("j0", "j1", "j2"):
         original.enqueue(kind, "1", job_id, interval=0)
         assert original.dequeue(kind) == ("1", job_id)
