@@ -66,7 +66,13 @@ class Driver:
 
     def output(self) -> str:
         """Wait for the end of the process, and return what it has printed since the last line."""
-        self._output += self._process.communicate(timeout=60)[0] if self.is_running else ""
+        if self.is_running:
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            # Not communicate(), which does not know of lines that were read ahead.
+            with self._process.stdin, self._process.stdout as output:
+                self._output = output.read()
+            self._process.wait(60)
         return self._output
 
     def end(self) -> str:
