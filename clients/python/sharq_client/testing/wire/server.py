@@ -66,6 +66,7 @@ class FakeServer:
             "GET /metrics/*/*/": queues.queue_counts,
             "GET /healthz/": lambda _: reply({}),
             "GET /readyz/": lambda _: reply({}),
+            "GET /deepstatus/": lambda _: reply({}),
         }
 
     def answer(self, request: Request) -> Reply:
