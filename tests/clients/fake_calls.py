@@ -220,3 +220,82 @@ _CALLS = [
 ]
 CALL = st.sampled_from(_CALLS).flatmap(lambda call: call)
 """One call. (`one_of` would count strategies that occur several times once.)"""
+
+
+def job(job_id: str, queue_id: str = "a", kind: str = "sms", **fields: Any) -> dict[str, Any]:
+    """An unlimited job without a retry policy."""
+    usual = {"payload": 1, "interval": 0, "requeue_limit": -1, "retry": None}
+    return {"queue_type": kind, "queue_id": queue_id, "job_id": job_id, **usual, **fields}
+
+
+_JITTER = RetryPolicy(delay=1000, factor=10, jitter=1)
+
+SCENARIOS: dict[str, list[tuple[Any, ...]]] = {
+    "retries with a jitter": [
+        ("enqueue", job("1", retry=_JITTER)),
+        *[("dequeue", "sms", 1, 1000), ("release", 0, {}), ("advance", 86_400)] * 3,
+        *[("dequeue", "sms", 1, 1000), ("advance", 60)] * 2,
+    ],
+    "rounds over queues": [
+        ("enqueue_many", [job(job_id, queue_id) for queue_id in ("a", "ab") for job_id in ("1", "2", "3")]),
+        ("set_queue", "sms", "a", {"weight": 3}),
+        ("dequeue", "sms", 3, 1000),
+        ("set_queue", "sms", "a", {"weight": None}),
+        ("dequeue", "sms", 100, 1000),
+        ("advance", 10),
+        ("dequeue", "sms", 100, 1000),
+    ],
+    "changes of a rate": [
+        ("enqueue_many", [job(job_id, interval=1000, burst=5) for job_id in ("1", "2", "3", "12")]),
+        ("advance", 60),
+        ("dequeue", "sms", 1, 60_000),
+        ("set_interval", "sms", "a", 1000, 1, None),
+        ("set_interval", "sms", "a", 60_000, 2.35, None),
+        ("advance", 60),
+        ("dequeue", "sms", 100, 60_000),
+        ("finish", 0, {"cost": 3}),
+        ("set_interval", "sms", "a", 33.333, UNSET, None),
+        ("release", 1, {"cost": 0}),
+    ],
+    "holds of a type": [
+        ("enqueue", job("1", kind="sms~a")),
+        ("set_type", "sms~a", {"hold": 60_000}),
+        ("dequeue", "sms~a", 1, 1000),
+        ("resume_type", "sms~a"),
+        ("dequeue", "sms~a", 1, 1000),
+        ("release", 0, {"hold_ms": 1000, "counts": False}),
+        ("dequeue", "sms~a", 1, 1000),
+        ("finish", 0, {"hold_type_ms": 1000}),
+    ],
+    "limits of a type": [
+        (
+            "set_type",
+            "sms~a",
+            {"limits": [Limit(interval=1000, burst=2, unit="cost"), Limit(interval=33.333)]},
+        ),
+        ("enqueue_many", [job(f"{n}", "a", "sms~a", cost=n) for n in (1, 2, 3)]),
+        ("enqueue_many", [job(f"{n}", "ab", "sms~a") for n in (1, 2, 3)]),
+        *[("dequeue", "sms~a", 100, 60_000), ("advance", 1)] * 4,
+        ("finish", 0, {"cost": 0}),
+        ("set_type", "sms~a", {"limits": [Limit(interval=5000, unit="cost")], "max_leased": 2}),
+        *[("dequeue", "sms~a", 100, 60_000), ("advance", 10)] * 3,
+    ],
+    "ends of jobs": [
+        (
+            "enqueue_many",
+            [job("1", requeue_limit=0, batch="b1"), job("2", expires=1000, batch="b1"), job("3")],
+        ),
+        ("enqueue", job("12", expires=60_000, on_expiry="drop", delay=1000)),
+        ("dequeue", "sms", 1, 1000),
+        ("advance", 1),
+        ("redrive", "sms"),
+        ("advance", 60),
+        ("dequeue", "sms", 100, 1000),
+        ("cancel", "sms", "a", "1", True),
+        ("finish", 1, {}),
+        ("cancel_batch", "sms", "b1"),
+        ("delete_queue", "sms", "a", True),
+        ("advance", 660),
+    ],
+}
+"""Calls for rules that few random ones meet."""

@@ -31,7 +31,7 @@ from sharq_client import (
 from sharq_client.errors import SharqError
 from sharq_client.testing import FakeSharq
 from sharq_core.scheduler import library
-from tests.clients.fake_calls import BATCHES, CALL, TYPES, WRONG_FIELDS
+from tests.clients.fake_calls import BATCHES, CALL, SCENARIOS, TYPES, WRONG_FIELDS
 from tests.clients.timed_server import TimedServer
 from tests.support.stores.server import StoreServer
 
@@ -224,7 +224,7 @@ def scheduler(store: StoreServer) -> Iterator[redis.Redis]:
         yield connected
 
 
-async def compare(scheduler: redis.Redis, calls: list[tuple[Any, ...]]) -> None:
+async def compare(scheduler: redis.Redis, calls: list[tuple[Any, ...]], look_every: int = LOOK_EVERY) -> None:
     """Make the same calls of both servers, a µs apart, and compare all answers and all that they know."""
     fake = FakeSharq(now_ms=START_MS, seed=7)
     prefix = f"fake-{uuid.uuid4().hex[:12]}"
@@ -240,7 +240,7 @@ async def compare(scheduler: redis.Redis, calls: list[tuple[Any, ...]]) -> None:
     for number, call in enumerate(calls):
         answers = [await side.call(*call) for side in sides]
         assert answers[0] == answers[1], f"{call}: fake {answers[0]}, real {answers[1]}"
-        if number % LOOK_EVERY == 0:
+        if number % look_every == 0:
             found = [await side.everything() for side in sides]
             differing = {
                 name: (here, found[1][name]) for name, here in found[0].items() if here != found[1][name]
@@ -255,6 +255,11 @@ async def compare(scheduler: redis.Redis, calls: list[tuple[Any, ...]]) -> None:
 @given(calls=st.lists(CALL, min_size=CALLS // 2, max_size=CALLS))
 def test_the_fake_answers_as_the_server(scheduler: redis.Redis, calls: list[tuple[Any, ...]]) -> None:
     asyncio.run(compare(scheduler, calls))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_fake_follows_the_server_through_a_scenario(scheduler: redis.Redis, name: str) -> None:
+    asyncio.run(compare(scheduler, SCENARIOS[name], look_every=1))
 
 
 def test_a_wrong_job_is_refused_in_the_words_of_the_server(scheduler: redis.Redis) -> None:
