@@ -12,7 +12,7 @@ import pytest
 
 from sharq_client import (
     AsyncClient,
-    ClusterStatus,
+    ClusterState,
     EnqueueJob,
     InvalidRequest,
     JobChange,
@@ -48,7 +48,7 @@ CALLS: dict[tuple[str, str], Callable[[AsyncClient], Awaitable[object]]] = {
     ("GET", "/readyz"): lambda c: c.readyz(),
     ("GET", "/schedule/s/"): lambda c: c.control.schedules.get("s"),
     ("GET", "/schedules/"): lambda c: anext(c.control.schedules.list()),
-    ("GET", "/top/t/"): lambda c: c.control.top("t"),
+    ("GET", "/top/t/"): lambda c: c.control.queue_ages("t"),
     ("GET", "/type/t/"): lambda c: c.control.type("t"),
     ("GET", "/types/"): lambda c: anext(c.control.types()),
     ("GET", "/window/w/"): lambda c: c.control.window("w"),
@@ -142,7 +142,7 @@ async def test_cluster_and_its_documents_are_shown(
 ) -> None:
     async with open_client(server.url) as client:
         cluster = await client.control.cluster()
-        assert isinstance(cluster, ClusterStatus) and cluster.partitions == 64
+        assert isinstance(cluster, ClusterState) and cluster.partitions == 64
         (member,) = cluster.members
         assert member.store is not None and member.store.is_reachable and member.store.mode == "single"
         assert await client.deepstatus() is True
@@ -150,7 +150,7 @@ async def test_cluster_and_its_documents_are_shown(
         assert "# HELP sharq_" in await client.control.prometheus()
         assert (await client.control.openapi())["openapi"].startswith("3.1")
         await client.enqueue({"queue_type": kind, "queue_id": "1", "payload": 1, "interval": 0})
-        (row,) = await client.control.top(kind, "depth")
+        (row,) = await client.control.queue_ages(kind, "depth")
         assert (row.queue_id, row.queued) == ("1", 1) and row.oldest_age is not None
 
 

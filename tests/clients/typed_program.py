@@ -9,7 +9,7 @@ from sharq_client import (
     Answers,
     AsyncClient,
     Client,
-    ClusterStatus,
+    ClusterState,
     DeadLetter,
     EnqueueAnswers,
     Enqueued,
@@ -68,7 +68,7 @@ def use(client: Client) -> None:
     assert_type(client.jobs.cancel("sms", "acme", "order-1"), JobState | None)
     assert_type(client.jobs.wait("sms", "acme", "order-1"), JobStatus | None)
     assert_type(client.control.set_queue("sms", "acme", {"rate": "40/s"}), QueueStats)
-    assert_type(client.control.cluster(), ClusterStatus)
+    assert_type(client.control.cluster(), ClusterState)
     client.control.set_type("sms~a", TypeSettings(max_leased=10))
     for row in client.control.queues("sms"):
         assert_type(row, QueueRow)

@@ -17,6 +17,7 @@ from sharq_client.answers import (
     JobState,
     JobStatus,
     LeasedJob,
+    QueueAge,
     QueueRow,
     QueueStats,
     TypeRow,
@@ -26,6 +27,7 @@ from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.schedules import ScheduleRow, ScheduleState
 from sharq_client.campaigns.windows import OpenRange, Window, WindowState
+from sharq_client.cluster import ClusterState, Member, StoreState
 from sharq_client.errors import (
     BatchCancelled,
     Duplicate,
@@ -53,7 +55,6 @@ from sharq_client.errors import (
     WindowUsed,
     WrongUrl,
 )
-from sharq_client.overview import ClusterMember, ClusterStatus, MemberStore, TopRow
 from sharq_client.requests import (
     DEFAULT_REQUEUE_LIMIT,
     DEFAULT_RETRY,
@@ -81,9 +82,10 @@ if TYPE_CHECKING:
     from sharq_client.sync.control import Control
     from sharq_client.sync.jobs import Jobs
     from sharq_client.sync.schedules import Schedules
-    from sharq_client.worker.handlers import Handler, Throttled
+    from sharq_client.worker.handlers.kinds import BatchHandler, Handler
+    from sharq_client.worker.handlers.middleware import CallNext, Middleware
+    from sharq_client.worker.handlers.results import Drop, JobResult, Retry, RunningJob, Throttled
     from sharq_client.worker.outcomes import OnReported, Outcome
-    from sharq_client.worker.results import JobResult, RunningJob
     from sharq_client.worker.worker import Worker
 
 _HOMES = {
@@ -91,16 +93,21 @@ _HOMES = {
     "AsyncControl": "aio.control",
     "AsyncJobs": "aio.jobs",
     "AsyncSchedules": "aio.schedules",
+    "BatchHandler": "worker.handlers.kinds",
+    "CallNext": "worker.handlers.middleware",
     "Client": "sync.client",
     "Control": "sync.control",
-    "Handler": "worker.handlers",
-    "JobResult": "worker.results",
+    "Drop": "worker.handlers.results",
+    "Handler": "worker.handlers.kinds",
+    "JobResult": "worker.handlers.results",
     "Jobs": "sync.jobs",
+    "Middleware": "worker.handlers.middleware",
     "OnReported": "worker.outcomes",
     "Outcome": "worker.outcomes",
-    "RunningJob": "worker.results",
+    "Retry": "worker.handlers.results",
+    "RunningJob": "worker.handlers.results",
     "Schedules": "sync.schedules",
-    "Throttled": "worker.handlers",
+    "Throttled": "worker.handlers.results",
     "Worker": "worker.worker",
 }
 """The modules of the names that are imported when they are first used; the same as under TYPE_CHECKING."""
@@ -115,15 +122,17 @@ __all__ = [
     "AsyncJobs",
     "AsyncSchedules",
     "BatchCancelled",
+    "BatchHandler",
     "BatchStatus",
+    "CallNext",
     "Client",
-    "ClusterMember",
-    "ClusterStatus",
+    "ClusterState",
     "Control",
     "Counts",
     "DeadLetter",
     "DeadReason",
     "DeadRef",
+    "Drop",
     "Duplicate",
     "EnqueueAnswers",
     "EnqueueFailure",
@@ -147,8 +156,9 @@ __all__ = [
     "Leased",
     "LeasedJob",
     "Limit",
-    "MemberStore",
+    "Member",
     "MethodNotAllowed",
+    "Middleware",
     "NotFound",
     "NotWaiting",
     "OnExpiry",
@@ -158,6 +168,7 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "Overloaded",
+    "QueueAge",
     "QueueFull",
     "QueueRow",
     "QueueSettings",
@@ -165,6 +176,7 @@ __all__ = [
     "Quota",
     "QuotaUse",
     "Referable",
+    "Retry",
     "RetryPolicy",
     "RunningJob",
     "ScheduleRow",
@@ -172,11 +184,11 @@ __all__ = [
     "Schedules",
     "SharqError",
     "StoreFull",
+    "StoreState",
     "Throttled",
     "TooLarge",
     "TooManyWindows",
     "TooSlow",
-    "TopRow",
     "TypeRow",
     "TypeSettings",
     "TypeStats",

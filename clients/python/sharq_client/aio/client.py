@@ -53,6 +53,7 @@ class AsyncClient(AsyncQueues):
     Attributes:
         control: the calls of operators: settings, holds, pauses of types and of everything, lists with numbers.
         jobs: the calls that look after jobs: wait for, cancel, change, list, and redrive or drop one dead letter.
+        settings: the servers, the token, the timeout, the retries and the certificates of the client.
     """
 
     def __init__(
@@ -81,13 +82,10 @@ class AsyncClient(AsyncQueues):
             ValueError: a URL is not http://host:port or https://host:port.
             OSError: the file of certificates cannot be read.
         """
-        self._transport = AsyncTransport(
-            environment.urls() if url is None else url,
-            connections or AiohttpConnections(environment.tls_of(ca)),
-            token=token or environment.token(),
-            timeout_s=timeout_s,
-            retries=retries,
+        self.settings = environment.settings_of(
+            url, token, timeout_s, retries, ca, uses_http=connections is None
         )
+        self._transport = AsyncTransport(self.settings, connections or AiohttpConnections(self.settings.tls))
         super().__init__(AsyncCaller(self._transport))
         self.control = AsyncControl(self._caller)
         self.jobs = AsyncJobs(self._caller)

@@ -7,13 +7,14 @@ Not here: the content of requests (client.py), the HTTP library (connections.py)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from sharq_client import errors, failures
 from sharq_client.decoders import AnswerDecoder
+from sharq_client.environment import ClientSettings
 from sharq_client.paths import bases_of, target_of
 
 AnswerT = TypeVar("AnswerT")
@@ -48,20 +49,12 @@ class AsyncConnections(Protocol):
 class AsyncTransport:
     """The sender of requests to one base URL, or to the first of several that accepts a connection."""
 
-    def __init__(
-        self,
-        url: str | Sequence[str],
-        connections: AsyncConnections,
-        *,
-        token: str | None,
-        timeout_s: float,
-        retries: int,
-    ) -> None:
-        self._bases = bases_of(url)
+    def __init__(self, settings: ClientSettings, connections: AsyncConnections) -> None:
+        self._bases = bases_of(settings.urls)
         self._connections = connections
-        self._headers = {} if not token else {"Authorization": f"Bearer {token}"}
-        self._timeout_s = timeout_s
-        self._retries = retries
+        self._headers = {} if not settings.token else {"Authorization": f"Bearer {settings.token}"}
+        self._timeout_s = settings.timeout_s
+        self._retries = settings.retries
 
     async def close(self) -> None:
         """Close the connections."""

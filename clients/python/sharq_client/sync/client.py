@@ -54,6 +54,7 @@ class Client(Queues):
     Attributes:
         control: the calls of operators: settings, holds, pauses of types and of everything, lists with numbers.
         jobs: the calls that look after jobs: wait for, cancel, change, list, and redrive or drop one dead letter.
+        settings: the servers, the token, the timeout, the retries and the certificates of the client.
     """
 
     def __init__(
@@ -82,13 +83,10 @@ class Client(Queues):
             ValueError: a URL is not http://host:port or https://host:port.
             OSError: the file of certificates cannot be read.
         """
-        self._transport = Transport(
-            environment.urls() if url is None else url,
-            connections or Urllib3Connections(environment.tls_of(ca)),
-            token=token or environment.token(),
-            timeout_s=timeout_s,
-            retries=retries,
+        self.settings = environment.settings_of(
+            url, token, timeout_s, retries, ca, uses_http=connections is None
         )
+        self._transport = Transport(self.settings, connections or Urllib3Connections(self.settings.tls))
         super().__init__(Caller(self._transport))
         self.control = Control(self._caller)
         self.jobs = Jobs(self._caller)

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from sharq_client.answers import QueueRow, QueueStats, TypeRow, TypeStats
+from sharq_client.answers import QueueAge, QueueRow, QueueStats, TypeRow, TypeStats
 from sharq_client.bodies import HoldBody
 from sharq_client.campaigns.windows import Window, WindowState
+from sharq_client.cluster import ClusterState
 from sharq_client.decoders import REPLY, TEXT
 from sharq_client.mappings import value_of
-from sharq_client.overview import ClusterStatus, TopRow
 from sharq_client.paths import path_of
 from sharq_client.requests import QueueSettings, TypeSettings
 from sharq_client.sync.caller import Caller
@@ -26,6 +26,10 @@ from sharq_client.sync.schedules import Schedules
 class _QueueRows(msgspec.Struct, frozen=True):
     queues: list[QueueRow]
     cursor: str | None
+
+
+class _QueueAges(msgspec.Struct, frozen=True):
+    queues: list[QueueAge]
 
 
 class _TypeRows(msgspec.Struct, frozen=True):
@@ -38,10 +42,6 @@ class _Windows(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
-class _TopRows(msgspec.Struct, frozen=True):
-    queues: list[TopRow]
-
-
 class _Greeting(msgspec.Struct, frozen=True):
     message: str
 
@@ -49,9 +49,9 @@ class _Greeting(msgspec.Struct, frozen=True):
 _QUEUE = msgspec.json.Decoder(QueueStats)
 _TYPE = msgspec.json.Decoder(TypeStats)
 _QUEUE_ROWS = msgspec.json.Decoder(_QueueRows)
+_QUEUE_AGES = msgspec.json.Decoder(_QueueAges)
+_CLUSTER = msgspec.json.Decoder(ClusterState)
 _TYPE_ROWS = msgspec.json.Decoder(_TypeRows)
-_TOP_ROWS = msgspec.json.Decoder(_TopRows)
-_CLUSTER = msgspec.json.Decoder(ClusterStatus)
 _GREETING = msgspec.json.Decoder(_Greeting)
 _DOCUMENT = msgspec.json.Decoder(dict[str, Any])
 _WINDOW = msgspec.json.Decoder(WindowState)
@@ -165,14 +165,16 @@ class Control:
         query = {"limit": limit, "by": by}
         return (self._caller.ask("GET", path_of("queues", queue_type), _QUEUE_ROWS, query=query)).queues
 
-    def top(self, queue_type: str, by: Literal["age", "depth"] = "age", *, limit: int = 20) -> list[TopRow]:
-        """Return the same queues as `top_queues` with the times for which they have been due.
+    def queue_ages(
+        self, queue_type: str, by: Literal["age", "depth"] = "age", *, limit: int = 20
+    ) -> list[QueueAge]:
+        """Return how long jobs wait in the queues of a type that have been ready longest, or that hold most jobs.
 
         Args:
             limit: the number of queues, 1 to 100.
         """
         query = {"limit": limit, "by": by}
-        return (self._caller.ask("GET", path_of("top", queue_type), _TOP_ROWS, query=query)).queues
+        return (self._caller.ask("GET", path_of("top", queue_type), _QUEUE_AGES, query=query)).queues
 
     def types(self, *, page: int = 1_000) -> Iterator[TypeRow]:
         """Yield all types with their numbers, in the order of their names.
@@ -215,8 +217,8 @@ class Control:
         """
         return self._caller.done("DELETE", path_of("window", name), is_safe_twice=True)
 
-    def cluster(self) -> ClusterStatus:
-        """Return the shards of the cluster and their stores, as the router that answers sees them."""
+    def cluster(self) -> ClusterState:
+        """Return the cluster as the router sees it that answers: its members, and how each sees the store."""
         return self._caller.ask("GET", "/cluster/", _CLUSTER)
 
     def prometheus(self) -> str:
