@@ -30,6 +30,8 @@ _CODES: tuple[tuple[type[errors.SharqError], Exit], ...] = (
     (errors.NotFound, Exit.NOT_FOUND),
     (errors.Unavailable, Exit.UNREACHABLE),
     (errors.Overloaded, Exit.UNREACHABLE),
+    (errors.UntrustedCertificate, Exit.UNREACHABLE),
+    (errors.WrongUrl, Exit.UNREACHABLE),
     (errors.OutcomeUnknown, Exit.OUTCOME_UNKNOWN),
 )
 
