@@ -34,6 +34,7 @@ NAMES = {
     "caps": "caps of gathered types: share, breaches, lateness, and what they cost",
     "features": "the store's price of a job with each feature and with none, beside the version before",
     "life": "many expired jobs, and a cancellation of many: how long, and what others notice",
+    "campaigns": "a send window opens while 1,000,000 jobs wait for it: calls, rates, and what others notice",
     "wait": "1,000 idle long polls, and how fast they wake up",
     "store": "the functions alone: CPU time a job on 1, 8 and 64 partitions",
     "memory": "bytes a job in the store",

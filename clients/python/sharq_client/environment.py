@@ -32,12 +32,12 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     uses_http: bool = True
 
 
-def _urls() -> list[str]:
+def default_urls() -> list[str]:
     """Return the URLs of SHARQ_URL, which stand between spaces; without it the default."""
     return os.environ.get("SHARQ_URL", "").split() or [DEFAULT_URL]
 
 
-def _token() -> str | None:
+def default_token() -> str | None:
     """Return the token of SHARQ_TOKEN; None if it is absent or empty."""
     return os.environ.get("SHARQ_TOKEN") or None
 
@@ -68,8 +68,8 @@ def settings_of(
         OSError: the file of certificates cannot be read.
     """
     return ClientSettings(
-        urls=_urls() if url is None else [url] if isinstance(url, str) else list(url),
-        token=token or _token(),
+        urls=default_urls() if url is None else [url] if isinstance(url, str) else list(url),
+        token=token or default_token(),
         timeout_s=timeout_s,
         retries=retries,
         tls=tls_of(ca),

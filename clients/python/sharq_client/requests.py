@@ -7,7 +7,7 @@ Only the server validates them.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -114,6 +114,13 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
 
 Enqueueable: TypeAlias = EnqueueJob | Mapping[str, Any]
 """A job to enqueue: a value, or a mapping with the fields of EnqueueJob, whose names are those of the HTTP API."""
+
+
+JobStream: TypeAlias = Iterable[Enqueueable]
+"""The jobs that `Client.enqueue_many` takes."""
+
+AsyncJobStream: TypeAlias = Iterable[Enqueueable] | AsyncIterable[Enqueueable]
+"""The jobs that `AsyncClient.enqueue_many` takes."""
 
 
 class Addressed(Protocol):

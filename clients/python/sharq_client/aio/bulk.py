@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from sharq_client import errors, failures
 from sharq_client.aio.transport import AsyncTransport
-from sharq_client.bulk import RESULTS, BulkJobT, Result, calls, repeatable, to_answer
+from sharq_client.bulk import RESULTS, BulkJobT, Result, calls, repeatable, to_answer, without_frames
 
 
 async def send_bulk(
@@ -64,7 +64,7 @@ async def _send_call(
     try:
         results = (await transport.send("POST", path, RESULTS, body={"jobs": jobs})).results
     except errors.SharqError as error:
-        return [error] * len(jobs)
+        return [without_frames(error)] * len(jobs)
     if len(results) != len(jobs):
         return [
             errors.OutcomeUnknown(f"the server sent {len(results)} answers to a call about {len(jobs)} jobs")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from sharq_client import errors, failures
-from sharq_client.bulk import RESULTS, BulkJobT, Result, calls, repeatable, to_answer
+from sharq_client.bulk import RESULTS, BulkJobT, Result, calls, repeatable, to_answer, without_frames
 from sharq_client.sync.transport import Transport
 
 
@@ -61,7 +61,7 @@ def _send_call(transport: Transport, path: str, jobs: Sequence[BulkJobT]) -> lis
     try:
         results = (transport.send("POST", path, RESULTS, body={"jobs": jobs})).results
     except errors.SharqError as error:
-        return [error] * len(jobs)
+        return [without_frames(error)] * len(jobs)
     if len(results) != len(jobs):
         return [
             errors.OutcomeUnknown(f"the server sent {len(results)} answers to a call about {len(jobs)} jobs")

@@ -14,7 +14,7 @@ from sharq_client.bodies import CancelBody, LeaseBody
 from sharq_client.bulk import failures_of, states_of
 from sharq_client.decoders import REPLY, Page, Reply
 from sharq_client.paths import path_of
-from sharq_client.requests import Addressed
+from sharq_client.requests import Addressed, DeadRef
 from sharq_client.sync.bulk import send_bulk
 from sharq_client.sync.transport import Transport
 
@@ -97,6 +97,10 @@ class Caller:
         """Finish, extend or release one lease."""
         path = path_of(verb, job.queue_type, job.queue_id, job.job_id)
         return self.ask("POST", path, REPLY, body, is_safe_twice=job.lease is not None)
+
+    def redrive_many(self, path: str, refs: list[DeadRef]) -> Answers[errors.SharqError | None]:
+        """Redrive dead letters. Return one answer for each, in order; None for success."""
+        return failures_of(send_bulk(self._transport, path, refs, is_safe_twice=lambda _: False))
 
     def cancel_many(self, bodies: list[CancelBody]) -> Answers[JobState | errors.SharqError]:
         """Cancel jobs. Return the state before the call, or an error, for each, in order."""

@@ -11,9 +11,10 @@ from typing import Literal
 
 import msgspec
 
-from sharq_client.answers import QueueRow, QueueStats, TypeRow, TypeStats
+from sharq_client.answers import QueueAge, QueueRow, QueueStats, TypeRow, TypeStats
 from sharq_client.bodies import HoldBody
 from sharq_client.campaigns.windows import Window, WindowState
+from sharq_client.cluster import ClusterState
 from sharq_client.decoders import REPLY
 from sharq_client.paths import path_of
 from sharq_client.requests import QueueSettings, TypeSettings
@@ -24,6 +25,10 @@ from sharq_client.sync.schedules import Schedules
 class _QueueRows(msgspec.Struct, frozen=True):
     queues: list[QueueRow]
     cursor: str | None
+
+
+class _QueueAges(msgspec.Struct, frozen=True):
+    queues: list[QueueAge]
 
 
 class _TypeRows(msgspec.Struct, frozen=True):
@@ -39,6 +44,8 @@ class _Windows(msgspec.Struct, frozen=True):
 _QUEUE = msgspec.json.Decoder(QueueStats)
 _TYPE = msgspec.json.Decoder(TypeStats)
 _QUEUE_ROWS = msgspec.json.Decoder(_QueueRows)
+_QUEUE_AGES = msgspec.json.Decoder(_QueueAges)
+_CLUSTER = msgspec.json.Decoder(ClusterState)
 _TYPE_ROWS = msgspec.json.Decoder(_TypeRows)
 _WINDOW = msgspec.json.Decoder(WindowState)
 _WINDOWS = msgspec.json.Decoder(_Windows)
@@ -142,6 +149,17 @@ class Control:
         query = {"limit": limit, "by": by}
         return (self._caller.ask("GET", path_of("queues", queue_type), _QUEUE_ROWS, query=query)).queues
 
+    def queue_ages(
+        self, queue_type: str, by: Literal["age", "depth"] = "age", *, limit: int = 20
+    ) -> list[QueueAge]:
+        """Return how long jobs wait in the queues of a type that have been ready longest, or that hold most jobs.
+
+        Args:
+            limit: the number of queues, 1 to 100.
+        """
+        query = {"limit": limit, "by": by}
+        return (self._caller.ask("GET", path_of("top", queue_type), _QUEUE_AGES, query=query)).queues
+
     def types(self, *, page: int = 1_000) -> Iterator[TypeRow]:
         """Yield all types with their numbers, in the order of their names.
 
@@ -181,3 +199,7 @@ class Control:
             OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
         """
         return self._caller.done("DELETE", path_of("window", name), is_safe_twice=True)
+
+    def cluster(self) -> ClusterState:
+        """Return the cluster as the router sees it that answers: its members, and how each sees the store."""
+        return self._caller.ask("GET", "/cluster/", _CLUSTER)
