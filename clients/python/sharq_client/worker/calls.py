@@ -128,17 +128,17 @@ class Calls:
             self.outcomes.add_unstarted(job)
 
     async def finish(self, timeout_s: float) -> None:
-        """Wait for the handlers, and cancel those that still run at the timeout or at `abort`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._is_idle.wait()
-        if not self._running:
-            return
+        """Wait for the handlers. Cancel those that still run at the timeout or at `abort`, and wait as long again."""
+        await self._wait_until_idle(timeout_s)
         self._cancel_all()
-        await asyncio.wait(self._running, timeout=ABORT_WAIT_S if self._is_aborted else timeout_s)
+        if self._running and not self._is_aborted:
+            self._is_idle.clear()
+            await self._wait_until_idle(timeout_s)
+        if self._running:
+            await asyncio.wait(self._running, timeout=ABORT_WAIT_S)
 
     def abort(self) -> None:
-        """Cancel all handlers at once."""
+        """Cancel all handlers at once. `finish` returns soon, even if some do not end."""
         self._is_aborted = True
         self._cancel_all()
         self._is_idle.set()
@@ -198,6 +198,11 @@ class Calls:
             self._verdicts.returned(call.jobs[0], task.result())
         else:
             self._verdicts.returned_batch(call.jobs, task.result())
+
+    async def _wait_until_idle(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._is_idle.wait()
 
     def _cancel_all(self) -> None:
         for task, call in self._running.items():

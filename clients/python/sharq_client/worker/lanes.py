@@ -29,6 +29,9 @@ QUIET_PAUSE_S = 0.25
 """The pause after an empty answer that came before its wait was over, as from a draining server, and after one
 without a wait."""
 
+YIELD_AFTER_S = 0.05
+"""The time for which the handlers of one answer may keep the event loop before others get a turn."""
+
 BACKLOG_REQUESTS = 2
 """The most requests for further jobs at once, beside the usual one, while more jobs are ready than one request takes.
 
@@ -133,10 +136,18 @@ class Lane:
         if self._batch is not None and jobs:
             self._start(self._batch, jobs)
         else:
-            for job in jobs:
-                self._start(self._by_type[job.queue_type], [job])
+            await self._start_each(jobs)
         self._changed.set()
         return len(jobs)
+
+    async def _start_each(self, jobs: Sequence[LeasedJob]) -> None:
+        """Start the handler of each job. Others get their turn if the handlers take their time before they wait."""
+        yielded_at_s = time.monotonic()
+        for job in jobs:
+            if time.monotonic() - yielded_at_s > YIELD_AFTER_S:
+                await asyncio.sleep(0)
+                yielded_at_s = time.monotonic()
+            self._start(self._by_type[job.queue_type], [job])
 
     def _start(self, registration: Registration, jobs: Sequence[LeasedJob]) -> None:
         """Start a handler, or release its jobs if the lane was stopped in the meantime."""
