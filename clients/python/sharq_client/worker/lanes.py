@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -142,12 +143,20 @@ class Lane:
 
     async def _start_each(self, jobs: Sequence[LeasedJob]) -> None:
         """Start the handler of each job. Others get their turn if the handlers take their time before they wait."""
+        remaining = deque(jobs)
         yielded_at_s = time.monotonic()
-        for job in jobs:
-            if time.monotonic() - yielded_at_s > YIELD_AFTER_S:
-                await asyncio.sleep(0)
-                yielded_at_s = time.monotonic()
-            self._start(self._by_type[job.queue_type], [job])
+        try:
+            while remaining:
+                if time.monotonic() - yielded_at_s > YIELD_AFTER_S:
+                    await asyncio.sleep(0)
+                    yielded_at_s = time.monotonic()
+                job = remaining.popleft()
+                self._start(self._by_type[job.queue_type], [job])
+        finally:
+            # Only a cancellation leaves any: they are released, so that another worker may have them at once.
+            self._is_stopping = self._is_stopping or bool(remaining)
+            for job in remaining:
+                self._start(self._by_type[job.queue_type], [job])
 
     def _start(self, registration: Registration, jobs: Sequence[LeasedJob]) -> None:
         """Start a handler, or release its jobs if the lane was stopped in the meantime."""
