@@ -142,7 +142,11 @@ class Lane:
         return len(jobs)
 
     async def _start_each(self, jobs: Sequence[LeasedJob]) -> None:
-        """Start the handler of each job. Others get their turn if the handlers take their time before they wait."""
+        """Start the handler of each job.
+
+        Others get their turn if the handlers take their time before they wait for something. (Before Python 3.12 they
+        start together in the next round of the loop.)
+        """
         remaining = deque(jobs)
         yielded_at_s = time.monotonic()
         try:
