@@ -87,15 +87,16 @@ class Lane:
                 task.cancel()
 
     async def _lease_until_stopped(self) -> None:
+        loop = asyncio.get_running_loop()
         failed_tries = 0
         least_s = self._options.wait_ms / 1000 or QUIET_PAUSE_S
         while await self._wait_until(lambda: self._free > 0):
-            asked_at_s = time.monotonic()
+            asked_at_s = loop.time()
             try:
                 is_empty = not await self._lease(self._options.wait_ms)
                 failed_tries = 0
                 # A draining server answers at once; without a pause the worker would ask it in a busy loop.
-                if is_empty and time.monotonic() - asked_at_s < least_s:
+                if is_empty and loop.time() - asked_at_s < least_s:
                     await self._pause(QUIET_PAUSE_S)
             except errors.SharqError as error:
                 if self._metrics is not None:
