@@ -125,6 +125,12 @@ def test_unavailable_server_says_that_nothing_was_done() -> None:
         assert Sharq(other.url)("pause", "sms", code=4).err == message
 
 
+def test_message_of_a_server_cannot_steer_the_terminal() -> None:
+    body = b'{"status":"failure","code":"invalid_request","message":"\\u001b[2Jgone"}'
+    with stranger(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(body) + body) as other:
+        assert Sharq(other.url)("types", code=2).err == "sharq: \\x1b[2Jgone\n"
+
+
 def test_wrong_token_is_named_with_what_to_set(own_server: ServerFactory, tmp_path: Path) -> None:
     token, line = new_token("operator")
     (tmp_path / "tokens").write_text(f"{line}\n")

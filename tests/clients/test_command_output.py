@@ -237,3 +237,11 @@ def test_terminal_is_asked_before_many_jobs_are_cancelled(
     ended, shown = terminal.end()
     status = client.job(kind, "acme", "order-1")
     assert status is not None and (ended, status.state) == (code, state), shown
+
+
+def test_text_that_the_encoding_lacks_is_escaped(
+    client: Client, sharq: Sharq, server: SharqServer, kind: str
+) -> None:
+    client.enqueue(EnqueueJob(queue_type=kind, queue_id="acme", job_id="j1", interval=0, payload="日本"))
+    ascii_only = Sharq(server.url, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert r'payload   "\u65e5\u672c"' in ascii_only.process("job", kind, "acme", "j1").out

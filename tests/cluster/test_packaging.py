@@ -192,3 +192,7 @@ def test_client_stands_beside_an_application_with_a_router_package_and_an_old_re
     )
     said = run(python, "-c", program, cwd=application)
     assert said.startswith("True 5.")
+    command = [tmp_path / "environment" / "bin" / "sharq", "types"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.endswith("Install it with: pip install 'sharq-client[cli]'\n")

@@ -6,7 +6,6 @@ Not here: which exceptions end a command (guard.py catches them).
 from __future__ import annotations
 
 import enum
-import ssl
 from collections.abc import Iterator
 
 from sharq_client import errors
@@ -96,6 +95,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _tls_reason(error: errors.SharqError) -> str | None:
     """Return what is wrong with the TLS connection, and what to do; None if that is not the cause."""
+    import ssl  # noqa: PLC0415 - only an error needs it
+
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             hint = "Give the file of your own CA with --ca, or as ca in the profile"
