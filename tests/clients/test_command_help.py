@@ -146,6 +146,7 @@ def test_completion_offers_commands_types_and_queues(server: SharqServer, kind: 
     assert completed(server.url, "sharq queu") == ["queue", "queues"]
     assert completed(server.url, f"sharq queue {kind[:-1]}") == [kind]
     assert sorted(completed(server.url, f"sharq queue {kind} a")) == ["acme", "apex"]
+    assert completed("http://127.0.0.1:1", f"sharq --url {server.url} queue {kind[:-1]}") == [kind]
 
 
 def test_completion_without_a_server_offers_nothing_and_is_quick() -> None:

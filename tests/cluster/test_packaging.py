@@ -192,6 +192,9 @@ def test_client_stands_beside_an_application_with_a_router_package_and_an_old_re
     assert brought >= {Requirement(name).name for name in project["dependencies"]}
     said = run(python, "-W", "error", "-c", APPLICATION, cwd=application)
     assert said.splitlines() == ["True 5", "Unavailable", "Unavailable"]
+    refused = subprocess.run([binaries / "sharq", "types"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.endswith("Install it with: pip install 'sharq-client[cli]'\n")
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("\n".join(locked_versions().values()))
     names = ",".join(project["optional-dependencies"])
