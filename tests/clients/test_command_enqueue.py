@@ -56,17 +56,20 @@ def test_one_job_with_its_options(client: Client, sharq: Sharq, kind: str) -> No
     outcome = sharq(
         "enqueue", kind, "acme", '{"to": "+1"}', "--job-id", "a", "--rate", "40/s", "--priority", "2",
         "--delay", "1h", "--expires", "2d", "--on-expiry", "drop", "--cost", "3", "--requeue-limit", "-1",
-        "--retry", '{"delay": 1000}', "--batch", "spring",
+        "--retry", "1s,factor=3", "--batch", "spring",
     )  # fmt: skip
     assert outcome.out == f"{kind} acme a: queued\n"
     status = client.job(kind, "acme", "a")
     assert status is not None and status.retry is not None
     assert (status.payload, status.priority, status.cost) == ({"to": "+1"}, 2, 3)
     assert (status.state, status.requeue_limit, status.batch) == (JobState.DELAYED, -1, "spring")
-    assert (status.retry.delay, str(status.on_expiry)) == (1000, "drop")
+    assert (status.retry.delay, status.retry.factor, str(status.on_expiry)) == (1000, 3, "drop")
     stats = client.queue(kind, "acme")
     assert stats is not None and stats.rate == "40/s"
     assert sharq("enqueue", kind, "acme", "1", "--job-id", "a").out == f"{kind} acme a: duplicate\n"
+    sharq("enqueue", kind, "acme", "1", "--job-id", "b", "--retry", "none")
+    second = client.job(kind, "acme", "b")
+    assert second is not None and second.retry is None
 
 
 def test_payload_comes_from_stdin(client: Client, sharq: Sharq, kind: str) -> None:
@@ -144,7 +147,7 @@ def test_bad_lines_are_told_and_do_not_stop_the_others(
     rejected = tmp_path / "rejected.jsonl"
     outcome = sharq("enqueue", "--file", path, "--rejected", str(rejected), code=1)
     assert outcome.out.startswith("2 queued, 0 duplicates, 6 failed in ")
-    told = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in outcome.err.splitlines()}
+    told = {line.split(":", 3)[2]: line.split(":", 3)[3] for line in outcome.err.splitlines()}
     assert sorted(told) == ["3", "4", "5", "6", "7", "8"]
     assert "is not JSON" in told["3"] and "unknown field 'nope'" in told["4"]
     assert "queue_id is missing" in told["5"]

@@ -8,14 +8,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from sharq_client.cli.commands.setting_texts import retry_of
 from sharq_client.cli.exits import Exit, Failed
 from sharq_client.cli.jobfiles.lines import Format
-from sharq_client.cli.parameters import flags, read_duration, read_json, read_time
+from sharq_client.cli.parameters import flags, read, read_duration, read_json, read_time
 from sharq_client.cli.session import Session
 from sharq_client.requests import EnqueueJob
 
 JOB = "Job, or the jobs of the file that do not say it themselves"
 FILE = "File"
+NONE = "none"
 
 
 def enqueue(
@@ -94,7 +96,9 @@ def enqueue(
     retry: Annotated[
         str | None,
         typer.Option(
-            metavar="JSON", help="""Retry policy, as {"delay": 1000}; null for none.""", rich_help_panel=JOB
+            metavar="RETRY",
+            help="Wait after a failure, such as 30s,factor=3,max=1h,jitter=0.2, or none.",
+            rich_help_panel=JOB,
         ),
     ] = None,
     max_leased: Annotated[
@@ -196,7 +200,7 @@ def enqueue(
         repeat=repeat or None,
     )
     if retry is not None:
-        given["retry"] = read_json("--retry", retry)
+        given["retry"] = None if retry == NONE else read("--retry", retry_of, retry)
     if file is None:
         if payload is None or queue_type is None or queue_id is None:
             raise Failed("expected TYPE, QUEUE and PAYLOAD, or --file FILE", Exit.USAGE)
