@@ -172,11 +172,17 @@ def lease_bodies(
     progress: Sequence[object] | None = None,
 ) -> list[LeaseBody]:
     """Return what a bulk finish or extend sends. Of results and progress there is one for each job, or None."""
-    nothing = [UNSET] * len(jobs)
-    rows = zip(
-        jobs, nothing if results is None else results, nothing if progress is None else progress, strict=True
-    )
-    return [lease_body(job, by_ms, result=result, progress=news) for job, result, news in rows]
+    bodies = [LeaseBody(job.queue_type, job.queue_id, job.job_id, job.lease, by_ms) for job in jobs]
+    replace = msgspec.structs.replace
+    if results is not None:
+        rows = zip(bodies, results, strict=True)
+        bodies = [body if value is UNSET else replace(body, result=json_text(value)) for body, value in rows]
+    if progress is not None:
+        rows = zip(bodies, progress, strict=True)
+        bodies = [
+            body if value is UNSET else replace(body, progress=json_text(value)) for body, value in rows
+        ]
+    return bodies
 
 
 def release_bodies(
