@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -215,22 +216,41 @@ def test_stdin_and_packed_files(client: Client, sharq: Sharq, kind: str, tmp_pat
     assert sharq("enqueue", "--file", str(tmp_path / "none.jsonl"), code=1).err.startswith("sharq: ")
 
 
-def test_interrupted_run_goes_on_where_it_ended(sharq: Sharq, kind: str, tmp_path: Path) -> None:
-    path = write(tmp_path / "jobs.jsonl", lines_of(kind, 20_000))
+@contextmanager
+def started(sharq: Sharq, path: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the command on a file, and yield it once a part of the file is enqueued."""
     words = [str(SCRIPT), "enqueue", "--file", path, "--json"]
     with subprocess.Popen(words, env=sharq.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         while not Path(f"{path}.sharq-enqueue").exists():
             assert run.poll() is None
             time.sleep(0.01)
+        yield run
+
+
+def test_interrupted_run_goes_on_where_it_ended(sharq: Sharq, kind: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "jobs.jsonl", lines_of(kind, 20_000))
+    with started(sharq, path) as run:
         run.send_signal(signal.SIGINT)
         out, errors = run.communicate(timeout=60)
     assert run.returncode == 130, errors
     reached = json.loads(out)
     assert not reached["is_complete"] and 0 < reached["line"] < 20_000
     again = sharq.process("enqueue", "--file", path, "--resume", "--json").document
-    # Nothing is lost, and nothing twice: all that was answered is behind the run.
+    # Nothing is lost, and nothing is sent twice: all that was answered is behind the run.
     assert reached["queued"] + again["queued"] == 20_000
     assert again["is_complete"] and again["duplicates"] == 0
+
+
+def test_killed_run_goes_on_and_enqueues_nothing_twice(
+    client: Client, sharq: Sharq, kind: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "jobs.jsonl", lines_of(kind, 20_000))
+    with started(sharq, path) as run:
+        run.kill()
+        run.wait()
+    again = sharq("enqueue", "--file", path, "--resume", "--json").document
+    assert again["is_complete"] and again["duplicates"] <= 8_000
+    assert queued(client, kind) == 20_000
 
 
 def test_server_that_cannot_be_reached_ends_the_run(

@@ -69,7 +69,9 @@ def original(
     ] = None,
     default_interval: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Interval of queues whose own it has forgotten. Default: none."),
+        typer.Option(
+            metavar="DURATION", help="Interval of queues whose own it has forgotten. Default: none."
+        ),
     ] = None,
     retry_refused: Annotated[
         bool, typer.Option("--retry-refused", help="Try the jobs again that earlier runs refused.")
