@@ -68,9 +68,10 @@ def test_one_job_with_its_options(client: Client, sharq: Sharq, kind: str) -> No
     stats = client.queue(kind, "acme")
     assert stats is not None and stats.rate == "40/s"
     assert sharq("enqueue", kind, "acme", "1", "--job-id", "a").out == f"{kind} acme a: duplicate\n"
-    sharq("enqueue", kind, "acme", "1", "--job-id", "b", "--retry", "none")
-    second = client.job(kind, "acme", "b")
+    sharq("enqueue", kind, "acme", "1", "--job-id", "b", "--retry", "none", "--rate", "unlimited")
+    second, stats = client.job(kind, "acme", "b"), client.queue(kind, "acme")
     assert second is not None and second.retry is None
+    assert stats is not None and stats.interval == 0
 
 
 def test_payload_comes_from_stdin(client: Client, sharq: Sharq, kind: str) -> None:
