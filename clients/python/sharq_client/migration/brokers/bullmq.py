@@ -17,7 +17,7 @@ from sharq_client.migration.brokers.queue_import import (
     move_queue,
     survey,
 )
-from sharq_client.migration.delivery import MOST_JOBS, REMEMBERED_MS
+from sharq_client.migration.delivery import MOST_JOBS_A_CLAIM, REMEMBERED_MS
 from sharq_client.migration.source import open_source, rows_of, script
 from sharq_client.migration.summaries import OnProgress, Summary, Tally
 
@@ -141,18 +141,18 @@ class BullmqQueue:
     def give_back(self) -> None:
         """Put refused jobs back to where BullMQ had them."""
         keys = [self._key("refused"), f"{self._queue}:marker", *self._lists, *self._sets]
-        while self._give_back(keys=keys, args=[ROW, MOST_JOBS]):
+        while self._give_back(keys=keys, args=[ROW, MOST_JOBS_A_CLAIM]):
             pass
 
     def read(self) -> Iterator[list[tuple[bytes, ...]]]:
         """Yield the rows of the waiting jobs in pages, without a change."""
         for number, name in enumerate(self._lists, start=3):
-            for start in range(0, self._redis.llen(name), MOST_JOBS):
-                page = self._redis.lrange(name, start, start + MOST_JOBS - 1)
+            for start in range(0, self._redis.llen(name), MOST_JOBS_A_CLAIM):
+                page = self._redis.lrange(name, start, start + MOST_JOBS_A_CLAIM - 1)
                 yield self._rows([(b"%d" % number, job_id, b"") for job_id in page])
         for number, name in enumerate(self._sets, start=5):
-            for start in range(0, self._redis.zcard(name), MOST_JOBS):
-                scored: Any = self._redis.zrange(name, start, start + MOST_JOBS - 1, withscores=True)
+            for start in range(0, self._redis.zcard(name), MOST_JOBS_A_CLAIM):
+                scored: Any = self._redis.zrange(name, start, start + MOST_JOBS_A_CLAIM - 1, withscores=True)
                 yield self._rows([(b"%d" % number, job_id, b"%.0f" % score) for job_id, score in scored])
 
     def job(self, row: tuple[bytes, ...]) -> ForeignJob:

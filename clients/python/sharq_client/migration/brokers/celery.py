@@ -20,7 +20,7 @@ from sharq_client.migration.brokers.queue_import import (
     move_queue,
     survey,
 )
-from sharq_client.migration.delivery import MOST_JOBS, REMEMBERED_MS
+from sharq_client.migration.delivery import MOST_JOBS_A_CLAIM, REMEMBERED_MS
 from sharq_client.migration.source import open_source, rows_of, script
 from sharq_client.migration.summaries import OnProgress, Summary, Tally
 
@@ -137,14 +137,14 @@ class CeleryQueue:
 
     def give_back(self) -> None:
         """Put refused messages back into the queue."""
-        while self._give_back(keys=[self._key("refused"), *self._lists], args=[MOST_JOBS]):
+        while self._give_back(keys=[self._key("refused"), *self._lists], args=[MOST_JOBS_A_CLAIM]):
             pass
 
     def read(self) -> Iterator[list[tuple[bytes, ...]]]:
         """Yield the messages in pages, without a change."""
         for step, name in enumerate(self._lists):
-            for start in range(0, self._redis.llen(name), MOST_JOBS):
-                page = self._redis.lrange(name, start, start + MOST_JOBS - 1)
+            for start in range(0, self._redis.llen(name), MOST_JOBS_A_CLAIM):
+                page = self._redis.lrange(name, start, start + MOST_JOBS_A_CLAIM - 1)
                 yield [(b"%d" % step, message) for message in page if isinstance(message, bytes)]
 
     def job(self, row: tuple[bytes, ...]) -> ForeignJob:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from sharq_client.migration.brokers.placement import Unmovable
-from sharq_client.migration.delivery import MOST_JOBS, PERHAPS_MOVED, Fate, Verdict, deliver
+from sharq_client.migration.delivery import MOST_JOBS_A_CLAIM, PERHAPS_MOVED, Fate, Verdict, deliver
 from sharq_client.migration.summaries import OnProgress, Refusal, Tally
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def move_queue(
     """Move the waiting jobs until none are left, or until it is told to stop. Raises as `import_original`."""
     queue.give_back()
     tally.waiting = queue.waiting()
-    while not stop.is_set() and (journal := queue.claim(MOST_JOBS)).rows:
+    while not stop.is_set() and (journal := queue.claim(MOST_JOBS_A_CLAIM)).rows:
         jobs = [queue.job(row) for row in journal.rows]
         verdicts = _verdicts(client, jobs, journal, remembered_ms)
         numbers: dict[Fate, list[int]] = {fate: [] for fate in Fate}

@@ -313,14 +313,18 @@ class OriginalStore:
         heads = self.in_pipeline(lambda pipe, queue: pipe.lindex(self._of(queue), 0), queues)
         return [length - (head == MARK.encode()) for length, head in zip(lengths, heads, strict=True)]
 
-    def job_ids(self, queue: Queue, start: int) -> list[str]:
-        """Return a page of the ids of a queue's jobs, the first one first; empty after the last."""
-        ids = _list(self._redis.lrange(self._of(queue), start, start + PAGE - 1))
-        return [_text(job_id) for job_id in ids]
+    def job_ids(self, queues: Sequence[Queue], start: int, most: int) -> list[list[str]]:
+        """Return ids of jobs of each queue, the first ones first; fewer than `most` at its end."""
+        pages = self.in_pipeline(
+            lambda pipe, queue: pipe.lrange(self._of(queue), start, start + most - 1), queues
+        )
+        return [[_text(job_id) for job_id in page] for page in pages]
 
-    def payloads(self, queue: Queue, job_ids: Sequence[str]) -> list[bytes | None]:
-        """Return the payloads of jobs of a queue; None for an id that has none."""
-        fields = [f"{_field(queue)}:{job_id}" for job_id in job_ids]
+    def payloads(self, jobs: Sequence[tuple[Queue, str]]) -> list[bytes | None]:
+        """Return the payloads of jobs; None for an id that has none."""
+        if not jobs:
+            return []
+        fields = [f"{_field(queue)}:{job_id}" for queue, job_id in jobs]
         payloads = _list(self._redis.hmget(self.key("payload"), fields))
         return [payload if isinstance(payload, bytes) else None for payload in payloads]
 

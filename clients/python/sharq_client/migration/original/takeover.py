@@ -20,6 +20,7 @@ import msgspec
 from sharq_client.migration.delivery import (
     MOST_BYTES,
     MOST_JOBS,
+    MOST_JOBS_A_CLAIM,
     PERHAPS_MOVED,
     REMEMBERED_MS,
     Fate,
@@ -207,7 +208,7 @@ class Takeover:
     def _move(self, queues: Sequence[Queue]) -> None:
         """Move the jobs of parked queues. Those of one queue keep their order."""
         while queues:
-            most_jobs = max(1, MOST_JOBS // len(queues))
+            most_jobs = min(max(1, MOST_JOBS // len(queues)), MOST_JOBS_A_CLAIM)
             most_bytes = MOST_BYTES // len(queues)
             claims = self._store.claim(queues, most_jobs, most_bytes)
             settlements = self._deliver(claims)
