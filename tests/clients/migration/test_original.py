@@ -247,6 +247,19 @@ def test_an_interval_that_changes_at_the_original_is_passed_on(
     assert queue.interval == 70
 
 
+def test_an_interval_that_an_operator_has_pinned_here_is_left_alone(
+    client: Client, original: Original, source: StoreServer, prefix: str, kind: str
+) -> None:
+    original.enqueue(kind, "1", "j0", interval=50)
+    import_original(client, source.url, prefix=prefix)
+    client.set_interval(kind, "1", 20, pin=True)
+    original.call("interval", queue_type=kind, queue_id="1", interval=70)
+    import_original(client, source.url, prefix=prefix)
+    queue = client.queue(kind, "1")
+    assert queue is not None
+    assert queue.interval == 20
+
+
 @pytest.mark.parametrize("is_known", [True, False], ids=["lease length known", "lease length not known"])
 def test_a_slow_queue_waits_for_one_interval_after_its_last_lease(
     client: Client, start_original: StartOriginal, source: StoreServer, prefix: str, kind: str, is_known: bool
