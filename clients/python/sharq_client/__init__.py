@@ -67,6 +67,7 @@ from sharq_client.requests import (
     Limit,
     OnExpiry,
     QueueSettings,
+    Referable,
     RetryPolicy,
     TypeSettings,
 )
@@ -174,6 +175,7 @@ __all__ = [
     "QueueStats",
     "Quota",
     "QuotaUse",
+    "Referable",
     "Retry",
     "RetryPolicy",
     "RunningJob",

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sharq_client.errors import InvalidRequest
-from sharq_client.mappings import value_of
+from sharq_client.mappings import ref_of, value_of
 from sharq_client.paths import path_of
-from sharq_client.requests import Addressed, Enqueueable, EnqueueJob, RetryPolicy, Types
+from sharq_client.requests import Enqueueable, EnqueueJob, Referable, RetryPolicy, Types
 
 
 class EnqueueBody(EnqueueJob, frozen=True, kw_only=True, omit_defaults=True):
@@ -115,7 +115,7 @@ def as_repeat(job: EnqueueBody) -> EnqueueBody:
 
 
 def lease_body(
-    job: Addressed,
+    job: Referable,
     by_ms: float | None = None,
     delay_ms: float | None = None,
     hold_ms: float = 0,
@@ -128,6 +128,7 @@ def lease_body(
     progress: object = UNSET,
 ) -> LeaseBody:
     """Return what a finish, extend or release of one lease sends."""
+    job = ref_of(job)
     return LeaseBody(
         job.queue_type,
         job.queue_id,
@@ -165,7 +166,7 @@ def encoded(value: object, name: str) -> msgspec.Raw:
 
 
 def lease_bodies(
-    jobs: Sequence[Addressed],
+    jobs: Sequence[Referable],
     by_ms: float | None = None,
     *,
     results: Sequence[object] | None = None,
@@ -180,7 +181,7 @@ def lease_bodies(
 
 
 def release_bodies(
-    jobs: Sequence[Addressed],
+    jobs: Sequence[Referable],
     delay_ms: float | None,
     hold_ms: float,
     hold_type_ms: float,

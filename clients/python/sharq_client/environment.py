@@ -1,15 +1,20 @@
-"""Reads the settings of a client that its caller leaves to the environment, and the certificates that it trusts."""
+"""Reads a client's settings from the environment, and certificates from files; asks a server if it speaks TLS."""
 
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import msgspec
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 """The URL of a client that names none: that of a server that was started without a configuration."""
+
+MAX_LOOK_S = 1.0
+"""The time that a look at a server may take."""
 
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +55,12 @@ def tls_of(ca: str | os.PathLike[str] | ssl.SSLContext | None) -> ssl.SSLContext
     """
     if ca is None or isinstance(ca, ssl.SSLContext):
         return ca
-    return ssl.create_default_context(cafile=ca)
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError as error:
+        raise OSError(f"ca: no certificate in PEM in {os.fspath(ca)!r} ({error.reason})") from error
+    except OSError as error:
+        raise OSError(error.errno, f"ca: {error.strerror}", os.fspath(ca)) from error
 
 
 def settings_of(
@@ -75,3 +85,21 @@ def settings_of(
         tls=tls_of(ca),
         uses_http=uses_http,
     )
+
+
+def speaks_tls(origin: str, timeout_s: float) -> bool:
+    """Return True if the server at an http:// origin speaks TLS. It blocks for up to 1 s.
+
+    It is asked once a server has closed a connection without an answer, which is what one does that expects TLS.
+    """
+    parts = urlsplit(origin)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent but the handshake
+    try:
+        with (
+            socket.create_connection((parts.hostname, parts.port or 80), min(timeout_s, MAX_LOOK_S)) as plain,
+            context.wrap_socket(plain),
+        ):
+            return True
+    except OSError:
+        return False

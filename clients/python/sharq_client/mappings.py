@@ -11,7 +11,7 @@ import msgspec
 from sharq_client.campaigns.quotas import Quota
 from sharq_client.campaigns.windows import OpenRange
 from sharq_client.errors import InvalidRequest
-from sharq_client.requests import Limit, RetryPolicy
+from sharq_client.requests import Addressed, JobRef, Limit, Referable, RetryPolicy
 
 ValueT = TypeVar("ValueT", bound=msgspec.Struct)
 
@@ -45,6 +45,11 @@ def value_of(kind: type[ValueT], given: ValueT | Mapping[str, object], name: str
     if missing:
         raise InvalidRequest(f"{name}.{missing[0]}: required; it is missing in the mapping")
     return kind(**fields)
+
+
+def ref_of(job: Referable) -> Addressed:
+    """Return a reference to a job that may have been given as a mapping. It raises as `value_of` does."""
+    return value_of(JobRef, job, "job") if isinstance(job, Mapping) else job
 
 
 def _nested(key: str, value: object, name: str) -> object:

@@ -156,6 +156,10 @@ class JobRef(msgspec.Struct, frozen=True):
     lease: str | None = None
 
 
+Referable: TypeAlias = Addressed | Mapping[str, Any]
+"""A reference to a job: a LeasedJob, a JobRef, or a mapping with the fields of JobRef."""
+
+
 class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change of the settings of a queue: a field that is not given stays as it is, and None clears the setting.
 

@@ -33,8 +33,9 @@ from sharq_client.bodies import (
 )
 from sharq_client.decoders import ENQUEUED, LEASED
 from sharq_client.failures import NothingReady
+from sharq_client.mappings import ref_of
 from sharq_client.paths import path_of
-from sharq_client.requests import Addressed, AsyncJobStream, Enqueueable, Types
+from sharq_client.requests import AsyncJobStream, Enqueueable, Referable, Types
 from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
 
 
@@ -217,7 +218,7 @@ class AsyncClient(AsyncQueues):
 
     async def finish(
         self,
-        job: Addressed,
+        job: Referable,
         *,
         cost: int | None = None,
         hold_ms: float = 0,
@@ -236,11 +237,12 @@ class AsyncClient(AsyncQueues):
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         text = json_text(result)
         report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
         return (await self._caller.report("finish", job, report)).result_kept
 
-    async def extend(self, job: Addressed, by_ms: float, *, progress: object = UNSET) -> int:
+    async def extend(self, job: Referable, by_ms: float, *, progress: object = UNSET) -> int:
         """Move the end of the lease to by_ms (100 to 86,400,000) from now.
 
         Args:
@@ -252,12 +254,13 @@ class AsyncClient(AsyncQueues):
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         report = LeaseBody(lease=job.lease, by=by_ms, progress=json_text(progress))
         return (await self._caller.report("extend", job, report)).lease_expires_at
 
     async def release(
         self,
-        job: Addressed,
+        job: Referable,
         delay_ms: float | None = None,
         *,
         cost: int | None = None,
@@ -281,26 +284,27 @@ class AsyncClient(AsyncQueues):
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         report = LeaseBody(
             "", "", "", job.lease, None, delay_ms, cost, hold_ms, hold_type_ms, counts, error, prefer_retry
         )
         await self._caller.report("release", job, report)
 
     async def finish_many(
-        self, jobs: Sequence[Addressed], *, results: Sequence[object] | None = None
+        self, jobs: Sequence[Referable], *, results: Sequence[object] | None = None
     ) -> Answers[errors.SharqError | None]:
         """Finish jobs, with a result each (UNSET for none). Return one answer for each job; None for success."""
         return await self._caller.report_many("finish", lease_bodies(jobs, results=results))
 
     async def extend_many(
-        self, jobs: Sequence[Addressed], by_ms: float, *, progress: Sequence[object] | None = None
+        self, jobs: Sequence[Referable], by_ms: float, *, progress: Sequence[object] | None = None
     ) -> Answers[errors.SharqError | None]:
         """Move the ends of leases to by_ms from now, with a progress each (UNSET for none), as finish_many does."""
         return await self._caller.report_many("extend", lease_bodies(jobs, by_ms, progress=progress))
 
     async def release_many(
         self,
-        jobs: Sequence[Addressed],
+        jobs: Sequence[Referable],
         delay_ms: float | None = None,
         *,
         hold_ms: float = 0,
@@ -325,3 +329,7 @@ class AsyncClient(AsyncQueues):
     async def readyz(self) -> bool:
         """Return True if the server accepts work; False if it is starting, draining or unreachable."""
         return await self._caller.answers("/readyz")
+
+    async def deepstatus(self) -> bool:
+        """Return True if every server of the store answers every shard; False otherwise, or if none is reachable."""
+        return await self._caller.answers("/deepstatus/")

@@ -27,8 +27,9 @@ from sharq_client.bodies import (
 )
 from sharq_client.decoders import ENQUEUED, LEASED
 from sharq_client.failures import NothingReady
+from sharq_client.mappings import ref_of
 from sharq_client.paths import path_of
-from sharq_client.requests import Addressed, Enqueueable, JobStream, Types
+from sharq_client.requests import Enqueueable, JobStream, Referable, Types
 from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
 from sharq_client.sync.caller import Caller
 from sharq_client.sync.connections import Urllib3Connections
@@ -216,7 +217,7 @@ class Client(Queues):
 
     def finish(
         self,
-        job: Addressed,
+        job: Referable,
         *,
         cost: int | None = None,
         hold_ms: float = 0,
@@ -235,11 +236,12 @@ class Client(Queues):
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         text = json_text(result)
         report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
         return (self._caller.report("finish", job, report)).result_kept
 
-    def extend(self, job: Addressed, by_ms: float, *, progress: object = UNSET) -> int:
+    def extend(self, job: Referable, by_ms: float, *, progress: object = UNSET) -> int:
         """Move the end of the lease to by_ms (100 to 86,400,000) from now.
 
         Args:
@@ -251,12 +253,13 @@ class Client(Queues):
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         report = LeaseBody(lease=job.lease, by=by_ms, progress=json_text(progress))
         return (self._caller.report("extend", job, report)).lease_expires_at
 
     def release(
         self,
-        job: Addressed,
+        job: Referable,
         delay_ms: float | None = None,
         *,
         cost: int | None = None,
@@ -280,26 +283,27 @@ class Client(Queues):
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         report = LeaseBody(
             "", "", "", job.lease, None, delay_ms, cost, hold_ms, hold_type_ms, counts, error, prefer_retry
         )
         self._caller.report("release", job, report)
 
     def finish_many(
-        self, jobs: Sequence[Addressed], *, results: Sequence[object] | None = None
+        self, jobs: Sequence[Referable], *, results: Sequence[object] | None = None
     ) -> Answers[errors.SharqError | None]:
         """Finish jobs, with a result each (UNSET for none). Return one answer for each job; None for success."""
         return self._caller.report_many("finish", lease_bodies(jobs, results=results))
 
     def extend_many(
-        self, jobs: Sequence[Addressed], by_ms: float, *, progress: Sequence[object] | None = None
+        self, jobs: Sequence[Referable], by_ms: float, *, progress: Sequence[object] | None = None
     ) -> Answers[errors.SharqError | None]:
         """Move the ends of leases to by_ms from now, with a progress each (UNSET for none), as finish_many does."""
         return self._caller.report_many("extend", lease_bodies(jobs, by_ms, progress=progress))
 
     def release_many(
         self,
-        jobs: Sequence[Addressed],
+        jobs: Sequence[Referable],
         delay_ms: float | None = None,
         *,
         hold_ms: float = 0,
@@ -324,3 +328,7 @@ class Client(Queues):
     def readyz(self) -> bool:
         """Return True if the server accepts work; False if it is starting, draining or unreachable."""
         return self._caller.answers("/readyz")
+
+    def deepstatus(self) -> bool:
+        """Return True if every server of the store answers every shard; False otherwise, or if none is reachable."""
+        return self._caller.answers("/deepstatus/")

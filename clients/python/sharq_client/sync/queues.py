@@ -6,12 +6,14 @@ They are methods of Client; not here: settings of operators and lists with numbe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from sharq_client import errors
 from sharq_client.answers import Answers, Counts, DeadLetter, JobStatus, QueueStats
 from sharq_client.bodies import RateBody
 from sharq_client.decoders import COUNTS, DEAD_LETTERS, JOB, QUEUE, QUEUE_IDS, REPLY
+from sharq_client.mappings import value_of
 from sharq_client.paths import path_of
 from sharq_client.requests import DeadRef
 from sharq_client.sync.caller import Caller
@@ -112,10 +114,18 @@ class Queues:
         return (self._caller.ask("POST", path, REPLY, is_safe_twice=False)).redriven
 
     def redrive_many(
-        self, queue_type: str, letters: Sequence[DeadLetter | DeadRef]
+        self, queue_type: str, letters: Sequence[DeadLetter | DeadRef | Mapping[str, Any]]
     ) -> Answers[errors.SharqError | None]:
-        """Queue these dead letters again. Return one answer for each, in order; None for success."""
-        refs = [DeadRef(letter.queue_id, letter.job_id) for letter in letters]
+        """Queue these dead letters again, which may be mappings with the fields of DeadRef.
+
+        Return one answer for each, in order; None for success.
+        """
+        refs = [
+            DeadRef(letter.queue_id, letter.job_id)
+            if isinstance(letter, DeadLetter)
+            else value_of(DeadRef, letter, "letter")
+            for letter in letters
+        ]
         path = path_of("dead", queue_type) + "redrive/"
         return self._caller.redrive_many(path, refs)
 
