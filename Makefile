@@ -12,7 +12,7 @@ STAMP := $(VENV)/.setup
 UV := .tools/uv/bin/uv
 TOOLS ?= $(CURDIR)/.tools
 HELM := v3.18.6
-COMPILE := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 TOXIPROXY := $(TOOLS)/toxiproxy/server
 GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
@@ -67,6 +67,10 @@ check: setup  ## lint, format, types, the direction of imports, and the Lua
 	$(BIN)/lint-imports
 	@$(BIN)/python -m tests.scheduler.lua_check
 
+.PHONY: sync-client
+sync-client: setup  ## write the sync client anew from the async one
+	@$(BIN)/python clients/python/generate_sync.py
+
 .PHONY: format
 format: setup  ## sort imports, mend what ruff can mend, format
 	$(BIN)/ruff check --fix
@@ -85,9 +89,9 @@ $(TOXIPROXY):
 
 .PHONY: lock
 lock: $(UV)  ## pin the dependencies of pyproject.toml by name, version and hash; ARGS=--upgrade for newer ones
-	$(COMPILE) --all-extras --output-file requirements.lock $(ARGS)
-	$(COMPILE) --constraint requirements.lock --output-file deploy/container/run.lock
-	$(COMPILE) --constraint requirements.lock --extra build --output-file deploy/container/build.lock
+	$(COMPILE) pyproject.toml clients/python/pyproject.toml --all-extras --output-file requirements.lock $(ARGS)
+	$(COMPILE) pyproject.toml --constraint requirements.lock --output-file deploy/container/run.lock
+	$(COMPILE) pyproject.toml --constraint requirements.lock --extra build --output-file deploy/container/build.lock
 
 $(UV):
 	python3 -m venv --clear .tools/uv

@@ -142,7 +142,7 @@ def _backlog(case: _Case, types: list[str], duration_s: float) -> list[EnqueueJo
             queue_id=f"{queue_type.partition('~')[2]}-{number % case.queues}",
             job_id=f"job-{number}",
             payload=_PAYLOAD,
-            interval_ms=0,
+            interval=0,
             cost=1 + number % case.most_cost,
             requeue_limit=None,
             retry=None,

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from benchmarks.errors import Spoiled
-from sharq_client import EnqueueJob, LeasedJob, SharqClient
+from sharq_client import AsyncClient, EnqueueJob, LeasedJob
 from sharq_client.errors import SharqError
 
 _CALL = 1_000
@@ -40,17 +40,17 @@ def drop(url: str, queue_type: str, queue_id: str) -> None:
 
 
 async def _drop(url: str, queue_type: str, queue_id: str) -> None:
-    async with SharqClient(url, timeout_s=60, retries=0) as client:
+    async with AsyncClient(url, timeout_s=60, retries=0) as client:
         await client.delete_queue(queue_type, queue_id, purge_all=True)
 
 
 async def _enqueue(url: str, jobs: Sequence[EnqueueJob]) -> None:
     calls = iter([jobs[first : first + _CALL] for first in range(0, len(jobs), _CALL)])
-    async with SharqClient(url, timeout_s=60, retries=0) as client:
+    async with AsyncClient(url, timeout_s=60, retries=0) as client:
         await asyncio.gather(*(_send(client, calls) for _ in range(_AT_ONCE)))
 
 
-async def _send(client: SharqClient, calls: Iterator[Sequence[EnqueueJob]]) -> None:
+async def _send(client: AsyncClient, calls: Iterator[Sequence[EnqueueJob]]) -> None:
     """Send a share of the calls, one after another."""
     for jobs in calls:
         for answer in await client.enqueue_many(jobs):
@@ -60,7 +60,7 @@ async def _send(client: SharqClient, calls: Iterator[Sequence[EnqueueJob]]) -> N
 
 async def _lease(url: str, queue_type: str, count: int, lease_ms: float) -> list[LeasedJob]:
     jobs: list[LeasedJob] = []
-    async with SharqClient(url, timeout_s=60, retries=0) as client:
+    async with AsyncClient(url, timeout_s=60, retries=0) as client:
         while len(jobs) < count:
             wanted = min(_CALL, count - len(jobs))
             try:

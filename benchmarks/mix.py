@@ -62,7 +62,7 @@ def jobs_for(group: list[Customer], burst: float, duration_s: float) -> Iterator
                     queue_id=customer.queue_id,
                     job_id=f"job-{depth}",
                     payload=_PAYLOAD,
-                    interval_ms=customer.interval_us / 1000,
+                    interval=customer.interval_us / 1000,
                     burst=burst,
                     requeue_limit=None,
                     retry=None,

@@ -36,7 +36,7 @@ def fill(url: str, word: str, count: int, queues: int = QUEUES) -> None:
             queue_id=f"q{number % queues}",
             job_id=f"{word}-{number}",
             payload=msgspec.Raw(PAYLOAD),
-            interval_ms=INTERVAL_MS,
+            interval=INTERVAL_MS,
             requeue_limit=None,
             retry=None,
         )

@@ -15,7 +15,7 @@ import msgspec
 
 from deploy.demo.customers import URGENT, Customer
 from deploy.demo.ledger import Account, Leased, Ledger, Rate
-from sharq_client import DeadLetter, DeadReason, JobState, SharqClient
+from sharq_client import AsyncClient, DeadLetter, DeadReason, JobState
 
 DELIVERED_AT_LEAST = 0.95
 """The share of its promise that a customer with a backlog gets at the least."""
@@ -75,7 +75,7 @@ class Finding(msgspec.Struct, frozen=True):
     waits_s: tuple[float, float] | None
 
 
-async def findings(client: SharqClient, queue_type: str, ledger: Ledger, ended_s: float) -> list[Finding]:
+async def findings(client: AsyncClient, queue_type: str, ledger: Ledger, ended_s: float) -> list[Finding]:
     """Judge every customer, after all workers have ended.
 
     Args:
@@ -87,7 +87,7 @@ async def findings(client: SharqClient, queue_type: str, ledger: Ledger, ended_s
     return [*found, _judge_carrier(ledger.carrier, ended_s)]
 
 
-async def _judge(client: SharqClient, queue_type: str, account: Account, ended_s: float) -> Finding:
+async def _judge(client: AsyncClient, queue_type: str, account: Account, ended_s: float) -> Finding:
     own_type = account.customer.type_in(queue_type)
     stats = await client.queue(own_type, account.customer.name)
     waiting = 0 if stats is None else stats.queued + stats.delayed + stats.leased
@@ -143,7 +143,7 @@ def _finding(
     )
 
 
-async def _states(client: SharqClient, queue_type: str, account: Account) -> Counter[JobState | None]:
+async def _states(client: AsyncClient, queue_type: str, account: Account) -> Counter[JobState | None]:
     """Count the states of acknowledged jobs that no worker reported as finished; None counts unknown jobs."""
     turns = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 

@@ -6,7 +6,7 @@ import random
 
 import msgspec
 
-from sharq_client import Retry
+from sharq_client import RetryPolicy
 
 SEND_S = 18.0
 """How long the customers send, and over which delivered is held against promised."""
@@ -135,7 +135,7 @@ LIFE_CUSTOMERS = (
 
 ALL_CUSTOMERS = (*CUSTOMERS, *LIFE_CUSTOMERS, *CARRIER_CUSTOMERS)
 
-RETRY = Retry(delay_ms=400, factor=2, jitter=0.2)
+RETRY = RetryPolicy(delay=400, factor=2, jitter=0.2)
 """A message that fails is tried again about 0.4 s later, and then 0.8 s after that."""
 
 URGENT, USUAL = 1, 5

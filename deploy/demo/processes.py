@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from sharq_client import SharqClient
+from sharq_client import AsyncClient
 from sharq_server.local_cluster.child import StartError
 from sharq_server.local_cluster.ports import free_ports, free_ports_in_a_row
 from sharq_server.local_cluster.state_file import State
@@ -123,7 +123,7 @@ def _server_command() -> Path:
 
 async def _until_ready(url: str, process: Process, log: Path) -> None:
     deadline_s = time.monotonic() + START_TIMEOUT_S
-    async with SharqClient(url, timeout_s=2.0) as client:
+    async with AsyncClient(url, timeout_s=2.0) as client:
         while not await client.readyz():
             if process.returncode is not None or time.monotonic() > deadline_s:
                 raise StartError(f"sharq-server did not become ready at {url}; {_last_words(log)}")

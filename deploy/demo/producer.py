@@ -18,12 +18,12 @@ from deploy.demo.customers import (
     an_sms,
 )
 from deploy.demo.ledger import Ledger
-from sharq_client import EnqueueJob, SharqClient, errors
+from sharq_client import AsyncClient, EnqueueJob, errors
 
 TICK_S = 0.1
 
 
-async def produce(clients: Sequence[SharqClient], queue_type: str, ledger: Ledger) -> list[str]:
+async def produce(clients: Sequence[AsyncClient], queue_type: str, ledger: Ledger) -> list[str]:
     """Send for SEND_S, record acknowledged jobs in the ledger, and return the refusals as text."""
     start_s = time.monotonic()
     owed = dict.fromkeys((customer.name for customer in ALL_CUSTOMERS), 1.0)
@@ -52,10 +52,10 @@ def _due(customer: Customer, at_s: float, owed: dict[str, float], queue_type: st
             queue_type=customer.type_in(queue_type),
             queue_id=customer.name,
             payload=an_sms(customer),
-            interval_ms=customer.interval_ms,
+            interval=customer.interval_ms,
             burst=customer.burst,
             priority=URGENT if random.random() < customer.urgent else USUAL,
-            expires_ms=customer.expires_ms,
+            expires=customer.expires_ms,
             requeue_limit=customer.requeue_limit,
             retry=RETRY,
         )

@@ -31,7 +31,7 @@ from deploy.demo.ledger import Ledger, Rate
 from deploy.demo.processes import own_cluster, own_server
 from deploy.demo.producer import produce
 from deploy.demo.recovery import Kill, Recovery, recovery
-from sharq_client import Limit, SharqClient, TypeSettings
+from sharq_client import AsyncClient, Limit, TypeSettings
 from sharq_core.logs.plurals import counted
 from sharq_server.local_cluster.state_file import ProcessState, State
 
@@ -64,7 +64,7 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
             urls = [await stack.enter_async_context(own_server())]
             console.print(f"sharq-server runs at {urls[0]}")
         clients = [
-            await stack.enter_async_context(SharqClient([*urls[first:], *urls[:first]]))
+            await stack.enter_async_context(AsyncClient([*urls[first:], *urls[:first]]))
             for first in range(len(urls))
         ]
         queue_type = f"demo-{uuid.uuid4().hex[:8]}"
@@ -82,7 +82,7 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
 
 
 @asynccontextmanager
-async def _capped(client: SharqClient, queue_type: str) -> AsyncIterator[str]:
+async def _capped(client: AsyncClient, queue_type: str) -> AsyncIterator[str]:
     """Set the cap of the carrier's type for the run, and yield the type."""
     limit = Limit(rate=f"{CARRIER.rate_per_s:.0f}/s", burst=CARRIER.burst)
     await client.control.set_type(queue_type, TypeSettings(limits=[limit]))
@@ -108,7 +108,7 @@ class _Course(msgspec.Struct):
 
 
 async def _send_and_watch(
-    clients: Sequence[SharqClient],
+    clients: Sequence[AsyncClient],
     queue_type: str,
     ledger: Ledger,
     crew: Crew,
@@ -150,7 +150,7 @@ async def _kill_a_worker(crew: Crew, board: Board) -> None:
     )
 
 
-async def _change_a_rate(client: SharqClient, queue_type: str, ledger: Ledger, board: Board) -> None:
+async def _change_a_rate(client: AsyncClient, queue_type: str, ledger: Ledger, board: Board) -> None:
     """Pin the new rate: the customer's own enqueues still carry the old one."""
     await asyncio.sleep(RATE_CHANGE_AT_S)
     account = ledger.accounts[RATE_CHANGE.name]
@@ -178,7 +178,7 @@ async def _drain(ledger: Ledger) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _watch(client: SharqClient, queue_type: str, ledger: Ledger) -> None:
+async def _watch(client: AsyncClient, queue_type: str, ledger: Ledger) -> None:
     """Ask for the length of each queue, again and again."""
     while True:
         for name, account in ledger.accounts.items():

@@ -17,7 +17,7 @@ import msgspec
 
 from deploy.demo.customers import LEASE_MS, NOBODY, Sms
 from deploy.demo.ledger import Finished, Leased, Ready
-from sharq_client import LeasedJob, Outcome, SharqClient, Worker, errors
+from sharq_client import AsyncClient, LeasedJob, Outcome, Worker, errors
 
 STDIN, STDOUT = 0, 1
 
@@ -36,13 +36,9 @@ class NumberUnknown(Exception):
 
 async def send_sms(job: LeasedJob) -> None:
     """Hand the message to a phone network that takes its time; raise NumberUnknown if it knows nobody of the number."""
-    leased_at_ms = job.leased_until_ms - LEASE_MS
-    waited_ms = leased_at_ms - job.enqueued_at_ms
-    tell(
-        Leased(
-            job.queue_id, job.job_id, leased_at_ms, job.attempt, job.priority, waited_ms, job.expires_at_ms
-        )
-    )
+    leased_at_ms = job.lease_expires_at - LEASE_MS
+    waited_ms = leased_at_ms - job.enqueued_at
+    tell(Leased(job.queue_id, job.job_id, leased_at_ms, job.attempt, job.priority, waited_ms, job.expires_at))
     message = job.payload_as(Sms)
     await asyncio.sleep(random.uniform(*CARRIER_S))
     if message.to == NOBODY:
@@ -57,7 +53,7 @@ def on_reported(job: LeasedJob, outcome: Outcome, error: errors.SharqError | Non
 
 async def work(queue_types: Sequence[str], urls: Sequence[str]) -> None:
     """Work until stdin closes, be it by the demo or because the demo is gone."""
-    async with SharqClient(urls) as client:
+    async with AsyncClient(urls) as client:
         worker = Worker(
             client, queue_types, send_sms, concurrency=60, lease_ms=LEASE_MS, wait_ms=500, stop_timeout_s=3.0,
             on_reported=on_reported,

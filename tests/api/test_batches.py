@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from sharq_client import BatchStatus, DeadRef, EnqueueJob, LeasedJob, SharqClient, errors
+from sharq_client import AsyncClient, BatchStatus, DeadRef, EnqueueJob, LeasedJob, errors
 from tests.support.http.contract import Api, Server
 from tests.support.processes.servers import SharqServer
 
@@ -17,39 +17,37 @@ NONE = BatchStatus(queued=0, delayed=0, leased=0, finished=0, dead=0, cancelled=
 
 
 @pytest.fixture
-async def client(server: SharqServer) -> AsyncIterator[SharqClient]:
-    async with SharqClient(server.url) as opened:
+async def client(server: SharqServer) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(server.url) as opened:
         yield opened
 
 
 def member(
     kind: str, job_id: str, queue_id: str = "1", batch: str | None = BATCH, **more: object
 ) -> EnqueueJob:
-    job = EnqueueJob(
-        queue_type=kind, queue_id=queue_id, job_id=job_id, payload={}, interval_ms=0, batch=batch
-    )
+    job = EnqueueJob(queue_type=kind, queue_id=queue_id, job_id=job_id, payload={}, interval=0, batch=batch)
     return msgspec.structs.replace(job, **more)
 
 
-async def leased(client: SharqClient, kind: str) -> LeasedJob:
+async def leased(client: AsyncClient, kind: str) -> LeasedJob:
     job = await client.dequeue(kind, wait_ms=5_000)
     assert job is not None
     return job
 
 
-async def has(client: SharqClient, kind: str, **numbers: int) -> bool:
+async def has(client: AsyncClient, kind: str, **numbers: int) -> bool:
     """Return True if the batch has these numbers and no others."""
     status = await client.jobs.batch(kind, BATCH)
     return status == msgspec.structs.replace(NONE, **numbers)
 
 
-async def test_a_batch_shows_how_far_its_jobs_are(client: SharqClient, kind: str) -> None:
+async def test_a_batch_shows_how_far_its_jobs_are(client: AsyncClient, kind: str) -> None:
     assert await client.jobs.batch(kind, BATCH) is None
     await client.enqueue_many(
-        [member(kind, "1"), member(kind, "2", "other"), member(kind, "3", delay_ms=60_000)]
+        [member(kind, "1"), member(kind, "2", "other"), member(kind, "3", delay=60_000)]
     )
     await client.enqueue(member(kind, "4", requeue_limit=0))
-    await client.enqueue(member(kind, "plain", batch=None, delay_ms=60_000))
+    await client.enqueue(member(kind, "plain", batch=None, delay=60_000))
     assert await has(client, kind, queued=3, delayed=1, total=4)
     jobs = {job.job_id: job for job in [await leased(client, kind) for _ in range(3)]}
     await client.finish(jobs["1"])
@@ -62,7 +60,7 @@ async def test_a_batch_shows_how_far_its_jobs_are(client: SharqClient, kind: str
     assert await has(client, kind, queued=1, delayed=1, leased=1, finished=1, total=4)
 
 
-async def test_a_cancelled_batch_gives_no_job_and_takes_none(client: SharqClient, kind: str) -> None:
+async def test_a_cancelled_batch_gives_no_job_and_takes_none(client: AsyncClient, kind: str) -> None:
     await client.enqueue_many([member(kind, str(number), f"q{number % 7}") for number in range(250)])
     held = await leased(client, kind)
     await client.enqueue(member(kind, "dead", "dead", requeue_limit=0))
@@ -78,7 +76,7 @@ async def test_a_cancelled_batch_gives_no_job_and_takes_none(client: SharqClient
     assert not isinstance(other, errors.SharqError)
 
 
-async def test_a_dead_letter_of_a_cancelled_batch_is_not_redriven(client: SharqClient, kind: str) -> None:
+async def test_a_dead_letter_of_a_cancelled_batch_is_not_redriven(client: AsyncClient, kind: str) -> None:
     await client.enqueue(member(kind, "1", requeue_limit=0))
     await client.release(await leased(client, kind), error="no")
     assert await client.jobs.cancel_batch(kind, BATCH) == 0
@@ -89,7 +87,7 @@ async def test_a_dead_letter_of_a_cancelled_batch_is_not_redriven(client: SharqC
     assert await has(client, kind, dead=1, total=1)
 
 
-async def test_cancellation_of_an_unknown_batch_is_not_found(client: SharqClient, kind: str) -> None:
+async def test_cancellation_of_an_unknown_batch_is_not_found(client: AsyncClient, kind: str) -> None:
     with pytest.raises(errors.NotFound, match=r"^batch: "):
         await client.jobs.cancel_batch(kind, "unknown")
     assert await client.jobs.batch(kind, "unknown") is None

@@ -165,8 +165,8 @@ def a_letter(reason: DeadReason, attempt: int) -> DeadLetter:
         queue_id="c",
         job_id="j",
         attempt=attempt,
-        enqueued_at_ms=0,
-        dead_at_ms=1,
+        enqueued_at=0,
+        dead_at=1,
         reason=reason,
         payload_json=msgspec.Raw(),
     )

@@ -14,7 +14,7 @@ import pytest
 
 from router.api.routes.table import ROUTES
 from router.http.tokens import new_token
-from sharq_client import EnqueueJob, LeasedJob, SharqClient, Worker, errors
+from sharq_client import AsyncClient, EnqueueJob, LeasedJob, Worker, errors
 from tests.support.processes.servers import SharqServer, running_server
 from tests.support.stores.server import StoreServer, running_store
 from tests.support.waits import until_answer
@@ -169,18 +169,16 @@ async def test_client_and_worker_bring_their_token(
     async def handle(job: LeasedJob) -> None:
         done.append(job.job_id)
 
-    async with SharqClient(guarded.url) as stranger:
+    async with AsyncClient(guarded.url) as stranger:
         with pytest.raises(errors.Unauthorized):
             await stranger.queue(kind, "q")
     monkeypatch.setenv("SHARQ_TOKEN", guarded.tokens["worker"])
     async with (
-        SharqClient(guarded.url, token=guarded.tokens["sender"]) as sender,
-        SharqClient(guarded.url) as client,
+        AsyncClient(guarded.url, token=guarded.tokens["sender"]) as sender,
+        AsyncClient(guarded.url) as client,
         Worker(client, kind, handle, wait_ms=500),
     ):
-        await sender.enqueue(
-            EnqueueJob(queue_type=kind, queue_id="q", payload=1, interval_ms=0, job_id="one")
-        )
+        await sender.enqueue(EnqueueJob(queue_type=kind, queue_id="q", payload=1, interval=0, job_id="one"))
 
         async def ask() -> list[str]:
             return done

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from router.handlers import rate_warnings
-from sharq_client import EnqueueJob, SharqClient
+from sharq_client import AsyncClient, EnqueueJob
 from sharq_client.errors import SharqError
 from tests.support.http.contract import Api
 from tests.support.processes.servers import ServerFactory, SharqServer
@@ -68,10 +68,10 @@ async def test_a_bulk_call_has_one_warning_that_counts(api: Api, kind: str) -> N
 
 
 async def test_the_client_hands_over_warnings_and_counts_failures(server: SharqServer, kind: str) -> None:
-    async with SharqClient(server.url) as client:
-        fast = EnqueueJob(queue_type=kind, queue_id="1", payload=1, interval_ms=1)
+    async with AsyncClient(server.url) as client:
+        fast = EnqueueJob(queue_type=kind, queue_id="1", payload=1, interval=1)
         assert "a burst of 6 or more" in (await client.enqueue(fast)).warning
-        slow = EnqueueJob(queue_type=kind, queue_id="2", payload=1, interval_ms=100)
+        slow = EnqueueJob(queue_type=kind, queue_id="2", payload=1, interval=100)
         assert (await client.enqueue(slow)).warning == ""
         bad = EnqueueJob(queue_type=kind, queue_id="3", payload=1)
         answers = await client.enqueue_many([slow, bad, slow, bad])
@@ -81,9 +81,9 @@ async def test_the_client_hands_over_warnings_and_counts_failures(server: SharqS
 
 async def test_the_log_says_it_once_in_a_while(own_server: ServerFactory) -> None:
     server = own_server()
-    async with SharqClient(server.url) as client:
+    async with AsyncClient(server.url) as client:
         for number in range(50):
-            await client.enqueue(EnqueueJob(queue_type="sms", queue_id=str(number), payload=1, interval_ms=1))
+            await client.enqueue(EnqueueJob(queue_type="sms", queue_id=str(number), payload=1, interval=1))
     lines = [line for line in server.log.splitlines() if "rate_not_kept" in line]
     assert len(lines) == 1
     assert "queue_type=sms queue_id=0 times=1: interval: 1 ms is not kept in full at burst 1" in lines[0]

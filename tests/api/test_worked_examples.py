@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from sharq_client import SharqClient
+from sharq_client import AsyncClient
 from tests.api.test_readme import SPANS, Comparison, Json, curl, examples
 from tests.support.processes.servers import ServerFactory
 from tests.support.tools import missing_tool
@@ -135,7 +135,7 @@ async def test_examples_about_the_life_of_jobs_answer_as_printed(own_server: Ser
     if shutil.which("curl") is None:
         missing_tool("curl")
     server, comparison = own_server(), TimedComparison()
-    async with SharqClient(server.url) as client:
+    async with AsyncClient(server.url) as client:
         names: dict[str, object] = {"client": client}
         for language, block in blocks(JOBS):
             if language == "python":

@@ -13,7 +13,7 @@ from collections import Counter
 
 import pytest
 
-from sharq_client import BatchStatus, EnqueueJob, JobState, SharqClient, errors
+from sharq_client import AsyncClient, BatchStatus, EnqueueJob, JobState, errors
 from tests.chaos.stage import QUIET_S, Stage, is_quick
 from tests.chaos.test_processes import come_back, until_serving
 from tests.support.processes.servers import SharqProcess
@@ -41,7 +41,7 @@ class Campaign:
 
     def __init__(self, stage: Stage) -> None:
         self.kind = f"t-{uuid.uuid4().hex[:12]}"
-        self.client = SharqClient(stage.cluster.urls, timeout_s=5, retries=8)
+        self.client = AsyncClient(stage.cluster.urls, timeout_s=5, retries=8)
         self.accepted: set[str] = set()
         self.refused = 0
         self.finished: set[str] = set()
@@ -54,8 +54,8 @@ class Campaign:
             queue_id=f"q{number % QUEUES}",
             job_id=f"j{number}",
             payload=number,
-            interval_ms=1,
-            delay_ms=LEASE_MS if number % 7 == 0 else 0,
+            interval=1,
+            delay=LEASE_MS if number % 7 == 0 else 0,
             batch=BATCH,
             repeat=True,
         )

@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sharq_client import EnqueueJob, SharqClient
+from sharq_client import AsyncClient, EnqueueJob
 from tests.support.ports import free_port
 from tests.support.processes.servers import SharqProcess, SharqServer, get_json
 from tests.support.stores.groups import make_certificates
@@ -147,8 +147,8 @@ async def test_the_api_is_served_over_tls_only(processes: Processes, ours: Path,
     await until_answers(trusting(ours), f"{url}/readyz")
     assert await status(trusting(theirs), f"{url}/readyz") is None
     assert await status(trusting(ours), f"http://127.0.0.1:{server.port}/readyz") is None
-    async with session_of(trusting(ours)) as session, SharqClient(url, session=session) as client:
-        await client.enqueue(EnqueueJob(queue_type="t", queue_id="q", payload=1, interval_ms=0))
+    async with AsyncClient(url, ca=trusting(ours)) as client:
+        await client.enqueue(EnqueueJob(queue_type="t", queue_id="q", payload=1, interval=0))
         assert await client.dequeue("t") is not None
 
 
@@ -175,8 +175,8 @@ async def test_a_link_with_certificates_at_both_ends_carries_calls(processes: Pr
     shard = processes.shard(**link_files(ours))
     router = processes.router("router", shard, **link_files(ours))
     router.until_status(200)
-    async with SharqClient(router.url) as client:
-        await client.enqueue(EnqueueJob(queue_type="t", queue_id="q", payload=1, interval_ms=0))
+    async with AsyncClient(router.url) as client:
+        await client.enqueue(EnqueueJob(queue_type="t", queue_id="q", payload=1, interval=0))
         assert await client.dequeue("t") is not None
     (member,) = get_json(f"{router.url}/cluster/")["members"]
     assert member["store"]["is_reachable"]

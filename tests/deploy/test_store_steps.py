@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sharq_client import EnqueueJob, SharqClient
+from sharq_client import AsyncClient, EnqueueJob
 from tests.deploy.layout import until
 from tests.deploy.steps import printed, run
 from tests.deploy.test_rolling import MORE_JOBS
@@ -36,7 +36,7 @@ async def test_a_backup_is_restored_as_the_document_says(own_store: StoreFactory
     restore_into(store, restore, folder / f"{HOST}-{store.port}.rdb", tmp_path)
     store.start()
     server.start()
-    async with SharqClient(server.url) as client:
+    async with AsyncClient(server.url) as client:
         states = [(await client.job("sms", "q", f"j{number}")) for number in range(30)]
     server.stop()
     assert [None if one is None else str(one.state) for one in states] == [
@@ -48,10 +48,10 @@ async def test_a_backup_is_restored_as_the_document_says(own_store: StoreFactory
 
 async def work_through(url: str, enqueued: range, finished: int) -> None:
     """Enqueue jobs and finish the first ones of what is there."""
-    async with SharqClient(url) as client:
+    async with AsyncClient(url) as client:
         for number in enqueued:
             await client.enqueue(
-                EnqueueJob(queue_type="sms", queue_id="q", job_id=f"j{number}", payload=0, interval_ms=0)
+                EnqueueJob(queue_type="sms", queue_id="q", job_id=f"j{number}", payload=0, interval=0)
             )
         for _ in range(finished):
             job = await client.dequeue("sms")

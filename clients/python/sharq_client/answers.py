@@ -13,7 +13,7 @@ import msgspec
 
 from sharq_client.campaigns.quotas import QuotaUse
 from sharq_client.errors import SharqError
-from sharq_client.requests import Limit, OnExpiry, Retry
+from sharq_client.requests import Limit, OnExpiry, RetryPolicy
 
 AnswerT = TypeVar("AnswerT")
 PayloadT = TypeVar("PayloadT")
@@ -48,15 +48,15 @@ class Enqueued(msgspec.Struct, frozen=True):
 
     Attributes:
         job_id: the id of the job. The client generated it if the caller gave none.
-        is_duplicate: True if the server had the job already, so that nothing changed. After a retry, the first try of
+        duplicate: True if the server had the job already, so that nothing changed. After a retry, the first try of
             the same call may have queued it.
-        queue_length: the number of queued and delayed jobs before this one; None unless a maximum was given.
+        current_queue_length: the number of queued and delayed jobs before this one; None unless a maximum was given.
         warning: the reason why the queue cannot keep the rate that was sent; empty for none, and after enqueue_many.
     """
 
     job_id: str = ""
-    is_duplicate: bool = msgspec.field(default=False, name="duplicate")
-    queue_length: int | None = msgspec.field(default=None, name="current_queue_length")
+    duplicate: bool = False
+    current_queue_length: int | None = None
     warning: str = ""
 
 
@@ -74,14 +74,14 @@ class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         lease: the token with which to finish, extend or release the job.
-        leased_until_ms: the end of the lease, in ms since the epoch by the store's clock.
-        enqueued_at_ms: the time of the enqueue, in ms since the epoch by the store's clock.
+        lease_expires_at: the end of the lease, in ms since the epoch by the store's clock.
+        enqueued_at: the time of the enqueue, in ms since the epoch by the store's clock.
         attempt: the number of this delivery, 1 for the first.
         requeues_remaining: the number of requeues that remain; -1 for no limit.
-        queue_length: the number of jobs still queued in the job's queue.
+        current_queue_length: the number of jobs still queued in the job's queue.
         cost: the number of slots of the rate that the lease took.
         priority: the priority of the job, 1 to 9; 1 is leased first.
-        expires_at_ms: the time at which the job would have expired if it had not been leased, in ms since the epoch by
+        expires_at: the time at which the job would have expired if it had not been leased, in ms since the epoch by
             the store's clock; None if it never expires. The lease may outlive it.
         payload_json: the JSON text of the payload.
     """
@@ -90,14 +90,14 @@ class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
     queue_id: str
     job_id: str
     lease: str
-    leased_until_ms: int = msgspec.field(name="lease_expires_at")
-    enqueued_at_ms: int = msgspec.field(name="enqueued_at")
+    lease_expires_at: int
+    enqueued_at: int
     attempt: int
     requeues_remaining: int
-    queue_length: int = msgspec.field(name="current_queue_length")
+    current_queue_length: int
     cost: int = 1
     priority: int = 5
-    expires_at_ms: int | None = msgspec.field(default=None, name="expires_at")
+    expires_at: int | None = None
     payload_json: msgspec.Raw = msgspec.field(name="payload")
 
     @property
@@ -120,31 +120,31 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         attempt: the number of deliveries so far, 0 before the first.
-        enqueued_at_ms: the time of the enqueue, in ms since the epoch by the store's clock.
-        leased_until_ms: the end of the lease, in ms since the epoch by the store's clock; None unless leased.
+        enqueued_at: the time of the enqueue, in ms since the epoch by the store's clock.
+        lease_expires_at: the end of the lease, in ms since the epoch by the store's clock; None unless leased.
         position: the place in the queue, 1 for the next job; None unless queued.
         priority: 1 to 9; 1 is leased first.
         cost: the number of slots of the rate that a lease takes.
         requeue_limit: the number of times that the job is requeued after a failed attempt; -1 for no limit.
         retry: the retry policy of the job itself; None for that of its queue or gathered type.
-        delayed_until_ms: the time at which the job is queued, in ms since the epoch by the store's clock; None unless
+        delayed_until: the time at which the job is queued, in ms since the epoch by the store's clock; None unless
             delayed.
-        expires_at_ms: the time from which the job is not leased, in ms since the epoch by the store's clock; None if it
+        expires_at: the time from which the job is not leased, in ms since the epoch by the store's clock; None if it
             never expires.
         on_expiry: the fate of the job when it expires; None if it never expires.
         window: the window of the job itself; None for none.
         ignore_window: True if no window holds it back.
-        opens_at_ms: the time at which its windows let it leave, in ms since the epoch by the store's clock; None if
+        opens_at: the time at which its windows let it leave, in ms since the epoch by the store's clock; None if
             they are open, or if it is not known.
-        dead_at_ms: the time at which it became a dead letter, in ms since the epoch by the store's clock; None unless
+        dead_at: the time at which it became a dead letter, in ms since the epoch by the store's clock; None unless
             dead.
         reason: the reason why it became a dead letter; None unless dead.
         error: the text of the latest release with an error; None if there was none.
         error_attempt: the number of the delivery that ended with the error.
-        error_at_ms: the time of that release, in ms since the epoch by the store's clock.
+        error_at: the time of that release, in ms since the epoch by the store's clock.
         result_json: the JSON text of the result of a finished job; empty if it had none, or if it is not kept.
         progress_json: the JSON text of the latest progress of a job that has not ended; empty if there was none.
-        progress_at_ms: the time of that report, in ms since the epoch by the store's clock.
+        progress_at: the time of that report, in ms since the epoch by the store's clock.
         batch: the batch of the job; None for none, and once the job or its batch is forgotten.
         payload_json: the JSON text of the payload; empty for a finished, cancelled or dropped job, whose payload is not
             kept.
@@ -152,27 +152,27 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     state: JobState
     attempt: int
-    enqueued_at_ms: int = msgspec.field(name="enqueued_at")
-    leased_until_ms: int | None = msgspec.field(default=None, name="lease_expires_at")
+    enqueued_at: int
+    lease_expires_at: int | None = None
     position: int | None = None
     priority: int = 5
     cost: int = 1
     requeue_limit: int | None = None
-    retry: Retry | None = None
-    delayed_until_ms: int | None = msgspec.field(default=None, name="delayed_until")
-    expires_at_ms: int | None = msgspec.field(default=None, name="expires_at")
+    retry: RetryPolicy | None = None
+    delayed_until: int | None = None
+    expires_at: int | None = None
     on_expiry: OnExpiry | None = None
     window: str | None = None
     ignore_window: bool = False
-    opens_at_ms: int | None = msgspec.field(default=None, name="opens_at")
-    dead_at_ms: int | None = msgspec.field(default=None, name="dead_at")
+    opens_at: int | None = None
+    dead_at: int | None = None
     reason: DeadReason | None = None
     error: str | None = None
     error_attempt: int | None = None
-    error_at_ms: int | None = msgspec.field(default=None, name="error_at")
+    error_at: int | None = None
     result_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="result")
     progress_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="progress")
-    progress_at_ms: int | None = msgspec.field(default=None, name="progress_at")
+    progress_at: int | None = None
     batch: str | None = None
     payload_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="payload")
 
@@ -211,45 +211,45 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     """The current state of one queue.
 
     Attributes:
-        interval_ms: the least time between two leases, fractions possible; 0 for unlimited.
+        interval: the least time between two leases, fractions possible; 0 for unlimited.
         rate: the same as a rate, such as "40/s"; None if it is unlimited.
         burst: the most leases that may go back to back when the queue is late, at least 1, fractions possible.
-        is_pinned: True if an operator has fixed the rate, so that enqueues do not change it.
-        is_paused: True if the queue accepts jobs but hands none out.
+        pinned: True if an operator has fixed the rate, so that enqueues do not change it.
+        paused: True if the queue accepts jobs but hands none out.
         queued: the number of jobs that wait for the rate.
         delayed: the number of jobs whose delay has not passed.
         leased: the number of leased jobs.
         dead: the number of dead letters.
         max_leased: the most jobs leased at a time; None for no maximum.
         weight: the number of jobs that the queue gives in its turn.
-        held_until_ms: the time before which no job is leased, in ms since the epoch by the store's clock; None if the
+        held_until: the time before which no job is leased, in ms since the epoch by the store's clock; None if the
             queue is not held.
         settings: the names of the fields that an operator has set, which enqueues do not change.
         blocked_by: why the queue hands out no job now, such as "rate", "hold" or "empty"; None if it does.
-        next_ready_in_ms: the time until the next lease is possible; None if nothing is queued or it is not known.
-        oldest_age_ms: the time since the first queued job was enqueued; None if nothing is queued.
-        retry, expires_ms, on_expiry: the settings for jobs that have none of their own; None for none.
+        next_ready_in: the time until the next lease is possible; None if nothing is queued or it is not known.
+        oldest_age: the time since the first queued job was enqueued; None if nothing is queued.
+        retry, expires, on_expiry: the settings for jobs that have none of their own; None for none.
         window: the name of its window; None for none.
     """
 
-    interval_ms: float = msgspec.field(name="interval")
+    interval: float
     rate: str | None = None
     burst: float
-    is_pinned: bool = msgspec.field(name="pinned")
-    is_paused: bool = msgspec.field(default=False, name="paused")
+    pinned: bool
+    paused: bool = False
     queued: int
     delayed: int = 0
     leased: int
     dead: int = 0
     max_leased: int | None = None
     weight: int = 1
-    held_until_ms: int | None = msgspec.field(default=None, name="held_until")
+    held_until: int | None = None
     settings: tuple[str, ...] = ()
     blocked_by: str | None = None
-    next_ready_in_ms: float | None = msgspec.field(default=None, name="next_ready_in")
-    oldest_age_ms: float | None = msgspec.field(default=None, name="oldest_age")
-    retry: Retry | None = None
-    expires_ms: float | None = msgspec.field(default=None, name="expires")
+    next_ready_in: float | None = None
+    oldest_age: float | None = None
+    retry: RetryPolicy | None = None
+    expires: float | None = None
     on_expiry: OnExpiry | None = None
     window: str | None = None
 
@@ -264,7 +264,7 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     queue_id: str
-    interval_ms: float = msgspec.field(name="interval")
+    interval: float
     rate: str | None
     burst: float
     queued: int
@@ -275,7 +275,22 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     delivered: int
     promised: int | None
     blocked_by: str | None
-    next_ready_in_ms: float | None = msgspec.field(name="next_ready_in")
+    next_ready_in: float | None
+
+
+class QueueAge(msgspec.Struct, frozen=True, kw_only=True):
+    """The waiting jobs of one queue. Fields that QueueStats has, too, mean the same.
+
+    Attributes:
+        due_for: the time for which the queue has been ready; None if it is not ready now.
+    """
+
+    queue_id: str
+    queued: int
+    delayed: int
+    leased: int
+    due_for: float | None
+    oldest_age: float | None
 
 
 class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,18 +305,18 @@ class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
 
     limits: list[Limit]
     max_leased: int | None
-    is_paused: bool = msgspec.field(name="paused")
-    held_until_ms: int | None = msgspec.field(name="held_until")
+    paused: bool
+    held_until: int | None
     queued: int
     delayed: int
     leased: int
     dead: int
     queues: int
     blocked_by: str | None
-    next_ready_in_ms: float | None = msgspec.field(name="next_ready_in")
+    next_ready_in: float | None
     warning: str = ""
-    retry: Retry | None = None
-    expires_ms: float | None = msgspec.field(default=None, name="expires")
+    retry: RetryPolicy | None = None
+    expires: float | None = None
     on_expiry: OnExpiry | None = None
     window: str | None = None
     quotas: list[QuotaUse] = []
@@ -346,24 +361,24 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         attempt: the number of deliveries.
-        enqueued_at_ms: the time of the enqueue, in ms since the epoch by the store's clock.
-        dead_at_ms: the time at which it became a dead letter, in ms since the epoch by the store's clock.
+        enqueued_at: the time of the enqueue, in ms since the epoch by the store's clock.
+        dead_at: the time at which it became a dead letter, in ms since the epoch by the store's clock.
         reason: the reason why it became one.
         error: the text of the latest release with an error; None if there was none.
         error_attempt: the number of the delivery that ended with the error.
-        error_at_ms: the time of that release, in ms since the epoch by the store's clock.
+        error_at: the time of that release, in ms since the epoch by the store's clock.
         payload_json: the JSON text of the payload.
     """
 
     queue_id: str
     job_id: str
     attempt: int
-    enqueued_at_ms: int = msgspec.field(name="enqueued_at")
-    dead_at_ms: int = msgspec.field(name="dead_at")
+    enqueued_at: int
+    dead_at: int
     reason: DeadReason = DeadReason.LIMIT
     error: str | None = None
     error_attempt: int | None = None
-    error_at_ms: int | None = msgspec.field(default=None, name="error_at")
+    error_at: int | None = None
     payload_json: msgspec.Raw = msgspec.field(name="payload")
 
     @property

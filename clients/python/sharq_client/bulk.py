@@ -1,11 +1,8 @@
-"""Sends bulk calls, with one answer for each job, in order, even if a whole call fails.
-
-A list that is longer than one call permits is split. Failed jobs are retried without the others, if that is safe.
-"""
+"""Splits lists of jobs into bulk calls, and defines the answers to their jobs. Not here: sending them (aio/bulk.py)."""
 
 from __future__ import annotations
 
-import asyncio
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeVar
 
@@ -13,8 +10,8 @@ import msgspec
 
 from sharq_client import errors, failures
 from sharq_client.answers import Answers, JobState
-from sharq_client.requests import CancelBody, DeadRef, EnqueueBody, LeaseBody
-from sharq_client.transport import Transport
+from sharq_client.bodies import CancelBody, EnqueueBody, LeaseBody
+from sharq_client.requests import DeadRef
 
 MAX_JOBS_A_CALL = 1_000
 """The server's limit of jobs in one bulk call."""
@@ -37,57 +34,25 @@ class Result(msgspec.Struct, frozen=True):
 
     status: Literal["queued", "success", "failure"]
     job_id: str = ""
-    is_duplicate: bool = msgspec.field(default=False, name="duplicate")
-    queue_length: int | None = msgspec.field(default=None, name="current_queue_length")
+    duplicate: bool = False
+    current_queue_length: int | None = None
     was: JobState | None = None
     code: str = ""
     message: str = ""
 
 
-class _Results(msgspec.Struct, frozen=True):
+class Results(msgspec.Struct, frozen=True):
+    """The answer to a bulk call."""
+
     results: list[Result]
 
 
-_RESULTS = msgspec.json.Decoder(_Results)
+_PLACE = re.compile(r"^jobs\[\d+\]\.")
+
+RESULTS = msgspec.json.Decoder(Results)
 
 
-async def send_bulk(
-    transport: Transport,
-    path: str,
-    jobs: Sequence[BulkJobT],
-    *,
-    is_safe_twice: Callable[[BulkJobT], bool],
-    to_repeat: Callable[[BulkJobT], BulkJobT] = lambda job: job,
-) -> list[Result | errors.SharqError]:
-    """Send jobs, and retry those that failed up to the transport's number of retries. It never raises SharqError.
-
-    Args:
-        is_safe_twice: returns True if a job that was perhaps done may be sent again.
-        to_repeat: returns the form in which to send a job again that was perhaps done.
-
-    Returns:
-        One answer for each job, in order. If a call fails as a whole, each of its jobs gets the error.
-
-    Cost: O(jobs), one request for each 1,000 jobs or 8 MiB.
-    """
-    to_send = list(jobs)
-    answers = await _send_once(transport, path, to_send)
-    for tries in range(1, transport.retries + 1):
-        failed = _repeatable(to_send, answers, is_safe_twice)
-        if not failed:
-            break
-        # One pause for all: the longest, so that no job is sent again before its own pause is over.
-        await asyncio.sleep(max(failures.pause_s(error, tries) for error in failed.values()))
-        for index, error in failed.items():
-            if error.perhaps_done:
-                to_send[index] = to_repeat(to_send[index])
-        again = await _send_once(transport, path, [to_send[index] for index in failed])
-        for index, answer in zip(failed, again, strict=True):
-            answers[index] = answer
-    return answers
-
-
-def _repeatable(
+def repeatable(
     jobs: Sequence[BulkJobT],
     answers: Sequence[Result | errors.SharqError],
     is_safe_twice: Callable[[BulkJobT], bool],
@@ -101,58 +66,48 @@ def _repeatable(
     }
 
 
-async def _send_once(
-    transport: Transport, path: str, jobs: Sequence[BulkJobT]
-) -> list[Result | errors.SharqError]:
-    answers: list[Result | errors.SharqError] = []
-    for call in calls(jobs):
-        answers += await _send_call(transport, path, call)
-    return answers
-
-
-async def _send_call(
-    transport: Transport, path: str, jobs: Sequence[BulkJobT]
-) -> list[Result | errors.SharqError]:
-    try:
-        results = (await transport.send("POST", path, _RESULTS, body={"jobs": jobs})).results
-    except errors.SharqError as error:
-        return [error] * len(jobs)
-    if len(results) != len(jobs):
-        return [
-            errors.OutcomeUnknown(f"the server sent {len(results)} answers to a call about {len(jobs)} jobs")
-        ] * len(jobs)
-    return [_to_answer(result) for result in results]
-
-
 def calls(jobs: Sequence[BulkJobT]) -> Iterator[Sequence[BulkJobT]]:
     """Split jobs, in order, into calls that stay within the server's limits of jobs and bytes. Cost: O(jobs)."""
-    start = size_bytes = 0
+    start = call_bytes = 0
     for index, job in enumerate(jobs):
-        job_bytes = _size_bytes(job)
-        if index - start == MAX_JOBS_A_CALL or (index > start and size_bytes + job_bytes > MAX_BYTES_A_CALL):
+        job_bytes = size_bytes(job)
+        if index - start == MAX_JOBS_A_CALL or (index > start and call_bytes + job_bytes > MAX_BYTES_A_CALL):
             yield jobs[start:index]
-            start, size_bytes = index, 0
-        size_bytes += job_bytes
+            start, call_bytes = index, 0
+        call_bytes += job_bytes
     if jobs:
         yield jobs[start:]
 
 
-def _size_bytes(job: BulkJob) -> int:
+def size_bytes(job: BulkJob) -> int:
+    """Return the most bytes that a job takes in a call, without counting its text exactly."""
     if isinstance(job, EnqueueBody):
         return OVERHEAD_BYTES + (len(memoryview(job.payload)) if isinstance(job.payload, msgspec.Raw) else 0)
     if not isinstance(job, LeaseBody):
         return OVERHEAD_BYTES
     texts = [text for text in (job.result, job.progress) if isinstance(text, msgspec.Raw)]
-    size_bytes = sum(len(memoryview(text)) for text in texts)
-    return OVERHEAD_BYTES + size_bytes + MAX_BYTES_A_CHARACTER * len(job.error or "")
+    text_bytes = sum(len(memoryview(text)) for text in texts)
+    return OVERHEAD_BYTES + text_bytes + MAX_BYTES_A_CHARACTER * len(job.error or "")
 
 
-def _to_answer(result: Result) -> Result | errors.SharqError:
+def to_answer(result: Result) -> Result | errors.SharqError:
+    """Return the result of one job, or its error if it failed."""
     if result.status != "failure":
         return result
+    # The server names the job by its place in the call, which need not be its place in the caller's list.
+    message = _PLACE.sub("", result.message)
     return failures.to_error(
-        failures.Failure(result.status, result.code, result.message, result.queue_length or 0)
+        failures.Failure(result.status, result.code, message, result.current_queue_length or 0)
     )
+
+
+def without_frames(error: errors.SharqError) -> errors.SharqError:
+    """Return an error without its traceback, which would keep the body of the call in memory as long as the error."""
+    fault: BaseException | None = error
+    while fault is not None:
+        fault.__traceback__ = None
+        fault = fault.__cause__ or fault.__context__
+    return error
 
 
 def failures_of(answers: list[Result | errors.SharqError]) -> Answers[errors.SharqError | None]:

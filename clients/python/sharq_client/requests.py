@@ -1,21 +1,19 @@
 """Defines the inputs of the client: jobs to enqueue, changes, settings, and references to jobs.
 
+Their fields have the names of the HTTP API. Durations are in ms, and times in ms since the epoch by the store's clock.
 Only the server validates them.
 """
 
 from __future__ import annotations
 
 import enum
-import uuid
-from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from sharq_client.campaigns.quotas import Quota
-from sharq_client.errors import InvalidRequest
-from sharq_client.transport import path_of
 
 Types: TypeAlias = str | Sequence[str]
 """A queue type, or several of them."""
@@ -31,26 +29,26 @@ class OnExpiry(enum.StrEnum):
     DROP = "drop"
 
 
-class Retry(msgspec.Struct, frozen=True, kw_only=True):
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """A retry policy: the wait after an attempt that failed.
 
     An attempt fails if its lease ends by time, or if it is released without a delay or with prefer_retry. The wait is
-    min(max_ms, delay_ms * factor^(attempt - 1)) * (1 - jitter * u), with u from 0 to 1 by chance.
+    min(max, delay * factor^(attempt - 1)) * (1 - jitter * u), with u from 0 to 1 by chance.
 
     Attributes:
-        delay_ms: the wait after the first attempt, up to 30 days.
+        delay: the wait after the first attempt, up to 30 days.
         factor: the number by which the wait grows with each further attempt, 1 to 10, with up to two decimals.
-        max_ms: the longest wait, up to 30 days.
+        max: the longest wait, up to 30 days.
         jitter: the share of the wait that chance may take off, 0 to 1, with up to two decimals.
     """
 
-    delay_ms: int = msgspec.field(name="delay")
+    delay: int
     factor: float = 2
-    max_ms: int = msgspec.field(default=30 * 24 * 3600 * 1000, name="max")
+    max: int = 30 * 24 * 3600 * 1000
     jitter: float = 0
 
 
-DEFAULT_RETRY = Retry(delay_ms=1_000, factor=2, max_ms=300_000, jitter=0.2)
+DEFAULT_RETRY = RetryPolicy(delay=1_000, factor=2, max=300_000, jitter=0.2)
 """The retry policy of a job that names none: 1 s, 2 s, 4 s and so on up to 5 minutes, each up to a fifth shorter."""
 
 
@@ -63,24 +61,24 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         payload: any JSON value, or msgspec.Raw with JSON text. msgspec encodes it: NaN and infinities become null.
         job_id: the id of the job. None for one that the client generates.
-        interval_ms: the least time between two leases of the queue from now on, fractions allowed, 0 for unlimited.
+        interval: the least time between two leases of the queue from now on, fractions allowed, 0 for unlimited.
             None keeps the queue's interval.
         requeue_limit: the number of times that the job is requeued after a failed attempt, -1 for no limit. None for
             the default of the server's configuration, which is no limit unless it says otherwise.
         burst: the most leases back to back when the queue is late, at least 1, with up to two decimals. None keeps the
             queue's burst.
-        delay_ms: the time that must pass before the job may be leased.
+        delay: the time that must pass before the job may be leased.
         max_queued_length: the number of queued and delayed jobs from which on the server refuses with QueueFull.
         repeat: True if this job may have been sent before. A finished or dead job of this id is then a duplicate, too.
-        rate: the rate of the queue from now on, instead of interval_ms: "40/s", "90/min", "2000/h", "10000/day".
+        rate: the rate of the queue from now on, instead of interval: "40/s", "90/min", "2000/h", "10000/day".
         cost: the number of slots of the rate that the job takes, 1 to 1,000,000.
         max_leased: the most jobs of the queue that are leased at a time. None keeps the queue's maximum.
-        at_ms: the time before which the job is not leased, instead of delay_ms, in ms since the epoch by the store's
+        at: the time before which the job is not leased, instead of delay, in ms since the epoch by the store's
             clock. A time in the past queues it at once.
         priority: 1 to 9; of one queue's jobs the one with the lowest number is leased first.
-        expires_ms: the time from now after which the job is not leased any more. None for the default of its queue or
+        expires: the time from now after which the job is not leased any more. None for the default of its queue or
             gathered type, or else never.
-        expires_at_ms: the end instead of expires_ms, in ms since the epoch by the store's clock.
+        expires_at: the end instead of expires, in ms since the epoch by the store's clock.
         on_expiry: OnExpiry.DEAD if the job becomes a dead letter when it expires, OnExpiry.DROP if it is dropped. None
             for the default of its queue or gathered type, or else DEAD.
         retry: the wait after a failed attempt. None for the policy of its queue or gathered type, or else no wait; a
@@ -94,31 +92,35 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
     queue_id: str
     payload: object
     job_id: str | None = None
-    interval_ms: float | None = msgspec.field(default=None, name="interval")
+    interval: float | None = None
     requeue_limit: int | None = DEFAULT_REQUEUE_LIMIT
     burst: float | None = None
-    delay_ms: float = msgspec.field(default=0, name="delay")
+    delay: float = 0
     max_queued_length: int | None = None
     repeat: bool = False
     rate: str | None = None
     cost: int = 1
     max_leased: int | None = None
-    at_ms: int | None = msgspec.field(default=None, name="at")
+    at: int | None = None
     priority: int = 5
-    expires_ms: float | None = msgspec.field(default=None, name="expires")
-    expires_at_ms: int | None = msgspec.field(default=None, name="expires_at")
+    expires: float | None = None
+    expires_at: int | None = None
     on_expiry: OnExpiry | None = None
-    retry: Retry | None = DEFAULT_RETRY
+    retry: RetryPolicy | None = DEFAULT_RETRY
     window: str | None = None
     ignore_window: bool = False
     batch: str | None = None
 
 
-class EnqueueBody(EnqueueJob, frozen=True, kw_only=True, omit_defaults=True):
-    """A job as it is sent. Fields at their defaults are left out, so the client's own defaults are none here."""
+Enqueueable: TypeAlias = EnqueueJob | Mapping[str, Any]
+"""A job to enqueue: a value, or a mapping with the fields of EnqueueJob, whose names are those of the HTTP API."""
 
-    requeue_limit: int | None = None
-    retry: Retry | None = None
+
+JobStream: TypeAlias = Iterable[Enqueueable]
+"""The jobs that `Client.enqueue_many` takes."""
+
+AsyncJobStream: TypeAlias = Iterable[Enqueueable] | AsyncIterable[Enqueueable]
+"""The jobs that `AsyncClient.enqueue_many` takes."""
 
 
 class Addressed(Protocol):
@@ -154,61 +156,37 @@ class JobRef(msgspec.Struct, frozen=True):
     lease: str | None = None
 
 
-class LeaseBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One job of a bulk finish, extend or release. Without ids it is the body of a single call."""
-
-    queue_type: str = ""
-    queue_id: str = ""
-    job_id: str = ""
-    lease: str | None = None
-    by_ms: float | None = msgspec.field(default=None, name="by")
-    delay_ms: float | None = msgspec.field(default=None, name="delay")
-    cost: int | None = None
-    hold_ms: float = msgspec.field(default=0, name="hold")
-    hold_type_ms: float = msgspec.field(default=0, name="hold_type")
-    counts: bool = msgspec.field(default=True, name="count")
-    error: str | None = None
-    prefer_retry: bool = False
-    result: msgspec.Raw | UnsetType = UNSET
-    progress: msgspec.Raw | UnsetType = UNSET
-
-
-class RateBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of POST /interval/."""
-
-    interval_ms: float | None = msgspec.field(default=None, name="interval")
-    burst: float | None = None
-    pin: bool | None = None
-    rate: str | None = None
+Referable: TypeAlias = Addressed | Mapping[str, Any]
+"""A reference to a job: a LeasedJob, a JobRef, or a mapping with the fields of JobRef."""
 
 
 class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change of the settings of a queue: a field that is not given stays as it is, and None clears the setting.
 
     Attributes:
-        interval_ms: the least time between two leases, fractions allowed, 0 for unlimited.
-        rate: the same as a rate, instead of interval_ms: "40/s", "90/min", "2000/h", "10000/day".
+        interval: the least time between two leases, fractions allowed, 0 for unlimited.
+        rate: the same as a rate, instead of interval: "40/s", "90/min", "2000/h", "10000/day".
         burst: the most leases back to back when the queue is late, at least 1, with up to two decimals.
         pin: True to keep enqueues from changing rate, burst and max_leased.
         max_leased: the most jobs of the queue that are leased at a time.
         weight: the number of jobs, 1 to 100, that the queue gives in its turn while queues of its type compete.
-        hold_ms: the time from now for which the queue hands out no jobs, up to 24 hours.
+        hold: the time from now for which the queue hands out no jobs, up to 24 hours.
         retry: the retry policy of jobs that have none of their own. Jobs of this client have one, unless they are
             enqueued with `retry=None`.
-        expires_ms: the time from when a job is due after which it expires, for jobs that do not say it themselves.
+        expires: the time from when a job is due after which it expires, for jobs that do not say it themselves.
         on_expiry: the fate of expired jobs that do not say it themselves.
         window: the name of the window outside of which nothing is leased, except jobs that ignore windows.
     """
 
-    interval_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="interval")
+    interval: float | UnsetType | None = UNSET
     rate: str | UnsetType | None = UNSET
     burst: float | UnsetType | None = UNSET
     pin: bool | UnsetType | None = UNSET
     max_leased: int | UnsetType | None = UNSET
     weight: int | UnsetType | None = UNSET
-    hold_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="hold")
-    retry: Retry | UnsetType | None = UNSET
-    expires_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="expires")
+    hold: float | UnsetType | None = UNSET
+    retry: RetryPolicy | UnsetType | None = UNSET
+    expires: float | UnsetType | None = UNSET
     on_expiry: OnExpiry | UnsetType | None = UNSET
     window: str | UnsetType | None = UNSET
 
@@ -218,14 +196,14 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         rate: the rate, such as "40/s", "90/min", "2000/h" or "10000/day".
-        interval_ms: the same as the least time between two leases, or for each unit of cost. Send one of the two; an
+        interval: the same as the least time between two leases, or for each unit of cost. Send one of the two; an
             answer has both.
         burst: the most leases or units back to back when the type is late, at least 1, with up to two decimals.
         unit: "job" to count leases, "cost" to count the cost of their jobs.
     """
 
     rate: str | None = None
-    interval_ms: float | None = msgspec.field(default=None, name="interval")
+    interval: float | None = None
     burst: float = 1
     unit: Literal["job", "cost"] = "job"
 
@@ -238,15 +216,15 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         quotas: up to three quotas, which replace all present ones. One of the same unit, period and zone as a present
             one goes on with what is used of that.
         max_leased: the most jobs of all queues together that are leased at a time.
-        hold_ms: the time from now for which no queue of the type hands out jobs, up to 24 hours.
-        retry, expires_ms, on_expiry, window: as in QueueSettings, for queues and jobs that have no such setting.
+        hold: the time from now for which no queue of the type hands out jobs, up to 24 hours.
+        retry, expires, on_expiry, window: as in QueueSettings, for queues and jobs that have no such setting.
     """
 
     limits: Sequence[Limit] | UnsetType | None = UNSET
     max_leased: int | UnsetType | None = UNSET
-    hold_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="hold")
-    retry: Retry | UnsetType | None = UNSET
-    expires_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="expires")
+    hold: float | UnsetType | None = UNSET
+    retry: RetryPolicy | UnsetType | None = UNSET
+    expires: float | UnsetType | None = UNSET
     on_expiry: OnExpiry | UnsetType | None = UNSET
     window: str | UnsetType | None = UNSET
     quotas: Sequence[Quota] | UnsetType | None = UNSET
@@ -257,25 +235,18 @@ class JobChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         payload: any JSON value, or msgspec.Raw with JSON text.
-        delay_ms, at_ms: as in EnqueueJob, the delay counted from now. Either gives the job a new place in its queue.
+        delay, at: as in EnqueueJob, the delay counted from now. Either gives the job a new place in its queue.
         priority, cost: as in EnqueueJob. The job keeps its place among the jobs of its priority.
-        expires_ms, expires_at_ms: as in EnqueueJob, counted from now; None if the job never expires.
+        expires, expires_at: as in EnqueueJob, counted from now; None if the job never expires.
     """
 
     payload: object = UNSET
-    delay_ms: float | UnsetType = msgspec.field(default=UNSET, name="delay")
-    at_ms: int | UnsetType = msgspec.field(default=UNSET, name="at")
+    delay: float | UnsetType = UNSET
+    at: int | UnsetType = UNSET
     priority: int | UnsetType = UNSET
     cost: int | UnsetType = UNSET
-    expires_ms: float | UnsetType | None = msgspec.field(default=UNSET, name="expires")
-    expires_at_ms: int | UnsetType | None = msgspec.field(default=UNSET, name="expires_at")
-
-
-class HoldBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of POST /queue/.../pause/ for a hold."""
-
-    for_ms: float | None = msgspec.field(default=None, name="for")
-    until_ms: int | None = msgspec.field(default=None, name="until")
+    expires: float | UnsetType | None = UNSET
+    expires_at: int | UnsetType | None = UNSET
 
 
 class DeadRef(msgspec.Struct, frozen=True):
@@ -283,95 +254,3 @@ class DeadRef(msgspec.Struct, frozen=True):
 
     queue_id: str
     job_id: str
-
-
-class CancelBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One job of a bulk cancellation."""
-
-    queue_type: str
-    queue_id: str
-    job_id: str
-    force: bool = False
-
-
-def dequeue_target(
-    queue_type: Types, count: int, wait_ms: float, lease_ms: float | None
-) -> tuple[str, dict[str, object]]:
-    """Return the path and the query of a dequeue: one type is in the path, and several are in the query.
-
-    Raises:
-        InvalidRequest: there is no type. Nothing was sent.
-    """
-    query: dict[str, object] = {"count": count, "wait": wait_ms or None, "lease": lease_ms}
-    if isinstance(queue_type, str):
-        return path_of("dequeue", queue_type), query
-    if not queue_type:
-        raise InvalidRequest("queue_type: expected a type, or a list of 1 to 16 types, got an empty list")
-    return "/dequeue/", {**query, "type": list(queue_type)}
-
-
-def ready_to_send(job: EnqueueJob) -> EnqueueBody:
-    """Return the job with an id, so that it can be sent again, and with its payload encoded once for all tries."""
-    fields = msgspec.structs.asdict(job)
-    fields["job_id"] = job.job_id or str(uuid.uuid4())
-    if not isinstance(job.payload, msgspec.Raw):
-        fields["payload"] = msgspec.Raw(msgspec.json.encode(job.payload))
-    return EnqueueBody(**fields)
-
-
-def as_repeat(job: EnqueueBody) -> EnqueueBody:
-    """Return the job marked as sent before, so that the server answers a duplicate instead of a second one."""
-    return msgspec.structs.replace(job, repeat=True)
-
-
-def lease_body(
-    job: Addressed,
-    by_ms: float | None = None,
-    delay_ms: float | None = None,
-    hold_ms: float = 0,
-    hold_type_ms: float = 0,
-    *,
-    counts: bool = True,
-    error: str | None = None,
-    prefer_retry: bool = False,
-    result: object = UNSET,
-    progress: object = UNSET,
-) -> LeaseBody:
-    """Return what a finish, extend or release of one lease sends."""
-    return LeaseBody(
-        job.queue_type,
-        job.queue_id,
-        job.job_id,
-        job.lease,
-        by_ms,
-        delay_ms,
-        hold_ms=hold_ms,
-        hold_type_ms=hold_type_ms,
-        counts=counts,
-        error=error,
-        prefer_retry=prefer_retry,
-        result=json_text(result),
-        progress=json_text(progress),
-    )
-
-
-def json_text(value: object) -> msgspec.Raw | UnsetType:
-    """Return a value as JSON text; UNSET and text stay as they are."""
-    if isinstance(value, msgspec.Raw | UnsetType):
-        return value
-    return msgspec.Raw(msgspec.json.encode(value))
-
-
-def lease_bodies(
-    jobs: Sequence[Addressed],
-    by_ms: float | None = None,
-    *,
-    results: Sequence[object] | None = None,
-    progress: Sequence[object] | None = None,
-) -> list[LeaseBody]:
-    """Return what a bulk finish or extend sends. Of results and progress there is one for each job, or None."""
-    nothing = [UNSET] * len(jobs)
-    rows = zip(
-        jobs, nothing if results is None else results, nothing if progress is None else progress, strict=True
-    )
-    return [lease_body(job, by_ms, result=result, progress=news) for job, result, news in rows]

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from sharq_client import EnqueueJob, LeasedJob, Outcome, SharqClient, Worker
+from sharq_client import AsyncClient, EnqueueJob, LeasedJob, Outcome, Worker
 from sharq_client.errors import SharqError
 
 DEADLINE_S = 60.0
@@ -41,7 +41,7 @@ class ClientLoad:
         leased_ms: when the leases of each queue were made, by the store's clock.
     """
 
-    def __init__(self, clients: Sequence[SharqClient], kind: str) -> None:
+    def __init__(self, clients: Sequence[AsyncClient], kind: str) -> None:
         self.acknowledged: set[tuple[str, str]] = set()
         self.finished: set[tuple[str, str]] = set()
         self.leased_ms: dict[str, list[int]] = defaultdict(list)
@@ -94,7 +94,7 @@ class ClientLoad:
 
     async def handle(self, job: LeasedJob) -> None:
         """Note the lease of a job."""
-        self.leased_ms[job.queue_id].append(job.leased_until_ms - LEASE_MS)
+        self.leased_ms[job.queue_id].append(job.lease_expires_at - LEASE_MS)
 
     def on_reported(self, job: LeasedJob, outcome: Outcome, error: SharqError | None) -> None:
         """The workers say what the cluster has taken back."""
@@ -111,7 +111,7 @@ class ClientLoad:
 
     def _job(self, queue: str) -> EnqueueJob:
         return EnqueueJob(
-            queue_type=self._kind, queue_id=queue, payload=None, interval_ms=INTERVAL_MS, burst=BURST
+            queue_type=self._kind, queue_id=queue, payload=None, interval=INTERVAL_MS, burst=BURST
         )
 
 
@@ -122,7 +122,7 @@ async def client_load(urls: Sequence[str], kind: str) -> AsyncIterator[ClientLoa
     """
     async with AsyncExitStack() as stack:
         clients = [
-            await stack.enter_async_context(SharqClient([*urls[first:], *urls[:first]]))
+            await stack.enter_async_context(AsyncClient([*urls[first:], *urls[:first]]))
             for first in range(len(urls))
         ]
         load = ClientLoad(clients, kind)

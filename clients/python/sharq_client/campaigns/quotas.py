@@ -29,7 +29,7 @@ class QuotaUse(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         quota, period, tz, unit: as in Quota.
         used: the jobs or units given in the present period.
-        resets_at_ms: the end of the period, in ms since the epoch by the store's clock; None for the few seconds until
+        resets_at: the end of the period, in ms since the epoch by the store's clock; None for the few seconds until
             the server has computed it.
     """
 
@@ -38,4 +38,4 @@ class QuotaUse(msgspec.Struct, frozen=True, kw_only=True):
     tz: str
     unit: Literal["job", "cost"]
     used: int
-    resets_at_ms: int | None = msgspec.field(name="resets_at")
+    resets_at: int | None

@@ -1,26 +1,22 @@
-"""Offers the calls about schedules, which enqueue a job again and again at set times."""
+"""Defines schedules, which enqueue a job at set times, as they are sent and as the server answers them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import msgspec
 
-from sharq_client.caller import Caller
-from sharq_client.requests import EnqueueBody, EnqueueJob, ready_to_send
-from sharq_client.transport import path_of
+from sharq_client.bodies import EnqueueBody
 
 
 class ScheduleRow(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a schedule in a list. Times are in ms since the epoch by the store's clock.
 
     Attributes:
-        cron: the cron expression of its slots; None with every_ms.
-        every_ms: the time between two slots; None with cron.
+        cron: the cron expression of its slots; None with every.
+        every: the time between two slots; None with cron.
         tz: the time zone of cron.
         queue_type, queue_id: the queue of its jobs.
-        next_at_ms: the next slot; None if the schedule is paused, or if there is none.
-        last_at_ms: the latest slot that was fired; None for none.
+        next_at: the next slot; None if the schedule is paused, or if there is none.
+        last_at: the latest slot that was fired; None for none.
         last_status: the outcome of the enqueue of that slot: `queued`, `duplicate`, or the reason why there is no job,
             such as `full`; None for none.
         fired: the number of slots that were fired since the schedule has been in its partition.
@@ -28,13 +24,13 @@ class ScheduleRow(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     cron: str | None
-    every_ms: int | None = msgspec.field(name="every")
+    every: int | None
     tz: str
     queue_type: str = ""
     queue_id: str = ""
-    is_paused: bool = msgspec.field(name="paused")
-    next_at_ms: int | None = msgspec.field(name="next_at")
-    last_at_ms: int | None = msgspec.field(name="last_at")
+    paused: bool
+    next_at: int | None
+    last_at: int | None
     last_status: str | None
     fired: int
 
@@ -49,77 +45,17 @@ class ScheduleState(ScheduleRow, frozen=True, kw_only=True):
     job: EnqueueBody
 
 
-class _ScheduleBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ScheduleBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of PUT /schedule/."""
+
     cron: str | None = None
-    every_ms: int | None = msgspec.field(default=None, name="every")
+    every: int | None = None
     tz: str | None = None
     job: EnqueueBody
 
 
-class _ScheduleRows(msgspec.Struct, frozen=True):
+class ScheduleRows(msgspec.Struct, frozen=True):
+    """A page of the list of schedules."""
+
     schedules: list[ScheduleRow]
     cursor: str | None
-
-
-_STATE = msgspec.json.Decoder(ScheduleState)
-_ROWS = msgspec.json.Decoder(_ScheduleRows)
-
-
-class Schedules:
-    """The calls about schedules. Every method raises as those of SharqClient do; all are safe to repeat."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
-
-    async def put(
-        self,
-        name: str,
-        job: EnqueueJob,
-        *,
-        cron: str | None = None,
-        every_ms: int | None = None,
-        tz: str | None = None,
-    ) -> ScheduleState:
-        """Create or replace a schedule, and return its state. One that is paused stays so.
-
-        Args:
-            name: up to 86 characters. The jobs have the ids `<name>@<slot in ms>`, so that each slot enqueues once.
-            job: the job that each slot enqueues; it has no job_id, delay_ms, at_ms or expires_at_ms.
-            cron: the slots, as a cron expression of five fields; or every_ms instead.
-            every_ms: the time between two slots, 1,000 or more. The first one comes after this time.
-            tz: the time zone of cron, such as "Asia/Kolkata"; None for UTC.
-
-        Raises:
-            InvalidRequest: a field is wrong. Nothing was done.
-        """
-        ready = ready_to_send(job)
-        if job.job_id is None:
-            ready = msgspec.structs.replace(ready, job_id=None)
-        body = _ScheduleBody(cron=cron, every_ms=every_ms, tz=tz, job=ready)
-        return await self._caller.ask("PUT", path_of("schedule", name), _STATE, body)
-
-    async def get(self, name: str) -> ScheduleState | None:
-        """Return the state of a schedule; None if there is none."""
-        return await self._caller.find(path_of("schedule", name), _STATE)
-
-    async def pause(self, name: str) -> bool:
-        """Pause a schedule: no slot enqueues until `resume`. Return False if there is no such schedule."""
-        return await self._caller.done("POST", path_of("schedule", name) + "pause/", is_safe_twice=True)
-
-    async def resume(self, name: str) -> bool:
-        """Resume a schedule from its next slot on. Return False if there is no such schedule."""
-        return await self._caller.done("POST", path_of("schedule", name) + "resume/", is_safe_twice=True)
-
-    async def delete(self, name: str) -> bool:
-        """Delete a schedule; its jobs stay. Return False if there is no such schedule, as after a retry perhaps."""
-        return await self._caller.done("DELETE", path_of("schedule", name), is_safe_twice=True)
-
-    async def list(self, *, page: int = 1_000) -> AsyncIterator[ScheduleRow]:
-        """Yield all schedules, in no order.
-
-        Args:
-            page: the number of schedules for each request, 1 to 10,000.
-        """
-        async for answer in self._caller.pages("/schedules/", _ROWS, page):
-            for row in answer.schedules:
-                yield row

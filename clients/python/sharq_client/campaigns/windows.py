@@ -42,15 +42,15 @@ class WindowState(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
-    rename={"closed_dates": "except", "opens_at_ms": "opens_at", "closes_at_ms": "closes_at"},
+    rename={"closed_dates": "except"},
 ):
     """A window and its state.
 
     Attributes:
         tz, open, closed_dates: as in Window.
         is_open: True if it is open now, by the store's clock.
-        opens_at_ms: when it opens next, in ms since the epoch; None if it is open, or does not open within 400 days.
-        closes_at_ms: when it closes; None if it is closed, or stays open for the next two days.
+        opens_at: when it opens next, in ms since the epoch; None if it is open, or does not open within 400 days.
+        closes_at: when it closes; None if it is closed, or stays open for the next two days.
         uses: the number of queues and gathered types that use it; None in a list.
     """
 
@@ -59,6 +59,6 @@ class WindowState(
     open: Sequence[OpenRange]
     closed_dates: Sequence[str]
     is_open: bool
-    opens_at_ms: int | None
-    closes_at_ms: int | None
+    opens_at: int | None
+    closes_at: int | None
     uses: int | None = None

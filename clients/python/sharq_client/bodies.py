@@ -1,0 +1,199 @@
+"""Builds the bodies of requests from the inputs of the client."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from sharq_client.errors import InvalidRequest
+from sharq_client.mappings import ref_of, value_of
+from sharq_client.paths import path_of
+from sharq_client.requests import Enqueueable, EnqueueJob, Referable, RetryPolicy, Types
+
+
+class EnqueueBody(EnqueueJob, frozen=True, kw_only=True, omit_defaults=True):
+    """A job as it is sent. Fields at their defaults are left out, so the client's own defaults are none here."""
+
+    requeue_limit: int | None = None
+    retry: RetryPolicy | None = None
+
+
+class LeaseBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One job of a bulk finish, extend or release. Without ids it is the body of a single call."""
+
+    queue_type: str = ""
+    queue_id: str = ""
+    job_id: str = ""
+    lease: str | None = None
+    by: float | None = None
+    delay: float | None = None
+    cost: int | None = None
+    hold: float = 0
+    hold_type: float = 0
+    count: bool = True
+    error: str | None = None
+    prefer_retry: bool = False
+    result: msgspec.Raw | UnsetType = UNSET
+    progress: msgspec.Raw | UnsetType = UNSET
+
+
+class RateBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of POST /interval/."""
+
+    interval: float | None = None
+    burst: float | None = None
+    pin: bool | None = None
+    rate: str | None = None
+
+
+class HoldBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of POST /queue/.../pause/ for a hold."""
+
+    for_ms: float | None = msgspec.field(default=None, name="for")
+    until: int | None = None
+
+
+class CancelBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One job of a bulk cancellation."""
+
+    queue_type: str
+    queue_id: str
+    job_id: str
+    force: bool = False
+
+
+def dequeue_target(
+    queue_type: Types, count: int, wait_ms: float, lease_ms: float | None
+) -> tuple[str, dict[str, object]]:
+    """Return the path and the query of a dequeue: one type is in the path, and several are in the query.
+
+    Raises:
+        InvalidRequest: there is no type. Nothing was sent.
+    """
+    query: dict[str, object] = {"count": count, "wait": wait_ms or None, "lease": lease_ms}
+    if isinstance(queue_type, str):
+        return path_of("dequeue", queue_type), query
+    if not queue_type:
+        raise InvalidRequest("queue_type: expected a type, or a list of 1 to 16 types, got an empty list")
+    return "/dequeue/", {**query, "type": list(queue_type)}
+
+
+def job_of(job: Enqueueable) -> EnqueueJob:
+    """Return a job that may have been given as a mapping.
+
+    Raises:
+        InvalidRequest: the mapping lacks a field, or has an unknown one. Nothing was sent.
+    """
+    return value_of(EnqueueJob, job, "job")
+
+
+def ready_to_send(job: Enqueueable, *, repeat: bool = False) -> EnqueueBody:
+    """Return the job with an id, so that it can be sent again, and with its payload encoded once for all tries.
+
+    Args:
+        repeat: True to mark the job as perhaps sent before.
+
+    Raises:
+        InvalidRequest: a mapping lacks a field or has an unknown one, or the payload is no JSON. Nothing was sent.
+    """
+    fields = msgspec.structs.asdict(job_of(job))
+    if fields["job_id"] is None:
+        fields["job_id"] = str(uuid.uuid4())
+    if not isinstance(fields["payload"], msgspec.Raw):
+        fields["payload"] = encoded(fields["payload"], "payload")
+    if repeat:
+        fields["repeat"] = True
+    return EnqueueBody(**fields)
+
+
+def as_repeat(job: EnqueueBody) -> EnqueueBody:
+    """Return the job marked as sent before, so that the server answers a duplicate instead of a second one."""
+    return msgspec.structs.replace(job, repeat=True)
+
+
+def lease_body(
+    job: Referable,
+    by_ms: float | None = None,
+    delay_ms: float | None = None,
+    hold_ms: float = 0,
+    hold_type_ms: float = 0,
+    *,
+    counts: bool = True,
+    error: str | None = None,
+    prefer_retry: bool = False,
+    result: object = UNSET,
+    progress: object = UNSET,
+) -> LeaseBody:
+    """Return what a finish, extend or release of one lease sends."""
+    job = ref_of(job)
+    return LeaseBody(
+        job.queue_type,
+        job.queue_id,
+        job.job_id,
+        job.lease,
+        by_ms,
+        delay_ms,
+        hold=hold_ms,
+        hold_type=hold_type_ms,
+        count=counts,
+        error=error,
+        prefer_retry=prefer_retry,
+        result=json_text(result),
+        progress=json_text(progress),
+    )
+
+
+def json_text(value: object) -> msgspec.Raw | UnsetType:
+    """Return a value as JSON text; UNSET and text stay as they are."""
+    if isinstance(value, msgspec.Raw | UnsetType):
+        return value
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def encoded(value: object, name: str) -> msgspec.Raw:
+    """Return a value as JSON text.
+
+    Raises:
+        InvalidRequest: the value is no JSON. Nothing was sent.
+    """
+    try:
+        return msgspec.Raw(msgspec.json.encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidRequest(f"{name}: expected a JSON value: {error}") from error
+
+
+def lease_bodies(
+    jobs: Sequence[Referable],
+    by_ms: float | None = None,
+    *,
+    results: Sequence[object] | None = None,
+    progress: Sequence[object] | None = None,
+) -> list[LeaseBody]:
+    """Return what a bulk finish or extend sends. Of results and progress there is one for each job, or None."""
+    nothing = [UNSET] * len(jobs)
+    rows = zip(
+        jobs, nothing if results is None else results, nothing if progress is None else progress, strict=True
+    )
+    return [lease_body(job, by_ms, result=result, progress=news) for job, result, news in rows]
+
+
+def release_bodies(
+    jobs: Sequence[Referable],
+    delay_ms: float | None,
+    hold_ms: float,
+    hold_type_ms: float,
+    *,
+    counts: bool,
+    error: str | Sequence[str | None] | None,
+    prefer_retry: bool,
+) -> list[LeaseBody]:
+    """Return what a bulk release sends. The error is that of all jobs, or a list with one for each job."""
+    texts = [error] * len(jobs) if error is None or isinstance(error, str) else error
+    terms = delay_ms, hold_ms, hold_type_ms
+    return [
+        lease_body(job, None, *terms, counts=counts, error=text, prefer_retry=prefer_retry)
+        for job, text in zip(jobs, texts, strict=True)
+    ]

@@ -1,0 +1,80 @@
+"""Decodes the small answers of the server, and those that more than one module reads."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from sharq_client.answers import Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
+
+AnswerT_co = TypeVar("AnswerT_co", covariant=True)
+
+
+class AnswerDecoder(Protocol[AnswerT_co]):
+    """The interface of a decoder of the content of answers, such as msgspec.json.Decoder."""
+
+    def decode(self, content: bytes, /) -> AnswerT_co:
+        """Return the answer. Raise msgspec.DecodeError if the content is none."""
+        ...
+
+
+class _Text:
+    """A decoder of answers that are text for people or for other programs."""
+
+    def decode(self, content: bytes, /) -> str:
+        """Return the text."""
+        return content.decode(errors="replace")
+
+
+TEXT = _Text()
+
+
+class Page(Protocol):
+    """The interface of one page of a list."""
+
+    @property
+    def cursor(self) -> str | None:
+        """The cursor of the next page; None for the last one."""
+        ...
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The fields of the small answers together. Each call reads the one field that it needs."""
+
+    status: str = ""
+    lease_expires_at: int = 0
+    redriven: int = 0
+    dropped: int = 0
+    cancelled: int = 0
+    result_kept: bool | None = None
+
+
+class _Ids(msgspec.Struct, frozen=True):
+    queue_ids: list[str]
+    cursor: str | None = None
+
+
+class _DeadPage(msgspec.Struct, frozen=True):
+    jobs: list[DeadLetter]
+    cursor: str | None = None
+
+
+ENQUEUED = msgspec.json.Decoder(Enqueued)
+QUEUE = msgspec.json.Decoder(QueueStats)
+COUNTS = msgspec.json.Decoder(Counts)
+QUEUE_IDS = msgspec.json.Decoder(_Ids)
+DEAD_LETTERS = msgspec.json.Decoder(_DeadPage)
+
+
+class _LeasedJobs(msgspec.Struct, frozen=True):
+    jobs: list[LeasedJob]
+
+
+LEASED = msgspec.json.Decoder(_LeasedJobs)
+"""The answer to a dequeue. Its jobs have their types only if the request named several."""
+
+JOB = msgspec.json.Decoder(JobStatus)
+"""The answer to the question about one job, and to its change."""
+
+REPLY = msgspec.json.Decoder(Reply)

@@ -1,0 +1,44 @@
+"""Builds the URLs of requests: paths of verbs and identifiers, and their queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote, urlencode, urlsplit
+
+from sharq_client import errors
+
+
+def path_of(verb: str, *identifiers: str) -> str:
+    """Return the path of a verb and its identifiers, `/verb/<first>/<second>/`, each percent-encoded.
+
+    Raises:
+        InvalidRequest: an identifier is empty, `.` or `..`, which proxies normalize away. Nothing was sent.
+    """
+    for identifier in identifiers:
+        if identifier in {"", ".", ".."}:
+            raise errors.InvalidRequest(
+                f"identifier: expected 1 to 100 of A-Z a-z 0-9 _ - . + @, got {identifier!r}"
+            )
+    return "/".join(["", verb, *(quote(identifier, safe="") for identifier in identifiers), ""])
+
+
+def target_of(path: str, query: Mapping[str, object] | None) -> str:
+    """Return a path with its query. Parameters that are None are left out, and a list is sent item by item."""
+    present = {name: value for name, value in (query or {}).items() if value is not None}
+    return path + (f"?{urlencode(present, doseq=True)}" if present else "")
+
+
+def bases_of(url: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the base URLs of one server or several, without a slash at the end.
+
+    Raises:
+        ValueError: there is none, or one is not http://host:port or https://host:port.
+    """
+    urls = [url] if isinstance(url, str) else list(url)
+    if not urls:
+        raise ValueError("url: expected at least one")
+    for each in urls:
+        parts = urlsplit(each)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"url: expected http://host:port or https://host:port, got {each!r}")
+    return tuple(each.rstrip("/") for each in urls)

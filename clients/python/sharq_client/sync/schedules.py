@@ -1,0 +1,76 @@
+# Generated from aio/schedules.py by generate_sync.py. Change that file instead.
+"""Offers the calls about schedules, which enqueue a job again and again at set times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from sharq_client.bodies import job_of, ready_to_send
+from sharq_client.campaigns.schedules import ScheduleBody, ScheduleRow, ScheduleRows, ScheduleState
+from sharq_client.paths import path_of
+from sharq_client.requests import Enqueueable
+from sharq_client.sync.caller import Caller
+
+_STATE = msgspec.json.Decoder(ScheduleState)
+_ROWS = msgspec.json.Decoder(ScheduleRows)
+
+
+class Schedules:
+    """The calls about schedules. Every method raises as those of Client do; all are safe to repeat."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def put(
+        self,
+        name: str,
+        job: Enqueueable,
+        *,
+        cron: str | None = None,
+        every_ms: int | None = None,
+        tz: str | None = None,
+    ) -> ScheduleState:
+        """Create or replace a schedule, and return its state. One that is paused stays so.
+
+        Args:
+            name: up to 86 characters. The jobs have the ids `<name>@<slot in ms>`, so that each slot enqueues once.
+            job: the job that each slot enqueues; it has no job_id, delay_ms, at_ms or expires_at_ms.
+            cron: the slots, as a cron expression of five fields; or every_ms instead.
+            every_ms: the time between two slots, 1,000 or more. The first one comes after this time.
+            tz: the time zone of cron, such as "Asia/Kolkata"; None for UTC.
+
+        Raises:
+            InvalidRequest: a field is wrong. Nothing was done.
+        """
+        ready = ready_to_send(job)
+        if job_of(job).job_id is None:
+            ready = msgspec.structs.replace(ready, job_id=None)
+        body = ScheduleBody(cron=cron, every=every_ms, tz=tz, job=ready)
+        return self._caller.ask("PUT", path_of("schedule", name), _STATE, body)
+
+    def get(self, name: str) -> ScheduleState | None:
+        """Return the state of a schedule; None if there is none."""
+        return self._caller.find(path_of("schedule", name), _STATE)
+
+    def pause(self, name: str) -> bool:
+        """Pause a schedule: no slot enqueues until `resume`. Return False if there is no such schedule."""
+        return self._caller.done("POST", path_of("schedule", name) + "pause/", is_safe_twice=True)
+
+    def resume(self, name: str) -> bool:
+        """Resume a schedule from its next slot on. Return False if there is no such schedule."""
+        return self._caller.done("POST", path_of("schedule", name) + "resume/", is_safe_twice=True)
+
+    def delete(self, name: str) -> bool:
+        """Delete a schedule; its jobs stay. Return False if there is no such schedule, as after a retry perhaps."""
+        return self._caller.done("DELETE", path_of("schedule", name), is_safe_twice=True)
+
+    def list(self, *, page: int = 1_000) -> Iterator[ScheduleRow]:
+        """Yield all schedules, in no order.
+
+        Args:
+            page: the number of schedules for each request, 1 to 10,000.
+        """
+        for answer in self._caller.pages("/schedules/", _ROWS, page):
+            yield from answer.schedules

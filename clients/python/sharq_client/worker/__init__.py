@@ -1,0 +1,1 @@
+"""The worker: it leases jobs, runs their handlers, and reports the outcomes."""
