@@ -28,6 +28,7 @@ NAMES = {
     "queues": "what a dequeue costs with ever more ready queues",
     "http": "single calls over HTTP, beside bare aiohttp and the original",
     "bulk": "whole jobs over HTTP in batches of 1 to 1,000, beside BullMQ and Celery",
+    "worker": "the client's worker beside raw aiohttp doing the same calls",
     "rate": "promised against delivered rates, spacing, lateness",
     "burst": "which burst a rate needs to be kept",
     "caps": "caps of gathered types: share, breaches, lateness, and what they cost",

@@ -107,6 +107,8 @@ ROUTER_FAILURES = Target(
 )
 ROUTER_RECOVERY = Target("failover", "router killed: back to full rate", "s", _most(1))
 
+WORKER_OF_RAW = Target("worker", "worker with an async handler, of raw aiohttp's rate", "x", _least(0.8))
+
 START = Target("start", "start to first answered request, new data", "s", _most(2))
 
 

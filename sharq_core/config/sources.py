@@ -22,8 +22,8 @@ from sharq_core.errors import ConfigError
 
 _FILE_SUFFIX = "_file"
 _PREFIX = "SHARQ_"
-CLIENT_TOKEN = "SHARQ_TOKEN"
-"""The client's variable: neither a setting of a server nor a misspelled one."""
+CLIENT_VARIABLES = frozenset({"SHARQ_PROFILE", "SHARQ_TOKEN", "SHARQ_URL"})
+"""The client's variables: neither settings of a server nor misspelled ones."""
 
 _MAX_SECRET_BYTES = 64 * 1024
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
@@ -111,7 +111,7 @@ def read_environment(environ: Mapping[str, str], refuse: Refuse = refuse_at_once
     given: Source = {}
     notices = []
     for variable, value in sorted(environ.items()):
-        if not variable.startswith(_PREFIX) or variable == CLIENT_TOKEN:
+        if not variable.startswith(_PREFIX) or variable in CLIENT_VARIABLES:
             continue
         key = _VARIABLES.get(variable)
         if key is None:

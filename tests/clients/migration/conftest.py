@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from sharq_client import Client
-from tests.support.foreign.processes import Original
+from tests.support.foreign.processes import Driver, Original, original_driver
 from tests.support.processes.servers import SharqServer
 from tests.support.stores.server import StoreServer, running_store
 
@@ -35,17 +33,22 @@ def source_redis(source: StoreServer) -> Iterator[Redis]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def caller() -> Iterator[Driver]:
+    """A process that calls the original's library."""
+    driver = original_driver("call")
+    yield driver
+    driver.end()
+
+
 @pytest.fixture
-def start_original(source: StoreServer, prefix: str) -> Iterator[StartOriginal]:
+def start_original(caller: Driver, source: StoreServer, prefix: str, tmp_path: Path) -> StartOriginal:
     """start_original(lease_ms=...): the original's library, whose keys have the test's prefix."""
-    with tempfile.TemporaryDirectory(prefix="sharq-") as directory, ExitStack() as originals:
 
-        def start(lease_ms: int = LEASE_MS) -> Original:
-            original = Original(source.port, prefix, Path(directory), lease_ms)
-            originals.callback(original.end)
-            return original
+    def start(lease_ms: int = LEASE_MS) -> Original:
+        return Original(caller, source.port, prefix, tmp_path, lease_ms)
 
-        yield start
+    return start
 
 
 @pytest.fixture

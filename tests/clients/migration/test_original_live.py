@@ -1,4 +1,4 @@
-"""The import from a deployment that is at work: no queue gets its rate twice, and the original serves no queue again."""
+"""The import from a deployment at work: no queue gets its rate twice, and the original serves none again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
+from typing import TypeAlias
 
 from redis import Redis
 
@@ -25,12 +27,16 @@ INTERVALS_MS = (40, 60, 100, 150, 200, 300)
 LEASE_MS = 700
 
 
+Lease: TypeAlias = tuple[str, str, float]
+"""The queue, the job and the time of a lease, in ms since the epoch."""
+
+
 class Worker(threading.Thread):
     """A worker of the new server. It notes queue, job and time of each lease, and finishes it."""
 
     def __init__(self, url: str, queue_type: str) -> None:
         super().__init__()
-        self.leases: list[tuple[str, str, float]] = []
+        self.leases: list[Lease] = []
         self._url = url
         self._queue_type = queue_type
         self._is_over = threading.Event()
@@ -55,7 +61,12 @@ def following(client: Client, url: str, prefix: str) -> Iterator[Callable[[], Su
 
     def follow() -> None:
         # Both clocks are the same here, so that nothing is tolerated.
-        options = {"clock_tolerance_ms": 0, "lease_grace_ms": 500, "lease_ms": LEASE_MS}
+        options = {
+            "clock_tolerance_ms": 0,
+            "lease_grace_ms": 500,
+            "lease_ms": LEASE_MS,
+            "default_interval_ms": max(INTERVALS_MS),
+        }
         summaries.append(
             import_original(client, url, prefix=prefix, follow=True, stop=stop, **options)  # type: ignore[arg-type]
         )
@@ -82,7 +93,11 @@ def test_no_queue_gets_its_rate_twice_and_no_job_is_lost_or_doubled(
     prefix: str,
     kind: str,
 ) -> None:
-    """Two workers and the requeue of the original run throughout, and producers send to it until near the end."""
+    """Two workers and the requeue of the original run throughout, and producers send to it until near the end.
+
+    Every tenth job is never finished by the workers of the original, so that its lease ends. The original may then have
+    forgotten the interval, and breaks it itself; the distance of two of its own leases is its own affair.
+    """
     original = start_original(LEASE_MS)
     intervals_ms = {f"q{number}": INTERVALS_MS[number % len(INTERVALS_MS)] for number in range(18)}
     sent: set[tuple[str, str]] = set()
@@ -104,6 +119,7 @@ def test_no_queue_gets_its_rate_twice_and_no_job_is_lost_or_doubled(
         original.working(kind) as second,
         original.requeueing(),
     ):
+        output = first.line() + second.line()
         time.sleep(0.7)
         with following(client, source.url, prefix) as end_import:
             deadline_s = time.monotonic() + 2.0
@@ -113,17 +129,17 @@ def test_no_queue_gets_its_rate_twice_and_no_job_is_lost_or_doubled(
                 time.sleep(0.3)
             there = until_settled(lambda: client_is_idle(client, kind), lambda: len(worker.leases))
             summary = end_import()
-        output = first.end() + second.end()
+        output += first.end() + second.end()
     worker.end()
 
-    by_the_original = [tuple(json.loads(line)) for line in output.splitlines()]
+    by_the_original: list[Lease] = [tuple(json.loads(line)) for line in output.splitlines()]
     assert there
-    assert_spaced([*by_the_original, *worker.leases], intervals_ms)
+    assert_spaced(by_the_original, worker.leases, intervals_ms)
     counts = Counter((queue_id, job_id) for queue_id, job_id, _ in by_the_original if "lost" not in job_id)
     counts.update((queue_id, job_id) for queue_id, job_id, _ in worker.leases)
     assert counts == Counter(sent)
     assert len(by_the_original) > 50, "the original did not work beside the import"
-    assert len(worker.leases) > 100
+    assert len(worker.leases) > 50
     assert summary.moved == len(worker.leases)
     assert summary.without_payload == summary.refused == summary.waiting == summary.leased == 0
 
@@ -145,23 +161,23 @@ def until_settled(is_idle: Callable[[], bool], count: Callable[[], int]) -> bool
     return False
 
 
-def assert_spaced(leases: list[tuple[str, str, float]], intervals_ms: dict[str, int]) -> None:
-    """Assert that no two leases of a queue, by whichever side, are closer than its interval."""
-    times: dict[str, list[float]] = defaultdict(list)
-    for queue_id, _, at_ms in leases:
-        times[queue_id].append(at_ms)
+def assert_spaced(theirs: list[Lease], ours: list[Lease], intervals_ms: dict[str, int]) -> None:
+    """Assert that no lease of ours is closer to another lease of its queue than its interval."""
+    times: dict[str, list[tuple[float, bool]]] = defaultdict(list)
+    for leases, is_ours in ((theirs, False), (ours, True)):
+        for queue_id, _, at_ms in leases:
+            times[queue_id].append((at_ms, is_ours))
     for queue_id, moments in times.items():
         moments.sort()
-        shortest_ms = min(
-            (later - earlier for earlier, later in zip(moments, moments[1:], strict=False)), default=1e9
-        )
-        assert shortest_ms >= intervals_ms[queue_id] - ROUNDING_MS, f"{queue_id}: {shortest_ms} ms apart"
+        for earlier, later in pairwise(moments):
+            is_close = later[0] - earlier[0] < intervals_ms[queue_id] - ROUNDING_MS
+            assert not is_close or not (earlier[1] or later[1]), f"{queue_id}: {moments}"
 
 
 def test_the_original_serves_a_taken_over_queue_under_no_circumstances(
     client: Client, original: Original, source: StoreServer, prefix: str, kind: str
 ) -> None:
-    """Each call that the original offers is tried, and its requeue, in the states in which it could bring back a queue."""
+    """Each call of the original is tried, and its requeue, in the states in which it could bring a queue back."""
     for job_id in ("j0", "j1", "j2"):
         original.enqueue(kind, "1", job_id, interval=0)
         assert original.dequeue(kind) == ("1", job_id)

@@ -69,6 +69,12 @@ def pip_install(*requirements: str, with_dependencies: bool) -> Callable[[Path],
     return install
 
 
+@cache
+def node() -> str:
+    """Return the path of node; skip the test, or fail it in CI, if there is none."""
+    return shutil.which("node") or missing_tool("node")
+
+
 def npm_install(target: Path) -> None:
     """Install BullMQ into a folder."""
     if shutil.which("npm") is None:

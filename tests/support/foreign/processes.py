@@ -15,6 +15,7 @@ from tests.support.foreign.libraries import (
     DRIVERS,
     bullmq_library,
     celery_library,
+    node,
     original_library,
     python_of_the_original,
 )
@@ -47,35 +48,71 @@ class Driver:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._output = ""
 
     def ask(self, line: str) -> str:
         """Send a line, and return the answer."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        answer = self.line()
         assert answer, f"the driver ended with {self._process.wait(10)}"
         return answer
 
+    def line(self) -> str:
+        """Return the next line that the process prints."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def output(self) -> str:
+        """Wait for the end of the process, and return what it has printed since the last line."""
+        if self.is_running:
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            # Not communicate(), which does not know of lines that were read ahead.
+            with self._process.stdin, self._process.stdout as output:
+                self._output = output.read()
+            self._process.wait(60)
+        return self._output
+
     def end(self) -> str:
-        """End the process, and return what it has printed since the last answer."""
-        self._process.terminate()
-        output, _ = self._process.communicate(timeout=20)
-        return output
+        """End the process if it runs still, and return what it has printed since the last line."""
+        if self.is_running:
+            self._process.terminate()
+        return self.output()
+
+    def close(self) -> None:
+        """End the process if it runs still."""
+        self.end()
+
+    @property
+    def is_running(self) -> bool:
+        """It was started, and nobody has waited for its end."""
+        return self._process.returncode is None
+
+
+def original_driver(*task: str) -> Driver:
+    """Start a driver of the original's library."""
+    python = [python_of_the_original(), "-W", "ignore", str(DRIVERS / "original.py")]
+    return Driver([*python, *task], {"PYTHONPATH": str(original_library())})
 
 
 class Original:
-    """The original's library on a Redis."""
+    """The original's library on a Redis.
 
-    def __init__(self, port: int, prefix: str, directory: Path, lease_ms: int) -> None:
-        self._config = directory / f"{prefix}.conf"
-        self._config.write_text(CONFIG.format(port=port, prefix=prefix, lease_ms=lease_ms))
-        self._caller = self._driver("call")
+    Args:
+        caller: a driver that calls the library.
+        directory: gets its configuration.
+    """
+
+    def __init__(self, caller: Driver, port: int, prefix: str, directory: Path, lease_ms: int) -> None:
+        self._caller = caller
+        self._config = str(directory / "sharq.conf")
+        Path(self._config).write_text(CONFIG.format(port=port, prefix=prefix, lease_ms=lease_ms))
 
     def call(self, method: str, **arguments: Any) -> Any:
         """Call a method of the library, and return its answer."""
-        return ast.literal_eval(self._caller.ask(repr((method, arguments))))
+        return ast.literal_eval(self._caller.ask(repr((self._config, method, arguments))))
 
     def enqueue(self, queue_type: str, queue_id: str, job_id: str, **more: Any) -> None:
         """Enqueue a job."""
@@ -107,21 +144,13 @@ class Original:
         with self._running("requeue"):
             yield
 
-    def end(self) -> None:
-        """End the process that calls the library."""
-        self._caller.end()
-
     @contextmanager
-    def _running(self, *task: str) -> Iterator[Driver]:
-        driver = self._driver(*task)
+    def _running(self, task: str, *arguments: str) -> Iterator[Driver]:
+        driver = original_driver(task, self._config, *arguments)
         try:
             yield driver
         finally:
             driver.end()
-
-    def _driver(self, *task: str) -> Driver:
-        python = [python_of_the_original(), "-W", "ignore", str(DRIVERS / "original.py")]
-        return Driver([*python, str(self._config), *task], {"PYTHONPATH": str(original_library())})
 
 
 def celery_driver(broker: str, *task: str) -> Driver:
@@ -135,8 +164,8 @@ class Bullmq:
 
     def __init__(self, port: int, queue: str) -> None:
         library = bullmq_library()
-        environ = {"NODE_PATH": str(library / "node_modules"), "PATH": "/usr/local/bin:/usr/bin:/bin"}
-        self._driver = Driver(["node", str(DRIVERS / "bullmq_jobs.js"), str(port), "0", queue], environ)
+        environ = {"NODE_PATH": str(library / "node_modules")}
+        self._driver = Driver([node(), str(DRIVERS / "bullmq_jobs.js"), str(port), "0", queue], environ)
 
     def call(self, method: str, *arguments: object) -> Any:
         """Call a method of the driver, and return its answer."""

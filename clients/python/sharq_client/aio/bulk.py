@@ -5,7 +5,6 @@ A list that is longer than one call permits is split. Failed jobs are retried wi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from sharq_client import errors, failures
@@ -39,7 +38,7 @@ async def send_bulk(
         if not failed:
             break
         # One pause for all: the longest, so that no job is sent again before its own pause is over.
-        await asyncio.sleep(max(failures.pause_s(error, tries) for error in failed.values()))
+        await transport.sleep(max(failures.pause_s(error, tries) for error in failed.values()))
         for index, error in failed.items():
             if error.perhaps_done:
                 to_send[index] = to_repeat(to_send[index])

@@ -25,6 +25,14 @@ class AsyncCaller:
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait in the time of the connections."""
+        await self._transport.sleep(seconds)
+
+    def time(self) -> float:
+        """Return the time of the connections in seconds, which only moves forward."""
+        return self._transport.time()
+
     async def ask(
         self,
         method: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import time
 
 import aiohttp
 from yarl import URL
@@ -72,6 +73,14 @@ class AiohttpConnections:
         if session is not None and self._owner_pid == os.getpid():
             await session.close()
         await self._drop_old_sessions()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, as before a retry."""
+        await asyncio.sleep(seconds)
+
+    def time(self) -> float:
+        """Return a time in seconds that only moves forward."""
+        return time.monotonic()
 
     async def _open(self) -> aiohttp.ClientSession:
         """Return the session of this process and event loop.

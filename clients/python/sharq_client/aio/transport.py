@@ -6,7 +6,6 @@ Not here: the content of requests (client.py), the HTTP library (connections.py)
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
@@ -21,7 +20,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 class AsyncConnections(Protocol):
-    """The interface of the connections of a client, over HTTP or in memory."""
+    """The interface of the connections of a client, over HTTP or in memory, and of the time in which it waits."""
 
     async def exchange(
         self,
@@ -45,6 +44,14 @@ class AsyncConnections(Protocol):
         """Close the connections. A later call opens new ones."""
         ...
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait, as before a retry."""
+        ...
+
+    def time(self) -> float:
+        """Return a time in seconds that only moves forward."""
+        ...
+
 
 class AsyncTransport:
     """The sender of requests to one base URL, or to the first of several that accepts a connection."""
@@ -59,6 +66,14 @@ class AsyncTransport:
     async def close(self) -> None:
         """Close the connections."""
         await self._connections.close()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in the time of the connections."""
+        await self._connections.sleep(seconds)
+
+    def time(self) -> float:
+        """Return the time of the connections in seconds, which only moves forward."""
+        return self._connections.time()
 
     async def send(
         self,
@@ -120,7 +135,7 @@ class AsyncTransport:
                 if error.perhaps_done and send_again is not None:
                     send = send_again
                 pause_s = failures.pause_s(error, tries)
-            await asyncio.sleep(pause_s)
+            await self.sleep(pause_s)
         return await send()
 
     @property

@@ -22,6 +22,7 @@ from sharq_client.cli.commands import (
     windows,
 )
 from sharq_client.cli.registry import add, group, with_options
+from sharq_client.cli.traffic.extensions import add_extensions
 from sharq_client.cli.traffic.listing import add_commands
 from sharq_client.version import __version__
 
@@ -105,4 +106,5 @@ def _program(
 
 def run(arguments: Sequence[str]) -> None:
     """Run the program with arguments, and end the process with its exit code."""
+    add_extensions(app, arguments)
     app(args=list(arguments), prog_name="sharq")

@@ -30,8 +30,8 @@ _CODES: tuple[tuple[type[errors.SharqError], Exit], ...] = (
     (errors.NotFound, Exit.NOT_FOUND),
     (errors.Unavailable, Exit.UNREACHABLE),
     (errors.Overloaded, Exit.UNREACHABLE),
-    (errors.UntrustedCertificate, Exit.UNREACHABLE),
     (errors.WrongUrl, Exit.UNREACHABLE),
+    (errors.UntrustedCertificate, Exit.UNREACHABLE),
     (errors.OutcomeUnknown, Exit.OUTCOME_UNKNOWN),
 )
 
@@ -41,6 +41,7 @@ _REACH = "Is the server running there? Set --url, SHARQ_URL or --profile"
 _HINTS: tuple[tuple[type[errors.SharqError], str], ...] = (
     (errors.Unauthorized, ". Set SHARQ_TOKEN, --token or --profile"),
     (errors.Forbidden, ""),
+    (errors.WrongUrl, ""),
     (errors.MethodNotAllowed, ". Is that the URL of a SHARQ server?"),
     (errors.Unavailable, ". Nothing was done; try again later"),
     (errors.Overloaded, ". Nothing was done; try again later"),

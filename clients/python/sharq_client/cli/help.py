@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 SHARED = "Connection and output"
@@ -53,7 +54,7 @@ class HelpfulCommand(TyperCommand):
         """Write the examples."""
         del ctx
         if self.epilog:
-            formatter.write(f"\nExamples:\n{self.epilog}\n")
+            formatter.write(f"\n{_styled('Examples')}:\n{self.epilog}\n")
 
 
 class HelpfulGroup(TyperGroup):
@@ -92,11 +93,17 @@ def _sections(parameters: Sequence[Any], ctx: Any) -> dict[str, list[Record]]:
 
 
 def _argument_name(parameter: Any) -> str:
-    return f"{parameter.metavar}..." if parameter.nargs != 1 else str(parameter.metavar)
+    name = str(parameter.metavar).removesuffix("...")
+    return f"{name}..." if parameter.nargs != 1 else name
 
 
 def _write_sections(formatter: HelpWriter, sections: dict[str, list[Record]]) -> None:
     for heading, records in sections.items():
         if records:
-            with formatter.section(heading):
+            with formatter.section(_styled(heading)):
                 formatter.write_dl(records)
+
+
+def _styled(heading: str) -> str:
+    """Return a heading for a terminal. typer removes the style for a pipe."""
+    return typer.style(heading, bold=True)

@@ -6,6 +6,7 @@ Not here: the list of commands (app.py).
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 _NEEDED = frozenset({"rich", "typer"})
 
@@ -13,6 +14,8 @@ _NEEDED = frozenset({"rich", "typer"})
 def main() -> None:
     """Run `sharq` with the arguments of the process, and exit with its code."""
     try:
+        if find_spec("rich") is None:
+            raise ModuleNotFoundError(name="rich")  # noqa: TRY301 - it is imported late, and would be missed late
         from sharq_client.cli.app import run  # noqa: PLC0415 - fails without the extra
     except ModuleNotFoundError as error:
         if error.name not in _NEEDED:

@@ -9,17 +9,23 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
-from sharq_client.cli.tables import GAP, Column, shown_columns, widths
+from sharq_client.cli.tables import GAP, Column, aligned, fitted, shown_columns, total
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 WIDE = 100_000
-"""The columns of an output that is not a terminal, so that nothing is cut off or wrapped."""
+"""The columns of an output that is not a terminal, for what only rich can lay out."""
+
+ROWS_ON_TERMINAL = 100
+"""The rows of a list on a terminal if no other number was asked for."""
+
+RowT = TypeVar("RowT")
 
 GOOD = "green"
 ODD = "yellow"
@@ -56,7 +62,23 @@ class Output:
 
     def line(self, text: str, style: str = "") -> None:
         """Write a sentence for people."""
-        self._print(_text_of((text, style)))
+        if not self.is_terminal:
+            sys.stdout.write(f"{printable(text)}\n")
+            return
+        _print(_text_of((text, style)))
+
+    def first_rows(self, rows: Iterable[RowT], limit: int | None) -> list[RowT]:
+        """Return the rows to show to a person. Say on stderr if there are more than a terminal shows.
+
+        Args:
+            limit: the most rows, 0 for all; None for ROWS_ON_TERMINAL on a terminal, and otherwise all.
+        """
+        if limit is not None or not self.is_terminal:
+            return list(bounded(rows, limit))
+        shown = list(islice(rows, ROWS_ON_TERMINAL + 1))
+        if len(shown) > ROWS_ON_TERMINAL:
+            self.note(f"These are the first {ROWS_ON_TERMINAL}; --limit 0 shows all.")
+        return shown[:ROWS_ON_TERMINAL]
 
     def note(self, text: str) -> None:
         """Write a remark for people to stderr, so that a pipe gets the results alone."""
@@ -64,48 +86,78 @@ class Output:
 
     def facts(self, pairs: Iterable[tuple[str, Cell | None]]) -> None:
         """Write names with their values for people, one below the other. Those whose value is None are left out."""
-        from rich.table import Table  # noqa: PLC0415 - JSON does not need it
+        rows = [(name, value) for name, value in pairs if value is not None]
+        if not self.is_terminal:
+            sys.stdout.writelines(aligned([(name, _plain(value)) for name, value in rows]))
+            return
+        from rich.table import Table  # noqa: PLC0415 - only a terminal needs it
 
-        grid = Table.grid(padding=(0, 2))
+        grid = Table.grid(padding=(0, GAP))
         grid.add_column(style="dim", no_wrap=True)
         grid.add_column(overflow="fold")
-        for name, value in pairs:
-            if value is not None:
-                grid.add_row(name, _text_of(value))
-        self._print(grid)
+        for name, value in rows:
+            grid.add_row(name, _text_of(value))
+        _print(grid)
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
         """Write a table for people."""
-        from rich.table import Table  # noqa: PLC0415 - JSON does not need it
+        texts = [[_plain(cell) for cell in row] for row in rows]
+        places = shown_columns(columns, texts)
+        columns, rows, texts = _picked(places, columns, rows, texts)
+        if not self.is_terminal:
+            header = [column.name for column in columns]
+            sys.stdout.writelines(aligned([header, *texts], [column.is_number for column in columns]))
+            return
+        from rich.table import Table  # noqa: PLC0415 - only a terminal needs it
 
-        texts = [[printable(_plain(cell)) for cell in row] for row in rows]
-        shown = shown_columns(columns, texts)
-        picked = [[row[place] for place in shown] for row in texts]
-        places = widths([columns[place] for place in shown], picked, self._width())
+        terminal = shutil.get_terminal_size().columns
+        places, lengths = fitted(columns, texts, terminal)
+        columns, rows, texts = _picked(places, columns, rows, texts)
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-        for place, width in zip(shown, places, strict=True):
-            column = columns[place]
+        for column, length in zip(columns, lengths, strict=True):
             table.add_column(
                 column.name,
                 justify="right" if column.is_number else "left",
                 overflow="ellipsis" if column.is_cut else "fold",
                 no_wrap=column.is_cut or column.is_number,
-                width=width,
+                width=length,
             )
         for row in rows:
-            table.add_row(*(_text_of(row[place]) for place in shown))
-        self._print(table)
+            table.add_row(*map(_text_of, row))
+        _print(table, max(terminal, total(lengths)))
 
-    def _width(self) -> int:
-        return shutil.get_terminal_size().columns if self.is_terminal else WIDE
 
-    def _print(self, content: RenderableType) -> None:
-        from rich.console import Console  # noqa: PLC0415 - JSON does not need it
+def _picked(
+    places: Sequence[int],
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Cell]],
+    texts: Sequence[Sequence[str]],
+) -> tuple[list[Column], list[list[Cell]], list[list[str]]]:
+    """Return the columns of a table at some places, and their cells with and without styles."""
+    return (
+        [columns[place] for place in places],
+        [[row[place] for place in places] for row in rows],
+        [[row[place] for place in places] for row in texts],
+    )
 
-        console = Console(highlight=False, width=self._width())
-        with console.capture() as captured:
-            console.print(content)
-        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+def _print(content: RenderableType, width: int | None = None) -> None:
+    """Write to the terminal, without the blanks with which rich fills its lines.
+
+    Args:
+        width: the columns to use; None for those of the terminal.
+    """
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+
+    console = Console(highlight=False, width=width)
+    with console.capture() as captured:
+        console.print(content)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def bounded(rows: Iterable[RowT], limit: int | None) -> Iterable[RowT]:
+    """Return the rows of a list: all for 0 or None, or as many as were asked for."""
+    return islice(rows, limit or None)
 
 
 def wire_form(value: msgspec.Struct) -> dict[str, object]:
@@ -144,11 +196,11 @@ def printable(text: str) -> str:
 
 
 def _plain(cell: Cell) -> str:
-    return cell if isinstance(cell, str) else cell[0]
+    return printable(cell if isinstance(cell, str) else cell[0])
 
 
 def _text_of(cell: Cell) -> RenderableType:
-    from rich.text import Text  # noqa: PLC0415 - JSON does not need it
+    from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
 
     text, style = (cell, "") if isinstance(cell, str) else cell
     return Text(printable(text), style=style)

@@ -76,15 +76,22 @@ def read_profiles() -> tuple[dict[str, Profile], str | None]:
     path = path_of_profiles()
     try:
         content = tomllib.loads(path.read_text())
-        default = content.pop("default", None)
-        profiles = msgspec.convert(content, dict[str, Profile])
     except FileNotFoundError:
         return {}, None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Failed(f"{path}: {error}", Exit.USAGE) from error
+    default = content.pop("default", None)
+    profiles = {name: _profile_of(path, name, settings) for name, settings in content.items()}
     if default is not None and default not in profiles:
         raise Failed(f"{path}: default: expected the name of a profile, got {default!r}", Exit.USAGE)
     return profiles, default
+
+
+def _profile_of(path: Path, name: str, settings: object) -> Profile:
+    try:
+        return msgspec.convert(settings, Profile)
+    except msgspec.ValidationError as error:
+        raise Failed(f"{path}: profile {name}: {error}", Exit.USAGE) from error
 
 
 def find_profile(name: str | None) -> Profile | None:

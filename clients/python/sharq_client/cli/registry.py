@@ -142,5 +142,7 @@ def _signed(run: Callable[..., None], own: Sequence[inspect.Parameter]) -> Calla
     parameters = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *_SHARED, _CONTEXT]
     ]
+    # typer evaluates annotations that are texts again and again, which takes half of the time until the help appears.
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return run

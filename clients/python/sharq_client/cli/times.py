@@ -16,9 +16,9 @@ _UNITS_MS = {
     "day": 86_400_000,
     "days": 86_400_000,
 }
-_PART = r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|days|day|d)"
+_PART = r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|m|h|days|day|d)"
 _is_duration = re.compile(rf"(?:{_PART}\s*)+").fullmatch
-_clock_time = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?").fullmatch
+_clock_time = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?").fullmatch
 
 
 def duration_ms(text: str) -> float:

@@ -63,6 +63,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         leased: the number of jobs that workers of the source held at the end.
         returned: the number of jobs that were put back into their queue because their lease had ended.
         discarded: the number of jobs whose lease had ended and that had no requeue left.
+        without_interval: the number of queues with jobs whose interval the original has forgotten.
         without_payload: the number of job ids at the source that had no payload, such as the second of two equal ids.
         refused: the number of jobs that cannot be moved, or of which it is not known if they were.
         refusals: the first of these, each with its reason.
@@ -78,6 +79,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     leased: int = 0
     returned: int = 0
     discarded: int = 0
+    without_interval: int = 0
     without_payload: int = 0
     refused: int = 0
     refusals: tuple[Refusal, ...] = ()
@@ -96,6 +98,7 @@ class Tally:
         self.leased = 0
         self.returned = 0
         self.discarded = 0
+        self.without_interval = 0
         self.without_payload = 0
         self.refused = 0
         self.refusals: list[Refusal] = []
@@ -123,6 +126,7 @@ class Tally:
             leased=self.leased,
             returned=self.returned,
             discarded=self.discarded,
+            without_interval=self.without_interval,
             without_payload=self.without_payload,
             refused=self.refused,
             refusals=tuple(self.refusals),

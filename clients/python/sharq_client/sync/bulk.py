@@ -6,7 +6,6 @@ A list that is longer than one call permits is split. Failed jobs are retried wi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from sharq_client import errors, failures
@@ -40,7 +39,7 @@ def send_bulk(
         if not failed:
             break
         # One pause for all: the longest, so that no job is sent again before its own pause is over.
-        time.sleep(max(failures.pause_s(error, tries) for error in failed.values()))
+        transport.sleep(max(failures.pause_s(error, tries) for error in failed.values()))
         for index, error in failed.items():
             if error.perhaps_done:
                 to_send[index] = to_repeat(to_send[index])

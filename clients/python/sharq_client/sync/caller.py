@@ -26,6 +26,14 @@ class Caller:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
+    def sleep(self, seconds: float) -> None:
+        """Wait in the time of the connections."""
+        self._transport.sleep(seconds)
+
+    def time(self) -> float:
+        """Return the time of the connections in seconds, which only moves forward."""
+        return self._transport.time()
+
     def ask(
         self,
         method: str,

@@ -75,6 +75,14 @@ class Urllib3Connections:
         if owned is not None and owned[0] == os.getpid():
             owned[1].clear()
 
+    def sleep(self, seconds: float) -> None:
+        """Wait, as before a retry."""
+        time.sleep(seconds)
+
+    def time(self) -> float:
+        """Return a time in seconds that only moves forward."""
+        return time.monotonic()
+
     def _open(self) -> urllib3.PoolManager:
         owned = self._owned
         if owned is None or owned[0] != os.getpid():

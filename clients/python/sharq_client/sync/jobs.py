@@ -7,7 +7,6 @@ Not here: the state of one job, and the calls about all dead letters of a type (
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -66,17 +65,17 @@ class Jobs:
             know the job, as long after its end.
         """
         path = path_of("job", queue_type, queue_id, job_id)
-        end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        end_s = math.inf if timeout_s is None else self._caller.time() + timeout_s
         while True:
-            asked_at_s = time.monotonic()
+            asked_at_s = self._caller.time()
             wait_ms = min(max(end_s - asked_at_s, 0) * 1000, MAX_WAIT_MS)
             status = self._caller.find(path, JOB, wait_ms=wait_ms)
-            now_s = time.monotonic()
+            now_s = self._caller.time()
             if status is None or status.has_ended or now_s >= end_s:
                 return status
             # A draining server answers at once; without a pause the client would ask it in a busy loop.
             if now_s - asked_at_s < QUIET_PAUSE_S:
-                time.sleep(min(QUIET_PAUSE_S, end_s - now_s))
+                self._caller.sleep(min(QUIET_PAUSE_S, end_s - now_s))
 
     def cancel(self, queue_type: str, queue_id: str, job_id: str, *, force: bool = False) -> JobState | None:
         """Cancel a queued or delayed job, or drop a dead letter. The server remembers the job as cancelled for a while.

@@ -7,7 +7,6 @@ Not here: the content of requests (client.py), the HTTP library (connections.py)
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
@@ -22,7 +21,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 class Connections(Protocol):
-    """The interface of the connections of a client, over HTTP or in memory."""
+    """The interface of the connections of a client, over HTTP or in memory, and of the time in which it waits."""
 
     def exchange(
         self,
@@ -46,6 +45,14 @@ class Connections(Protocol):
         """Close the connections. A later call opens new ones."""
         ...
 
+    def sleep(self, seconds: float) -> None:
+        """Wait, as before a retry."""
+        ...
+
+    def time(self) -> float:
+        """Return a time in seconds that only moves forward."""
+        ...
+
 
 class Transport:
     """The sender of requests to one base URL, or to the first of several that accepts a connection."""
@@ -60,6 +67,14 @@ class Transport:
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait in the time of the connections."""
+        self._connections.sleep(seconds)
+
+    def time(self) -> float:
+        """Return the time of the connections in seconds, which only moves forward."""
+        return self._connections.time()
 
     def send(
         self,
@@ -121,7 +136,7 @@ class Transport:
                 if error.perhaps_done and send_again is not None:
                     send = send_again
                 pause_s = failures.pause_s(error, tries)
-            time.sleep(pause_s)
+            self.sleep(pause_s)
         return send()
 
     @property

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -84,7 +83,8 @@ class Lane:
                 await self._pause(pause_s)
 
     async def _lease(self) -> None:
-        asked_at_s = time.monotonic()
+        loop = asyncio.get_running_loop()
+        asked_at_s = loop.time()
         jobs = await self._client.dequeue(
             self._types[0] if len(self._types) == 1 else self._types,
             self._count(),
@@ -97,7 +97,7 @@ class Lane:
             for job in jobs:
                 self._start(self._by_type[job.queue_type], [job])
         # A draining server answers at once; without a pause the worker would ask it in a busy loop.
-        if not jobs and time.monotonic() - asked_at_s < self._options.wait_ms / 1000:
+        if not jobs and loop.time() - asked_at_s < self._options.wait_ms / 1000:
             await self._pause(QUIET_PAUSE_S)
 
     def _start(self, registration: Registration, jobs: Sequence[LeasedJob]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable
 
 from msgspec import Raw
@@ -66,7 +65,7 @@ class Leases:
         """
         while True:
             await asyncio.sleep(self._lease_ms / 8000)
-            now_s = time.monotonic()
+            now_s = asyncio.get_running_loop().time()
             due = [self._jobs[lease] for lease, at_s in self._extend_at_s.items() if at_s <= now_s]
             for job, error in zip(due, await self._client.extend_many(due, self._lease_ms), strict=True):
                 self._on_extended(job, error)
@@ -107,4 +106,4 @@ class Leases:
             self._on_lost(job)
 
     def _next_extend_s(self) -> float:
-        return time.monotonic() + self._lease_ms / 2000
+        return asyncio.get_running_loop().time() + self._lease_ms / 2000

@@ -61,7 +61,7 @@ class Report(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def outcome(self) -> Outcome:
-        """Whether the job is finished or released."""
+        """FINISH or RELEASE."""
         return Outcome.FINISH if self.release is None else Outcome.RELEASE
 
 

@@ -12,6 +12,8 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, overload
 
+import msgspec
+
 from sharq_client.aio.client import AsyncClient
 from sharq_client.requests import Types
 from sharq_client.sync.client import Client
@@ -171,6 +173,21 @@ class Worker:
         self._check_not_running()
         self._registry.add_middleware(function)
         return function
+
+    def configure(self, *, concurrency: int | None = None, metrics_port: int | None = None) -> None:
+        """Change options before the run, as `sharq worker --concurrency` does. None keeps an option as it is.
+
+        Raises:
+            ValueError: an option is out of range.
+            ModuleNotFoundError: metrics_port is given, and the extra `metrics` is not installed.
+            RuntimeError: the worker runs already.
+        """
+        self._check_not_running()
+        given = {"concurrency": concurrency, "metrics_port": metrics_port}
+        changes = {name: value for name, value in given.items() if value is not None}
+        self._options = msgspec.structs.replace(self._options, **changes)
+        if metrics_port is not None:
+            import_module(_METRICS)
 
     def stop(self) -> None:
         """Stop leasing. run() returns once all current jobs are done and reported. Call it from the event loop."""

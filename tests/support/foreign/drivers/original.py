@@ -1,32 +1,42 @@
 """Drives the original's library: calls its methods, or works and requeues as its workers and its server do.
 
-original.py CONFIG call      reads a call a line, (method, arguments) as a Python literal, and prints each answer
-original.py CONFIG work TYPE dequeues as fast as it can, prints each lease, and finishes it unless its id ends in "lost"
-original.py CONFIG requeue   requeues ten times a second
+original.py call             reads a call a line, (config, method, arguments) as a Python literal; prints each answer
+original.py work CONFIG TYPE dequeues as fast as it can, prints each lease, and finishes it unless its id ends in "lost"
+original.py requeue CONFIG   requeues ten times a second
 """
+
+from __future__ import annotations
 
 import ast
 import json
 import sys
 import time
 
-from sharq import SharQ, queue
+from sharq import SharQ, queue  # type: ignore[import-not-found]
 
 
-def call(original):
+def call() -> None:
     """Answer calls until the input ends."""
+    originals: dict[str, SharQ] = {}
     for line in sys.stdin:
-        method, arguments = ast.literal_eval(line)
-        print(repr(getattr(original, method)(**arguments)), flush=True)
+        config, method, arguments = ast.literal_eval(line)
+        if config not in originals:
+            originals[config] = SharQ(config)
+        print(repr(getattr(originals[config], method)(**arguments)), flush=True)
 
 
-def work(original, queue_type):
+def work(config: str, queue_type: str) -> None:
     """Dequeue until the process is ended. The time of a lease is the one that the original itself takes for it."""
-    times = []
+    original = SharQ(config)
+    times: list[int] = []
     take_time = queue.generate_epoch
-    queue.generate_epoch = lambda: times.append(take_time()) or times[-1]
+
+    def take_and_note_time() -> int:
+        times[:] = [take_time()]
+        return times[0]
+
+    queue.generate_epoch = take_and_note_time
     while True:
-        del times[:]
         job = original.dequeue(queue_type)
         if job["status"] != "success":
             time.sleep(0.002)
@@ -36,13 +46,19 @@ def work(original, queue_type):
             original.finish(job["job_id"], job["queue_id"], queue_type)
 
 
-def requeue(original):
+def requeue(config: str) -> None:
     """Requeue until the process is ended."""
+    original = SharQ(config)
     while True:
         original.requeue()
         time.sleep(0.1)
 
 
 if __name__ == "__main__":
-    config, task, *rest = sys.argv[1:]
-    {"call": call, "work": work, "requeue": requeue}[task](SharQ(config), *rest)
+    match sys.argv[1:]:
+        case ["call"]:
+            call()
+        case ["work", config, queue_type]:
+            work(config, queue_type)
+        case ["requeue", config]:
+            requeue(config)

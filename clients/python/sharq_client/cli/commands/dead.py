@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from sharq_client.answers import DeadLetter
 from sharq_client.cli.confirmations import confirm
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import BAD, Cell
+from sharq_client.cli.output import BAD, Cell, bounded
 from sharq_client.cli.parameters import Limit, OptionalJob, OptionalQueue, QueueType, Yes
-from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
 from sharq_client.cli.tables import Column
 from sharq_client.cli.times import age
@@ -47,7 +46,7 @@ def ls(
         if session.output.is_json:
             session.output.documents(bounded(letters, limit))
             return
-        shown = first_rows(session.output, letters, limit)
+        shown = session.output.first_rows(letters, limit)
     if not shown:
         session.output.note(f"{_name(queue_type, queue_id)} has no dead letters.")
         return

@@ -8,8 +8,9 @@ import msgspec
 import typer
 
 from sharq_client.answers import JobRow, JobState, JobStatus
+from sharq_client.cli.commands.setting_texts import retry_text
 from sharq_client.cli.exits import Exit, Failed, wrong_usage
-from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Output, wire_form
+from sharq_client.cli.output import BAD, GOOD, ODD, Cell, Output, bounded, wire_form
 from sharq_client.cli.parameters import (
     JobId,
     Limit,
@@ -20,12 +21,12 @@ from sharq_client.cli.parameters import (
     read_json,
     read_time,
 )
-from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
-from sharq_client.cli.setting_texts import retry_text
 from sharq_client.cli.tables import Column
 from sharq_client.cli.times import age, moment
 from sharq_client.requests import JobChange
+
+RETRIES_OF_A_WAIT = 5
 
 _STYLES = {
     JobState.FINISHED: GOOD,
@@ -70,7 +71,7 @@ def jobs(
         if session.output.is_json:
             session.output.documents(bounded(rows, limit))
             return
-        shown = first_rows(session.output, rows, limit)
+        shown = session.output.first_rows(rows, limit)
     if not shown:
         session.output.note(
             f"{queue_type} {queue_id} has no {state} jobs" + (f" {prefix}*." if prefix else ".")
@@ -102,12 +103,13 @@ def job(
     if within is not None and not wait:
         raise wrong_usage("--within: only with --wait")
     within_ms = read_duration("--within", within)
-    with session.client(retries=5 if wait else 0) as client:
-        if wait:
-            timeout_s = None if within_ms is None else within_ms / 1000
+    with session.client() as client:
+        status = client.job(queue_type, queue_id, job_id)
+    if wait and status is not None and not status.has_ended:
+        timeout_s = None if within_ms is None else within_ms / 1000
+        # The server is there. From now on it may be away for a moment, as while it is updated.
+        with session.client(retries=RETRIES_OF_A_WAIT) as client:
             status = client.jobs.wait(queue_type, queue_id, job_id, timeout_s=timeout_s)
-        else:
-            status = client.job(queue_type, queue_id, job_id)
     if status is None:
         raise no_job(session, queue_type, queue_id, job_id)
     show_job(session.output, queue_type, queue_id, job_id, status)

@@ -7,14 +7,13 @@ from typing import Annotated, Literal
 import typer
 
 from sharq_client.answers import Counts, QueueRow, QueueStats
+from sharq_client.cli.commands.reasons import CALM, why_queue, why_row
+from sharq_client.cli.commands.setting_texts import job_defaults
 from sharq_client.cli.confirmations import confirm
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import BAD, GOOD, ODD, Cell, wire_form
+from sharq_client.cli.output import BAD, GOOD, ODD, Cell, bounded, wire_form
 from sharq_client.cli.parameters import Limit, QueueId, QueueType, Yes
-from sharq_client.cli.reasons import CALM, why_queue, why_row
-from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
-from sharq_client.cli.setting_texts import job_defaults
 from sharq_client.cli.tables import Column
 from sharq_client.cli.times import moment, readable
 
@@ -80,7 +79,7 @@ def queues(
         if session.output.is_json:
             session.output.documents(bounded(rows, limit))
             return
-        shown = first_rows(session.output, rows, limit)
+        shown = session.output.first_rows(rows, limit)
     if not shown:
         session.output.note(f"The type {queue_type} has no queues.")
         return

@@ -10,7 +10,7 @@ import typer
 from sharq_client.campaigns.schedules import ScheduleRow, ScheduleState
 from sharq_client.cli.commands.pauses import DONE
 from sharq_client.cli.exits import Exit, Failed, wrong_usage
-from sharq_client.cli.output import GOOD, ODD, Cell, wire_form
+from sharq_client.cli.output import GOOD, ODD, Cell, bounded, wire_form
 from sharq_client.cli.parameters import (
     Limit,
     QueueId,
@@ -19,7 +19,6 @@ from sharq_client.cli.parameters import (
     read_duration,
     read_json,
 )
-from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
 from sharq_client.cli.tables import Column
 from sharq_client.cli.times import age, moment, readable
@@ -48,7 +47,7 @@ def ls(session: Session, *, limit: Limit = None) -> None:
         if session.output.is_json:
             session.output.documents(bounded(schedules, limit))
             return
-        shown = first_rows(session.output, schedules, limit)
+        shown = session.output.first_rows(schedules, limit)
     if not shown:
         session.output.note("There are no schedules. sharq schedule put creates one.")
         return

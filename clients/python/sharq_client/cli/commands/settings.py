@@ -8,11 +8,11 @@ import msgspec
 import typer
 
 from sharq_client.cli.commands.queues import show_queue
+from sharq_client.cli.commands.setting_texts import limit_of, quota_of, retry_of
 from sharq_client.cli.commands.types import show_type
 from sharq_client.cli.exits import wrong_usage
 from sharq_client.cli.parameters import OptionalQueue, QueueType, flags, read, read_duration
 from sharq_client.cli.session import Session
-from sharq_client.cli.setting_texts import limit_of, quota_of, retry_of
 from sharq_client.requests import OnExpiry, QueueSettings, TypeSettings
 
 SettingsT = TypeVar("SettingsT", QueueSettings, TypeSettings)

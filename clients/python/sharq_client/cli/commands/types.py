@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from sharq_client.answers import TypeRow, TypeStats
 from sharq_client.campaigns.quotas import QuotaUse
-from sharq_client.cli.output import BAD, GOOD, ODD, Cell
+from sharq_client.cli.commands.reasons import CALM, why_row, why_type
+from sharq_client.cli.commands.setting_texts import job_defaults
+from sharq_client.cli.output import BAD, GOOD, ODD, Cell, bounded
 from sharq_client.cli.parameters import Limit, QueueType
-from sharq_client.cli.reasons import CALM, why_row, why_type
-from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
-from sharq_client.cli.setting_texts import job_defaults
 from sharq_client.cli.tables import Column
 from sharq_client.cli.times import moment
 from sharq_client.requests import Limit as TypeLimit
@@ -40,7 +39,7 @@ def types(session: Session, *, limit: Limit = None) -> None:
         if session.output.is_json:
             session.output.documents(bounded(rows, limit))
             return
-        shown = first_rows(session.output, rows, limit)
+        shown = session.output.first_rows(rows, limit)
     if not shown:
         session.output.note(f"{session.url} has no queues yet.")
         return

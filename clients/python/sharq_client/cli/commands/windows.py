@@ -9,9 +9,8 @@ import typer
 from sharq_client.campaigns.windows import OpenRange, Window, WindowState
 from sharq_client.cli.commands.pauses import DONE
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.output import GOOD, ODD, Cell
+from sharq_client.cli.output import GOOD, ODD, Cell, bounded
 from sharq_client.cli.parameters import Limit, read
-from sharq_client.cli.rows import bounded, first_rows
 from sharq_client.cli.session import Session
 from sharq_client.cli.tables import Column
 from sharq_client.cli.times import moment
@@ -33,7 +32,7 @@ def ls(session: Session, *, limit: Limit = None) -> None:
         if session.output.is_json:
             session.output.documents(bounded(windows, limit))
             return
-        shown = first_rows(session.output, windows, limit)
+        shown = session.output.first_rows(windows, limit)
     if not shown:
         session.output.note("There are no windows. sharq window put defines one.")
         return

@@ -61,6 +61,7 @@ class JobFile:
 
     Raises:
         OSError: the file cannot be opened.
+        ValueError: a CSV has no header.
 
     Attributes:
         header: the names of the columns; empty for JSON Lines.
@@ -78,7 +79,11 @@ class JobFile:
         self._reader: Iterator[list[str]] = iter(())
         self.header_text = b""
         if self.kind is Format.CSV:
-            self._read_header()
+            try:
+                self._read_header()
+            except ValueError:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Close the file. Stdin stays open."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import msgspec
 
-SAVE_EVERY_S = 1.0
-
 
 class Reached(msgspec.Struct, frozen=True):
-    """How far a file is enqueued.
+    """The position in a file up to which its jobs are enqueued.
 
     Attributes:
         line: the last line whose job was sent and answered; 0 for none.
@@ -34,7 +31,6 @@ class ProgressFile:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._saved_at_s = 0.0
 
     def read(self) -> Reached | None:
         """Return how far an earlier run has come; None if there was none.
@@ -53,18 +49,17 @@ class ProgressFile:
                 f"{self.path}: is no progress of an enqueue ({error}); --restart ignores it"
             ) from None
 
-    def save(self, reached: Reached, *, now: bool = False) -> None:
-        """Keep how far the run is, at most once in SAVE_EVERY_S unless it has to be now.
+    def save(self, reached: Reached) -> None:
+        """Keep how far the run is.
 
         Raises:
             OSError: the file cannot be written.
         """
-        if self.path is None or not (now or time.monotonic() - self._saved_at_s >= SAVE_EVERY_S):
+        if self.path is None:
             return
         written = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         written.write_bytes(msgspec.json.encode(reached))
         written.replace(self.path)
-        self._saved_at_s = time.monotonic()
 
     def remove(self) -> None:
         """Remove the file, if there is one."""

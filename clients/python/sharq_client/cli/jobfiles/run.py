@@ -117,7 +117,7 @@ def _conclude(session: Session, progress: ProgressFile, summary: Summary, reache
     if summary.is_complete:
         progress.remove()
     elif reached.line:
-        progress.save(reached, now=True)
+        progress.save(reached)
     if session.output.is_json:
         session.output.document(summary)
         return

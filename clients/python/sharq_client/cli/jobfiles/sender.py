@@ -6,31 +6,26 @@ Not here: reading the file (lines.py), and showing the progress (meter.py).
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeAlias
+from functools import partial
 
 import msgspec
 
 from sharq_client import errors
-from sharq_client.answers import Answers, Enqueued
 from sharq_client.cli.jobfiles.jobs import job_of
 from sharq_client.cli.jobfiles.lines import BadLine, JobFile, Record
 from sharq_client.cli.jobfiles.progress_file import ProgressFile, Reached
 from sharq_client.cli.jobfiles.report import Report
 from sharq_client.requests import EnqueueJob
+from sharq_client.streaming import EnqueueAnswers
 from sharq_client.sync.client import Client
 
-JOBS_A_CALL = 1_000
-LANES = 4
-"""The number of calls in flight. All jobs of a queue are in one lane, so that they keep their order."""
+MAX_ROUND_JOBS = 4_000
+CALLS_IN_FLIGHT = 4
 
 MAX_ROUND_BYTES = 8 * 1024 * 1024
 """The most bytes of records of one round. Two rounds are in memory: one is sent while the next one is read."""
-
-_Calls: TypeAlias = list[tuple[list[int], Future[Answers[Enqueued | errors.SharqError]]]]
-"""The calls of a round: the indexes of their jobs, and their answers to come."""
 
 _REFUSES_ALL = (
     errors.Unavailable,
@@ -68,6 +63,19 @@ class _Round(msgspec.Struct):
     read_bytes: int = 0
 
 
+class _Sent(msgspec.Struct):
+    """A round that is sent.
+
+    Attributes:
+        answers: the answers to come, one for each job.
+        is_settled: True once the answers are counted.
+    """
+
+    round: _Round
+    answers: Future[EnqueueAnswers]
+    is_settled: bool = False
+
+
 class Sender:
     """The sender of one file.
 
@@ -102,7 +110,7 @@ class Sender:
         self._run = run
         self._is_strict = is_strict
         self._digest = hashlib.blake2b(digest_size=16)
-        self._lanes = ThreadPoolExecutor(LANES, "enqueue")
+        self._thread = ThreadPoolExecutor(1, "enqueue")
 
     def send(self, after: Reached) -> None:
         """Send all records after a position, and wait for the answers.
@@ -113,22 +121,22 @@ class Sender:
             SharqError: the server cannot be used; the lines of the last round are perhaps enqueued.
             FileChanged: the records before the position are others than before. Nothing was sent.
             BadFile: the run is strict, and a line is wrong. The lines before it are enqueued.
-            KeyboardInterrupt: the calls in flight have ended, and are sent again by a run that goes on.
+            KeyboardInterrupt: the calls in flight have ended and are counted, unless there was a second one.
         """
         records = self._file.records()
         self._skip(records, after)
         self._report.reached = after
-        with self._lanes:
-            sent: tuple[_Round, _Calls] | None = None
+        with self._thread:
+            sent: _Sent | None = None
             try:
                 for round_ in self._rounds(records):
                     if sent is not None:
-                        previous, sent = sent, None
-                        self._settle(*previous)
-                    sent = round_, self._start(round_)
+                        self._settle(sent)
+                    sent = self._start(round_)
             finally:
-                if sent is not None:
-                    self._settle(*sent)
+                # Also after an interruption, so that a run that goes on sends nothing twice.
+                if sent is not None and not sent.is_settled:
+                    self._settle(sent)
 
     def _skip(self, records: Iterator[Record], after: Reached) -> None:
         if not after.line:
@@ -155,7 +163,7 @@ class Sender:
             self._digest.update(record.text)
             round_.reached = Reached(record.line, "", self._run)
             size_bytes += len(record.text)
-            if len(round_.jobs) == JOBS_A_CALL * LANES or size_bytes >= MAX_ROUND_BYTES:
+            if len(round_.jobs) == MAX_ROUND_JOBS or size_bytes >= MAX_ROUND_BYTES:
                 yield self._ended(round_)
                 round_, size_bytes = _Round(), 0
         yield self._ended(round_)
@@ -165,37 +173,34 @@ class Sender:
         round_.read_bytes = self._file.read_bytes
         return round_
 
-    def _start(self, round_: _Round) -> _Calls:
-        lanes: list[list[int]] = [[] for _ in range(LANES)]
-        for index, job in enumerate(round_.jobs):
-            lanes[zlib.crc32(f"{job.queue_type}:{job.queue_id}".encode()) % LANES].append(index)
-        return [
-            (lane, self._lanes.submit(self._client.enqueue_many, [round_.jobs[index] for index in lane]))
-            for lane in lanes
-            if lane
-        ]
+    def _start(self, round_: _Round) -> _Sent:
+        """Send a round in the thread, while the next one is read. The jobs of a queue keep their order."""
+        call = partial(self._client.enqueue_many, round_.jobs, in_flight=CALLS_IN_FLIGHT)
+        return _Sent(round_, self._thread.submit(call))
 
-    def _settle(self, round_: _Round, calls: _Calls) -> None:
-        """Count the answers of a round.
+    def _settle(self, sent: _Sent) -> None:
+        """Wait for the answers of a round, and count them.
 
         Raises:
             SharqError: the server could not be used for one of its jobs. The round is then not behind the run.
         """
-        refusal: errors.SharqError | None = None
-        for record, problem in round_.bad:
+        answers = sent.answers.result()
+        sent.is_settled = True
+        refusals: list[errors.SharqError] = []
+        for record, problem in sent.round.bad:
             self._report.bad(record, problem)
-        for indexes, call in calls:
-            for index, answer in zip(indexes, call.result(), strict=True):
-                if isinstance(answer, _REFUSES_ALL):
-                    refusal = refusal or answer
-                elif isinstance(answer, errors.SharqError):
-                    self._report.refused(round_.records[index], answer)
-                else:
-                    self._report.enqueued(is_duplicate=answer.duplicate)
-        if refusal is not None:
-            raise refusal
-        if round_.reached.line:
-            self._report.reached = round_.reached
-            self._report.read_bytes = round_.read_bytes
-            self._progress.save(round_.reached)
+        for record, answer in zip(sent.round.records, answers, strict=True):
+            if isinstance(answer, _REFUSES_ALL):
+                refusals.append(answer)
+            elif isinstance(answer, errors.SharqError):
+                self._report.refused(record, answer)
+            else:
+                self._report.enqueued(is_duplicate=answer.duplicate)
+        if not refusals and sent.round.reached.line:
+            self._report.reached = sent.round.reached
+            self._report.read_bytes = sent.round.read_bytes
+            self._progress.save(sent.round.reached)
         self._on_progress(self._report)
+        if refusals:
+            # The first cause, and not one of the jobs that were not sent because of it.
+            raise max(refusals, key=lambda error: (error.perhaps_done, error.__cause__ is not None))

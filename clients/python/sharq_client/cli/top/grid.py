@@ -18,7 +18,7 @@ LEAST_NAME = 14
 """The width to which columns of names are cut before others are left out."""
 
 
-class Column(msgspec.Struct, Generic[RowT], frozen=True):
+class TopColumn(msgspec.Struct, Generic[RowT], frozen=True):
     """One column.
 
     Attributes:
@@ -38,7 +38,7 @@ class Column(msgspec.Struct, Generic[RowT], frozen=True):
     style: Callable[[RowT], str] = lambda _: ""
 
 
-def lay_out(columns: Sequence[Column[RowT]], rows: Sequence[RowT], width: int) -> list[Text]:
+def lay_out(columns: Sequence[TopColumn[RowT]], rows: Sequence[RowT], width: int) -> list[Text]:
     """Return the lines of a table, the heading first. No line is wider than the width.
 
     A column that is empty in all rows is left out, unless its rank is 0.
@@ -62,15 +62,16 @@ def lay_out(columns: Sequence[Column[RowT]], rows: Sequence[RowT], width: int) -
         parts = [(column, cells[column.title][index], column.style(row)) for column in shown]
         lines.append(_line(parts, widths))
     for line in lines:
-        line.truncate(width)
+        line.rstrip()
+        line.truncate(width, overflow="ellipsis")
     return lines
 
 
-def _total(columns: Sequence[Column[RowT]], widths: dict[str, int]) -> int:
+def _total(columns: Sequence[TopColumn[RowT]], widths: dict[str, int]) -> int:
     return sum(widths[column.title] for column in columns) + GAP * (len(columns) - 1)
 
 
-def _line(parts: Sequence[tuple[Column[RowT], str, str]], widths: dict[str, int]) -> Text:
+def _line(parts: Sequence[tuple[TopColumn[RowT], str, str]], widths: dict[str, int]) -> Text:
     line = Text(no_wrap=True)
     for index, (column, text, style) in enumerate(parts):
         width = widths[column.title]

@@ -48,7 +48,7 @@ class Customer(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What the server said at one time.
+    """The answers of the server at one time.
 
     Attributes:
         types: the types with the longest backlogs first.

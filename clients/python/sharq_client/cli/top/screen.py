@@ -6,11 +6,10 @@ import time
 from collections.abc import Sequence
 
 import msgspec
-from rich.console import Group
 from rich.text import Text
 
 from sharq_client.answers import TypeRow
-from sharq_client.cli.top.grid import Column, lay_out
+from sharq_client.cli.top.grid import TopColumn, lay_out
 from sharq_client.cli.top.readings import TYPES_READ, Customer, Order, Reading
 from sharq_client.cli.top.words import count, duration, reason, some
 
@@ -24,26 +23,26 @@ _WAITS_FOR_NOTHING = frozenset({"rate", "empty", "delayed", "type_rate"})
 """Reasons that are no concern: the rate itself, and that there is nothing to do."""
 
 
-def _customer_columns(*, has_types: bool) -> list[Column[Customer]]:
+def _customer_columns(*, has_types: bool) -> list[TopColumn[Customer]]:
     kind = (
-        [Column[Customer]("TYPE", lambda c: c.queue_type, rank=1, is_number=False, is_name=True)]
+        [TopColumn[Customer]("TYPE", lambda c: c.queue_type, rank=1, is_number=False, is_name=True)]
         if has_types
         else []
     )
     return [
-        Column("CUSTOMER", lambda c: c.row.queue_id, is_number=False, is_name=True),
+        TopColumn("CUSTOMER", lambda c: c.row.queue_id, is_number=False, is_name=True),
         *kind,
-        Column("QUEUED", lambda c: count(c.row.queued)),
-        Column("DELAYED", lambda c: some(c.row.delayed), rank=6),
-        Column("LEASED", lambda c: some(c.row.leased), rank=4),
-        Column("DEAD", lambda c: some(c.row.dead), rank=5, style=_red),
-        Column("RATE", lambda c: c.row.rate or "unlimited", rank=5),
-        Column("PROMISED", lambda c: "" if c.row.promised is None else count(c.row.promised), rank=2),
-        Column("DELIVERED", lambda c: count(c.row.delivered), rank=1),
-        Column("KEPT", _kept, rank=4, style=_kept_style),
-        Column("AGE", lambda c: duration(c.oldest_age), rank=3),
-        Column("NEXT IN", lambda c: duration(c.row.next_ready_in or None), rank=8),
-        Column(
+        TopColumn("QUEUED", lambda c: count(c.row.queued)),
+        TopColumn("DELAYED", lambda c: some(c.row.delayed), rank=6),
+        TopColumn("LEASED", lambda c: some(c.row.leased), rank=4),
+        TopColumn("DEAD", lambda c: some(c.row.dead), rank=5, style=_red),
+        TopColumn("RATE", lambda c: c.row.rate or "unlimited", rank=5),
+        TopColumn("PROMISED", lambda c: "" if c.row.promised is None else count(c.row.promised), rank=2),
+        TopColumn("DELIVERED", lambda c: count(c.row.delivered), rank=1),
+        TopColumn("KEPT", _kept, rank=4, style=_kept_style),
+        TopColumn("AGE", lambda c: duration(c.oldest_age), rank=3),
+        TopColumn("NEXT IN", lambda c: duration(c.row.next_ready_in or None), rank=8),
+        TopColumn(
             "BLOCKED BY",
             _why,
             rank=2,
@@ -96,14 +95,14 @@ def _red(_: object) -> str:
 
 
 _TYPES = (
-    Column[TypeRow]("TYPE", lambda row: row.queue_type, is_number=False, is_name=True),
-    Column[TypeRow]("QUEUED", lambda row: count(row.queued)),
-    Column[TypeRow]("DELAYED", lambda row: some(row.delayed), rank=4),
-    Column[TypeRow]("LEASED", lambda row: some(row.leased), rank=1),
-    Column[TypeRow]("DEAD", lambda row: some(row.dead), rank=3, style=_red),
-    Column[TypeRow]("IN/MIN", lambda row: count(row.enqueued), rank=2),
-    Column[TypeRow]("OUT/MIN", lambda row: count(row.delivered), rank=2),
-    Column[TypeRow](
+    TopColumn[TypeRow]("TYPE", lambda row: row.queue_type, is_number=False, is_name=True),
+    TopColumn[TypeRow]("QUEUED", lambda row: count(row.queued)),
+    TopColumn[TypeRow]("DELAYED", lambda row: some(row.delayed), rank=4),
+    TopColumn[TypeRow]("LEASED", lambda row: some(row.leased), rank=1),
+    TopColumn[TypeRow]("DEAD", lambda row: some(row.dead), rank=3, style=_red),
+    TopColumn[TypeRow]("IN/MIN", lambda row: count(row.enqueued), rank=2),
+    TopColumn[TypeRow]("OUT/MIN", lambda row: count(row.delivered), rank=2),
+    TopColumn[TypeRow](
         "BLOCKED BY",
         lambda row: reason(row.blocked_by),
         rank=1,
@@ -114,7 +113,7 @@ _TYPES = (
 
 
 class View(msgspec.Struct):
-    """What the screen shows now.
+    """The content of the screen.
 
     Attributes:
         url: the URL of the server.
@@ -131,8 +130,8 @@ class View(msgspec.Struct):
     trouble: str = ""
 
 
-def draw(view: View, width: int, height: int) -> Group:
-    """Return the screen: as many lines as the height at most."""
+def draw(view: View, width: int, height: int) -> list[Text]:
+    """Return the lines of the screen: as many as the height."""
     lines = [_head(view, width)]
     if view.trouble:
         lines.append(_trouble(view, width))
@@ -148,7 +147,7 @@ def draw(view: View, width: int, height: int) -> Group:
                 line.stylize("dim")
         lines += body
     lines += [Text()] * (height - len(lines) - 1)
-    return Group(*lines[: height - 1], _foot(view, width))
+    return [*lines[: height - 1], _foot(view, width)]
 
 
 def tables(reading: Reading, width: int, most_types: int, most_lines: int, *, has_types: bool) -> list[Text]:

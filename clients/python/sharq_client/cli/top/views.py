@@ -42,5 +42,4 @@ def print_once(session: Session, queue_type: str | None, order: Order, limit: in
     console = Console(highlight=False, width=None if session.output.is_terminal else WIDE)
     lines = len(reading.types) + limit + 4
     for line in tables(reading, console.width, len(reading.types), lines, has_types=queue_type is None):
-        line.rstrip()
         console.print(line, no_wrap=True, crop=False, end="\n")

@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import suppress
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 
 from sharq_client.cli.exits import message_of
@@ -59,7 +59,7 @@ class Watch:
                 if self._changed.is_set() or is_due:
                     self._changed.clear()
                     size, drawn_at_s = console.size, time.monotonic()
-                    live.update(draw(self._view, size.width, size.height), refresh=True)
+                    live.update(Group(*draw(self._view, size.width, size.height)), refresh=True)
                 key = keys.next(KEY_S).lower()
                 if key == "q":
                     break

@@ -139,7 +139,7 @@ def release(
     queue_id: QueueId,
     job_id: JobId,
     *,
-    lease: Lease = None,
+    lease: NeededLease,
     delay: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="Time until it is queued again. Default: its retry policy."),
@@ -156,8 +156,8 @@ def release(
     """Give a leased job back unfinished: it returns to its queue.
 
     Examples:
-      sharq release sms acme order-17 --delay 30s --error 'carrier is down'
-      sharq release sms acme order-17 --no-count --hold 1m
+      sharq release sms acme order-17 --lease 00000000000000011c0a... --delay 30s --error 'carrier is down'
+      sharq release sms acme order-17 --lease 00000000000000011c0a... --no-count --hold 1m
     """
     job = JobRef(queue_type, queue_id, job_id, lease)
     with session.client() as client:

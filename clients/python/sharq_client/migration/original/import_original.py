@@ -52,6 +52,7 @@ def import_original(
     wait_for_leases: bool = True,
     clock_tolerance_ms: int = CLOCK_TOLERANCE_MS,
     lease_ms: int | None = None,
+    default_interval_ms: int | None = None,
     lease_grace_ms: int = LEASE_GRACE_MS,
     remembered_ms: int = REMEMBERED_MS,
     retry_refused: bool = False,
@@ -74,6 +75,9 @@ def import_original(
         clock_tolerance_ms: the largest difference between the clocks of the original's servers and that of its Redis.
         lease_ms: `job_expire_interval` of the original's configuration. None to learn it from the leases of now. If it
             is too short, or not known, queues that are slower than it wait longer than need be.
+        default_interval_ms: the interval of queues whose interval the original has forgotten. It does so when a queue
+            is empty and one of its jobs is finished while others are leased. None to serve them without a limit, as
+            the original would. The summary says how many there were.
         lease_grace_ms: the time after the end of a lease that is left to the original's own requeue.
         remembered_ms: the time for which the new server remembers finished jobs (`finished_retention`), less a minute.
             A job that an interrupted run perhaps sent longer ago is refused if the new server does not know it.
@@ -95,6 +99,7 @@ def import_original(
         terms = Terms(
             follow=follow,
             wait_for_leases=wait_for_leases,
+            default_interval_ms=default_interval_ms,
             clock_tolerance_ms=clock_tolerance_ms,
             lease_ms=store.lease_length_ms() if lease_ms is None else lease_ms,
             lease_grace_ms=lease_grace_ms,

@@ -5,7 +5,7 @@ All steps that change more than one key are scripts, so that they are atomic bes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -72,6 +72,19 @@ class Settlement(msgspec.Struct, frozen=True):
     refused: Sequence[tuple[str, str]] = ()
 
 
+class Parked(msgspec.Struct, frozen=True):
+    """A queue that was parked.
+
+    Attributes:
+        hold_ms: how long its next lease must wait; 0 for not at all.
+        has_interval: False if the original has forgotten its interval, and nobody else knows it.
+    """
+
+    queue: Queue
+    hold_ms: int
+    has_interval: bool
+
+
 class Finding(msgspec.Struct, frozen=True):
     """A parked queue that needs attention.
 
@@ -128,9 +141,10 @@ class OriginalStore:
             if not cursor:
                 return
 
-    def known(self) -> Iterator[list[Queue]]:
-        """Yield the queues that have an interval at the original, in pages."""
-        yield from self._fields(self.key("interval"))
+    def intervals(self) -> Iterator[dict[Queue, int]]:
+        """Yield the queues that have an interval at the original, each with it in ms, in pages."""
+        for page in self._scan(self.key("interval")):
+            yield {_queue(field): int(interval) for field, interval in page.items()}
 
     def leased(self, queue_type: str) -> Iterator[list[tuple[Queue, str, int]]]:
         """Yield the leases of a type in pages: queue, job id, and end in ms since the epoch."""
@@ -170,8 +184,16 @@ class OriginalStore:
                     longest_ms = max(longest_ms, end_ms - int(last))
         return longest_ms
 
-    def park(self, queues: Sequence[Queue], tolerance_ms: int, lease_ms: int) -> list[int]:
-        """Take queues out of the original's service. Return for each how long its next lease must wait, in ms."""
+    def park(
+        self, queues: Sequence[Queue], tolerance_ms: int, lease_ms: int, fallbacks_ms: Mapping[Queue, int]
+    ) -> list[Parked]:
+        """Take queues out of the original's service.
+
+        Args:
+            tolerance_ms: the tolerated difference of the clocks of the original.
+            lease_ms: the length of its leases; 0 if it is not known.
+            fallbacks_ms: the intervals of queues whose interval the original has forgotten.
+        """
 
         def park(pipe: Pipeline, queue: Queue) -> None:
             self._park(
@@ -183,11 +205,15 @@ class OriginalStore:
                     self.key(MARK, "queues"),
                     self.key("ready:queue_type"),
                 ],
-                args=[*queue, tolerance_ms, lease_ms],
+                args=[*queue, tolerance_ms, lease_ms, fallbacks_ms.get(queue, "")],
                 client=pipe,
             )
 
-        return [int(hold_ms) for hold_ms in self.in_pipeline(park, queues)]
+        replies = self.in_pipeline(park, queues)
+        return [
+            Parked(queue, int(hold_ms), not lacks_interval)
+            for queue, (hold_ms, lacks_interval) in zip(queues, replies, strict=True)
+        ]
 
     def held(self, queues: Sequence[Queue]) -> None:
         """Note that the new server knows the holds of these queues."""
@@ -328,10 +354,6 @@ class OriginalStore:
             yield {field: page[field] for field in page}
             if not cursor:
                 return
-
-    def _fields(self, key: str) -> Iterator[list[Queue]]:
-        for page in self._scan(key):
-            yield [_queue(field) for field in page]
 
 
 def _list(reply: object) -> list[object]:

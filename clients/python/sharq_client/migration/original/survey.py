@@ -26,8 +26,9 @@ def survey(store: OriginalStore, tally: Tally) -> None:
         for leases in store.leased(queue_type):
             seen.update(queue for queue, _, _ in leases)
             tally.leased += len(leases)
-    for page in store.known():
-        seen.update(page)
+    with_interval = {queue for page in store.intervals() for queue in page}
+    tally.without_interval = len(seen - with_interval)
+    seen |= with_interval
     tally.queues = len(seen)
     for queue in seen:
         _look_at_jobs(store, queue, tally)

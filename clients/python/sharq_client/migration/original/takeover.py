@@ -65,6 +65,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     follow: bool
     wait_for_leases: bool
     lease_ms: int
+    default_interval_ms: int | None = None
     clock_tolerance_ms: int = CLOCK_TOLERANCE_MS
     lease_grace_ms: int = LEASE_GRACE_MS
     remembered_ms: int = REMEMBERED_MS
@@ -83,6 +84,7 @@ class Takeover:
         self._on_progress = on_progress
         self._parked: set[Queue] = set()
         self._late_holds: dict[Queue, int] = {}
+        self._intervals_ms: dict[Queue, int] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Move jobs until none are left, or until it is told to stop.
@@ -92,6 +94,9 @@ class Takeover:
             redis.RedisError: the source is away. After either, a second run goes on.
         """
         self._parked.update(queue for page in self._store.parked() for queue in page)
+        # The original forgets the interval of a queue that empties, which may come before its turn here.
+        for intervals_ms in self._store.intervals():
+            self._intervals_ms.update(intervals_ms)
         self.finish_journals()
         while not stop.is_set():
             began_s = time.monotonic()
@@ -130,19 +135,27 @@ class Takeover:
         self._return_leases()
         return before != (self._tally.moved, self._tally.refused, self._tally.returned, len(self._parked))
 
-    def _unparked(self) -> Iterator[Queue]:
-        """Yield queues that the original knows and does not serve now: their jobs are all leased."""
-        for page in self._store.known():
-            yield from (queue for queue in page if queue not in self._parked)
+    def _unparked(self) -> set[Queue]:
+        """Return queues that the original knows and does not serve now: their jobs are all leased."""
+        known = {queue for page in self._store.intervals() for queue in page}
         for queue_type in self._store.types():
             for leases in self._store.leased(queue_type):
-                yield from {queue for queue, _, _ in leases if queue not in self._parked}
+                known.update(queue for queue, _, _ in leases)
+        return known - self._parked
 
     def _take_over(self, queues: Sequence[Queue]) -> None:
-        holds_ms = self._store.park(queues, self._terms.clock_tolerance_ms, self._terms.lease_ms)
-        self._tally.queues += len(set(queues) - self._parked)
+        terms = self._terms
+        fallbacks_ms = dict.fromkeys(queues, terms.default_interval_ms) if terms.default_interval_ms else {}
+        fallbacks_ms.update(
+            {queue: self._intervals_ms[queue] for queue in queues if queue in self._intervals_ms}
+        )
+        parked = self._store.park(queues, terms.clock_tolerance_ms, terms.lease_ms, fallbacks_ms)
+        for row in parked:
+            if row.queue not in self._parked:
+                self._tally.queues += 1
+                self._tally.without_interval += not row.has_interval
         self._parked.update(queues)
-        self._hold({queue: hold_ms for queue, hold_ms in zip(queues, holds_ms, strict=True) if hold_ms})
+        self._hold({row.queue: row.hold_ms for row in parked if row.hold_ms})
         self._move(queues)
 
     def _hold(self, holds_ms: Mapping[Queue, int]) -> None:
@@ -295,7 +308,7 @@ def _may_have_more(claim: Claim, most_jobs: int, most_bytes: int) -> bool:
 
 
 def _groups(queues: Iterable[Queue]) -> Iterator[list[Queue]]:
-    """Yield queues in lists of up to GROUP."""
+    """Yield queues in lists of up to GROUP. No queue may come twice, because its journal would be sent twice."""
     rest = iter(queues)
     while group := list(islice(rest, GROUP)):
         yield group

@@ -7,13 +7,22 @@ import concurrent.futures
 import contextvars
 import logging
 from collections import deque
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from sharq_client.worker.handlers.kinds import BatchHandler, Handler
 
 log = logging.getLogger("sharq.worker")
 
 _Outcome: TypeAlias = tuple[object, BaseException | None]
+
+
+@runtime_checkable
+class ThreadAware(Protocol):
+    """The interface of an event loop whose clock stands still while a thread works, as that of a test's fake server."""
+
+    def on_thread_started(self, outcome: asyncio.Future[Any]) -> None:
+        """Note a thread that works until its outcome is there."""
+        ...
 
 
 class Threads:
@@ -23,12 +32,15 @@ class Threads:
         """Configure the threads, of the running event loop. This starts none yet."""
         self._pool = concurrent.futures.ThreadPoolExecutor(limit, thread_name_prefix="sharq-handler")
         self._loop = asyncio.get_running_loop()
+        self._thread_aware = self._loop if isinstance(self._loop, ThreadAware) else None
         self._ended: deque[tuple[asyncio.Future[_Outcome], _Outcome]] = deque()
         self._is_waking = False
 
     def start(self, handler: Handler | BatchHandler, work: Any) -> ThreadCall:
         """Start a handler in a thread."""
         waiter: asyncio.Future[_Outcome] = self._loop.create_future()
+        if self._thread_aware is not None:
+            self._thread_aware.on_thread_started(waiter)
         context = contextvars.copy_context()
         return ThreadCall(self._pool.submit(context.run, self._work, handler, work, waiter), waiter)
 

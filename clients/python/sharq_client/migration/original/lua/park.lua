@@ -10,8 +10,9 @@
 --
 -- Keys: 1 ready set of the type, 2 job list of the queue, 3 its last dequeue time, 4 intervals, 5 parked queues,
 --       6 types with ready queues
--- Args: queue type, queue id, tolerated difference of clocks (ms), length of a lease (ms; 0 if it is not known)
--- Reply: hold (ms from now; 0 for none)
+-- Args: queue type, queue id, tolerated difference of clocks (ms), length of a lease (ms; 0 if it is not known),
+--       interval to use if the original has forgotten it (ms; '' for none)
+-- Reply: hold (ms from now; 0 for none), 1 if there is no interval or else 0
 -- Cost: O(log n). Safe to repeat: a parked queue keeps its hold.
 local queue_type, queue_id, tolerance, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local field = queue_type .. ':' .. queue_id
@@ -19,6 +20,11 @@ if redis.replicate_commands then redis.replicate_commands() end  -- Redis 3.2 to
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+local has_interval = redis.call('HEXISTS', KEYS[4], field) == 1
+if not has_interval and ARGV[5] ~= '' then
+  redis.call('HSET', KEYS[4], field, ARGV[5])
+  has_interval = true
+end
 local score = tonumber(redis.call('ZSCORE', KEYS[1], queue_id))
 local hold = redis.call('HGET', KEYS[5], field)
 local is_served = score and score < FAR
@@ -46,4 +52,4 @@ redis.call('HSET', KEYS[5], field, hold)
 redis.call('ZADD', KEYS[1], FAR, queue_id)
 redis.call('SET', KEYS[3], string.format('%.0f', FAR))
 redis.call('SADD', KEYS[6], queue_type)
-return hold == '' and 0 or math.max(tonumber(hold) - now, 0)
+return { hold == '' and 0 or math.max(tonumber(hold) - now, 0), has_interval and 0 or 1 }
