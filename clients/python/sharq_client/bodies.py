@@ -173,7 +173,8 @@ def lease_bodies(
     progress: Sequence[object] | None = None,
 ) -> list[LeaseBody]:
     """Return what a bulk finish or extend sends. Of results and progress there is one for each job, or None."""
-    bodies = [LeaseBody(job.queue_type, job.queue_id, job.job_id, job.lease, by_ms) for job in jobs]
+    refs = map(ref_of, jobs)
+    bodies = [LeaseBody(ref.queue_type, ref.queue_id, ref.job_id, ref.lease, by_ms) for ref in refs]
     replace = msgspec.structs.replace
     if results is not None:
         rows = zip(bodies, results, strict=True)
