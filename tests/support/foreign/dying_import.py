@@ -60,7 +60,7 @@ def start_import(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
 
 
-takeover.MOST_JOBS = 600
+vars(takeover)["MOST_JOBS"] = 600
 """Fewer jobs than else at a time, so that a run has many steps."""
 
 

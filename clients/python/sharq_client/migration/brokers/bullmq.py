@@ -108,16 +108,21 @@ class BullmqQueue:
         self._redis = redis
         self._queue = key
         self._placement = placement
+        self._run = 0
         self._lists = [f"{key}:wait", f"{key}:paused"]
         self._sets = [f"{key}:prioritized", f"{key}:delayed"]
         self._claim = script(redis, __package__, "claim_bullmq")
         self._settle = script(redis, __package__, "settle")
         self._give_back = script(redis, __package__, "give_back_bullmq")
 
+    def begin_run(self) -> None:
+        """Make this the one run that may change anything."""
+        self._run = self._redis.incr(self._key("run"))
+
     def claim(self, most: int) -> Journal:
         """Move jobs into the journal, or read the journal that is there."""
-        keys = [self._key("moving"), self._key("claimed"), *self._lists, *self._sets]
-        age, *texts = self._claim(keys=keys, args=[f"{self._queue}:", most])
+        keys = [self._key("moving"), self._key("claimed"), *self._lists, *self._sets, self._key("run")]
+        age, *texts = self._claim(keys=keys, args=[self._run, f"{self._queue}:", most])
         return Journal(None if int(age) < 0 else int(age), rows_of(texts, ROW))
 
     def settle(
@@ -135,8 +140,8 @@ class BullmqQueue:
                 if name is not None:
                     pipe.unlink(f"{self._queue}:de:{name.decode()}")
             pipe.execute()
-        keys = [self._key(name) for name in ("moving", "claimed", "refused", "perhaps")]
-        self._settle(keys=keys, args=[ROW, len(refused), *refused, *perhaps])
+        keys = [self._key(name) for name in ("moving", "claimed", "refused", "perhaps", "run")]
+        self._settle(keys=keys, args=[self._run, ROW, len(refused), *refused, *perhaps])
 
     def give_back(self) -> None:
         """Put refused jobs back to where BullMQ had them."""

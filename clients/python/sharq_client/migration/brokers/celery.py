@@ -114,14 +114,20 @@ class CeleryQueue:
         self._redis = redis
         self._queue = queue
         self._placement = placement
+        self._run = 0
         self._lists = [queue, *(f"{queue}{SEPARATOR}{step}" for step in PRIORITY_STEPS[1:])]
         self._claim = script(redis, __package__, "claim_celery")
         self._settle = script(redis, __package__, "settle")
         self._give_back = script(redis, __package__, "give_back_celery")
 
+    def begin_run(self) -> None:
+        """Make this the one run that may change anything."""
+        self._run = self._redis.incr(self._key("run"))
+
     def claim(self, most: int) -> Journal:
         """Move messages into the journal, or read the journal that is there."""
-        age, *texts = self._claim(keys=[self._key("moving"), self._key("claimed"), *self._lists], args=[most])
+        keys = [self._key(name) for name in ("moving", "claimed", "run")]
+        age, *texts = self._claim(keys=[*keys, *self._lists], args=[self._run, most])
         return Journal(None if int(age) < 0 else int(age), rows_of(texts, ROW))
 
     def settle(
@@ -132,8 +138,8 @@ class CeleryQueue:
         perhaps: Sequence[int],
     ) -> None:
         """Forget the journal, except for the rows with these numbers that were refused, or perhaps moved."""
-        keys = [self._key(name) for name in ("moving", "claimed", "refused", "perhaps")]
-        self._settle(keys=keys, args=[ROW, len(refused), *refused, *perhaps])
+        keys = [self._key(name) for name in ("moving", "claimed", "refused", "perhaps", "run")]
+        self._settle(keys=keys, args=[self._run, ROW, len(refused), *refused, *perhaps])
 
     def give_back(self) -> None:
         """Put refused messages back into the queue."""

@@ -44,6 +44,10 @@ class Journal(msgspec.Struct, frozen=True):
 class ForeignQueue(Protocol):
     """One queue of another library."""
 
+    def begin_run(self) -> None:
+        """Make this the one run that may change anything. An earlier one that still runs fails at its next step."""
+        ...
+
     def claim(self, most: int) -> Journal:
         """Move jobs into the journal, or read the journal that is there."""
         ...
@@ -98,6 +102,7 @@ def move_queue(
     on_progress: OnProgress,
 ) -> None:
     """Move the waiting jobs until none are left, or until it is told to stop. Raises as `import_original`."""
+    queue.begin_run()
     queue.give_back()
     tally.waiting = queue.waiting()
     while not stop.is_set() and (journal := queue.claim(MOST_JOBS_A_CLAIM)).rows:

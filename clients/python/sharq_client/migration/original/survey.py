@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import islice
 
 from sharq_client.migration.original.payloads import UnreadablePayload, json_of
-from sharq_client.migration.original.store import OriginalStore, Queue
+from sharq_client.migration.original.records import Queue
+from sharq_client.migration.original.store import OriginalStore
 from sharq_client.migration.original.takeover import GROUP
 from sharq_client.migration.source import MARK
 from sharq_client.migration.summaries import Refusal, Tally
