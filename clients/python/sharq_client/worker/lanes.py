@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sharq_client import errors, failures
@@ -30,6 +30,9 @@ QUIET_PAUSE_S = 0.25
 """The pause after an empty answer that came before its wait was over, as from a draining server, and after one
 without a wait."""
 
+MAX_UNREPORTED = 1_000
+"""The outcomes that may be unreported while further jobs are leased. One call reports as many."""
+
 YIELD_AFTER_S = 0.05
 """The time for which the handlers of one answer may keep the event loop before others get a turn."""
 
@@ -43,7 +46,7 @@ With one request at a time, the worker and the server would wait for each other.
 class Lane:
     """A stream of leases: for all handlers that get one job, or for one batch handler.
 
-    Its limit is `concurrency` calls at once, which run, or have ended and are not yet reported.
+    Its limit is `concurrency` calls at once. It leases nothing while MAX_UNREPORTED outcomes are unreported.
     """
 
     def __init__(
@@ -72,6 +75,10 @@ class Lane:
         self._is_stopping = True
         self._changed.set()
 
+    def wake(self) -> None:
+        """Look again if there is room, because fewer outcomes are unreported."""
+        self._changed.set()
+
     async def run(self) -> None:
         """Lease jobs and start their handlers until `stop`, also across restarts of the server.
 
@@ -90,7 +97,7 @@ class Lane:
         loop = asyncio.get_running_loop()
         failed_tries = 0
         least_s = self._options.wait_ms / 1000 or QUIET_PAUSE_S
-        while await self._wait_until(lambda: self._free > 0):
+        while await self._wait_for_room(1):
             asked_at_s = loop.time()
             try:
                 is_empty = not await self._lease(self._options.wait_ms)
@@ -114,7 +121,7 @@ class Lane:
     async def _lease_backlog(self) -> None:
         """Lease what else is ready, whenever an answer was full and there is room for another full one."""
         needed = self._most if self._batch is None else 1
-        while await self._wait_until(lambda: self._is_backlogged and self._free >= needed):
+        while await self._wait_for_room(needed, is_backlog=True):
             try:
                 await self._lease(wait_ms=0)
             except errors.SharqError:
@@ -159,29 +166,38 @@ class Lane:
                 self._start(self._by_type[job.queue_type], [job])
         finally:
             # Only a cancellation leaves any: they are released, so that another worker may have them at once.
-            self._is_stopping = self._is_stopping or bool(remaining)
-            for job in remaining:
-                self._start(self._by_type[job.queue_type], [job])
+            self._calls.refuse(remaining)
 
     def _start(self, registration: Registration, jobs: Sequence[LeasedJob]) -> None:
         """Start a handler, or release its jobs if the lane was stopped in the meantime."""
+        if self._is_stopping:
+            self._calls.refuse(jobs)
+            return
         self._free -= 1
-        start = self._calls.refuse if self._is_stopping else self._calls.start
-        start(registration, jobs, self._on_reported)
+        self._calls.start(registration, jobs, self._on_ended)
 
-    def _on_reported(self) -> None:
+    def _on_ended(self) -> None:
         self._free += 1
         self._changed.set()
 
-    async def _wait_until(self, is_true: Callable[[], bool]) -> bool:
-        """Wait until a condition of this lane is true. Return False once the lane is stopping."""
-        while not self._is_stopping and not is_true():
+    async def _wait_for_room(self, calls: int, *, is_backlog: bool = False) -> bool:
+        """Wait until so many calls may start. Return False once the lane is stopping.
+
+        Args:
+            is_backlog: True to wait also until more jobs are ready than one request takes.
+        """
+        while not self._is_stopping:
+            has_room = self._free >= calls and self._calls.outcomes.unreported() < MAX_UNREPORTED
+            if has_room and (self._is_backlogged or not is_backlog):
+                return True
             self._changed.clear()
             await self._changed.wait()
-        return not self._is_stopping
+        return False
 
     async def _pause(self, pause_s: float) -> None:
         """Sleep, but wake up at `stop`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
-                await self._wait_until(lambda: False)
+                while not self._is_stopping:
+                    self._changed.clear()
+                    await self._changed.wait()

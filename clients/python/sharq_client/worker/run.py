@@ -35,7 +35,9 @@ class Run:
         self._options = options
         self._names = ",".join(registry.queue_types)
         self._threads = _threads_of(registry.handlers, options.concurrency)
-        self._calls = Calls(client, options, registry.middleware, self._threads, metrics, self._on_unfit)
+        self._calls = Calls(
+            client, options, registry.middleware, self._threads, metrics, self._on_answered, self._on_unfit
+        )
         self._lanes = [
             Lane(client, options, group, self._calls, metrics) for group in _lanes_of(registry.handlers)
         ]
@@ -87,6 +89,10 @@ class Run:
         failed = await asyncio.gather(*self._leasing, return_exceptions=True)
         if error := self._unfit or next((each for each in failed if isinstance(each, Exception)), None):
             raise error
+
+    def _on_answered(self) -> None:
+        for lane in self._lanes:
+            lane.wake()
 
     def _on_unfit(self, error: Unfit) -> None:
         self._unfit = error

@@ -77,8 +77,8 @@ class Worker:
             client: the client to use. For a sync Client the worker makes an AsyncClient of the same settings.
             queue_type: the type of `handler`, or up to 16 types: the short form of `@worker.handler`.
             handler: the handler of these types, or a mapping with a handler for each.
-            concurrency: the most handlers at once, 1 or more: running, or done and not yet reported. It is also the
-                most threads. Each batch handler has as many calls of its own.
+            concurrency: the most handlers that run at once, 1 or more, and the most threads. Each batch handler has as
+                many calls of its own.
             batch: the most jobs to lease with one request for handlers that get one job, 1 to 1,000.
             lease_ms: the length of a lease, 100 to 86,400,000. The worker extends a lease half-way to its end, for as
                 long as the handler runs.
