@@ -33,8 +33,8 @@ from benchmarks.spread import Spread, median
 BEFORE_LIMITS = "9987f4522e34e46bff4cedf6b6d6c9573493a2b9"
 """The last commit without limits."""
 
-BEFORE_LIFE = "f7f798498a38705746fad9264838b6c634c4a697"
-"""The last commit without the life of jobs."""
+BEFORE_CAMPAIGNS = "2acaa2db8464f1b9a92a99c40fb681b53e425c45"
+"""The last commit without campaigns."""
 
 _CONNECTIONS = 16
 _TURNS = 10
@@ -62,12 +62,12 @@ class _Instructions(msgspec.Struct, frozen=True):
     """Processor instructions of the store for a whole job.
 
     Attributes:
-        before_limits, before_life: of a job without features in the older versions.
+        before_limits, before_campaigns: of a job without features in the older versions.
         by_feature: in this version.
     """
 
     before_limits: float
-    before_life: float
+    before_campaigns: float
     by_feature: dict[str, float]
 
     @property
@@ -97,7 +97,7 @@ def run(is_quick: bool) -> Report:
     """Measure the store's price in turns, and then the server's."""
     plan = _QUICK if is_quick else _FULL
     with ExitStack() as stack:
-        before_tree = stack.enter_context(_tree_of(BEFORE_LIFE))
+        before_tree = stack.enter_context(_tree_of(BEFORE_CAMPAIGNS))
         before = stack.enter_context(_child(before_tree, price_load.__name__))
         now = stack.enter_context(_child(ROOT, feature_load.__name__))
         for child in (before, now):
@@ -105,13 +105,13 @@ def run(is_quick: bool) -> Report:
         pairs = [_pair(before, now, plan) for _ in range(plan.rounds)]
         turns = [{name: now.price(name, plan.batches) for name in FEATURES} for _ in range(3 * plan.rounds)]
     prices = {name: [turn[name] for turn in turns] for name in FEATURES}
-    with _tree_of(BEFORE_LIFE) as tree:
+    with _tree_of(BEFORE_CAMPAIGNS) as tree:
         requests = _requests(tree, plan)
-        before_life = _instructions(tree, price_load.__name__)
+        before_campaigns = _instructions(tree, price_load.__name__)
     with _tree_of(BEFORE_LIMITS) as tree:
         before_limits = _instructions(tree, price_load.__name__)
     counts = {name: _instructions(ROOT, feature_load.__name__, name) for name in LIFE}
-    return _report(plan, pairs, prices, requests, _Instructions(before_limits, before_life, counts))
+    return _report(plan, pairs, prices, requests, _Instructions(before_limits, before_campaigns, counts))
 
 
 @contextmanager
@@ -238,10 +238,12 @@ def _report(
             "jobs": f"batches of {price_load.BATCH} on one partition, {price_load.QUEUES:,} queues, 100-byte payloads",
             "rounds": f"{plan.rounds} of {_TURNS} turns with {plan.batches * price_load.BATCH:,} jobs, and of "
             f"{_REQUEST_TURNS} with {_REQUEST_S:g} s of single enqueues on {_CONNECTIONS} connections",
-            "version before": f"{BEFORE_LIFE[:12]}; without limits: {BEFORE_LIMITS[:12]}",
+            "version before": f"{BEFORE_CAMPAIGNS[:12]}; without limits: {BEFORE_LIMITS[:12]}",
         },
         rows=[
-            targets.FEATURES_INSTRUCTIONS.row(Spread.of([instructions.plain / instructions.before_life])),
+            targets.FEATURES_INSTRUCTIONS.row(
+                Spread.of([instructions.plain / instructions.before_campaigns])
+            ),
             targets.LIMITS_INSTRUCTIONS.row(Spread.of([instructions.plain / instructions.before_limits])),
             targets.FEATURES_CPU.row(Spread.of([now.cpu_us / before.cpu_us for before, now in pairs])),
             targets.FEATURES_BYTES.row(

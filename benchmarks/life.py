@@ -6,41 +6,29 @@ The jobs are put into the store directly. What is measured goes over HTTP to one
 from __future__ import annotations
 
 import asyncio
-import itertools
-import math
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import aiohttp
 import msgspec
 
 from benchmarks import life_steps, load_client, targets
+from benchmarks.bench import LEASE_MS, OTHER_QUEUES, OTHERS_PER_S, SLOW_US, Bench
 from benchmarks.cpu import CpuMeter
 from benchmarks.errors import Spoiled
-from benchmarks.life_steps import BATCH, PAYLOAD, Steps, batch, campaign, expired_jobs
+from benchmarks.life_steps import Steps, batch, campaign, expired_jobs
 from benchmarks.load_client import open_session
 from benchmarks.report import Cell, Grid, Report, Row
-from benchmarks.servers import Server, Store, sharq_server, store
+from benchmarks.servers import sharq_server, store
 from benchmarks.spread import Spread, percentile
-from sharq_core.config.settings import DEFAULT_KEY_PREFIX
 from sharq_core.logs.plurals import counted
-from sharq_core.models import NewJob
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
-from sharq_core.scheduler.functions import Functions, Retention
-from sharq_core.scheduler.keys import Keys
 
-_TYPE, _QUEUE, _OTHER = "sms", "many", "other"
+_TYPE, _QUEUE = "sms", "many"
+_PLACE = partition_of(_TYPE, _QUEUE, DEFAULT_PARTITIONS)
 _PREFIX = "campaign7-"
 _BATCH, _BATCH_QUEUES = "campaign7", (1, 5_000)
-_OTHER_QUEUES = 64
-_OTHERS_PER_S = 250
-_LEASE_MS = 3_600_000
-_AT_ONCE = 20
-"""Calls of a pipeline while the store is filled."""
-
 _PROBE = 5_000
 """Jobs that are put in first to learn how long that takes."""
 
@@ -48,11 +36,7 @@ _FILL_SLACK = 2.0
 _MARGIN_S = 10.0
 """The jobs that expire may take so many times as long, and so much longer, to put in."""
 
-_LOOK_AGAIN_S = 0.05
-
 _TIMEOUT_S = 120.0
-_SLOW_US = 500
-"""The store notes calls that take longer."""
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -81,7 +65,7 @@ class _Outcome(msgspec.Struct, frozen=True):
 
     Attributes:
         seconds: until it was done.
-        calls_ms: the calls of the store that took longer than _SLOW_US, in ms of wall time.
+        calls_ms: the calls of the store that took longer than SLOW_US, in ms of wall time.
         quiet_ms, beside_ms: how long each dequeue of others took before it and beside it.
         server_s, store_s: CPU time in `seconds`, that of the others included.
     """
@@ -96,7 +80,7 @@ class _Outcome(msgspec.Struct, frozen=True):
     @property
     def longest_ms(self) -> float:
         """The longest call of the store."""
-        return max(self.calls_ms, default=_SLOW_US / 1000)
+        return max(self.calls_ms, default=SLOW_US / 1000)
 
     @property
     def ratio(self) -> float:
@@ -117,111 +101,17 @@ def run(is_quick: bool) -> Report:
     return _report(plan, expired, cancelled, batches, life_steps.measure(plan.steps))
 
 
-class _Bench:
-    """A server, its store, and a session."""
-
-    def __init__(self, running: Store, server: Server, session: aiohttp.ClientSession) -> None:
-        self.store = running
-        self.server = server
-        self.session = session
-        self.functions = Functions(Keys(DEFAULT_KEY_PREFIX, DEFAULT_PARTITIONS), Retention())
-        self.place = partition_of(_TYPE, _QUEUE, DEFAULT_PARTITIONS)
-
-    @property
-    def now_us(self) -> int:
-        """The time of the store."""
-        seconds, us = self.store.client.time()
-        return int(seconds) * 1_000_000 + int(us)
-
-    def fill(self, place: int, queue_type: str, batches: Iterable[list[NewJob]]) -> None:
-        """Put jobs into the store, many calls at a time; four fifths of the time are the store's."""
-        waiting = iter(batches)
-        while group := list(itertools.islice(waiting, _AT_ONCE)):
-            self.store.execute_all([self.functions.enqueue(place, queue_type, jobs) for jobs in group])
-
-    def rewrite_file(self) -> None:
-        """Let the store rewrite its file of the jobs that were put in.
-
-        Without that it begins in the middle of what is measured, because the file has grown by then, and takes much of
-        the machine.
-        """
-        self._wait_until_rewritten()
-        self.store.client.bgrewriteaof()
-        self._wait_until_rewritten()
-
-    def _wait_until_rewritten(self) -> None:
-        while self._is_rewriting():
-            time.sleep(_LOOK_AGAIN_S)
-
-    def _is_rewriting(self) -> bool:
-        state = self.store.client.info("persistence")
-        return bool(state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])
-
-    def fill_time_s(self) -> float:
-        """Return how long it takes to put in a job, s, by putting some into a type of their own."""
-        began_s = time.perf_counter()
-        self.fill(self.place, "probe", campaign(_PROBE, _QUEUE, "probe", _PREFIX))
-        return (time.perf_counter() - began_s) / _PROBE
-
-    def note_calls(self) -> None:
-        """Let the store note its slow calls from now on."""
-        self.store.client.config_set("slowlog-max-len", 1_000_000)
-        self.store.client.config_set("slowlog-log-slower-than", _SLOW_US)
-        self.store.client.slowlog_reset()
-
-    def slow_calls_ms(self) -> list[float]:
-        """Return the function calls that were noted, ms of wall time each."""
-        entries: list[dict[str, Any]] = self.store.client.slowlog_get(-1)
-        return [entry["duration"] / 1000 for entry in entries if entry["command"].startswith(b"FCALL")]
-
-    async def ask(self, path: str, body: object = None) -> dict[str, Any]:
-        """Send a POST and return the answer; an empty one for an empty dequeue.
-
-        Raises:
-            Spoiled: it failed.
-        """
-        async with self.session.post(self.server.url + path, json=body) as answer:
-            content: dict[str, Any] = await answer.json()
-            if answer.status not in (200, 404):
-                raise Spoiled(f"{path} got {answer.status}: {content}")
-            return content
-
-    @asynccontextmanager
-    async def others(self) -> AsyncIterator[list[float]]:
-        """Dequeue jobs of another type at a steady pace for the length of the block; gives how long each took, ms."""
-        found: list[float] = []
-        async with asyncio.TaskGroup() as group:
-            pace = group.create_task(self._keep_pace(group, found))
-            yield found
-            pace.cancel()
-
-    async def _keep_pace(self, group: asyncio.TaskGroup, found: list[float]) -> None:
-        begin_s = time.perf_counter()
-        for number in itertools.count(1):
-            group.create_task(self._dequeue_other(found))
-            await asyncio.sleep(max(0.0, begin_s + number / _OTHERS_PER_S - time.perf_counter()))
-
-    async def _dequeue_other(self, found: list[float]) -> None:
-        sent_s = time.perf_counter()
-        answer = await self.ask(f"/dequeue/{_OTHER}/?lease={_LEASE_MS}")
-        found.append((time.perf_counter() - sent_s) * 1000)
-        if "jobs" not in answer and "job_id" not in answer:
-            raise Spoiled("no job of others was left")
-
-    def fill_others(self, seconds: float) -> None:
-        """Put in as many jobs of others as they can lease in the time."""
-        depth = math.ceil(_OTHERS_PER_S * seconds / _OTHER_QUEUES) + 1
-        for number in range(_OTHER_QUEUES):
-            queue_id = f"q{number}"
-            jobs = [NewJob(_OTHER, queue_id, f"job-{index}", PAYLOAD, -1, 0) for index in range(depth)]
-            batches = [jobs[first : first + BATCH] for first in range(0, depth, BATCH)]
-            self.fill(partition_of(_OTHER, queue_id, DEFAULT_PARTITIONS), _OTHER, batches)
+def _fill_time_s(bench: Bench) -> float:
+    """Return how long it takes to put in a job, s, by putting some into a type of their own."""
+    began_s = time.perf_counter()
+    bench.fill(_PLACE, "probe", campaign(_PROBE, _QUEUE, "probe", _PREFIX))
+    return (time.perf_counter() - began_s) / _PROBE
 
 
 class _Clock:
     """Measures one clearing from its making on; the store notes its slow calls from then on."""
 
-    def __init__(self, bench: _Bench) -> None:
+    def __init__(self, bench: Bench) -> None:
         bench.note_calls()
         self._meter = CpuMeter(bench.server.pid, bench.store.pid)
         self._began_s = time.perf_counter()
@@ -232,7 +122,7 @@ class _Clock:
         return time.perf_counter() - self._began_s, server_us / 1e6, store_us / 1e6
 
 
-_Clearing: TypeAlias = Callable[[_Bench, _Plan, int], Coroutine[None, None, _Outcome]]
+_Clearing: TypeAlias = Callable[[Bench, _Plan, int], Coroutine[None, None, _Outcome]]
 
 
 def _measure(clearing: _Clearing, plan: _Plan, size: int) -> _Outcome:
@@ -240,24 +130,24 @@ def _measure(clearing: _Clearing, plan: _Plan, size: int) -> _Outcome:
 
         async def load() -> _Outcome:
             async with open_session(_TIMEOUT_S) as session:
-                return await clearing(_Bench(running, server, session), plan, size)
+                return await clearing(Bench(running, server, session), plan, size)
 
         return load_client.run(load())
 
 
-async def _expire(bench: _Bench, plan: _Plan, size: int) -> _Outcome:
+async def _expire(bench: Bench, plan: _Plan, size: int) -> _Outcome:
     """All of a queue's jobs but the last expire at one time, and from then on a worker waits for the last."""
     bench.fill_others(2 * plan.quiet_s + _TIMEOUT_S)
-    fill_s = bench.fill_time_s() * size * _FILL_SLACK + _MARGIN_S
+    fill_s = _fill_time_s(bench) * size * _FILL_SLACK + _MARGIN_S
     expires_at_us = bench.now_us + round((fill_s + plan.quiet_s) * 1e6)
-    bench.fill(bench.place, _TYPE, expired_jobs(size, _QUEUE, _TYPE, expires_at_us))
+    bench.fill(_PLACE, _TYPE, expired_jobs(size, _QUEUE, _TYPE, expires_at_us))
     quiet_ms = await _quiet(bench, plan)
     if bench.now_us > expires_at_us:
         raise Spoiled("the jobs expired before they were measured")
     await asyncio.sleep((expires_at_us - bench.now_us) / 1e6)
     clock = _Clock(bench)
     async with asyncio.timeout(_TIMEOUT_S), bench.others() as beside_ms:
-        while "job_id" not in (leased := await bench.ask(f"/dequeue/{_TYPE}/?wait=10000&lease={_LEASE_MS}")):
+        while "job_id" not in (leased := await bench.ask(f"/dequeue/{_TYPE}/?wait=10000&lease={LEASE_MS}")):
             pass
         seconds, server_s, store_s = clock.spent_s()
     if leased["job_id"] != "live":
@@ -265,10 +155,10 @@ async def _expire(bench: _Bench, plan: _Plan, size: int) -> _Outcome:
     return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
 
 
-async def _cancel(bench: _Bench, plan: _Plan, size: int) -> _Outcome:
+async def _cancel(bench: Bench, plan: _Plan, size: int) -> _Outcome:
     """All of a queue's jobs but a hundredth are cancelled by their prefix."""
     bench.fill_others(2 * plan.quiet_s + _TIMEOUT_S)
-    bench.fill(bench.place, _TYPE, campaign(size, _QUEUE, _TYPE, _PREFIX))
+    bench.fill(_PLACE, _TYPE, campaign(size, _QUEUE, _TYPE, _PREFIX))
     quiet_ms = await _quiet(bench, plan)
     clock = _Clock(bench)
     async with asyncio.timeout(_TIMEOUT_S), bench.others() as beside_ms:
@@ -279,7 +169,7 @@ async def _cancel(bench: _Bench, plan: _Plan, size: int) -> _Outcome:
     return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
 
 
-async def _cancel_batch(bench: _Bench, plan: _Plan, size: int, queues: int) -> _Outcome:
+async def _cancel_batch(bench: Bench, plan: _Plan, size: int, queues: int) -> _Outcome:
     """All jobs of a batch are cancelled, an equal part in each of some queues."""
     bench.fill_others(2 * plan.quiet_s + _TIMEOUT_S)
     for queue_id, jobs in batch(size, queues, _TYPE, _BATCH):
@@ -294,7 +184,7 @@ async def _cancel_batch(bench: _Bench, plan: _Plan, size: int, queues: int) -> _
     return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
 
 
-async def _quiet(bench: _Bench, plan: _Plan) -> list[float]:
+async def _quiet(bench: Bench, plan: _Plan) -> list[float]:
     """Return how long the dequeues of others take while nothing else happens, ms."""
     bench.rewrite_file()
     async with bench.others() as found:
@@ -316,7 +206,7 @@ def _report(
         question="How long do many expired or cancelled jobs hold up a queue, and what do others notice?",
         parameters={
             "jobs": "in one queue without a limit, 100-byte payloads; they expire at one time and become dead letters",
-            "others": f"{_OTHERS_PER_S} dequeues a second of another type with {_OTHER_QUEUES} queues, before it and "
+            "others": f"{OTHERS_PER_S} dequeues a second of another type with {OTHER_QUEUES} queues, before it and "
             "beside it",
             "rounds": str(plan.rounds),
             "server": "one sharq-server; store with an append-only file written out each second, and rewritten before",

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from benchmarks.bench import BATCH, PAYLOAD
 from benchmarks.errors import Spoiled
 from benchmarks.servers import Store, store
 from benchmarks.spread import median
@@ -24,8 +25,6 @@ from sharq_core.scheduler.keys import Keys
 
 T = TypeVar("T")
 
-BATCH = 100
-PAYLOAD = b'"' + b"x" * 98 + b'"'
 HOUR_US = 3_600_000_000
 _QUEUE = "many"
 _PREFIX = "campaign7-"

@@ -107,6 +107,8 @@ ROUTER_FAILURES = Target(
 )
 ROUTER_RECOVERY = Target("failover", "router killed: back to full rate", "s", _most(1))
 
+WORKER_OF_RAW = Target("worker", "worker with an async handler, of raw aiohttp's rate", "x", _least(0.8))
+
 START = Target("start", "start to first answered request, new data", "s", _most(2))
 
 
@@ -141,7 +143,7 @@ LIMITS_INSTRUCTIONS = Target(
     "x",
     _most(1.04),
 )
-"""Both of the editions since then may cost 2 %."""
+"""The editions since then may cost 4 % together."""
 
 FEATURES_CPU = Target(
     "features", "store CPU of a job without features, of the version before", "x", _most(1.02)
@@ -162,6 +164,25 @@ LIFE_STEP = Target("life", "longest single step of either, CPU time", "ms", _mos
 BATCH_CALL = Target("life", "cancel of a batch: longest call of the store", "ms", _most(5))
 BATCH_OTHERS = Target("life", "cancel of a batch: p99 of a dequeue of others, of that without", "x", _most(2))
 CANCEL_OTHERS = Target("life", "cancel by prefix: p99 of a dequeue of others, of that without", "x", _most(2))
+
+OPENING_CALL = Target(
+    "campaigns", "opening of a window: a call of the store for 100 jobs, p99", "ms", _most(5)
+)
+OPENING_CPU = Target(
+    "campaigns", "opening of a window: a call of the store for 100 jobs, CPU time, p99", "ms", _most(5)
+)
+OPENING_FIRST = Target(
+    "campaigns", "opening of a window: until a waiting worker has its first jobs", "ms", _most(50)
+)
+OPENING_EARLY = Target("campaigns", "leases before the window opens", "leases", _most(0))
+OPENING_VIOLATIONS = Target("campaigns", "opening of a window: spacing violations", "leases", _most(0))
+OPENING_SHARE = Target("campaigns", "opening of a window: delivered of promised", "share", _least(0.98))
+OPENING_OTHERS = Target(
+    "campaigns",
+    "opening of a window: p50 of a dequeue of others, of that beside jobs without a window",
+    "x",
+    _most(1.2),
+)
 
 TARGETS = tuple(
     target

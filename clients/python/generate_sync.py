@@ -12,14 +12,17 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "sharq_client"
-HAND_WRITTEN = frozenset(["__init__.py", "connections.py"])
+HAND_WRITTEN = frozenset(["__init__.py", "connections.py", "streaming.py"])
 
 _HEADER = "# Generated from aio/{name} by generate_sync.py. Change that file instead.\n"
 
 _NAMES = [
     (r"\bsharq_client\.aio\b", "sharq_client.sync"),
     (r"\bAiohttpConnections\b", "Urllib3Connections"),
-    (r"\bAsync(Client|Control|Jobs|Schedules|Caller|Transport|Connections|Iterator)\b", r"\1"),
+    (
+        r"\bAsync(Client|Control|Jobs|Schedules|Caller|Transport|Connections|Iterator|JobStream|Queues)\b",
+        r"\1",
+    ),
     (r"\basync (def|for|with)\b", r"\1"),
     (r"\bawait ", ""),
     (r"\bAwaitable\[(\w+)\]", r"\1"),

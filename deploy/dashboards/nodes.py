@@ -120,6 +120,24 @@ NODES = Dashboard(
             unit="s",
         ),
         graph(
+            "Windows known ahead",
+            "Time for which the openings of all windows are known, two days as a rule. At 0 a window closes.",
+            Query("min by (instance) (sharq_calendar_known_seconds)", LEGEND),
+            unit="s",
+        ),
+        graph(
+            "Schedules that are late",
+            "How long the earliest slot is overdue. Each shard fires the schedules of its own partitions.",
+            Query("max by (instance) (sharq_schedule_lag_seconds)", LEGEND),
+            unit="s",
+        ),
+        graph(
+            "Schedules fired",
+            "Slots per second, by the outcome of the enqueue. failed: the call failed, and is tried again.",
+            Query(per_second("sharq_schedule_firings_total", "outcome"), "{{outcome}}"),
+            unit="ops",
+        ),
+        graph(
             "Partitions set aside",
             "Partitions with an error of their own, such as a key of the wrong type. Their jobs are not served.",
             Query("sharq_partitions_set_aside", LEGEND),

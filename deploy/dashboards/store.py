@@ -78,6 +78,11 @@ STORE = Dashboard(
             unit="ops",
         ),
         graph(
+            "Writes refused",
+            "1 means that the store cannot write to its disk, and refuses every call that changes something.",
+            Query("max by (instance) (sharq_store_writes_refused)", "{{instance}}"),
+        ),
+        graph(
             "Connections opened",
             "Expected when a shard starts; otherwise connections break.",
             Query(per_second("sharq_store_connects_total", "server"), LEGEND),

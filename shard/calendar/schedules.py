@@ -95,6 +95,7 @@ class Schedules:
         self._read_at: dict[int, float] = {}
         self._heap: list[_Entry] = []
         self._awaited: dict[tuple[int, str], _Entry] = {}
+        self._overdue: dict[tuple[int, str], _Entry] = {}
         self._to_read = asyncio.Event()
         self._earlier = asyncio.Event()
         self.follow()
@@ -107,13 +108,18 @@ class Schedules:
     def lag_s(self) -> float:
         """The time in seconds by which the earliest slot is overdue; 0 if none is."""
         self._drop_moved()
-        return max(self._loop.time() - self._heap[0][0], 0.0) if self._heap else 0.0
+        # A firing that failed is awaited anew, so that its entry in the heap says when it is tried again.
+        since = [entry[0] for entry in self._overdue.values() if self._is_next(entry)]
+        since += [entry[0] for entry in self._heap[:1]]
+        now = self._loop.time()
+        return max(now - min(since, default=now), 0.0)
 
     def follow(self) -> None:
         """Read the partitions that this node owns now, and forget those of others."""
         mine, now = self._ownership.mine, self._loop.time()
         self._known = {partition: known for partition, known in self._known.items() if partition in mine}
         self._awaited = {place: entry for place, entry in self._awaited.items() if place[0] in mine}
+        self._overdue = {place: entry for place, entry in self._overdue.items() if place[0] in mine}
         self._read_at = {partition: self._read_at.get(partition, now) for partition in mine}
         self._to_read.set()
 
@@ -138,6 +144,7 @@ class Schedules:
         """Forget a schedule that this partition no longer has."""
         self._known.get(partition, {}).pop(name, None)
         self._awaited.pop((partition, name), None)
+        self._overdue.pop((partition, name), None)
 
     def lose(self, partition: int) -> None:
         """Forget the schedules of a partition whose data was lost."""
@@ -259,11 +266,20 @@ class Schedules:
         due: list[tuple[int, Schedule]] = []
         self._drop_moved()
         while self._heap and self._heap[0][0] <= self._loop.time() and len(due) < FIRED_AT_ONCE:
-            _, partition, name, _, _ = heapq.heappop(self._heap)
+            entry = heapq.heappop(self._heap)
+            _, partition, name, _, _ = entry
             del self._awaited[partition, name]
+            self._note_overdue(entry)
             due.append((partition, self._known[partition][name]))
             self._drop_moved()
         return due
+
+    def _note_overdue(self, entry: _Entry) -> None:
+        """Note since when a slot is overdue; a further try of its firing changes nothing."""
+        place = entry[1:3]
+        before = self._overdue.get(place)
+        if before is None or before[3:] != entry[3:]:
+            self._overdue[place] = entry
 
     def _drop_moved(self) -> None:
         """Drop entries from the top of the heap whose schedules have changed since; the heap keeps them until then."""
@@ -273,11 +289,14 @@ class Schedules:
                 del self._awaited[entry[1:3]]
 
     def _stands(self, entry: _Entry) -> bool:
+        return self._awaited.get(entry[1:3]) is entry and self._is_next(entry)
+
+    def _is_next(self, entry: _Entry) -> bool:
+        """Return True if the entry is about the next slot of a schedule as it is now."""
         _, partition, name, version, slot_us = entry
         schedule = self._known.get(partition, {}).get(name)
         return (
-            self._awaited.get((partition, name)) is entry
-            and schedule is not None
+            schedule is not None
             and (schedule.version, schedule.slot_us) == (version, slot_us)
             and not schedule.is_paused
         )
@@ -311,6 +330,7 @@ class Schedules:
         self, partition: int, schedule: Schedule, slot_us: int, next_us: int | None, fired: Fired
     ) -> None:
         """Follow a schedule after a firing, and read it again if it is another one now."""
+        self._overdue.pop((partition, schedule.name), None)
         if fired.status is FireStatus.EARLY:
             self._await_slot(partition, schedule, EARLY_S)
             return

@@ -1,18 +1,18 @@
 """Reads the configuration (sharq.conf, environment and command line) once into frozen values.
 
-Not here: the settings (settings.py), the kinds of their values (kinds.py), their sources (sources.py), and the store
-that they name (store_address.py).
+Not here: the settings (settings.py), the kinds of their values (kinds.py), their sources (sources.py), the store that
+they name (store_address.py), and everything that is wrong at once (inspection.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from sharq_core.config.kinds import Address, Kind, Secret, describe
+from sharq_core.config.kinds import Address, Secret, describe
 from sharq_core.config.settings import (
     SECTIONS,
     SETTINGS,
@@ -25,7 +25,7 @@ from sharq_core.config.settings import (
     ServerSettings,
     SharqSettings,
 )
-from sharq_core.config.sources import Given, Source, read_environment, read_file, read_options
+from sharq_core.config.sources import Gathered, Refuse, Source, gather, refuse_at_once
 from sharq_core.config.store_address import StoreAddress, StoreMode, chosen_by, parse_url, resolve_store
 from sharq_core.errors import ConfigError
 
@@ -91,11 +91,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def differing(self, other: Config) -> list[Key]:
         """Return the settings whose values differ in another configuration."""
-        return [key for key, field, _ in SETTINGS if self._value(key, field) != other._value(key, field)]
+        mine, others = dict(self.values()), dict(other.values())
+        return [key for key, value in mine.items() if value != others[key]]
 
-    def _value(self, key: Key, field: str) -> object:
-        section: msgspec.Struct = getattr(self, _SECTION_FIELDS[key.section])
-        return getattr(section, field)
+    def values(self) -> Iterator[tuple[Key, object]]:
+        """Yield each setting and its value in force, in the order of the sections."""
+        for key, field, _ in SETTINGS:
+            section: msgspec.Struct = getattr(self, _SECTION_FIELDS[key.section])
+            yield key, getattr(section, field)
 
 
 def load(path: Path | None, environ: Mapping[str, str], options: Mapping[Key, str] | None = None) -> Config:
@@ -110,45 +113,57 @@ def load(path: Path | None, environ: Mapping[str, str], options: Mapping[Key, st
         ConfigError: the configuration is wrong. The message names the file, variable or option, the section and the
             key, and never holds a secret.
     """
-    file = read_file(path) if path is not None else {}
-    environment = read_environment(environ)
-    given = {**file, **environment.given, **read_options(options or {})}
-    redis = _make(RedisSettings, "redis", given)
+    gathered = gather(path, environ, options or {}, refuse_at_once)
+    return assemble(gathered, parse_values(gathered.given, refuse_at_once))
+
+
+def parse_values(given: Source, refuse: Refuse) -> dict[Key, object]:
+    """Return the value of each setting that is given. Call `refuse` for each text that is no such value."""
+    values: dict[Key, object] = {}
+    for key, _, kind in SETTINGS:
+        if key not in given:
+            continue
+        text, origin = given[key].text.reveal(), given[key].origin
+        try:
+            values[key] = kind.parse(text)
+            continue
+        except ValueError:
+            place = origin if str(key) in origin else f"{origin} ({key})"
+        # Outside of the handler, so that no error is chained that quotes the text.
+        refuse(f"{place}: expected {kind.expected}, got {describe(text)}")
+    return values
+
+
+def assemble(gathered: Gathered, values: Mapping[Key, object]) -> Config:
+    """Return the configuration of the values, each of which is right by itself.
+
+    Raises:
+        ConfigError: one setting lacks, or contradicts, what another one requires.
+    """
+    given = gathered.given
+    redis = _make(RedisSettings, "redis", values)
     origins = {key.name: value.origin for key, value in given.items() if key.section == "redis"}
     config = Config(
-        sharq=_make(SharqSettings, "sharq", given),
-        server=_make(ServerSettings, "sharq-server", given),
+        sharq=_make(SharqSettings, "sharq", values),
+        server=_make(ServerSettings, "sharq-server", values),
         redis=redis,
-        cluster=_make(ClusterSettings, "cluster", given),
-        auth=_make(AuthSettings, "auth", given),
-        embedded=_make(EmbeddedSettings, "embedded", given),
-        log=_make(LogSettings, "log", given),
+        cluster=_make(ClusterSettings, "cluster", values),
+        auth=_make(AuthSettings, "auth", values),
+        embedded=_make(EmbeddedSettings, "embedded", values),
+        log=_make(LogSettings, "log", values),
         store=resolve_store(redis, origins),
         store_chosen_by=chosen_by(origins),
         key_prefix=redis.key_prefix.replace("{", "").replace("}", ""),
         original_key_prefix=redis.key_prefix,
-        notices=environment.notices,
+        notices=gathered.notices,
     )
     _check_together(config, given)
     return msgspec.structs.replace(config, notices=(*config.notices, *_notices(config, given)))
 
 
-def _make(settings: type[SettingsT], section: str, given: Source) -> SettingsT:
-    values = {
-        field: _parse(key, kind, given[key])
-        for key, field, kind in SETTINGS
-        if key.section == section and key in given
-    }
-    return settings(**values)
-
-
-def _parse(key: Key, kind: Kind[object], given: Given) -> object:
-    text = given.text.reveal()
-    try:
-        return kind.parse(text)
-    except ValueError:
-        place = given.origin if str(key) in given.origin else f"{given.origin} ({key})"
-        raise ConfigError(f"{place}: expected {kind.expected}, got {describe(text)}") from None
+def _make(settings: type[SettingsT], section: str, values: Mapping[Key, object]) -> SettingsT:
+    fields = {field: values[key] for key, field, _ in SETTINGS if key.section == section and key in values}
+    return settings(**fields)
 
 
 def _check_together(config: Config, given: Source) -> None:

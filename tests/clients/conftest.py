@@ -1,5 +1,16 @@
-"""Provides a running sharq-server, as the tests of the HTTP surface have it: each test uses types of its own."""
+"""Provides a running sharq-server, as the tests of the HTTP surface have it, and clients of both kinds."""
+
+from __future__ import annotations
+
+import pytest
 
 from tests.api.conftest import http, kind, own_server, serve, server, start, store
+from tests.clients.both import OPENERS, OpenClient
 
 __all__ = ["http", "kind", "own_server", "serve", "server", "start", "store"]
+
+
+@pytest.fixture(params=list(OPENERS))
+def open_client(request: pytest.FixtureRequest) -> OpenClient:
+    """The async client, and the sync client behind its interface: a test that opens clients with it runs twice."""
+    return OPENERS[request.param]

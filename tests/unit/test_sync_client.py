@@ -32,7 +32,7 @@ def test_a_module_is_what_the_generator_writes(name: str) -> None:
 @pytest.mark.parametrize("name", ["Client", "Control", "Jobs", "Schedules"])
 def test_both_clients_have_the_same_methods(name: str) -> None:
     plain, asynchronous = getattr(sharq_client, name), getattr(sharq_client, f"Async{name}")
-    methods = {method for method in vars(plain) if not method.startswith("_")}
-    assert methods == {method for method in vars(asynchronous) if not method.startswith("_")}
+    methods = {method for method in dir(plain) if not method.startswith("_")}
+    assert methods == {method for method in dir(asynchronous) if not method.startswith("_")}
     for method in methods:
         assert not inspect.iscoroutinefunction(getattr(plain, method)), method

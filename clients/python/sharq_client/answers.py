@@ -278,6 +278,21 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     next_ready_in: float | None
 
 
+class QueueAge(msgspec.Struct, frozen=True, kw_only=True):
+    """The waiting jobs of one queue. Fields that QueueStats has, too, mean the same.
+
+    Attributes:
+        due_for: the time for which the queue has been ready; None if it is not ready now.
+    """
+
+    queue_id: str
+    queued: int
+    delayed: int
+    leased: int
+    due_for: float | None
+    oldest_age: float | None
+
+
 class TypeStats(msgspec.Struct, frozen=True, kw_only=True):
     """The current state of a gathered type. Fields that QueueStats has, too, mean the same for all queues together.
 

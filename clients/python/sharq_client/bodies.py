@@ -9,8 +9,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sharq_client.errors import InvalidRequest
+from sharq_client.mappings import ref_of, value_of
 from sharq_client.paths import path_of
-from sharq_client.requests import Addressed, Enqueueable, EnqueueJob, RetryPolicy, Types
+from sharq_client.requests import Enqueueable, EnqueueJob, Referable, RetryPolicy, Types
 
 
 class EnqueueBody(EnqueueJob, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,26 +87,25 @@ def job_of(job: Enqueueable) -> EnqueueJob:
     Raises:
         InvalidRequest: the mapping lacks a field, or has an unknown one. Nothing was sent.
     """
-    if isinstance(job, EnqueueJob):
-        return job
-    try:
-        return EnqueueJob(**job)
-    except TypeError as error:
-        fields = ", ".join(EnqueueJob.__struct_fields__)
-        raise InvalidRequest(f"job: {error}; the fields of a job are {fields}") from None
+    return value_of(EnqueueJob, job, "job")
 
 
-def ready_to_send(job: Enqueueable) -> EnqueueBody:
+def ready_to_send(job: Enqueueable, *, repeat: bool = False) -> EnqueueBody:
     """Return the job with an id, so that it can be sent again, and with its payload encoded once for all tries.
 
+    Args:
+        repeat: True to mark the job as perhaps sent before.
+
     Raises:
-        InvalidRequest: a mapping lacks a field, or has an unknown one. Nothing was sent.
+        InvalidRequest: a mapping lacks a field or has an unknown one, or the payload is no JSON. Nothing was sent.
     """
-    job = job_of(job)
-    fields = msgspec.structs.asdict(job)
-    fields["job_id"] = job.job_id or str(uuid.uuid4())
-    if not isinstance(job.payload, msgspec.Raw):
-        fields["payload"] = msgspec.Raw(msgspec.json.encode(job.payload))
+    fields = msgspec.structs.asdict(job_of(job))
+    if fields["job_id"] is None:
+        fields["job_id"] = str(uuid.uuid4())
+    if not isinstance(fields["payload"], msgspec.Raw):
+        fields["payload"] = encoded(fields["payload"], "payload")
+    if repeat:
+        fields["repeat"] = True
     return EnqueueBody(**fields)
 
 
@@ -115,7 +115,7 @@ def as_repeat(job: EnqueueBody) -> EnqueueBody:
 
 
 def lease_body(
-    job: Addressed,
+    job: Referable,
     by_ms: float | None = None,
     delay_ms: float | None = None,
     hold_ms: float = 0,
@@ -128,6 +128,7 @@ def lease_body(
     progress: object = UNSET,
 ) -> LeaseBody:
     """Return what a finish, extend or release of one lease sends."""
+    job = ref_of(job)
     return LeaseBody(
         job.queue_type,
         job.queue_id,
@@ -152,8 +153,20 @@ def json_text(value: object) -> msgspec.Raw | UnsetType:
     return msgspec.Raw(msgspec.json.encode(value))
 
 
+def encoded(value: object, name: str) -> msgspec.Raw:
+    """Return a value as JSON text.
+
+    Raises:
+        InvalidRequest: the value is no JSON. Nothing was sent.
+    """
+    try:
+        return msgspec.Raw(msgspec.json.encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidRequest(f"{name}: expected a JSON value: {error}") from error
+
+
 def lease_bodies(
-    jobs: Sequence[Addressed],
+    jobs: Sequence[Referable],
     by_ms: float | None = None,
     *,
     results: Sequence[object] | None = None,
@@ -168,7 +181,7 @@ def lease_bodies(
 
 
 def release_bodies(
-    jobs: Sequence[Addressed],
+    jobs: Sequence[Referable],
     delay_ms: float | None,
     hold_ms: float,
     hold_type_ms: float,

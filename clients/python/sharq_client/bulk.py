@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeVar
 
@@ -46,6 +47,8 @@ class Results(msgspec.Struct, frozen=True):
     results: list[Result]
 
 
+_PLACE = re.compile(r"^jobs\[\d+\]\.")
+
 RESULTS = msgspec.json.Decoder(Results)
 
 
@@ -65,34 +68,46 @@ def repeatable(
 
 def calls(jobs: Sequence[BulkJobT]) -> Iterator[Sequence[BulkJobT]]:
     """Split jobs, in order, into calls that stay within the server's limits of jobs and bytes. Cost: O(jobs)."""
-    start = size_bytes = 0
+    start = call_bytes = 0
     for index, job in enumerate(jobs):
-        job_bytes = _size_bytes(job)
-        if index - start == MAX_JOBS_A_CALL or (index > start and size_bytes + job_bytes > MAX_BYTES_A_CALL):
+        job_bytes = size_bytes(job)
+        if index - start == MAX_JOBS_A_CALL or (index > start and call_bytes + job_bytes > MAX_BYTES_A_CALL):
             yield jobs[start:index]
-            start, size_bytes = index, 0
-        size_bytes += job_bytes
+            start, call_bytes = index, 0
+        call_bytes += job_bytes
     if jobs:
         yield jobs[start:]
 
 
-def _size_bytes(job: BulkJob) -> int:
+def size_bytes(job: BulkJob) -> int:
+    """Return the most bytes that a job takes in a call, without counting its text exactly."""
     if isinstance(job, EnqueueBody):
         return OVERHEAD_BYTES + (len(memoryview(job.payload)) if isinstance(job.payload, msgspec.Raw) else 0)
     if not isinstance(job, LeaseBody):
         return OVERHEAD_BYTES
     texts = [text for text in (job.result, job.progress) if isinstance(text, msgspec.Raw)]
-    size_bytes = sum(len(memoryview(text)) for text in texts)
-    return OVERHEAD_BYTES + size_bytes + MAX_BYTES_A_CHARACTER * len(job.error or "")
+    text_bytes = sum(len(memoryview(text)) for text in texts)
+    return OVERHEAD_BYTES + text_bytes + MAX_BYTES_A_CHARACTER * len(job.error or "")
 
 
 def to_answer(result: Result) -> Result | errors.SharqError:
     """Return the result of one job, or its error if it failed."""
     if result.status != "failure":
         return result
+    # The server names the job by its place in the call, which need not be its place in the caller's list.
+    message = _PLACE.sub("", result.message)
     return failures.to_error(
-        failures.Failure(result.status, result.code, result.message, result.current_queue_length or 0)
+        failures.Failure(result.status, result.code, message, result.current_queue_length or 0)
     )
+
+
+def without_frames(error: errors.SharqError) -> errors.SharqError:
+    """Return an error without its traceback, which would keep the body of the call in memory as long as the error."""
+    fault: BaseException | None = error
+    while fault is not None:
+        fault.__traceback__ = None
+        fault = fault.__cause__ or fault.__context__
+    return error
 
 
 def failures_of(answers: list[Result | errors.SharqError]) -> Answers[errors.SharqError | None]:

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from sharq_client.answers import Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
+
+AnswerT_co = TypeVar("AnswerT_co", covariant=True)
+
+
+class AnswerDecoder(Protocol[AnswerT_co]):
+    """The interface of a decoder of the content of answers, such as msgspec.json.Decoder."""
+
+    def decode(self, content: bytes, /) -> AnswerT_co:
+        """Return the answer. Raise msgspec.DecodeError if the content is none."""
+        ...
+
+
+class _Text:
+    """A decoder of answers that are text for people or for other programs."""
+
+    def decode(self, content: bytes, /) -> str:
+        """Return the text."""
+        return content.decode(errors="replace")
+
+
+TEXT = _Text()
 
 
 class Page(Protocol):

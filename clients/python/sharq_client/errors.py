@@ -5,7 +5,10 @@ Not here: turning a response or a broken connection into an error (failures.py).
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sharq_client.streaming import EnqueueSummary
 
 
 class SharqError(Exception):
@@ -13,15 +16,15 @@ class SharqError(Exception):
 
     Attributes:
         code: the error code on the wire; each class has its own.
-        status: the HTTP status.
+        status: the HTTP status; 0 for an error that no answer of a server stands for.
         perhaps_done: True if the work may have been done; False if certainly nothing changed.
         retry_after_s: the seconds after which a retry makes sense; None if a retry cannot help.
     """
 
-    code: ClassVar[str] = "internal_error"
-    status: ClassVar[int] = 500
-    perhaps_done: ClassVar[bool] = True
-    retry_after_s: ClassVar[int | None] = None
+    code: str = "internal_error"
+    status: int = 500
+    perhaps_done: bool = True
+    retry_after_s: int | None = None
 
     def __init_subclass__(
         cls,
@@ -122,6 +125,10 @@ class Unavailable(SharqError, code="unavailable", status=503, retry_after_s=1):
     """The store or the shard is unreachable or refused the call. Nothing was done."""
 
 
+class UnknownHost(Unavailable, code="unknown_host", status=503):
+    """The name of the server's host is not known. Nothing was done, and a retry by itself would not help."""
+
+
 class OutcomeUnknown(SharqError, code="outcome_unknown", status=504, perhaps_done=True, retry_after_s=1):
     """The call was sent and no answer came, so it may have been done. Retry it with the same ids."""
 
@@ -130,10 +137,36 @@ class StoreFull(SharqError, code="store_full", status=507):
     """The store's memory is full, so it accepts no more jobs; dequeue and finish still work. Nothing was done."""
 
 
+class WrongUrl(SharqError, code="wrong_url", status=0):
+    """The URL leads to something else than the API of a SHARQ server. Nothing was done."""
+
+
+class UntrustedCertificate(SharqError, code="untrusted_certificate", status=0):
+    """The server's certificate is not trusted, has expired or is for another host. Nothing was sent."""
+
+
+class EnqueueStopped(SharqError, code="enqueue_stopped", status=0):
+    """A stream of jobs ended early, because no server took its calls. The error that ended it is its cause.
+
+    Attributes:
+        summary: the numbers of the jobs that have their answer.
+        resume_at: the index of the first job without an answer. Send the stream again from there, or from its
+            beginning, with the same job_ids and `repeat=True`: no job is lost, and none is queued twice.
+        perhaps_done: True if jobs from `resume_at` on may have been queued.
+    """
+
+    def __init__(self, summary: EnqueueSummary, resume_at: int, cause: SharqError) -> None:
+        super().__init__(f"stopped after {summary.sent} jobs, resume at index {resume_at}: {cause.message}")
+        self.summary = summary
+        self.resume_at = resume_at
+        self.perhaps_done = cause.perhaps_done
+        self.retry_after_s = cause.retry_after_s
+
+
 _BY_CODE: dict[str, type[SharqError]] = {
     error_class.code: error_class
     for error_class in SharqError.__subclasses__()
-    if error_class is not QueueFull
+    if error_class not in {QueueFull, EnqueueStopped}
 }
 
 

@@ -39,6 +39,6 @@ def bases_of(url: str | Sequence[str]) -> tuple[str, ...]:
         raise ValueError("url: expected at least one")
     for each in urls:
         parts = urlsplit(each)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"url: expected http://host:port or https://host:port, got {each!r}")
     return tuple(each.rstrip("/") for each in urls)

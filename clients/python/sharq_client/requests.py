@@ -7,7 +7,7 @@ Only the server validates them.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -116,6 +116,13 @@ Enqueueable: TypeAlias = EnqueueJob | Mapping[str, Any]
 """A job to enqueue: a value, or a mapping with the fields of EnqueueJob, whose names are those of the HTTP API."""
 
 
+JobStream: TypeAlias = Iterable[Enqueueable]
+"""The jobs that `Client.enqueue_many` takes."""
+
+AsyncJobStream: TypeAlias = Iterable[Enqueueable] | AsyncIterable[Enqueueable]
+"""The jobs that `AsyncClient.enqueue_many` takes."""
+
+
 class Addressed(Protocol):
     """The interface of a reference to a job and, unless None, to its lease: a LeasedJob, or a JobRef."""
 
@@ -147,6 +154,10 @@ class JobRef(msgspec.Struct, frozen=True):
     queue_id: str
     job_id: str
     lease: str | None = None
+
+
+Referable: TypeAlias = Addressed | Mapping[str, Any]
+"""A reference to a job: a LeasedJob, a JobRef, or a mapping with the fields of JobRef."""
 
 
 class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -90,7 +90,7 @@ end
 function job_record.expiry_in(newer)
   if not newer then return nil end
   local byte = string.byte(newer)
-  if not has_bit(byte, job_record.EXPIRES) then return nil end
+  if byte % (2 * job_record.EXPIRES) < job_record.EXPIRES then return nil end
   return (unpack_bytes('>I7', newer, has_bit(byte, job_record.COST) and 6 or 2))
 end
 
@@ -184,33 +184,41 @@ function job_record.note(job)
   job.newer = job_record.pack_rare(rare)
 end
 
--- Return the flags of rarely used fields, and where the retry policy stands or would stand. newer: nil for none.
-local function retry_place(newer)
-  local byte = newer and string.byte(newer) or 0
-  return byte, 2 + (has_bit(byte, job_record.COST) and 4 or 0) + (has_bit(byte, job_record.EXPIRES) and 7 or 0)
+-- Return where the retry policy stands or would stand among rarely used fields with these flags.
+local function retry_place(byte)
+  return 2 + (has_bit(byte, job_record.COST) and 4 or 0) + (has_bit(byte, job_record.EXPIRES) and 7 or 0)
+end
+
+-- Return where the fields behind the retry policy begin among rarely used fields with these flags.
+local function window_place(byte)
+  -- Most jobs with a window or a batch have no field before it. Each test is a function call, which costs more than
+  -- the test.
+  if byte % job_record.WINDOW == 0 then return 2 end
+  return retry_place(byte) + (has_bit(byte, job_record.RETRY) and retry_policy.LENGTH or 0)
 end
 
 -- Return the retry policy of a job (retry_policy.lua), or nil.
 function job_record.retry(job)
-  local byte, at = retry_place(job.newer)
-  return has_bit(byte, job_record.RETRY) and retry_policy.unpack(job.newer, at) or nil
+  local newer = job.newer
+  local byte = newer and string.byte(newer) or 0
+  return has_bit(byte, job_record.RETRY) and retry_policy.unpack(newer, retry_place(byte)) or nil
 end
 
 -- Return the base of the line and the number of the window (0: it ignores windows) of a job with these rarely used
--- fields; nil if it stands in the main line. newer: nil for none.
+-- fields, both nil if it stands in the main line, and true if it belongs to a batch. newer: nil for none.
 function job_record.window_in(newer)
-  local byte, at = retry_place(newer)
-  if not has_bit(byte, job_record.WINDOW) then return nil end
-  if has_bit(byte, job_record.RETRY) then at = at + retry_policy.LENGTH end
-  local line, window = unpack_bytes(job_record.WINDOW_FORMAT, newer, at)
-  return line, window
+  local byte = newer and string.byte(newer) or 0
+  local is_in_batch = byte % (2 * job_record.BATCH) >= job_record.BATCH
+  if byte % (2 * job_record.WINDOW) < job_record.WINDOW then return nil, nil, is_in_batch end
+  local line, window = unpack_bytes(job_record.WINDOW_FORMAT, newer, window_place(byte))
+  return line, window, is_in_batch
 end
 
 -- Return the number of the batch of a job with these rarely used fields, or nil. newer: nil for none.
 function job_record.batch_in(newer)
-  local byte, at = retry_place(newer)
-  if not has_bit(byte, job_record.BATCH) then return nil end
-  if has_bit(byte, job_record.RETRY) then at = at + retry_policy.LENGTH end
+  local byte = newer and string.byte(newer) or 0
+  if byte % (2 * job_record.BATCH) < job_record.BATCH then return nil end
+  local at = window_place(byte)
   if has_bit(byte, job_record.WINDOW) then at = at + job_record.WINDOW_LENGTH end
   return (unpack_bytes(job_record.BATCH_FORMAT, newer, at))
 end
@@ -286,6 +294,14 @@ function job_record.range(queue_id, class_byte, from, below)
   local start = queue_id .. '\0' .. class_byte
   return '[' .. start .. (from and pack_bytes('>I8', from) or ''),
     '(' .. start .. (below and pack_bytes('>I8', below) or job_record.LAST)
+end
+
+-- Return the bounds of a queue's members of the classes from `first` to `last` (numbers), in the first class behind a
+-- seq (0: from the first).
+function job_record.classes(queue_id, first, last, seq)
+  local start = queue_id .. '\0'
+  return '[' .. start .. string.char(first) .. (seq > 0 and pack_bytes('>I8', seq + 1) or ''),
+    '(' .. start .. string.char(last) .. job_record.LAST
 end
 
 -- Return the job id of a member of queued:<type>.

@@ -8,12 +8,6 @@
 
 local lines = {MAIN = job_record.FIRST_PRIORITY}  -- the base of the main line
 
--- Return the number of the window of all jobs of a queue, or nil.
-local function default_of(tx, queue)
-  local settings = tx.settings
-  return queue.window or settings and settings.window
-end
-
 -- Return true if windows may hold back jobs of a queue.
 function lines.matter(tx, queue)
   local settings = tx.settings
@@ -22,23 +16,26 @@ end
 
 -- Return how many jobs are queued in the main line.
 local function queued_in_main(queue)
-  local count = queue.queued
-  for _, line in ipairs(queue.lines or {}) do count = count - line.queued end
-  return math.max(count, 0)
+  local count, own = queue.queued, queue.lines
+  for index = 1, own and #own or 0 do count = count - own[index].queued end
+  return count > 0 and count or 0
 end
 
 -- Return when a job of a queue may leave (µs, the store's clock; now at the earliest), and true; or, if that is not
 -- known, when to look again, and false. number: that of the window of its line; nil for the main line.
 function lines.opening_of(tx, queue, number)
   if number == queue_windows.IGNORED then return clock.told(tx), true end
-  return windows.opening(tx, default_of(tx, queue), number)
+  local settings = tx.settings
+  return windows.opening(tx, queue.window or settings and settings.window, number)
 end
 
 -- Return the same for the first job of a queue that may leave.
 function lines.opening(tx, queue)
   local first, is_known = nil, true
   if queued_in_main(queue) > 0 then first, is_known = lines.opening_of(tx, queue, nil) end
-  for _, line in ipairs(queue.lines or {}) do
+  local own = queue.lines
+  for index = 1, own and #own or 0 do
+    local line = own[index]
     if line.queued > 0 then
       local at, is_certain = lines.opening_of(tx, queue, line.number)
       if not first or at < first then first, is_known = at, is_certain end
@@ -50,7 +47,8 @@ end
 -- Return the partition's time before which windows hold back all queued jobs of a queue; 0 for none.
 function lines.ready_at(tx, queue)
   local at = lines.opening(tx, queue)
-  return at > clock.told(tx) and clock.partition_time(tx, at) or 0
+  if at <= clock.told(tx) then return 0 end
+  return clock.partition_time(tx, at)
 end
 
 -- Return the same for what is told: false if it is not known.
@@ -84,9 +82,10 @@ end
 
 -- Return those of them that are open.
 function lines.open(tx, queue)
-  local bases, told = {}, clock.told(tx)
+  local bases, told, own = {}, clock.told(tx), queue.lines
   if queued_in_main(queue) > 0 and lines.opening_of(tx, queue, nil) <= told then bases[1] = lines.MAIN end
-  for _, line in ipairs(queue.lines or {}) do
+  for index = 1, own and #own or 0 do
+    local line = own[index]
     if line.queued > 0 and lines.opening_of(tx, queue, line.number) <= told then bases[#bases + 1] = line.base end
   end
   return bases
@@ -109,8 +108,7 @@ local function members_of(tx, queue, base, priority, seq, count)
   local key, queue_id, first = tx.keys[KEY.queued], queue.queue_id, base + priority - job_record.FIRST_PRIORITY
   local last, found = base + job_record.LINE_WIDTH - 1, {}
   if not queue.is_unswept then
-    local from = job_record.range(queue_id, string.char(first), seq + 1)
-    local _, to = job_record.range(queue_id, string.char(last))
+    local from, to = job_record.classes(queue_id, first, last, seq)
     return call('ZRANGE', key, from, to, 'BYLEX', 'LIMIT', 0, count)
   end
   local fence = queue.fence or 0
@@ -171,10 +169,11 @@ end
 
 -- Remove the lines that no job has.
 function lines.settle(tx, queue)
-  local is_whole, kept = true, {}
-  for _, line in ipairs(queue.lines) do is_whole = is_whole and not queue_windows.is_unused(queue, line) end
+  local own, is_whole = queue.lines, true
+  for index = 1, #own do is_whole = is_whole and not queue_windows.is_unused(queue, own[index]) end
   if is_whole then return end
-  for _, line in ipairs(queue.lines) do
+  local kept = {}
+  for _, line in ipairs(own) do
     if queue_windows.is_unused(queue, line) then
       windows.use(tx, line.number, -1)
     else

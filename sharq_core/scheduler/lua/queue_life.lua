@@ -19,16 +19,17 @@ local queue_life = {
   LENGTH = 41,
 }
 
--- Read this part of a record. raw: the bytes after the limits.
-function queue_life.unpack(queue, raw)
-  if #raw < queue_life.LENGTH then
-    queue.newer_limits = raw
+-- Read this part of a record, from raw[first] on.
+function queue_life.unpack(queue, raw, first)
+  if #raw < first + queue_life.LENGTH - 1 then
+    queue.newer_limits = sub(raw, first)
     return
   end
-  local expires, on_expiry, expires_from, class, seq, least =
-    unpack_bytes(queue_life.FORMAT, raw, retry_policy.LENGTH + 1)
-  queue.retry = retry_policy.unpack(raw, 1)
-  queue_windows.unpack(queue, sub(raw, queue_life.LENGTH + 1))
+  local expires, on_expiry, expires_from, class, seq, least, at =
+    unpack_bytes(queue_life.FORMAT, raw, first + retry_policy.LENGTH)
+  local retry = retry_policy.unpack(raw, first)
+  if retry then queue.retry = retry end
+  if at <= #raw then queue_windows.unpack(queue, raw, at) end
   if expires > 0 then queue.expires = expires end
   if on_expiry > 0 then queue.on_expiry = on_expiry end
   if expires_from > 0 then queue.expires_from = expires_from end

@@ -17,7 +17,6 @@ local queue_limits = {
   -- settings, max_leased (0: no limit), held until (0: no hold), hundredths of the burst, weight (0: 1), given; then
   -- those of queue_life.lua
   FORMAT = '>BI4I7BBB',
-  LENGTH = 15,
   INTERVAL = 1, MAX_LEASED = 2, WEIGHT = 4, BURST = 8,  -- flags of settings
   NO_INTERVAL = 16,               -- flag beside them: only settings made the queue, and it has no interval yet
   SET = 16,                       -- settings modulo this are what an operator set
@@ -36,11 +35,13 @@ end
 
 -- Read this part of a record. ahead: how far the partition's time was taken back since (µs; 0: it was not).
 function queue_limits.unpack(queue, ahead)
-  queue_limits.extend(queue)
-  local raw = queue.newer_limits
-  local settings, max_leased, held_until, hundredths, weight, given = unpack_bytes(queue_limits.FORMAT, raw)
-  queue.settings, queue.newer_limits = settings, ''
-  if #raw > queue_limits.LENGTH then queue_life.unpack(queue, sub(raw, queue_limits.LENGTH + 1)) end
+  local raw = queue.older
+  local first = 2 + string.byte(raw) * queue_limits.MINUTE_LENGTH
+  local settings, max_leased, held_until, hundredths, weight, given, at =
+    unpack_bytes(queue_limits.FORMAT, raw, first)
+  queue.settings, queue.newer_limits, queue.is_flagged = settings, '', true
+  queue.older = sub(raw, 1, first - 1)
+  if at <= #raw then queue_life.unpack(queue, raw, at) end
   if max_leased > 0 then queue.max_leased = max_leased end
   if hundredths > 0 then queue.hundredths = hundredths end
   if weight > 0 then queue.weight = weight end

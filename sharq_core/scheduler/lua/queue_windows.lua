@@ -17,26 +17,20 @@ local queue_windows = {
   MOST = 26,             -- lines of a queue besides the main line, half of them below it and half above
 }
 
--- Read this part of a record from raw[at] on. Returns where the bytes of a newer version begin.
-local function read_lines(queue, raw)
-  local window, count, at = unpack_bytes(queue_windows.FORMAT, raw)
+-- Read this part of a record, from raw[first] on.
+function queue_windows.unpack(queue, raw, first)
+  local window, count, at = unpack_bytes(queue_windows.FORMAT, raw, first)
   if window > 0 then queue.window = window end
-  if count > 0 then queue.lines = {} end
-  for index = 1, count do
-    local line = {}
-    line.base, line.number, line.queued, line.delayed, line.leased, at = unpack_bytes(queue_windows.LINE, raw, at)
-    queue.lines[index] = line
+  if count > 0 then
+    local lines = {}
+    for index = 1, count do
+      local base, number, queued, delayed, leased
+      base, number, queued, delayed, leased, at = unpack_bytes(queue_windows.LINE, raw, at)
+      lines[index] = {base = base, number = number, queued = queued, delayed = delayed, leased = leased}
+    end
+    queue.lines = lines
   end
-  return at
-end
-
--- Read this part of a record. raw: the bytes after queue_life's part.
-function queue_windows.unpack(queue, raw)
-  if raw == '' then
-    queue.newer_limits = raw
-    return
-  end
-  queue.newer_limits = sub(raw, read_lines(queue, raw))
+  if at <= #raw then queue.newer_limits = sub(raw, at) end
 end
 
 -- Return true if no job has a line. Deleted jobs may still stand in it until they are swept.
@@ -46,18 +40,21 @@ end
 
 -- Return this part of a record, empty if it says nothing.
 function queue_windows.pack(queue)
-  local lines, packed = queue.lines or {}, ''
-  if not queue.window and #lines == 0 and queue.newer_limits == '' then return '' end
-  for _, line in ipairs(lines) do
+  local lines, packed = queue.lines, ''
+  local count = lines and #lines or 0
+  if count == 0 and not queue.window and queue.newer_limits == '' then return '' end
+  for index = 1, count do
+    local line = lines[index]
     packed = packed .. pack_bytes(queue_windows.LINE, line.base, line.number, line.queued, line.delayed, line.leased)
   end
-  return pack_bytes(queue_windows.FORMAT, queue.window or 0, #lines) .. packed .. queue.newer_limits
+  return pack_bytes(queue_windows.FORMAT, queue.window or 0, count) .. packed .. queue.newer_limits
 end
 
 -- Return the line of a base.
 function queue_windows.line(queue, base)
-  for _, line in ipairs(queue.lines or {}) do
-    if line.base == base then return line end
+  local lines = queue.lines
+  for index = 1, lines and #lines or 0 do
+    if lines[index].base == base then return lines[index] end
   end
 end
 

@@ -8,12 +8,12 @@ local transitions = {}
 
 -- Count a job with rarely used fields that enters (1) or leaves (-1) a state: queued, delayed or leased.
 local function count_state(tx, queue, newer, state, difference)
-  local base, number = job_record.window_in(newer)
+  local base, number, is_in_batch = job_record.window_in(newer)
   if base then
-    queue_limits.extend(queue)
+    if not queue.settings then queue_limits.extend(queue) end
     if queue_windows.count(queue, base, number, state, difference) then windows.use(tx, number, 1) end
   end
-  batches.count(tx, queue.queue_id, newer, state, difference)
+  if is_in_batch then batches.count(tx, queue.queue_id, newer, state, difference) end
 end
 
 -- Take a waiting job out of its line. member: the job's member in queued:<type>, if it is known.

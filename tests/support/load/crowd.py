@@ -210,6 +210,8 @@ class Crowd:
             body["cost"] = promise.cost(job[1])
         if promise.max_leased is not None:
             body["max_leased"] = promise.max_leased
+        if window := promise.window(job[0]):
+            body["window"] = window
         return body
 
     async def _lease(self, url: str) -> list[Lease] | None:

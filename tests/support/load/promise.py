@@ -39,6 +39,7 @@ class Promise(msgspec.Struct, frozen=True):
         caps: the limits of the type, if it is a gathered one.
         type_max_leased: the most leases of the type; None for no limit.
         life: of every job.
+        windows: those of the jobs of the queues q0, q1 and so on in turn; None for none.
     """
 
     rate: Rate
@@ -48,10 +49,15 @@ class Promise(msgspec.Struct, frozen=True):
     caps: tuple[Rate, ...] = ()
     type_max_leased: int | None = None
     life: Life = ORDINARY
+    windows: tuple[str | None, ...] = (None,)
 
     def cost(self, number: int) -> int:
         """Return the cost of a queue's job of this number."""
         return 1 + number % self.most_cost
+
+    def window(self, queue: str) -> str | None:
+        """Return the window of the jobs of a queue."""
+        return self.windows[int(queue.removeprefix("q")) % len(self.windows)]
 
     @property
     def pause_ms(self) -> float:

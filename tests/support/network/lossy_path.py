@@ -56,7 +56,7 @@ class LossyPath:
 
     async def _requests(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(65_536):
-            self.requests += 1
+            self.requests += chunk.count(b" HTTP/1.1\r\n")
             back.write(chunk)
 
     async def _answers(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -5,12 +5,11 @@ A list that is longer than one call permits is split. Failed jobs are retried wi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from sharq_client import errors, failures
 from sharq_client.aio.transport import AsyncTransport
-from sharq_client.bulk import RESULTS, BulkJobT, Result, calls, repeatable, to_answer
+from sharq_client.bulk import RESULTS, BulkJobT, Result, calls, repeatable, to_answer, without_frames
 
 
 async def send_bulk(
@@ -39,7 +38,7 @@ async def send_bulk(
         if not failed:
             break
         # One pause for all: the longest, so that no job is sent again before its own pause is over.
-        await asyncio.sleep(max(failures.pause_s(error, tries) for error in failed.values()))
+        await transport.sleep(max(failures.pause_s(error, tries) for error in failed.values()))
         for index, error in failed.items():
             if error.perhaps_done:
                 to_send[index] = to_repeat(to_send[index])
@@ -64,7 +63,7 @@ async def _send_call(
     try:
         results = (await transport.send("POST", path, RESULTS, body={"jobs": jobs})).results
     except errors.SharqError as error:
-        return [error] * len(jobs)
+        return [without_frames(error)] * len(jobs)
     if len(results) != len(jobs):
         return [
             errors.OutcomeUnknown(f"the server sent {len(results)} answers to a call about {len(jobs)} jobs")

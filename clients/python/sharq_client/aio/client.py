@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Self, overload
 
 import msgspec
 from msgspec import UNSET
 
-from sharq_client import bulk, environment, errors
-from sharq_client.aio.bulk import send_bulk
+from sharq_client import environment, errors
 from sharq_client.aio.caller import AsyncCaller
 from sharq_client.aio.connections import AiohttpConnections
 from sharq_client.aio.control import AsyncControl
 from sharq_client.aio.jobs import AsyncJobs
+from sharq_client.aio.queues import AsyncQueues
+from sharq_client.aio.streaming import send_stream
 from sharq_client.aio.transport import AsyncConnections, AsyncTransport
-from sharq_client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
+from sharq_client.answers import Answers, Enqueued, LeasedJob
 from sharq_client.bodies import (
     LeaseBody,
-    RateBody,
     as_repeat,
     dequeue_target,
     json_text,
@@ -31,13 +31,15 @@ from sharq_client.bodies import (
     ready_to_send,
     release_bodies,
 )
-from sharq_client.decoders import COUNTS, DEAD_LETTERS, ENQUEUED, JOB, LEASED, QUEUE, QUEUE_IDS, REPLY
+from sharq_client.decoders import ENQUEUED, LEASED
 from sharq_client.failures import NothingReady
+from sharq_client.mappings import ref_of
 from sharq_client.paths import path_of
-from sharq_client.requests import Addressed, DeadRef, Enqueueable, Types
+from sharq_client.requests import AsyncJobStream, Enqueueable, Referable, Types
+from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
 
 
-class AsyncClient:
+class AsyncClient(AsyncQueues):
     """A client of a SHARQ server, a load balancer or several routers of one cluster.
 
     Use it as `async with AsyncClient("http://127.0.0.1:8080") as client`.
@@ -51,6 +53,7 @@ class AsyncClient:
     Attributes:
         control: the calls of operators: settings, holds, pauses of types and of everything, lists with numbers.
         jobs: the calls that look after jobs: wait for, cancel, change, list, and redrive or drop one dead letter.
+        settings: the servers, the token, the timeout, the retries and the certificates of the client.
     """
 
     def __init__(
@@ -79,14 +82,11 @@ class AsyncClient:
             ValueError: a URL is not http://host:port or https://host:port.
             OSError: the file of certificates cannot be read.
         """
-        self._transport = AsyncTransport(
-            environment.urls() if url is None else url,
-            connections or AiohttpConnections(environment.tls_of(ca)),
-            token=token or environment.token(),
-            timeout_s=timeout_s,
-            retries=retries,
+        self.settings = environment.settings_of(
+            url, token, timeout_s, retries, ca, uses_http=connections is None
         )
-        self._caller = AsyncCaller(self._transport)
+        self._transport = AsyncTransport(self.settings, connections or AiohttpConnections(self.settings.tls))
+        super().__init__(AsyncCaller(self._transport))
         self.control = AsyncControl(self._caller)
         self.jobs = AsyncJobs(self._caller)
 
@@ -116,20 +116,55 @@ class AsyncClient:
         )
         return msgspec.structs.replace(answer, job_id=ready.job_id)
 
-    async def enqueue_many(self, jobs: Sequence[Enqueueable]) -> Answers[Enqueued | errors.SharqError]:
-        """Enqueue jobs of any queues. Return one answer for each job, in order.
+    @overload
+    async def enqueue_many(  # type: ignore[overload-overlap] # the answers to a list have the numbers of a summary, too
+        self,
+        jobs: Sequence[Enqueueable],
+        *,
+        in_flight: int = ...,
+        repeat: bool = ...,
+        on_progress: OnProgress | None = ...,
+    ) -> EnqueueAnswers: ...
+    @overload
+    async def enqueue_many(
+        self,
+        jobs: AsyncJobStream,
+        *,
+        in_flight: int = ...,
+        repeat: bool = ...,
+        on_progress: OnProgress | None = ...,
+    ) -> EnqueueSummary: ...
+    async def enqueue_many(
+        self,
+        jobs: AsyncJobStream,
+        *,
+        in_flight: int = 4,
+        repeat: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> EnqueueAnswers | EnqueueSummary:
+        """Enqueue jobs of any queues, a list or a stream of any length. The jobs of one queue keep their order.
 
-        Cost: one request for each 1,000 jobs or 8 MiB.
+        To send a stream again after a failure, give its jobs a job_id each, and pass `repeat=True`: no job is queued
+        twice. Memory is bounded for every iterable that is not a Sequence.
+
+        Args:
+            jobs: a Sequence, as a list, or another iterable, which is read while calls are in flight.
+            in_flight: the most calls in flight, 1 to 64.
+            repeat: True if the jobs may have been sent before, as `EnqueueJob.repeat` says for one job.
+            on_progress: called with the progress after each call; it must not block.
+
+        Returns:
+            For a Sequence one answer for each job, in order; otherwise a summary. Both have sent, queued, duplicates
+            and failed.
+
+        Raises:
+            EnqueueStopped: no server took a call of a stream after its retries. It says where to resume. For a
+                Sequence nothing is raised: each job has its error, Unavailable if it was not sent.
+
+        Cost: one request for each 1,000 jobs or 1 MiB.
         """
-        ready = [ready_to_send(job) for job in jobs]
-        answers = await send_bulk(
-            self._transport, "/enqueue/", ready, is_safe_twice=lambda _: True, to_repeat=as_repeat
-        )
-        return Answers(
-            answer
-            if isinstance(answer, errors.SharqError)
-            else Enqueued(job.job_id or answer.job_id, answer.duplicate, answer.current_queue_length)
-            for job, answer in zip(ready, answers, strict=True)
+        return await send_stream(
+            self._transport, jobs, in_flight=in_flight, repeat=repeat, on_progress=on_progress
         )
 
     @overload
@@ -183,7 +218,7 @@ class AsyncClient:
 
     async def finish(
         self,
-        job: Addressed,
+        job: Referable,
         *,
         cost: int | None = None,
         hold_ms: float = 0,
@@ -202,11 +237,12 @@ class AsyncClient:
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         text = json_text(result)
         report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
         return (await self._caller.report("finish", job, report)).result_kept
 
-    async def extend(self, job: Addressed, by_ms: float, *, progress: object = UNSET) -> int:
+    async def extend(self, job: Referable, by_ms: float, *, progress: object = UNSET) -> int:
         """Move the end of the lease to by_ms (100 to 86,400,000) from now.
 
         Args:
@@ -218,12 +254,13 @@ class AsyncClient:
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         report = LeaseBody(lease=job.lease, by=by_ms, progress=json_text(progress))
         return (await self._caller.report("extend", job, report)).lease_expires_at
 
     async def release(
         self,
-        job: Addressed,
+        job: Referable,
         delay_ms: float | None = None,
         *,
         cost: int | None = None,
@@ -247,26 +284,27 @@ class AsyncClient:
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         report = LeaseBody(
             "", "", "", job.lease, None, delay_ms, cost, hold_ms, hold_type_ms, counts, error, prefer_retry
         )
         await self._caller.report("release", job, report)
 
     async def finish_many(
-        self, jobs: Sequence[Addressed], *, results: Sequence[object] | None = None
+        self, jobs: Sequence[Referable], *, results: Sequence[object] | None = None
     ) -> Answers[errors.SharqError | None]:
         """Finish jobs, with a result each (UNSET for none). Return one answer for each job; None for success."""
         return await self._caller.report_many("finish", lease_bodies(jobs, results=results))
 
     async def extend_many(
-        self, jobs: Sequence[Addressed], by_ms: float, *, progress: Sequence[object] | None = None
+        self, jobs: Sequence[Referable], by_ms: float, *, progress: Sequence[object] | None = None
     ) -> Answers[errors.SharqError | None]:
         """Move the ends of leases to by_ms from now, with a progress each (UNSET for none), as finish_many does."""
         return await self._caller.report_many("extend", lease_bodies(jobs, by_ms, progress=progress))
 
     async def release_many(
         self,
-        jobs: Sequence[Addressed],
+        jobs: Sequence[Referable],
         delay_ms: float | None = None,
         *,
         hold_ms: float = 0,
@@ -284,113 +322,6 @@ class AsyncClient:
         bodies = release_bodies(jobs, *terms, counts=counts, error=error, prefer_retry=prefer_retry)
         return await self._caller.report_many("release", bodies)
 
-    async def set_interval(
-        self,
-        queue_type: str,
-        queue_id: str,
-        interval_ms: float | None = None,
-        *,
-        rate: str | None = None,
-        burst: float | None = None,
-        pin: bool | None = None,
-    ) -> bool:
-        """Change a queue's rate at once. Return False if there is no such queue.
-
-        Args:
-            interval_ms: the least time between two leases: 0 (unlimited) to 365 days, fractions allowed.
-            rate: the rate instead of interval_ms: "40/s", "90/min", "2000/h", "10000/day".
-            burst: the most leases back to back, at least 1; None keeps the current one.
-            pin: True to also create the rate and keep enqueues from changing it; False to unpin it; None to keep it.
-        """
-        path = path_of("interval", queue_type, queue_id)
-        return await self._caller.done(
-            "POST", path, RateBody(interval_ms, burst, pin, rate), is_safe_twice=True
-        )
-
-    async def pause(self, queue_type: str, queue_id: str) -> bool:
-        """Pause a queue: it accepts jobs but hands none out. Return False if there is no such queue."""
-        path = path_of("queue", queue_type, queue_id) + "pause/"
-        return await self._caller.done("POST", path, is_safe_twice=True)
-
-    async def resume(self, queue_type: str, queue_id: str) -> bool:
-        """Let a paused queue hand out jobs again. Return False if there is no such queue."""
-        path = path_of("queue", queue_type, queue_id) + "resume/"
-        return await self._caller.done("POST", path, is_safe_twice=True)
-
-    async def delete_queue(self, queue_type: str, queue_id: str, *, purge_all: bool = False) -> bool:
-        """Drop the queued and delayed jobs of a queue. Return True if there were any.
-
-        Leased jobs may still be finished, but are not requeued. A retry is made only if nothing was done, since a
-        second delete would drop jobs that were enqueued in between.
-
-        Args:
-            purge_all: True to forget the rate, too, once the queue's ready time has passed.
-        """
-        path = path_of("deletequeue", queue_type, queue_id)
-        reply = await self._caller.ask("DELETE", path, REPLY, {"purge_all": purge_all}, is_safe_twice=False)
-        return reply.status == "Success"
-
-    async def queue(self, queue_type: str, queue_id: str) -> QueueStats | None:
-        """Return the state of a queue; None if there is no such queue."""
-        return await self._caller.find(path_of("queue", queue_type, queue_id), QUEUE)
-
-    async def job(self, queue_type: str, queue_id: str, job_id: str) -> JobStatus | None:
-        """Return the state of a job; None if the server does not know it."""
-        return await self._caller.find(path_of("job", queue_type, queue_id, job_id), JOB)
-
-    async def counts(self) -> Counts:
-        """Return the counts of enqueued and leased jobs in the last ten minutes, over all types."""
-        return await self._caller.ask("GET", "/metrics/", COUNTS)
-
-    async def queue_counts(self, queue_type: str, queue_id: str) -> Counts:
-        """Return the counts of one queue in the last ten minutes; zeros for an unknown queue."""
-        return await self._caller.ask("GET", path_of("metrics", queue_type, queue_id), COUNTS)
-
-    async def queues(self, queue_type: str, *, page: int = 1_000) -> AsyncIterator[str]:
-        """Yield the ids of a type's queues that have queued, delayed or leased jobs.
-
-        Args:
-            page: the number of ids for each request, 1 to 10,000.
-        """
-        async for answer in self._caller.pages(path_of("metrics", queue_type), QUEUE_IDS, page):
-            for queue_id in answer.queue_ids:
-                yield queue_id
-
-    async def dead(
-        self, queue_type: str, *, queue_id: str | None = None, page: int = 100
-    ) -> AsyncIterator[DeadLetter]:
-        """Yield the dead letters of a type.
-
-        Args:
-            queue_id: the queue whose dead letters are wanted; None for those of all queues.
-            page: the number of dead letters for each request.
-        """
-        path = path_of("dead", queue_type)
-        async for answer in self._caller.pages(path, DEAD_LETTERS, page, queue_id=queue_id):
-            for letter in answer.jobs:
-                yield letter
-
-    async def redrive(self, queue_type: str) -> int:
-        """Queue every dead letter of a type again, with attempts from 0. Return the number of jobs.
-
-        A second call queues the dead letters that remain.
-        """
-        path = path_of("dead", queue_type) + "redrive/"
-        return (await self._caller.ask("POST", path, REPLY, is_safe_twice=False)).redriven
-
-    async def redrive_many(
-        self, queue_type: str, letters: Sequence[DeadLetter | DeadRef]
-    ) -> Answers[errors.SharqError | None]:
-        """Queue these dead letters again. Return one answer for each, in order; None for success."""
-        refs = [DeadRef(letter.queue_id, letter.job_id) for letter in letters]
-        path = path_of("dead", queue_type) + "redrive/"
-        return bulk.failures_of(await send_bulk(self._transport, path, refs, is_safe_twice=lambda _: False))
-
-    async def drop_dead(self, queue_type: str) -> int:
-        """Drop every dead letter of a type. Return the number of dropped jobs."""
-        path = path_of("dead", queue_type)
-        return (await self._caller.ask("DELETE", path, REPLY, is_safe_twice=False)).dropped
-
     async def healthz(self) -> bool:
         """Return True if the server process responds."""
         return await self._caller.answers("/healthz")
@@ -398,3 +329,7 @@ class AsyncClient:
     async def readyz(self) -> bool:
         """Return True if the server accepts work; False if it is starting, draining or unreachable."""
         return await self._caller.answers("/readyz")
+
+    async def deepstatus(self) -> bool:
+        """Return True if every server of the store answers every shard; False otherwise, or if none is reachable."""
+        return await self._caller.answers("/deepstatus/")

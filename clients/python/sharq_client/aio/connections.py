@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import time
 
 import aiohttp
 from yarl import URL
 
-from sharq_client import errors
+from sharq_client import errors, failures
+from sharq_client.environment import speaks_tls
+
+_INHERITED: list[object] = []
+"""Connections of the parent of a forked process. They are not closed here, since that would disturb the parent."""
 
 
 class AiohttpConnections:
-    """The kept connections of an async client. They belong to one event loop and one process.
-
-    A call from another event loop, or from a forked process, begins with connections of its own.
-    """
+    """The kept connections of an async client, for each event loop its own. A forked process begins with none."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         """Configure the connections. This opens nothing yet.
@@ -25,8 +27,9 @@ class AiohttpConnections:
             tls: the certificates to trust; None for those of the system.
         """
         self._tls = tls
-        self._session: aiohttp.ClientSession | None = None
-        self._owner: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+        self._owner_pid = os.getpid()
+        self._answered: set[str] = set()
 
     async def exchange(
         self,
@@ -41,12 +44,13 @@ class AiohttpConnections:
         """Send one request once. Return the status and the content of the answer.
 
         Raises:
-            Unavailable: no connection was made. Nothing was done.
+            Unavailable, UntrustedCertificate, WrongUrl: nothing was done.
             OutcomeUnknown: the request was sent and no valid answer came. It was perhaps done.
         """
+        origin = failures.origin_of(url)
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_timeout_s)
         try:
-            async with self._open().request(
+            async with (await self._open()).request(
                 method,
                 URL(url, encoded=True),
                 data=data,
@@ -54,32 +58,69 @@ class AiohttpConnections:
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
-                return response.status, await response.read()
+                content = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise _to_error(error) from error
+            raise await self._to_error(error, origin, connect_timeout_s) from error
+        self._answered.add(origin)
+        return response.status, content
 
     async def close(self) -> None:
-        """Close the connections. Calls in flight raise OutcomeUnknown, and a later call opens new ones."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        """Close the connections of this event loop. Its calls in flight raise OutcomeUnknown; later ones open new ones.
 
-    def _open(self) -> aiohttp.ClientSession:
+        Connections of event loops that are closed go, too.
+        """
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None and self._owner_pid == os.getpid():
+            await session.close()
+        await self._drop_old_sessions()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, as before a retry."""
+        await asyncio.sleep(seconds)
+
+    def time(self) -> float:
+        """Return a time in seconds that only moves forward."""
+        return time.monotonic()
+
+    async def _open(self) -> aiohttp.ClientSession:
         """Return the session of this process and event loop.
 
         The pool has no limit, since a long poll must not block a finish.
         """
-        owner = os.getpid(), asyncio.get_running_loop()
-        if self._session is None or self._owner != owner:
+        if self._owner_pid != os.getpid():
+            await self._drop_old_sessions()
+            _INHERITED.append(self._sessions)
+            self._sessions, self._owner_pid = {}, os.getpid()
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None:
             connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or True)
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-            self._owner = owner
-        return self._session
+            session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            self._sessions[loop] = session
+            await self._drop_old_sessions()
+        return session
 
+    async def _drop_old_sessions(self) -> None:
+        for loop in [loop for loop in self._sessions if loop.is_closed()]:
+            session = self._sessions.pop(loop)
+            connector = session.connector
+            session.detach()
+            if connector is not None:
+                await connector.close()
 
-def _to_error(error: aiohttp.ClientError | TimeoutError) -> errors.SharqError:
-    """Return Unavailable if no connection was made, so that nothing was sent; otherwise OutcomeUnknown."""
-    reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return errors.Unavailable(f"no connection was made ({reason})")
-    return errors.OutcomeUnknown(f"sent, and no answer came ({reason})")
+    async def _to_error(
+        self, error: aiohttp.ClientError | TimeoutError, origin: str, connect_timeout_s: float
+    ) -> errors.SharqError:
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return failures.not_connected(origin, error.certificate_error)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return failures.not_connected(origin, error.os_error)
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return failures.not_connected(origin, error)
+        if origin not in self._answered:
+            if isinstance(error, aiohttp.ClientResponseError):
+                return failures.no_http(origin, speaks_tls=False)
+            is_silent = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+            if is_silent and await asyncio.to_thread(speaks_tls, origin, connect_timeout_s):
+                return failures.no_http(origin, speaks_tls=True)
+        return failures.not_answered(origin, error)

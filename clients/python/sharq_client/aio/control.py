@@ -1,21 +1,23 @@
-"""Offers the calls of operators: settings of queues and types, holds, pauses above a queue, windows, and lists.
+"""Offers the calls of operators: settings, holds, pauses above a queue, windows, lists, and the state of the cluster.
 
 Not here: the calls of producers and workers, and the pause of one queue (client.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Literal
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal
 
 import msgspec
 
 from sharq_client.aio.caller import AsyncCaller
 from sharq_client.aio.schedules import AsyncSchedules
-from sharq_client.answers import QueueRow, QueueStats, TypeRow, TypeStats
+from sharq_client.answers import QueueAge, QueueRow, QueueStats, TypeRow, TypeStats
 from sharq_client.bodies import HoldBody
 from sharq_client.campaigns.windows import Window, WindowState
-from sharq_client.decoders import REPLY
+from sharq_client.cluster import ClusterState
+from sharq_client.decoders import REPLY, TEXT
+from sharq_client.mappings import value_of
 from sharq_client.paths import path_of
 from sharq_client.requests import QueueSettings, TypeSettings
 
@@ -23,6 +25,10 @@ from sharq_client.requests import QueueSettings, TypeSettings
 class _QueueRows(msgspec.Struct, frozen=True):
     queues: list[QueueRow]
     cursor: str | None
+
+
+class _QueueAges(msgspec.Struct, frozen=True):
+    queues: list[QueueAge]
 
 
 class _TypeRows(msgspec.Struct, frozen=True):
@@ -35,10 +41,18 @@ class _Windows(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
+class _Greeting(msgspec.Struct, frozen=True):
+    message: str
+
+
 _QUEUE = msgspec.json.Decoder(QueueStats)
 _TYPE = msgspec.json.Decoder(TypeStats)
 _QUEUE_ROWS = msgspec.json.Decoder(_QueueRows)
+_QUEUE_AGES = msgspec.json.Decoder(_QueueAges)
+_CLUSTER = msgspec.json.Decoder(ClusterState)
 _TYPE_ROWS = msgspec.json.Decoder(_TypeRows)
+_GREETING = msgspec.json.Decoder(_Greeting)
+_DOCUMENT = msgspec.json.Decoder(dict[str, Any])
 _WINDOW = msgspec.json.Decoder(WindowState)
 _WINDOWS = msgspec.json.Decoder(_Windows)
 
@@ -54,14 +68,21 @@ class AsyncControl:
         self._caller = caller
         self.schedules = AsyncSchedules(caller)
 
-    async def set_queue(self, queue_type: str, queue_id: str, settings: QueueSettings) -> QueueStats:
+    async def set_queue(
+        self, queue_type: str, queue_id: str, settings: QueueSettings | Mapping[str, Any]
+    ) -> QueueStats:
         """Change settings of a queue, which is created if need be, and return its state afterwards.
 
         Settings last until they are cleared, and win over the values that enqueues carry.
         """
-        return await self._caller.ask("POST", path_of("queue", queue_type, queue_id), _QUEUE, settings)
+        return await self._caller.ask(
+            "POST",
+            path_of("queue", queue_type, queue_id),
+            _QUEUE,
+            value_of(QueueSettings, settings, "settings"),
+        )
 
-    async def set_type(self, queue_type: str, settings: TypeSettings) -> TypeStats:
+    async def set_type(self, queue_type: str, settings: TypeSettings | Mapping[str, Any]) -> TypeStats:
         """Change settings of a gathered type, one with a `~` in its name, and return its state afterwards.
 
         Settings last until they are cleared, and no enqueue changes them.
@@ -69,7 +90,9 @@ class AsyncControl:
         Raises:
             InvalidRequest: a setting is out of range, or the type has no `~`. Nothing was done.
         """
-        return await self._caller.ask("POST", path_of("type", queue_type), _TYPE, settings)
+        return await self._caller.ask(
+            "POST", path_of("type", queue_type), _TYPE, value_of(TypeSettings, settings, "settings")
+        )
 
     async def type(self, queue_type: str) -> TypeStats:
         """Return the state of a gathered type."""
@@ -144,6 +167,17 @@ class AsyncControl:
         query = {"limit": limit, "by": by}
         return (await self._caller.ask("GET", path_of("queues", queue_type), _QUEUE_ROWS, query=query)).queues
 
+    async def queue_ages(
+        self, queue_type: str, by: Literal["age", "depth"] = "age", *, limit: int = 20
+    ) -> list[QueueAge]:
+        """Return how long jobs wait in the queues of a type that have been ready longest, or that hold most jobs.
+
+        Args:
+            limit: the number of queues, 1 to 100.
+        """
+        query = {"limit": limit, "by": by}
+        return (await self._caller.ask("GET", path_of("top", queue_type), _QUEUE_AGES, query=query)).queues
+
     async def types(self, *, page: int = 1_000) -> AsyncIterator[TypeRow]:
         """Yield all types with their numbers, in the order of their names.
 
@@ -154,14 +188,15 @@ class AsyncControl:
             for row in answer.types:
                 yield row
 
-    async def put_window(self, name: str, window: Window) -> None:
+    async def put_window(self, name: str, window: Window | Mapping[str, Any]) -> None:
         """Define a window, or define it anew.
 
         Raises:
             InvalidRequest: the definition is wrong, or there are 1,000 other windows. Nothing was done.
             OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
         """
-        await self._caller.ask("PUT", path_of("window", name), REPLY, window)
+        definition = value_of(Window, window, "window")
+        await self._caller.ask("PUT", path_of("window", name), REPLY, definition)
 
     async def window(self, name: str) -> WindowState | None:
         """Return a window and its state; None if there is none of this name."""
@@ -185,3 +220,19 @@ class AsyncControl:
             OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
         """
         return await self._caller.done("DELETE", path_of("window", name), is_safe_twice=True)
+
+    async def cluster(self) -> ClusterState:
+        """Return the cluster as the router sees it that answers: its members, and how each sees the store."""
+        return await self._caller.ask("GET", "/cluster/", _CLUSTER)
+
+    async def prometheus(self) -> str:
+        """Return the metrics of the process that answers, as Prometheus text."""
+        return await self._caller.ask("GET", "/metrics", TEXT)
+
+    async def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document of the HTTP API."""
+        return await self._caller.ask("GET", "/openapi.json", _DOCUMENT)
+
+    async def greeting(self) -> str:
+        """Return the greeting of the server, which needs no token."""
+        return (await self._caller.ask("GET", "/", _GREETING)).message

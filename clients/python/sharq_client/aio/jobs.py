@@ -5,11 +5,9 @@ Not here: the state of one job, and the calls about all dead letters of a type (
 
 from __future__ import annotations
 
-import asyncio
 import math
-import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Literal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,8 +17,9 @@ from sharq_client.bodies import CancelBody
 from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.decoders import JOB, REPLY
 from sharq_client.errors import NotFound, SharqError
+from sharq_client.mappings import ref_of, value_of
 from sharq_client.paths import path_of
-from sharq_client.requests import Addressed, JobChange
+from sharq_client.requests import JobChange, Referable
 
 MAX_WAIT_MS = 30_000
 """The longest time that one request waits for the end of a job."""
@@ -65,17 +64,17 @@ class AsyncJobs:
             know the job, as long after its end.
         """
         path = path_of("job", queue_type, queue_id, job_id)
-        end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        end_s = math.inf if timeout_s is None else self._caller.time() + timeout_s
         while True:
-            asked_at_s = time.monotonic()
+            asked_at_s = self._caller.time()
             wait_ms = min(max(end_s - asked_at_s, 0) * 1000, MAX_WAIT_MS)
             status = await self._caller.find(path, JOB, wait_ms=wait_ms)
-            now_s = time.monotonic()
+            now_s = self._caller.time()
             if status is None or status.has_ended or now_s >= end_s:
                 return status
             # A draining server answers at once; without a pause the client would ask it in a busy loop.
             if now_s - asked_at_s < QUIET_PAUSE_S:
-                await asyncio.sleep(min(QUIET_PAUSE_S, end_s - now_s))
+                await self._caller.sleep(min(QUIET_PAUSE_S, end_s - now_s))
 
     async def cancel(
         self, queue_type: str, queue_id: str, job_id: str, *, force: bool = False
@@ -100,13 +99,14 @@ class AsyncJobs:
             return None
 
     async def cancel_many(
-        self, jobs: Sequence[Addressed], *, force: bool = False
+        self, jobs: Sequence[Referable], *, force: bool = False
     ) -> Answers[JobState | SharqError]:
         """Cancel jobs, as `cancel` does. Return the state before the call, or an error, for each job, in order.
 
         Cost: one request for each 1,000 jobs.
         """
-        bodies = [CancelBody(job.queue_type, job.queue_id, job.job_id, force) for job in jobs]
+        refs = [ref_of(job) for job in jobs]
+        bodies = [CancelBody(ref.queue_type, ref.queue_id, ref.job_id, force) for ref in refs]
         return await self._caller.cancel_many(bodies)
 
     async def cancel_matching(
@@ -157,7 +157,9 @@ class AsyncJobs:
         reply = await self._caller.ask("POST", path, REPLY, is_safe_twice=False, wait_s=wait_s)
         return reply.cancelled
 
-    async def change(self, queue_type: str, queue_id: str, job_id: str, change: JobChange) -> JobStatus:
+    async def change(
+        self, queue_type: str, queue_id: str, job_id: str, change: JobChange | Mapping[str, Any]
+    ) -> JobStatus:
         """Change a queued or delayed job, and return its state afterwards. A retry is made only if nothing was done.
 
         Raises:
@@ -166,7 +168,9 @@ class AsyncJobs:
             InvalidRequest: a value is out of range, or the job would expire before it is due. Nothing was done.
         """
         path = path_of("job", queue_type, queue_id, job_id)
-        return await self._caller.ask("PATCH", path, JOB, change, is_safe_twice=False)
+        return await self._caller.ask(
+            "PATCH", path, JOB, value_of(JobChange, change, "change"), is_safe_twice=False
+        )
 
     async def in_queue(
         self,

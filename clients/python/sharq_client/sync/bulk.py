@@ -6,11 +6,10 @@ A list that is longer than one call permits is split. Failed jobs are retried wi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from sharq_client import errors, failures
-from sharq_client.bulk import RESULTS, BulkJobT, Result, calls, repeatable, to_answer
+from sharq_client.bulk import RESULTS, BulkJobT, Result, calls, repeatable, to_answer, without_frames
 from sharq_client.sync.transport import Transport
 
 
@@ -40,7 +39,7 @@ def send_bulk(
         if not failed:
             break
         # One pause for all: the longest, so that no job is sent again before its own pause is over.
-        time.sleep(max(failures.pause_s(error, tries) for error in failed.values()))
+        transport.sleep(max(failures.pause_s(error, tries) for error in failed.values()))
         for index, error in failed.items():
             if error.perhaps_done:
                 to_send[index] = to_repeat(to_send[index])
@@ -61,7 +60,7 @@ def _send_call(transport: Transport, path: str, jobs: Sequence[BulkJobT]) -> lis
     try:
         results = (transport.send("POST", path, RESULTS, body={"jobs": jobs})).results
     except errors.SharqError as error:
-        return [error] * len(jobs)
+        return [without_frames(error)] * len(jobs)
     if len(results) != len(jobs):
         return [
             errors.OutcomeUnknown(f"the server sent {len(results)} answers to a call about {len(jobs)} jobs")

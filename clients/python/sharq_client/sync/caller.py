@@ -6,15 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-import msgspec
-
 from sharq_client import errors
 from sharq_client.answers import Answers, JobState
 from sharq_client.bodies import CancelBody, LeaseBody
 from sharq_client.bulk import failures_of, states_of
-from sharq_client.decoders import REPLY, Page, Reply
+from sharq_client.decoders import REPLY, AnswerDecoder, Page, Reply
 from sharq_client.paths import path_of
-from sharq_client.requests import Addressed
+from sharq_client.requests import Addressed, DeadRef
 from sharq_client.sync.bulk import send_bulk
 from sharq_client.sync.transport import Transport
 
@@ -28,11 +26,19 @@ class Caller:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
+    def sleep(self, seconds: float) -> None:
+        """Wait in the time of the connections."""
+        self._transport.sleep(seconds)
+
+    def time(self) -> float:
+        """Return the time of the connections in seconds, which only moves forward."""
+        return self._transport.time()
+
     def ask(
         self,
         method: str,
         path: str,
-        answer: msgspec.json.Decoder[AnswerT],
+        answer: AnswerDecoder[AnswerT],
         body: object = None,
         *,
         query: Mapping[str, object] | None = None,
@@ -50,7 +56,7 @@ class Caller:
             is_safe_twice=is_safe_twice,
         )
 
-    def find(self, path: str, answer: msgspec.json.Decoder[AnswerT], *, wait_ms: float = 0) -> AnswerT | None:
+    def find(self, path: str, answer: AnswerDecoder[AnswerT], *, wait_ms: float = 0) -> AnswerT | None:
         """Return what is at a path; None if the server answers that there is nothing.
 
         Args:
@@ -61,9 +67,7 @@ class Caller:
         except errors.NotFound:
             return None
 
-    def pages(
-        self, path: str, page: msgspec.json.Decoder[PageT], limit: int, **query: object
-    ) -> Iterator[PageT]:
+    def pages(self, path: str, page: AnswerDecoder[PageT], limit: int, **query: object) -> Iterator[PageT]:
         """Yield the pages of a list, in order.
 
         Args:
@@ -97,6 +101,10 @@ class Caller:
         """Finish, extend or release one lease."""
         path = path_of(verb, job.queue_type, job.queue_id, job.job_id)
         return self.ask("POST", path, REPLY, body, is_safe_twice=job.lease is not None)
+
+    def redrive_many(self, path: str, refs: list[DeadRef]) -> Answers[errors.SharqError | None]:
+        """Redrive dead letters. Return one answer for each, in order; None for success."""
+        return failures_of(send_bulk(self._transport, path, refs, is_safe_twice=lambda _: False))
 
     def cancel_many(self, bodies: list[CancelBody]) -> Answers[JobState | errors.SharqError]:
         """Cancel jobs. Return the state before the call, or an error, for each, in order."""

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Self, overload
 
 import msgspec
 from msgspec import UNSET
 
-from sharq_client import bulk, environment, errors
-from sharq_client.answers import Answers, Counts, DeadLetter, Enqueued, JobStatus, LeasedJob, QueueStats
+from sharq_client import environment, errors
+from sharq_client.answers import Answers, Enqueued, LeasedJob
 from sharq_client.bodies import (
     LeaseBody,
-    RateBody,
     as_repeat,
     dequeue_target,
     json_text,
@@ -26,19 +25,22 @@ from sharq_client.bodies import (
     ready_to_send,
     release_bodies,
 )
-from sharq_client.decoders import COUNTS, DEAD_LETTERS, ENQUEUED, JOB, LEASED, QUEUE, QUEUE_IDS, REPLY
+from sharq_client.decoders import ENQUEUED, LEASED
 from sharq_client.failures import NothingReady
+from sharq_client.mappings import ref_of
 from sharq_client.paths import path_of
-from sharq_client.requests import Addressed, DeadRef, Enqueueable, Types
-from sharq_client.sync.bulk import send_bulk
+from sharq_client.requests import Enqueueable, JobStream, Referable, Types
+from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
 from sharq_client.sync.caller import Caller
 from sharq_client.sync.connections import Urllib3Connections
 from sharq_client.sync.control import Control
 from sharq_client.sync.jobs import Jobs
+from sharq_client.sync.queues import Queues
+from sharq_client.sync.streaming import send_stream
 from sharq_client.sync.transport import Connections, Transport
 
 
-class Client:
+class Client(Queues):
     """A client of a SHARQ server, a load balancer or several routers of one cluster.
 
     Use it as `with Client("http://127.0.0.1:8080") as client`.
@@ -52,6 +54,7 @@ class Client:
     Attributes:
         control: the calls of operators: settings, holds, pauses of types and of everything, lists with numbers.
         jobs: the calls that look after jobs: wait for, cancel, change, list, and redrive or drop one dead letter.
+        settings: the servers, the token, the timeout, the retries and the certificates of the client.
     """
 
     def __init__(
@@ -80,14 +83,11 @@ class Client:
             ValueError: a URL is not http://host:port or https://host:port.
             OSError: the file of certificates cannot be read.
         """
-        self._transport = Transport(
-            environment.urls() if url is None else url,
-            connections or Urllib3Connections(environment.tls_of(ca)),
-            token=token or environment.token(),
-            timeout_s=timeout_s,
-            retries=retries,
+        self.settings = environment.settings_of(
+            url, token, timeout_s, retries, ca, uses_http=connections is None
         )
-        self._caller = Caller(self._transport)
+        self._transport = Transport(self.settings, connections or Urllib3Connections(self.settings.tls))
+        super().__init__(Caller(self._transport))
         self.control = Control(self._caller)
         self.jobs = Jobs(self._caller)
 
@@ -117,21 +117,54 @@ class Client:
         )
         return msgspec.structs.replace(answer, job_id=ready.job_id)
 
-    def enqueue_many(self, jobs: Sequence[Enqueueable]) -> Answers[Enqueued | errors.SharqError]:
-        """Enqueue jobs of any queues. Return one answer for each job, in order.
+    @overload
+    def enqueue_many(  # type: ignore[overload-overlap] # the answers to a list have the numbers of a summary, too
+        self,
+        jobs: Sequence[Enqueueable],
+        *,
+        in_flight: int = ...,
+        repeat: bool = ...,
+        on_progress: OnProgress | None = ...,
+    ) -> EnqueueAnswers: ...
+    @overload
+    def enqueue_many(
+        self,
+        jobs: JobStream,
+        *,
+        in_flight: int = ...,
+        repeat: bool = ...,
+        on_progress: OnProgress | None = ...,
+    ) -> EnqueueSummary: ...
+    def enqueue_many(
+        self,
+        jobs: JobStream,
+        *,
+        in_flight: int = 4,
+        repeat: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> EnqueueAnswers | EnqueueSummary:
+        """Enqueue jobs of any queues, a list or a stream of any length. The jobs of one queue keep their order.
 
-        Cost: one request for each 1,000 jobs or 8 MiB.
+        To send a stream again after a failure, give its jobs a job_id each, and pass `repeat=True`: no job is queued
+        twice. Memory is bounded for every iterable that is not a Sequence.
+
+        Args:
+            jobs: a Sequence, as a list, or another iterable, which is read while calls are in flight.
+            in_flight: the most calls in flight, 1 to 64.
+            repeat: True if the jobs may have been sent before, as `EnqueueJob.repeat` says for one job.
+            on_progress: called with the progress after each call; it must not block.
+
+        Returns:
+            For a Sequence one answer for each job, in order; otherwise a summary. Both have sent, queued, duplicates
+            and failed.
+
+        Raises:
+            EnqueueStopped: no server took a call of a stream after its retries. It says where to resume. For a
+                Sequence nothing is raised: each job has its error, Unavailable if it was not sent.
+
+        Cost: one request for each 1,000 jobs or 1 MiB.
         """
-        ready = [ready_to_send(job) for job in jobs]
-        answers = send_bulk(
-            self._transport, "/enqueue/", ready, is_safe_twice=lambda _: True, to_repeat=as_repeat
-        )
-        return Answers(
-            answer
-            if isinstance(answer, errors.SharqError)
-            else Enqueued(job.job_id or answer.job_id, answer.duplicate, answer.current_queue_length)
-            for job, answer in zip(ready, answers, strict=True)
-        )
+        return send_stream(self._transport, jobs, in_flight=in_flight, repeat=repeat, on_progress=on_progress)
 
     @overload
     def dequeue(
@@ -184,7 +217,7 @@ class Client:
 
     def finish(
         self,
-        job: Addressed,
+        job: Referable,
         *,
         cost: int | None = None,
         hold_ms: float = 0,
@@ -203,11 +236,12 @@ class Client:
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         text = json_text(result)
         report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
         return (self._caller.report("finish", job, report)).result_kept
 
-    def extend(self, job: Addressed, by_ms: float, *, progress: object = UNSET) -> int:
+    def extend(self, job: Referable, by_ms: float, *, progress: object = UNSET) -> int:
         """Move the end of the lease to by_ms (100 to 86,400,000) from now.
 
         Args:
@@ -219,12 +253,13 @@ class Client:
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         report = LeaseBody(lease=job.lease, by=by_ms, progress=json_text(progress))
         return (self._caller.report("extend", job, report)).lease_expires_at
 
     def release(
         self,
-        job: Addressed,
+        job: Referable,
         delay_ms: float | None = None,
         *,
         cost: int | None = None,
@@ -248,26 +283,27 @@ class Client:
         Raises:
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
+        job = ref_of(job)
         report = LeaseBody(
             "", "", "", job.lease, None, delay_ms, cost, hold_ms, hold_type_ms, counts, error, prefer_retry
         )
         self._caller.report("release", job, report)
 
     def finish_many(
-        self, jobs: Sequence[Addressed], *, results: Sequence[object] | None = None
+        self, jobs: Sequence[Referable], *, results: Sequence[object] | None = None
     ) -> Answers[errors.SharqError | None]:
         """Finish jobs, with a result each (UNSET for none). Return one answer for each job; None for success."""
         return self._caller.report_many("finish", lease_bodies(jobs, results=results))
 
     def extend_many(
-        self, jobs: Sequence[Addressed], by_ms: float, *, progress: Sequence[object] | None = None
+        self, jobs: Sequence[Referable], by_ms: float, *, progress: Sequence[object] | None = None
     ) -> Answers[errors.SharqError | None]:
         """Move the ends of leases to by_ms from now, with a progress each (UNSET for none), as finish_many does."""
         return self._caller.report_many("extend", lease_bodies(jobs, by_ms, progress=progress))
 
     def release_many(
         self,
-        jobs: Sequence[Addressed],
+        jobs: Sequence[Referable],
         delay_ms: float | None = None,
         *,
         hold_ms: float = 0,
@@ -285,107 +321,6 @@ class Client:
         bodies = release_bodies(jobs, *terms, counts=counts, error=error, prefer_retry=prefer_retry)
         return self._caller.report_many("release", bodies)
 
-    def set_interval(
-        self,
-        queue_type: str,
-        queue_id: str,
-        interval_ms: float | None = None,
-        *,
-        rate: str | None = None,
-        burst: float | None = None,
-        pin: bool | None = None,
-    ) -> bool:
-        """Change a queue's rate at once. Return False if there is no such queue.
-
-        Args:
-            interval_ms: the least time between two leases: 0 (unlimited) to 365 days, fractions allowed.
-            rate: the rate instead of interval_ms: "40/s", "90/min", "2000/h", "10000/day".
-            burst: the most leases back to back, at least 1; None keeps the current one.
-            pin: True to also create the rate and keep enqueues from changing it; False to unpin it; None to keep it.
-        """
-        path = path_of("interval", queue_type, queue_id)
-        return self._caller.done("POST", path, RateBody(interval_ms, burst, pin, rate), is_safe_twice=True)
-
-    def pause(self, queue_type: str, queue_id: str) -> bool:
-        """Pause a queue: it accepts jobs but hands none out. Return False if there is no such queue."""
-        path = path_of("queue", queue_type, queue_id) + "pause/"
-        return self._caller.done("POST", path, is_safe_twice=True)
-
-    def resume(self, queue_type: str, queue_id: str) -> bool:
-        """Let a paused queue hand out jobs again. Return False if there is no such queue."""
-        path = path_of("queue", queue_type, queue_id) + "resume/"
-        return self._caller.done("POST", path, is_safe_twice=True)
-
-    def delete_queue(self, queue_type: str, queue_id: str, *, purge_all: bool = False) -> bool:
-        """Drop the queued and delayed jobs of a queue. Return True if there were any.
-
-        Leased jobs may still be finished, but are not requeued. A retry is made only if nothing was done, since a
-        second delete would drop jobs that were enqueued in between.
-
-        Args:
-            purge_all: True to forget the rate, too, once the queue's ready time has passed.
-        """
-        path = path_of("deletequeue", queue_type, queue_id)
-        reply = self._caller.ask("DELETE", path, REPLY, {"purge_all": purge_all}, is_safe_twice=False)
-        return reply.status == "Success"
-
-    def queue(self, queue_type: str, queue_id: str) -> QueueStats | None:
-        """Return the state of a queue; None if there is no such queue."""
-        return self._caller.find(path_of("queue", queue_type, queue_id), QUEUE)
-
-    def job(self, queue_type: str, queue_id: str, job_id: str) -> JobStatus | None:
-        """Return the state of a job; None if the server does not know it."""
-        return self._caller.find(path_of("job", queue_type, queue_id, job_id), JOB)
-
-    def counts(self) -> Counts:
-        """Return the counts of enqueued and leased jobs in the last ten minutes, over all types."""
-        return self._caller.ask("GET", "/metrics/", COUNTS)
-
-    def queue_counts(self, queue_type: str, queue_id: str) -> Counts:
-        """Return the counts of one queue in the last ten minutes; zeros for an unknown queue."""
-        return self._caller.ask("GET", path_of("metrics", queue_type, queue_id), COUNTS)
-
-    def queues(self, queue_type: str, *, page: int = 1_000) -> Iterator[str]:
-        """Yield the ids of a type's queues that have queued, delayed or leased jobs.
-
-        Args:
-            page: the number of ids for each request, 1 to 10,000.
-        """
-        for answer in self._caller.pages(path_of("metrics", queue_type), QUEUE_IDS, page):
-            yield from answer.queue_ids
-
-    def dead(self, queue_type: str, *, queue_id: str | None = None, page: int = 100) -> Iterator[DeadLetter]:
-        """Yield the dead letters of a type.
-
-        Args:
-            queue_id: the queue whose dead letters are wanted; None for those of all queues.
-            page: the number of dead letters for each request.
-        """
-        path = path_of("dead", queue_type)
-        for answer in self._caller.pages(path, DEAD_LETTERS, page, queue_id=queue_id):
-            yield from answer.jobs
-
-    def redrive(self, queue_type: str) -> int:
-        """Queue every dead letter of a type again, with attempts from 0. Return the number of jobs.
-
-        A second call queues the dead letters that remain.
-        """
-        path = path_of("dead", queue_type) + "redrive/"
-        return (self._caller.ask("POST", path, REPLY, is_safe_twice=False)).redriven
-
-    def redrive_many(
-        self, queue_type: str, letters: Sequence[DeadLetter | DeadRef]
-    ) -> Answers[errors.SharqError | None]:
-        """Queue these dead letters again. Return one answer for each, in order; None for success."""
-        refs = [DeadRef(letter.queue_id, letter.job_id) for letter in letters]
-        path = path_of("dead", queue_type) + "redrive/"
-        return bulk.failures_of(send_bulk(self._transport, path, refs, is_safe_twice=lambda _: False))
-
-    def drop_dead(self, queue_type: str) -> int:
-        """Drop every dead letter of a type. Return the number of dropped jobs."""
-        path = path_of("dead", queue_type)
-        return (self._caller.ask("DELETE", path, REPLY, is_safe_twice=False)).dropped
-
     def healthz(self) -> bool:
         """Return True if the server process responds."""
         return self._caller.answers("/healthz")
@@ -393,3 +328,7 @@ class Client:
     def readyz(self) -> bool:
         """Return True if the server accepts work; False if it is starting, draining or unreachable."""
         return self._caller.answers("/readyz")
+
+    def deepstatus(self) -> bool:
+        """Return True if every server of the store answers every shard; False otherwise, or if none is reachable."""
+        return self._caller.answers("/deepstatus/")

@@ -1,20 +1,22 @@
 # Generated from aio/control.py by generate_sync.py. Change that file instead.
-"""Offers the calls of operators: settings of queues and types, holds, pauses above a queue, windows, and lists.
+"""Offers the calls of operators: settings, holds, pauses above a queue, windows, lists, and the state of the cluster.
 
 Not here: the calls of producers and workers, and the pause of one queue (client.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 import msgspec
 
-from sharq_client.answers import QueueRow, QueueStats, TypeRow, TypeStats
+from sharq_client.answers import QueueAge, QueueRow, QueueStats, TypeRow, TypeStats
 from sharq_client.bodies import HoldBody
 from sharq_client.campaigns.windows import Window, WindowState
-from sharq_client.decoders import REPLY
+from sharq_client.cluster import ClusterState
+from sharq_client.decoders import REPLY, TEXT
+from sharq_client.mappings import value_of
 from sharq_client.paths import path_of
 from sharq_client.requests import QueueSettings, TypeSettings
 from sharq_client.sync.caller import Caller
@@ -24,6 +26,10 @@ from sharq_client.sync.schedules import Schedules
 class _QueueRows(msgspec.Struct, frozen=True):
     queues: list[QueueRow]
     cursor: str | None
+
+
+class _QueueAges(msgspec.Struct, frozen=True):
+    queues: list[QueueAge]
 
 
 class _TypeRows(msgspec.Struct, frozen=True):
@@ -36,10 +42,18 @@ class _Windows(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
+class _Greeting(msgspec.Struct, frozen=True):
+    message: str
+
+
 _QUEUE = msgspec.json.Decoder(QueueStats)
 _TYPE = msgspec.json.Decoder(TypeStats)
 _QUEUE_ROWS = msgspec.json.Decoder(_QueueRows)
+_QUEUE_AGES = msgspec.json.Decoder(_QueueAges)
+_CLUSTER = msgspec.json.Decoder(ClusterState)
 _TYPE_ROWS = msgspec.json.Decoder(_TypeRows)
+_GREETING = msgspec.json.Decoder(_Greeting)
+_DOCUMENT = msgspec.json.Decoder(dict[str, Any])
 _WINDOW = msgspec.json.Decoder(WindowState)
 _WINDOWS = msgspec.json.Decoder(_Windows)
 
@@ -55,14 +69,21 @@ class Control:
         self._caller = caller
         self.schedules = Schedules(caller)
 
-    def set_queue(self, queue_type: str, queue_id: str, settings: QueueSettings) -> QueueStats:
+    def set_queue(
+        self, queue_type: str, queue_id: str, settings: QueueSettings | Mapping[str, Any]
+    ) -> QueueStats:
         """Change settings of a queue, which is created if need be, and return its state afterwards.
 
         Settings last until they are cleared, and win over the values that enqueues carry.
         """
-        return self._caller.ask("POST", path_of("queue", queue_type, queue_id), _QUEUE, settings)
+        return self._caller.ask(
+            "POST",
+            path_of("queue", queue_type, queue_id),
+            _QUEUE,
+            value_of(QueueSettings, settings, "settings"),
+        )
 
-    def set_type(self, queue_type: str, settings: TypeSettings) -> TypeStats:
+    def set_type(self, queue_type: str, settings: TypeSettings | Mapping[str, Any]) -> TypeStats:
         """Change settings of a gathered type, one with a `~` in its name, and return its state afterwards.
 
         Settings last until they are cleared, and no enqueue changes them.
@@ -70,7 +91,9 @@ class Control:
         Raises:
             InvalidRequest: a setting is out of range, or the type has no `~`. Nothing was done.
         """
-        return self._caller.ask("POST", path_of("type", queue_type), _TYPE, settings)
+        return self._caller.ask(
+            "POST", path_of("type", queue_type), _TYPE, value_of(TypeSettings, settings, "settings")
+        )
 
     def type(self, queue_type: str) -> TypeStats:
         """Return the state of a gathered type."""
@@ -142,6 +165,17 @@ class Control:
         query = {"limit": limit, "by": by}
         return (self._caller.ask("GET", path_of("queues", queue_type), _QUEUE_ROWS, query=query)).queues
 
+    def queue_ages(
+        self, queue_type: str, by: Literal["age", "depth"] = "age", *, limit: int = 20
+    ) -> list[QueueAge]:
+        """Return how long jobs wait in the queues of a type that have been ready longest, or that hold most jobs.
+
+        Args:
+            limit: the number of queues, 1 to 100.
+        """
+        query = {"limit": limit, "by": by}
+        return (self._caller.ask("GET", path_of("top", queue_type), _QUEUE_AGES, query=query)).queues
+
     def types(self, *, page: int = 1_000) -> Iterator[TypeRow]:
         """Yield all types with their numbers, in the order of their names.
 
@@ -151,14 +185,15 @@ class Control:
         for answer in self._caller.pages("/types/", _TYPE_ROWS, page):
             yield from answer.types
 
-    def put_window(self, name: str, window: Window) -> None:
+    def put_window(self, name: str, window: Window | Mapping[str, Any]) -> None:
         """Define a window, or define it anew.
 
         Raises:
             InvalidRequest: the definition is wrong, or there are 1,000 other windows. Nothing was done.
             OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
         """
-        self._caller.ask("PUT", path_of("window", name), REPLY, window)
+        definition = value_of(Window, window, "window")
+        self._caller.ask("PUT", path_of("window", name), REPLY, definition)
 
     def window(self, name: str) -> WindowState | None:
         """Return a window and its state; None if there is none of this name."""
@@ -181,3 +216,19 @@ class Control:
             OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
         """
         return self._caller.done("DELETE", path_of("window", name), is_safe_twice=True)
+
+    def cluster(self) -> ClusterState:
+        """Return the cluster as the router sees it that answers: its members, and how each sees the store."""
+        return self._caller.ask("GET", "/cluster/", _CLUSTER)
+
+    def prometheus(self) -> str:
+        """Return the metrics of the process that answers, as Prometheus text."""
+        return self._caller.ask("GET", "/metrics", TEXT)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document of the HTTP API."""
+        return self._caller.ask("GET", "/openapi.json", _DOCUMENT)
+
+    def greeting(self) -> str:
+        """Return the greeting of the server, which needs no token."""
+        return (self._caller.ask("GET", "/", _GREETING)).message

@@ -7,9 +7,8 @@ Not here: the state of one job, and the calls about all dead letters of a type (
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,8 +17,9 @@ from sharq_client.bodies import CancelBody
 from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.decoders import JOB, REPLY
 from sharq_client.errors import NotFound, SharqError
+from sharq_client.mappings import ref_of, value_of
 from sharq_client.paths import path_of
-from sharq_client.requests import Addressed, JobChange
+from sharq_client.requests import JobChange, Referable
 from sharq_client.sync.caller import Caller
 
 MAX_WAIT_MS = 30_000
@@ -65,17 +65,17 @@ class Jobs:
             know the job, as long after its end.
         """
         path = path_of("job", queue_type, queue_id, job_id)
-        end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        end_s = math.inf if timeout_s is None else self._caller.time() + timeout_s
         while True:
-            asked_at_s = time.monotonic()
+            asked_at_s = self._caller.time()
             wait_ms = min(max(end_s - asked_at_s, 0) * 1000, MAX_WAIT_MS)
             status = self._caller.find(path, JOB, wait_ms=wait_ms)
-            now_s = time.monotonic()
+            now_s = self._caller.time()
             if status is None or status.has_ended or now_s >= end_s:
                 return status
             # A draining server answers at once; without a pause the client would ask it in a busy loop.
             if now_s - asked_at_s < QUIET_PAUSE_S:
-                time.sleep(min(QUIET_PAUSE_S, end_s - now_s))
+                self._caller.sleep(min(QUIET_PAUSE_S, end_s - now_s))
 
     def cancel(self, queue_type: str, queue_id: str, job_id: str, *, force: bool = False) -> JobState | None:
         """Cancel a queued or delayed job, or drop a dead letter. The server remembers the job as cancelled for a while.
@@ -98,13 +98,14 @@ class Jobs:
             return None
 
     def cancel_many(
-        self, jobs: Sequence[Addressed], *, force: bool = False
+        self, jobs: Sequence[Referable], *, force: bool = False
     ) -> Answers[JobState | SharqError]:
         """Cancel jobs, as `cancel` does. Return the state before the call, or an error, for each job, in order.
 
         Cost: one request for each 1,000 jobs.
         """
-        bodies = [CancelBody(job.queue_type, job.queue_id, job.job_id, force) for job in jobs]
+        refs = [ref_of(job) for job in jobs]
+        bodies = [CancelBody(ref.queue_type, ref.queue_id, ref.job_id, force) for ref in refs]
         return self._caller.cancel_many(bodies)
 
     def cancel_matching(self, queue_type: str, queue_id: str, prefix: str, *, wait_s: float = 600.0) -> int:
@@ -153,7 +154,9 @@ class Jobs:
         reply = self._caller.ask("POST", path, REPLY, is_safe_twice=False, wait_s=wait_s)
         return reply.cancelled
 
-    def change(self, queue_type: str, queue_id: str, job_id: str, change: JobChange) -> JobStatus:
+    def change(
+        self, queue_type: str, queue_id: str, job_id: str, change: JobChange | Mapping[str, Any]
+    ) -> JobStatus:
         """Change a queued or delayed job, and return its state afterwards. A retry is made only if nothing was done.
 
         Raises:
@@ -162,7 +165,9 @@ class Jobs:
             InvalidRequest: a value is out of range, or the job would expire before it is due. Nothing was done.
         """
         path = path_of("job", queue_type, queue_id, job_id)
-        return self._caller.ask("PATCH", path, JOB, change, is_safe_twice=False)
+        return self._caller.ask(
+            "PATCH", path, JOB, value_of(JobChange, change, "change"), is_safe_twice=False
+        )
 
     def in_queue(
         self,

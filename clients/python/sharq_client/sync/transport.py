@@ -7,20 +7,21 @@ Not here: the content of requests (client.py), the HTTP library (connections.py)
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from sharq_client import errors, failures
+from sharq_client.decoders import AnswerDecoder
+from sharq_client.environment import ClientSettings
 from sharq_client.paths import bases_of, target_of
 
 AnswerT = TypeVar("AnswerT")
 
 
 class Connections(Protocol):
-    """The interface of the connections of a client, over HTTP or in memory."""
+    """The interface of the connections of a client, over HTTP or in memory, and of the time in which it waits."""
 
     def exchange(
         self,
@@ -44,34 +45,42 @@ class Connections(Protocol):
         """Close the connections. A later call opens new ones."""
         ...
 
+    def sleep(self, seconds: float) -> None:
+        """Wait, as before a retry."""
+        ...
+
+    def time(self) -> float:
+        """Return a time in seconds that only moves forward."""
+        ...
+
 
 class Transport:
     """The sender of requests to one base URL, or to the first of several that accepts a connection."""
 
-    def __init__(
-        self,
-        url: str | Sequence[str],
-        connections: Connections,
-        *,
-        token: str | None,
-        timeout_s: float,
-        retries: int,
-    ) -> None:
-        self._bases = bases_of(url)
+    def __init__(self, settings: ClientSettings, connections: Connections) -> None:
+        self._bases = bases_of(settings.urls)
         self._connections = connections
-        self._headers = {} if not token else {"Authorization": f"Bearer {token}"}
-        self._timeout_s = timeout_s
-        self._retries = retries
+        self._headers = {} if not settings.token else {"Authorization": f"Bearer {settings.token}"}
+        self._timeout_s = settings.timeout_s
+        self._retries = settings.retries
 
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
 
+    def sleep(self, seconds: float) -> None:
+        """Wait in the time of the connections."""
+        self._connections.sleep(seconds)
+
+    def time(self) -> float:
+        """Return the time of the connections in seconds, which only moves forward."""
+        return self._connections.time()
+
     def send(
         self,
         method: str,
         path: str,
-        answer: msgspec.json.Decoder[AnswerT],
+        answer: AnswerDecoder[AnswerT],
         *,
         body: object = None,
         query: Mapping[str, object] | None = None,
@@ -90,13 +99,16 @@ class Transport:
             SharqError: the server answered with this failure.
         """
         data = None if body is None else msgspec.json.encode(body)
-        status, content = self._exchange(method, target_of(path, query), data, wait_s)
-        if status >= 400:
-            raise failures.from_answer(status, content)
+        base, status, content = self._exchange(method, target_of(path, query), data, wait_s)
+        if status >= 300:
+            failure = failures.from_answer(status, content, base + path)
+            if failure.retry_after_s is not None:
+                self._pass_over(base)
+            raise failure
         try:
             return answer.decode(content)
         except msgspec.DecodeError as error:
-            raise errors.OutcomeUnknown(f"answered {status} with an invalid body ({error})") from error
+            raise failures.from_content(status, content, base + path, error) from error
 
     def repeated(
         self,
@@ -124,7 +136,7 @@ class Transport:
                 if error.perhaps_done and send_again is not None:
                     send = send_again
                 pause_s = failures.pause_s(error, tries)
-            time.sleep(pause_s)
+            self.sleep(pause_s)
         return send()
 
     @property
@@ -132,18 +144,26 @@ class Transport:
         """The number of retries of a call, 0 or more."""
         return self._retries
 
-    def _exchange(self, method: str, target: str, data: bytes | None, wait_s: float) -> tuple[int, bytes]:
-        """Return status and content from the first server that accepts a connection. Each is tried once.
+    def _exchange(
+        self, method: str, target: str, data: bytes | None, wait_s: float
+    ) -> tuple[str, int, bytes]:
+        """Return base URL, status and content of the first server that accepts a connection. Each is tried once.
 
-        The server that accepted the last connection is tried first.
+        The server that accepted the last connection is tried first. One that did not answer, or that answered that it
+        cannot do it now, is the last one for the next call or try.
         """
-        for _ in range(len(self._bases) - 1):
+        for remaining in reversed(range(len(self._bases))):
             base = self._bases[0]
             try:
-                return self._exchange_with(base, method, target, data, wait_s)
+                return base, *self._exchange_with(base, method, target, data, wait_s)
             except errors.Unavailable:
                 self._pass_over(base)
-        return self._exchange_with(self._bases[0], method, target, data, wait_s)
+                if not remaining:
+                    raise
+            except errors.OutcomeUnknown:
+                self._pass_over(base)
+                raise
+        raise AssertionError("unreachable: there is at least one base")
 
     def _exchange_with(
         self, base: str, method: str, target: str, data: bytes | None, wait_s: float

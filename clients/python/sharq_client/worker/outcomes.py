@@ -1,7 +1,7 @@
 """Reports the outcomes of leased jobs (finish or release) in bulk, and retries until the server has answered.
 
 While a call is in flight, further outcomes collect for the next one, so calls carry more the busier the worker is.
-Not here: running the jobs (worker.py).
+Not here: deciding the outcomes (verdicts.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 from sharq_client import errors, failures
 from sharq_client.aio.client import AsyncClient
 from sharq_client.answers import LeasedJob
-from sharq_client.worker.handlers import Throttled
+from sharq_client.worker.handlers.results import Retry, Throttled
 
 log = logging.getLogger("sharq.worker")
 
@@ -30,23 +30,8 @@ class Outcome(enum.StrEnum):
     RELEASE = "release"
 
 
-class _Report(msgspec.Struct, frozen=True, gc=False):
-    """The outcome of one job. Jobs with the same `terms` travel in one call.
-
-    Attributes:
-        error: the reason of a release; None for none.
-        result: what the work of a finished job gave, as JSON text; UNSET for nothing.
-    """
-
-    outcome: Outcome
-    job: LeasedJob
-    terms: ReleaseTerms
-    error: str | None = None
-    result: msgspec.Raw | UnsetType = UNSET
-
-
 class ReleaseTerms(msgspec.Struct, frozen=True):
-    """The conditions of a release, all at their defaults for a finish.
+    """The conditions of a release.
 
     Attributes:
         delay_ms: the delay; None for that of the job's retry policy.
@@ -60,7 +45,26 @@ class ReleaseTerms(msgspec.Struct, frozen=True):
     counts: bool = True
 
 
-_NO_TERMS = ReleaseTerms()
+class Report(msgspec.Struct, frozen=True, gc=False):
+    """The outcome of one job.
+
+    Attributes:
+        release: the conditions of a release; None for a finish. Jobs with the same ones travel in one call.
+        error: the reason of a release; None for none.
+        result: the result of a finished job, as JSON text; UNSET for none.
+    """
+
+    job: LeasedJob
+    release: ReleaseTerms | None = None
+    error: str | None = None
+    result: msgspec.Raw | UnsetType = UNSET
+
+    @property
+    def outcome(self) -> Outcome:
+        """FINISH or RELEASE."""
+        return Outcome.FINISH if self.release is None else Outcome.RELEASE
+
+
 _UNSTARTED = ReleaseTerms(counts=False)
 
 DELAY_WITHOUT_POLICY_MS = 1_000
@@ -76,7 +80,12 @@ OnReported: TypeAlias = Callable[[LeasedJob, Outcome, errors.SharqError | None],
 class Outcomes:
     """The outcomes that the server has not answered yet."""
 
-    def __init__(self, client: AsyncClient, release_delay_ms: float | None, on_reported: OnReported) -> None:
+    def __init__(
+        self,
+        client: AsyncClient,
+        release_delay_ms: float | None,
+        on_reported: Callable[[Report, errors.SharqError | None], None],
+    ) -> None:
         """Create an empty set of outcomes.
 
         Args:
@@ -90,21 +99,22 @@ class Outcomes:
             else ReleaseTerms(release_delay_ms)
         )
         self._on_reported = on_reported
-        self._unreported: list[_Report] = []
+        self._waiting: list[Report] = []
+        self._sending: list[Report] = []
         self._changed = asyncio.Event()
         self._is_closed = False
 
     def add_finished(self, job: LeasedJob, result: msgspec.Raw | UnsetType = UNSET) -> None:
         """Add the finish of a job to the next report, with its result as JSON text."""
-        self._add(_Report(Outcome.FINISH, job, _NO_TERMS, result=result))
+        self._add(Report(job, None, None, result))
 
     def add_failed(self, job: LeasedJob, error: BaseException | None) -> None:
         """Add the release of a job whose attempt failed, with the text of the error; None if it was interrupted."""
-        self._add(_Report(Outcome.RELEASE, job, self._failed, None if error is None else text_of(error)))
+        self._add(Report(job, self._failed, None if error is None else text_of(error)))
 
     def add_unstarted(self, job: LeasedJob) -> None:
         """Add the release of a job that no handler has seen. Its attempt does not count."""
-        self._add(_Report(Outcome.RELEASE, job, _UNSTARTED))
+        self._add(Report(job, _UNSTARTED))
 
     def add_throttled(self, job: LeasedJob, throttled: Throttled) -> None:
         """Add the release of a job whose attempt does not count, with a hold of its queue or type."""
@@ -114,7 +124,12 @@ class Outcomes:
             if throttled.holds_type
             else ReleaseTerms(hold_ms=hold_ms, counts=False)
         )
-        self._add(_Report(Outcome.RELEASE, job, terms))
+        self._add(Report(job, terms))
+
+    def add_retry(self, job: LeasedJob, retry: Retry) -> None:
+        """Add the release of a job that is tried again after the delay which its handler chose."""
+        reason = _cut(retry.reason) or text_of(retry.__cause__ or retry)
+        self._add(Report(job, ReleaseTerms(retry.delay_ms), reason))
 
     def close(self) -> None:
         """Let run() return once everything is reported."""
@@ -122,80 +137,72 @@ class Outcomes:
         self._changed.set()
 
     async def run(self) -> None:
-        """Report outcomes until `close` was called and all are reported. RetryPolicy while the server is unreachable.
+        """Report outcomes until `close` was called and all are reported. Retry while the server is unreachable.
 
         If it is cancelled, the remaining outcomes stay unreported: those jobs are requeued when their leases end.
         """
         tries = 0
-        while self._unreported or not self._is_closed:
+        while self.unreported() or not self._is_closed:
             await self._changed.wait()
             self._changed.clear()
             error = await self._report()
             tries = 0 if error is None else tries + 1
             if error is not None:
-                log.warning("outcomes_not_reported count=%d error=%s", len(self._unreported), error)
+                log.warning("outcomes_not_reported count=%d error=%s", self.unreported(), error)
                 await asyncio.sleep(failures.pause_s(error, tries))
                 self._changed.set()
 
     def unreported(self) -> int:
         """Return the number of outcomes that the server has not answered."""
-        return len(self._unreported)
+        return len(self._sending) + len(self._waiting)
 
-    def _add(self, report: _Report) -> None:
-        self._unreported.append(report)
+    def _add(self, report: Report) -> None:
+        self._waiting.append(report)
         self._changed.set()
 
     async def _report(self) -> errors.SharqError | None:
         """Send the current outcomes. Return an error after which a retry can help, or None."""
-        reporting = list(self._unreported)
-        groups: dict[tuple[Outcome, ReleaseTerms], list[_Report]] = {}
-        for report in reporting:
-            groups.setdefault((report.outcome, report.terms), []).append(report)
-        answers = await asyncio.gather(*(self._send(*group, reports) for group, reports in groups.items()))
-        kept: dict[str, errors.SharqError] = {}
+        self._sending, self._waiting = self._waiting, []
+        groups: dict[ReleaseTerms | None, list[Report]] = {}
+        for report in self._sending:
+            groups.setdefault(report.release, []).append(report)
+        answers = await asyncio.gather(*(self._send(*group) for group in groups.items()))
+        kept: list[Report] = []
+        last_error: errors.SharqError | None = None
         for reports, errors_of_jobs in zip(groups.values(), answers, strict=True):
-            kept |= self._settle(reports, errors_of_jobs)
-        # Outcomes that were added during the calls stand behind those that were reported, and stay.
-        self._unreported = [
-            report
-            for index, report in enumerate(self._unreported)
-            if index >= len(reporting) or report.job.lease in kept
-        ]
-        return next(iter(kept.values()), None)
+            for report, error in zip(reports, errors_of_jobs, strict=True):
+                if error is not None and failures.may_repeat(error, is_safe_twice=True):
+                    kept.append(report)
+                    last_error = error
+                else:
+                    self._settle(report, error)
+        self._sending, self._waiting = [], kept + self._waiting
+        return last_error
 
     async def _send(
-        self, outcome: Outcome, terms: ReleaseTerms, reports: Sequence[_Report]
+        self, release: ReleaseTerms | None, reports: Sequence[Report]
     ) -> Sequence[errors.SharqError | None]:
         jobs = [report.job for report in reports]
-        if outcome is Outcome.FINISH:
+        if release is None:
             return await self._client.finish_many(jobs, results=[report.result for report in reports])
         return await self._client.release_many(
             jobs,
-            terms.delay_ms,
-            hold_ms=terms.hold_ms,
-            hold_type_ms=terms.hold_type_ms,
-            counts=terms.counts,
+            release.delay_ms,
+            hold_ms=release.hold_ms,
+            hold_type_ms=release.hold_type_ms,
+            counts=release.counts,
             error=[report.error for report in reports],
-            prefer_retry=terms.prefer_retry,
+            prefer_retry=release.prefer_retry,
         )
 
-    def _settle(
-        self, reports: Sequence[_Report], answers: Sequence[errors.SharqError | None]
-    ) -> dict[str, errors.SharqError]:
-        """Call on_reported for the jobs that were answered. Return lease → error of the others."""
-        kept = {}
-        for report, error in zip(reports, answers, strict=True):
-            outcome, job = report.outcome, report.job
-            if error is not None and failures.may_repeat(error, is_safe_twice=True):
-                kept[job.lease] = error
-                continue
-            if error is not None:
-                log.warning(
-                    "outcome_refused outcome=%s queue_type=%s queue_id=%s job_id=%s error=%s",
-                    outcome, job.queue_type, job.queue_id, job.job_id, error.code,
-                )  # fmt: skip
-            self._on_reported(job, outcome, error)
-        return kept
+    def _settle(self, report: Report, error: errors.SharqError | None) -> None:
+        if error is not None:
+            job = report.job
+            log.warning(
+                "outcome_refused outcome=%s queue_type=%s queue_id=%s job_id=%s error=%s",
+                report.outcome, job.queue_type, job.queue_id, job.job_id, error.code,
+            )  # fmt: skip
+        self._on_reported(report, error)
 
 
 def text_of(error: BaseException) -> str:
@@ -204,5 +211,9 @@ def text_of(error: BaseException) -> str:
         message = str(error)
     except Exception as failure:  # noqa: BLE001 - an exception of the application may have any __str__
         message = f"its message raised {type(failure).__name__}"
-    text = f"{type(error).__name__}: {message}".removesuffix(": ")
+    return _cut(f"{type(error).__name__}: {message}".removesuffix(": "))
+
+
+def _cut(text: str) -> str:
+    """Return a text cut to 2 KiB of UTF-8. What UTF-8 cannot encode becomes "?"."""
     return text.encode(errors="replace")[:MAX_ERROR_BYTES].decode(errors="ignore")

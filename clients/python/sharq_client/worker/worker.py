@@ -1,52 +1,63 @@
-"""Runs a handler for leased jobs, with heartbeats, reports of outcomes, and a graceful stop.
+"""Offers the worker: an application registers its handlers and middleware, and runs it.
 
-The worker starts a job as soon as it is leased and leases no more jobs than may run. The queue's rate spaces the
-leases, and a job that waited in the worker would blur that spacing. Not here: the kinds of handlers and the threads of
-plain functions (handlers.py), and reporting outcomes (outcomes.py).
+Not here: one run of a worker (run.py), and the kinds of handlers (handlers/kinds.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import operator
-import time
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from importlib import import_module
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
-from sharq_client import errors, failures
+import msgspec
+
 from sharq_client.aio.client import AsyncClient
-from sharq_client.answers import LeasedJob
 from sharq_client.requests import Types
-from sharq_client.worker import handlers
-from sharq_client.worker.handlers import Handler, Threads, Throttled, Unfit
-from sharq_client.worker.outcomes import OnReported, Outcome, Outcomes
-from sharq_client.worker.progress import ProgressReports
-from sharq_client.worker.results import result_of
+from sharq_client.sync.client import Client
+from sharq_client.worker.handlers.kinds import BatchHandler, Handler
+from sharq_client.worker.handlers.middleware import Middleware
+from sharq_client.worker.handlers.registry import Registry, names_of
+from sharq_client.worker.options import WorkerOptions
+from sharq_client.worker.outcomes import OnReported
+from sharq_client.worker.run import Run
+from sharq_client.worker.signals import stopped_by_signals
 
-log = logging.getLogger("sharq.worker")
+if TYPE_CHECKING:
+    from sharq_client.worker.metrics import WorkerMetrics
 
-QUIET_PAUSE_S = 0.25
-"""The pause after an empty answer that came before its wait was over, as from a draining server."""
+HandlerT = TypeVar("HandlerT", bound=Handler)
+BatchHandlerT = TypeVar("BatchHandlerT", bound=BatchHandler)
+MiddlewareT = TypeVar("MiddlewareT", bound=Middleware)
 
 
 class Worker:
-    """A worker that leases jobs of one type, or of several, and runs a handler for each.
+    """A worker that leases jobs of one queue type or several, and runs a handler for each.
 
-    A job is finished if the handler returns, and released with the text of the error if it raises; the retry policy of
-    the job then decides when it comes back. A handler that raises Throttled also holds the job's queue, and the attempt
-    does not count. An `async def` handler runs on the event loop, a plain function in a
-    thread. `await worker.run()` works until `stop()`; `async with Worker(...)` works in the background of its block.
+        worker = Worker(Client(), concurrency=50)
+
+        @worker.handler("sms")
+        def send(job): ...
+
+        worker.run_forever()
+
+    An `async def` handler runs on the event loop, a plain function in a thread. A job is finished if its handler
+    returns, and released with the text of the error if it raises; the retry policy of the job then decides when it
+    comes back. A handler may also raise Throttled, Retry or Drop, and return a JobResult.
+
+    `worker.run_forever()` works until SIGTERM or SIGINT, `await worker.run()` likewise in an event loop of yours, and
+    `async with worker` works in the background of its block.
 
     Delivery is at least once: a handler may get a job again after a crash, so it must be safe to run twice.
     """
 
     def __init__(
         self,
-        client: AsyncClient,
-        queue_type: Types,
-        handler: Handler | Mapping[str, Handler],
+        client: AsyncClient | Client,
+        queue_type: Types | None = None,
+        handler: Handler | Mapping[str, Handler] | None = None,
         *,
         concurrency: int = 10,
         batch: int = 100,
@@ -55,19 +66,20 @@ class Worker:
         release_delay_ms: float | None = None,
         stop_timeout_s: float = 30.0,
         on_reported: OnReported | None = None,
+        middleware: Iterable[Middleware] = (),
+        handle_signals: bool = True,
+        metrics_port: int | None = None,
+        metrics_host: str = "127.0.0.1",
     ) -> None:
         """Configure the worker. This leases nothing yet.
 
         Args:
-            queue_type: the type to lease from, or up to 16 types. Of several, the job that has been due longest comes
-                first; its `queue_type` tells them apart.
-            handler: an `async def` function, or a plain function, which runs in a thread; or a callable that behaves
-                like one of them. An awaitable result is awaited. A JobResult is kept with the finished job; any other
-                result is ignored. The job is a RunningJob, whose `progress` says how far the work is. For several types
-                also a mapping with a handler for each.
-            concurrency: the most jobs at once, 1 or more: running, or done and not yet reported. It is also the most
-                threads.
-            batch: the most jobs to lease with one call, 1 to 1,000.
+            client: the client to use. For a sync Client the worker makes an AsyncClient of the same settings.
+            queue_type: the type of `handler`, or up to 16 types: the short form of `@worker.handler`.
+            handler: the handler of these types, or a mapping with a handler for each.
+            concurrency: the most handlers at once, 1 or more: running, or done and not yet reported. It is also the
+                most threads. Each batch handler has as many calls of its own.
+            batch: the most jobs to lease with one request for handlers that get one job, 1 to 1,000.
             lease_ms: the length of a lease, 100 to 86,400,000. The worker extends a lease half-way to its end, for as
                 long as the handler runs.
             wait_ms: the time that the server holds a request while no job is ready, 0 to 60,000. A stop waits for the
@@ -77,39 +89,148 @@ class Worker:
                 does not use this client.
             stop_timeout_s: the time that a stop waits for handlers, and then again for the reports.
             on_reported: called for each job once the server has accepted its outcome, or refused it for good.
+            middleware: runs around every handler, the first one outermost; see `middleware` below.
+            handle_signals: True if SIGTERM and SIGINT stop `run`: the first one gracefully, a second one at once.
+            metrics_port: the port of a Prometheus endpoint at `/metrics`; None for none. It needs the extra `metrics`.
+            metrics_host: the address that the endpoint listens on; 0.0.0.0 for all.
 
         Raises:
-            TypeError: the handler is of neither kind, such as a class or a generator function.
-            ValueError: concurrency or batch is out of range, or a mapping of handlers has other types than queue_type.
+            TypeError: a handler or middleware is of no kind that could work, such as a class or a generator function.
+            ValueError: an option is out of range, or a mapping of handlers has other types than queue_type.
+            ModuleNotFoundError: metrics_port is given, and the extra `metrics` is not installed.
         """
-        if concurrency < 1 or not 1 <= batch <= 1_000:
-            raise ValueError("concurrency: expected 1 or more; batch: expected 1 to 1,000")
-        self._client = client
-        self._queue_type = queue_type
-        self._names = queue_type if isinstance(queue_type, str) else ",".join(queue_type)
-        self._handlers = handlers.by_type(queue_type, handler)
-        is_async = [handlers.is_async(each) for each in self._handlers.values()]
-        self._in_thread = dict(zip(self._handlers, map(operator.not_, is_async), strict=True))
-        self._threads = None if all(is_async) else Threads(concurrency)
-        self._concurrency = concurrency
-        self._batch = batch
-        self._lease_ms = lease_ms
-        self._wait_ms = wait_ms
-        self._stop_timeout_s = stop_timeout_s
-        self._outcomes = Outcomes(client, release_delay_ms, self._settle)
-        self._on_reported = on_reported
-        self._in_hand: set[str] = set()
-        self._running: dict[asyncio.Task[object], LeasedJob] = {}
-        self._cancelled: set[asyncio.Task[object]] = set()
-        self._progress = ProgressReports(client, lease_ms, self._on_extended)
-        self._extend_at_s: dict[str, float] = {}
-        self._has_room = asyncio.Event()
-        self._stopping = asyncio.Event()
+        self._options = WorkerOptions(
+            concurrency=concurrency,
+            batch=batch,
+            lease_ms=lease_ms,
+            wait_ms=wait_ms,
+            release_delay_ms=release_delay_ms,
+            stop_timeout_s=stop_timeout_s,
+            on_reported=on_reported,
+            handle_signals=handle_signals,
+            metrics_port=metrics_port,
+            metrics_host=metrics_host,
+        )
+        self._client = async_client_of(client)
+        self._owns_client = self._client is not client
+        self._registry = _registry_of(queue_type, handler, middleware)
+        if metrics_port is not None:
+            import_module(_METRICS)  # a missing extra is told now, and not at the run
+        self._run: Run | None = None
+        self._has_run = False
+        self._is_stopped = False
         self._background: asyncio.Task[None] | None = None
-        self._unfit: Unfit | None = None
+
+    @property
+    def queue_types(self) -> list[str]:
+        """The queue types that have a handler."""
+        return self._registry.queue_types
+
+    @overload
+    def handler(self, *queue_types: str) -> Callable[[HandlerT], HandlerT]: ...
+    @overload
+    def handler(self, *queue_types: str, batch: int) -> Callable[[BatchHandlerT], BatchHandlerT]: ...
+    def handler(
+        self, *queue_types: str, batch: int | None = None
+    ) -> Callable[[HandlerT], HandlerT] | Callable[[BatchHandlerT], BatchHandlerT]:
+        """Register the decorated function as the handler of queue types.
+
+        A handler is an `async def` function, or a plain function, which runs in a thread; or a callable that behaves
+        like one of them. An awaitable result is awaited. A JobResult is kept with the finished job; any other result
+        is ignored. The job is a RunningJob, whose `progress` says how far the work is, and whose `queue_type` tells
+        several types apart.
+
+        Args:
+            queue_types: the types, 1 to 16 for all handlers together.
+            batch: the most jobs of one call, 1 to 1,000. The handler then gets a list of the jobs that were ready. If
+                it raises, all of them are released. It may return a list with the outcome of each job, in order: a
+                JobResult, an exception such as Retry(5) or Drop("unknown number"), or None. None: one job.
+
+        Raises:
+            TypeError: the function is of neither kind, or takes other arguments.
+            ValueError: there is no type, more than 16, or one that has a handler already; or batch is out of range.
+            RuntimeError: the worker runs already.
+        """
+        names = names_of(queue_types)
+
+        def register(handler: HandlerT) -> HandlerT:
+            self._check_not_running()
+            self._registry.add(names, handler, batch)
+            return handler
+
+        return register
+
+    def middleware(self, function: MiddlewareT) -> MiddlewareT:
+        """Register the decorated `async def` function to run around every handler, for logs, metrics or traces.
+
+        It gets the job (around a batch handler the list of jobs) and `call_next`; it returns, or raises, what
+        `await call_next(job)` does. Of several, the one that was registered first is the outermost.
+
+        Raises:
+            TypeError: it is no `async def` function of two arguments.
+            RuntimeError: the worker runs already.
+        """
+        self._check_not_running()
+        self._registry.add_middleware(function)
+        return function
+
+    def configure(self, *, concurrency: int | None = None, metrics_port: int | None = None) -> None:
+        """Change options before the run, as `sharq worker --concurrency` does. None keeps an option as it is.
+
+        Raises:
+            ValueError: an option is out of range.
+            ModuleNotFoundError: metrics_port is given, and the extra `metrics` is not installed.
+            RuntimeError: the worker runs already.
+        """
+        self._check_not_running()
+        given = {"concurrency": concurrency, "metrics_port": metrics_port}
+        changes = {name: value for name, value in given.items() if value is not None}
+        self._options = msgspec.structs.replace(self._options, **changes)
+        if metrics_port is not None:
+            import_module(_METRICS)
+
+    def stop(self) -> None:
+        """Stop leasing. run() returns once all current jobs are done and reported. Call it from the event loop."""
+        self._is_stopped = True
+        if self._run is not None:
+            self._run.stop()
+
+    def abort(self) -> None:
+        """End at once: cancel the handlers and release their jobs. A job in a thread keeps its lease."""
+        self._is_stopped = True
+        if self._run is not None:
+            self._run.abort()
+
+    def run_forever(self) -> None:
+        """Work until SIGTERM or SIGINT, in an event loop of its own. Call it once, and from no event loop.
+
+        Raises:
+            InvalidRequest, Unauthorized, Forbidden, NotFound, TypeError, RuntimeError, OSError: as `run`.
+        """
+        if _is_in_event_loop():
+            raise RuntimeError("run_forever: an event loop runs here already; use `await worker.run()`")
+        asyncio.run(self._run_and_close())
+
+    async def run(self) -> None:
+        """Work until stop() or a signal, also across restarts of the server. Call it once.
+
+        SIGTERM and SIGINT stop it if it runs in the main thread, unless handle_signals is False: the first one as
+        stop() does, a second one as abort() does. Afterwards the previous signal handlers are in place again.
+        Cancelling it stops it gracefully, too.
+
+        Raises:
+            InvalidRequest, Unauthorized, Forbidden, NotFound: the server refuses to lease, and a retry cannot help.
+            TypeError: the handler returned a generator, so that it would never handle a job.
+            RuntimeError: no handler is registered, or the worker has run already.
+            OSError: the port of the metrics is taken.
+        """
+        self._begin()
+        with stopped_by_signals(self) if self._options.handle_signals else contextlib.nullcontext():
+            await self._work()
 
     async def __aenter__(self) -> Self:
-        self._background = asyncio.create_task(self.run())
+        self._begin()
+        self._background = asyncio.create_task(self._work())
         return self
 
     async def __aexit__(
@@ -119,188 +240,91 @@ class Worker:
         if self._background is not None:
             await self._background
 
-    def stop(self) -> None:
-        """Stop leasing. run() returns once all current jobs are done and reported. Signal handlers may call it."""
-        self._stopping.set()
-        self._has_room.set()
+    def _begin(self) -> None:
+        if not self._registry.handlers:
+            raise RuntimeError('run: no handler is registered; register one with @worker.handler("sms")')
+        if self._has_run:
+            raise RuntimeError("run: this worker has been run already; make a new Worker for another run")
+        self._has_run = True
 
-    async def run(self) -> None:
-        """Work until stop(), also across restarts of the server. Call it once. Cancelling it stops it gracefully, too.
-
-        Raises:
-            InvalidRequest, Unauthorized, Forbidden, NotFound: the server refuses to lease, and a retry cannot help.
-            TypeError: the handler returned a generator, so that it would never handle a job.
-        """
-        log.info("worker_started queue_type=%s concurrency=%d", self._names, self._concurrency)
-        reports = asyncio.create_task(self._outcomes.run())
-        heartbeat = asyncio.create_task(self._heartbeat())
-        progress = asyncio.create_task(self._progress.run())
-        # None ends by itself before the stop: if one fails, the worker must not go on without it.
-        for task in (reports, heartbeat, progress):
-            task.add_done_callback(lambda _: self.stop())
-        try:
-            await self._lease_until_stopped()
-        finally:
-            await self._finish_handlers()
-            await _cancel(heartbeat)
-            await _cancel(progress)
-            await self._finish_reports(reports)
-            if self._threads is not None:
-                self._threads.close()
-            log.info("worker_stopped queue_type=%s", self._names)
-        if self._unfit is not None:
-            raise self._unfit
-
-    async def _lease_until_stopped(self) -> None:
-        failed_tries = 0
-        while await self._room():
+    async def _work(self) -> None:
+        async with self._served_metrics() as metrics:
+            self._run = Run(self._client, self._options, self._registry, metrics)
+            if self._is_stopped:
+                self._run.stop()
             try:
-                await self._lease_some()
-                failed_tries = 0
-            except errors.SharqError as error:
-                if error.retry_after_s is None and not error.perhaps_done:
-                    raise
-                failed_tries += 1
-                pause_s = failures.pause_s(error, failed_tries)
-                log.warning(
-                    "dequeue_failed queue_type=%s retry_in_s=%.1f error=%s", self._names, pause_s, error
-                )
-                await self._pause(pause_s)
+                await self._run.work()
+            finally:
+                if self._owns_client:
+                    await self._client.close()
 
-    async def _lease_some(self) -> None:
-        asked_at_s = time.monotonic()
-        count = min(self._batch, self._concurrency - len(self._in_hand))
-        jobs = await self._client.dequeue(
-            self._queue_type, count, wait_ms=self._wait_ms, lease_ms=self._lease_ms
-        )
-        for job in jobs:
-            self._take(job)
-        # A draining server answers at once; without a pause the worker would ask it in a busy loop.
-        if not jobs and time.monotonic() - asked_at_s < self._wait_ms / 1000:
-            await self._pause(QUIET_PAUSE_S)
+    async def _run_and_close(self) -> None:
+        try:
+            await self.run()
+        finally:
+            await self._client.close()
 
-    def _take(self, job: LeasedJob) -> None:
-        """Start a job, or release it if the worker was stopped in the meantime."""
-        self._in_hand.add(job.lease)
-        if self._stopping.is_set():
-            self._outcomes.add_unstarted(job)
+    @contextlib.asynccontextmanager
+    async def _served_metrics(self) -> AsyncIterator[WorkerMetrics | None]:
+        """Yield the metrics of the worker while they are served; None without a port."""
+        if self._options.metrics_port is None:
+            yield None
             return
-        self._extend_at_s[job.lease] = self._next_extend_s()
-        task = asyncio.create_task(self._handle(job))
-        self._running[task] = job
-        task.add_done_callback(self._on_handled)
+        module = import_module(_METRICS)
+        metrics = module.WorkerMetrics(self.queue_types)
+        async with module.served(metrics, self._options.metrics_host, self._options.metrics_port):
+            yield metrics
 
-    async def _handle(self, job: LeasedJob) -> object:
-        """Return what the handler returns. The callback of the task notes the outcome, however the task ends."""
-        handler = self._handlers[job.queue_type]
-        running = self._progress.begin(job)
-        if self._threads is not None and self._in_thread[job.queue_type]:
-            return await handlers.settle(await self._threads.run(handler, running))
-        return await handlers.settle(handler(running))
-
-    def _on_handled(self, task: asyncio.Task[object]) -> None:
-        job = self._running.pop(task)
-        self._extend_at_s.pop(job.lease, None)
-        self._progress.end(job)
-        if task.cancelled() and self._threads is not None and self._threads.holds(job):
-            log.warning(
-                "job_abandoned job_id=%s: its thread still runs, and its lease will expire", job.job_id
-            )
-            return
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Throttled):
-            log.info(
-                "job_throttled queue_type=%s queue_id=%s job_id=%s hold_s=%.1f",
-                job.queue_type, job.queue_id, job.job_id, error.hold_ms / 1000,
-            )  # fmt: skip
-            self._outcomes.add_throttled(job, error)
-            return
-        if isinstance(error, Unfit):
-            self._unfit = error
-            self.stop()
-        if error is None and not task.cancelled():
-            self._outcomes.add_finished(job, result_of(job, task.result()))
-        elif error is None and task in self._cancelled:
-            self._outcomes.add_failed(job, None)
-        else:
-            log.error(
-                "job_failed queue_type=%s queue_id=%s job_id=%s attempt=%d requeues_remaining=%d",
-                job.queue_type, job.queue_id, job.job_id, job.attempt, job.requeues_remaining, exc_info=error,
-            )  # fmt: skip
-            self._outcomes.add_failed(job, error or asyncio.CancelledError("the handler was cancelled"))
-
-    def _settle(self, job: LeasedJob, outcome: Outcome, error: errors.SharqError | None) -> None:
-        self._in_hand.discard(job.lease)
-        self._has_room.set()
-        if self._on_reported is not None:
-            self._on_reported(job, outcome, error)
-
-    async def _room(self) -> bool:
-        """Wait until another job may be leased. Return False once the worker is stopping."""
-        while len(self._in_hand) >= self._concurrency and not self._stopping.is_set():
-            self._has_room.clear()
-            await self._has_room.wait()
-        return not self._stopping.is_set()
-
-    async def _pause(self, pause_s: float) -> None:
-        """Sleep, but wake up at stop()."""
-        await asyncio.wait([stopped := asyncio.create_task(self._stopping.wait())], timeout=pause_s)
-        await _cancel(stopped)
-
-    def _next_extend_s(self) -> float:
-        return time.monotonic() + self._lease_ms / 2000
-
-    async def _heartbeat(self) -> None:
-        """Extend each lease half-way to its end. The check runs eight times a lease, so that no extend is late."""
-        while True:
-            await asyncio.sleep(self._lease_ms / 8000)
-            now_s = time.monotonic()
-            due = [
-                job for job in self._running.values() if self._extend_at_s.get(job.lease, now_s + 1) <= now_s
-            ]
-            for job, error in zip(due, await self._client.extend_many(due, self._lease_ms), strict=True):
-                self._on_extended(job, error)
-
-    def _on_extended(self, job: LeasedJob, error: errors.SharqError | None) -> None:
-        """Schedule the next extend. A lost lease gets none: its handler may end, and its finish will be refused."""
-        if error is None:
-            if job.lease in self._extend_at_s:
-                self._extend_at_s[job.lease] = self._next_extend_s()
-            return
-        if not failures.may_repeat(error, is_safe_twice=True):
-            self._extend_at_s.pop(job.lease, None)
-        log.warning(
-            "extend_failed queue_type=%s queue_id=%s job_id=%s error=%s",
-            job.queue_type, job.queue_id, job.job_id, error.code,
-        )  # fmt: skip
-
-    async def _finish_handlers(self) -> None:
-        """Wait for the handlers, and cancel those that still run at the timeout.
-
-        The jobs of cancelled handlers are released. A thread cannot be cancelled, so its job keeps its lease; otherwise
-        another worker could start the job while the thread still runs.
-        """
-        if not self._running:
-            return
-        _, unfinished = await asyncio.wait(self._running, timeout=self._stop_timeout_s)
-        for task in unfinished:
-            log.warning("job_cancelled job_id=%s", self._running[task].job_id)
-            self._cancelled.add(task)
-            task.cancel()
-        if unfinished:
-            await asyncio.wait(unfinished, timeout=self._stop_timeout_s)
-
-    async def _finish_reports(self, reports: asyncio.Task[None]) -> None:
-        self._outcomes.close()
-        await asyncio.wait([reports], timeout=self._stop_timeout_s)
-        if self._outcomes.unreported():
-            log.error("outcomes_left_unreported count=%d", self._outcomes.unreported())
-        await _cancel(reports)
+    def _check_not_running(self) -> None:
+        if self._has_run:
+            raise RuntimeError("handler: register all handlers and middleware before the worker runs")
 
 
-async def _cancel(task: asyncio.Task[object]) -> None:
-    """Cancel a task and wait for its end. Raise its exception if it failed."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.result()
+_METRICS = "sharq_client.worker.metrics"
+"""The module that needs the extra `metrics`."""
+
+
+def async_client_of(client: AsyncClient | Client) -> AsyncClient:
+    """Return the client, or an async client with the settings of a sync one.
+
+    Raises:
+        TypeError: it is no client, or a sync client whose connections are not HTTP.
+    """
+    if isinstance(client, AsyncClient):
+        return client
+    if not isinstance(client, Client):
+        raise TypeError(f"client: expected an AsyncClient or a Client, got {client!r}")
+    settings = client.settings
+    if not settings.uses_http:
+        raise TypeError("client: expected a Client over HTTP, or an AsyncClient with your connections")
+    return AsyncClient(
+        settings.urls,
+        token=settings.token,
+        timeout_s=settings.timeout_s,
+        retries=settings.retries,
+        ca=settings.tls,
+    )
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _registry_of(
+    queue_type: Types | None,
+    handler: Handler | Mapping[str, Handler] | None,
+    middleware: Iterable[Middleware],
+) -> Registry:
+    registry = Registry()
+    for each in middleware:
+        registry.add_middleware(each)
+    if queue_type is not None:
+        types = [queue_type] if isinstance(queue_type, str) else list(queue_type)
+        registry.add_each(names_of(types), handler)
+    elif handler is not None:
+        raise TypeError("queue_type: expected the type of the handler, got None")
+    return registry

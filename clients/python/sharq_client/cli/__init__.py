@@ -1,0 +1,1 @@
+"""Holds `sharq`, the command for operators and scripts. Needs the extra `cli` (typer and rich)."""

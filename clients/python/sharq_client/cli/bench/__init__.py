@@ -1,0 +1,1 @@
+"""Puts a bounded load on a server, and measures it: `sharq bench`."""

@@ -1,0 +1,131 @@
+"""Runs `sharq enqueue --file`: sends the jobs of a file, and reports how they fared.
+
+Not here: the options (commands/enqueue.py), and sending (sender.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import typer
+
+from sharq_client.cli.exits import Exit, Failed
+from sharq_client.cli.jobfiles.lines import Format, JobFile
+from sharq_client.cli.jobfiles.meter import Meter
+from sharq_client.cli.jobfiles.progress_file import ProgressFile, Reached
+from sharq_client.cli.jobfiles.report import Report, Summary
+from sharq_client.cli.jobfiles.sender import BadFile, FileChanged, Sender
+from sharq_client.cli.session import Session
+
+STATE_SUFFIX = ".sharq-enqueue"
+FILE_RETRIES = 6
+"""The tries until a run on a file gives up on the server: about half a minute."""
+
+
+class FileOptions(msgspec.Struct, frozen=True):
+    """The options of a run on a file.
+
+    Attributes:
+        name: the path, or "-" for stdin.
+        kind: the format; None to tell it by the name.
+        is_strict: True to stop at the first wrong line.
+        resumes: True to go on where an earlier run ended.
+        restarts: True to begin anew, although an earlier run ended early.
+        state: the file for the progress; None for the usual one.
+        rejected: the file for the lines that fail; None for none.
+        run: the text that the ids of jobs without an id of their own depend on.
+    """
+
+    name: str
+    kind: Format | None
+    is_strict: bool
+    resumes: bool
+    restarts: bool
+    state: Path | None
+    rejected: Path | None
+    run: str
+
+    @property
+    def state_path(self) -> Path | None:
+        """The file for the progress; None for stdin without --state."""
+        if self.state is not None or self.name == "-":
+            return self.state
+        return Path(self.name + STATE_SUFFIX)
+
+
+def enqueue_file(session: Session, defaults: Mapping[str, object], options: FileOptions) -> None:
+    """Enqueue the jobs of a file, and report how they fared.
+
+    Args:
+        defaults: the values of fields that a record does not have.
+
+    Raises:
+        Failed: the options and the file do not fit together. Nothing was sent.
+        SharqError, BadFile: the run ended early. It can go on later.
+        typer.Exit: a job failed.
+    """
+    progress = ProgressFile(options.state_path)
+    after = _start_of(progress, options)
+    with ExitStack() as stack:
+        file = JobFile(options.name, options.kind)
+        stack.callback(file.close)
+        rejected = stack.enter_context(options.rejected.open("ab")) if options.rejected is not None else None
+        client = stack.enter_context(session.client(retries=FILE_RETRIES))
+        meter = stack.enter_context(Meter(file.size_bytes))
+        report = Report(file.name, meter.tell, rejected, file.header_text)
+        sender = Sender(
+            client, file, progress, report, on_progress=meter.show, defaults=defaults,
+            run=after.run or options.run, is_strict=options.is_strict, repeats=options.resumes,
+        )  # fmt: skip
+        is_complete = False
+        try:
+            sender.send(after)
+            is_complete = True
+        except FileChanged:
+            problem = f"its first {after.line} lines are not those that an earlier run has sent"
+            raise Failed(f"{file.name}: {problem}; --restart begins anew", Exit.USAGE) from None
+        except BadFile:
+            pass
+        finally:
+            if report.sent or is_complete:
+                stack.close()
+                _conclude(session, progress, report.summary(is_complete=is_complete), report.reached)
+    if report.failed:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _start_of(progress: ProgressFile, options: FileOptions) -> Reached:
+    """Return the position from which on to send."""
+    if options.restarts:
+        return Reached()
+    earlier = progress.read()
+    if earlier is None:
+        if options.resumes and progress.path is None:
+            raise Failed("--resume: stdin needs --state FILE", Exit.USAGE)
+        return Reached()
+    if not options.resumes:
+        reason = f"an earlier run ended after line {earlier.line}"
+        raise Failed(f"{options.name}: {reason}; --resume goes on there, --restart begins anew", Exit.USAGE)
+    return earlier
+
+
+def _conclude(session: Session, progress: ProgressFile, summary: Summary, reached: Reached) -> None:
+    """Write the summary, and keep or remove the progress."""
+    if summary.is_complete:
+        progress.remove()
+    elif reached.line:
+        progress.save(reached)
+    if session.output.is_json:
+        session.output.document(summary)
+        return
+    rate = (summary.queued + summary.duplicates) / max(summary.seconds, 0.001)
+    typer.echo(
+        f"{summary.queued:,} queued, {summary.duplicates:,} duplicates, {summary.failed:,} failed"
+        f" in {summary.seconds:.1f} s ({rate:,.0f}/s)"
+    )
+    if not summary.is_complete:
+        hint = "; --resume goes on there" if progress.path is not None and summary.line else ""
+        typer.echo(f"sharq: stopped after line {summary.line}{hint}", err=True)

@@ -1,0 +1,1 @@
+"""Shows the types and the customers of a server live: `sharq top`."""

@@ -1,0 +1,27 @@
+"""Adds the commands that other distributions provide, such as `sharq config` of the server.
+
+A distribution names a typer application under the entry point group `sharq.commands`. It is imported only if its
+command is called, or if the help lists all commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+
+import typer
+
+GROUP = "sharq.commands"
+SECTION = "Of the server, on this machine"
+
+
+def add_extensions(app: typer.Typer, arguments: Sequence[str]) -> None:
+    """Add the commands that the arguments may mean.
+
+    Args:
+        arguments: those of the program. Without a name of a command they ask for the help.
+    """
+    words = [word for word in arguments if not word.startswith("-")]
+    for point in entry_points(group=GROUP):
+        if not words or point.name in words:
+            app.add_typer(point.load(), name=point.name, rich_help_panel=SECTION)

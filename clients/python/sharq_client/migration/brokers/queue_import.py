@@ -1,0 +1,154 @@
+"""Moves the jobs of one foreign queue: out of it into a journal, to the new server, and out of the journal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from sharq_client.migration.brokers.placement import Unmovable
+from sharq_client.migration.delivery import MOST_JOBS, PERHAPS_MOVED, Fate, Verdict, deliver
+from sharq_client.migration.summaries import OnProgress, Refusal, Tally
+
+if TYPE_CHECKING:
+    from sharq_client.sync.client import Client
+
+
+class ForeignJob(msgspec.Struct, frozen=True):
+    """A job of a foreign queue, or the reason why it cannot be moved.
+
+    Attributes:
+        foreign_id: its id there.
+        fields: what an enqueue sends; empty if it cannot be moved.
+        reason: why it cannot be moved; "" if it can.
+    """
+
+    foreign_id: str
+    fields: dict[str, Any]
+    reason: str = ""
+
+
+class Journal(msgspec.Struct, frozen=True):
+    """The rows of the journal of a queue.
+
+    Attributes:
+        age_ms: how long ago an interrupted run claimed them; None if they were claimed just now.
+    """
+
+    age_ms: int | None
+    rows: Sequence[tuple[bytes, ...]]
+
+
+class ForeignQueue(Protocol):
+    """One queue of another library."""
+
+    def claim(self, most: int) -> Journal:
+        """Move jobs into the journal, or read the journal that is there."""
+        ...
+
+    def settle(
+        self, journal: Journal, moved: Sequence[int], refused: Sequence[int], perhaps: Sequence[int]
+    ) -> None:
+        """Forget the journal, except for the rows with these numbers that were refused, or perhaps moved."""
+        ...
+
+    def give_back(self) -> None:
+        """Put refused jobs back into the queue."""
+        ...
+
+    def read(self) -> Iterator[list[tuple[bytes, ...]]]:
+        """Yield the rows of the waiting jobs in pages, without a change."""
+        ...
+
+    def job(self, row: tuple[bytes, ...]) -> ForeignJob:
+        """Return the job of a row."""
+        ...
+
+    def waiting(self) -> int:
+        """Return the number of waiting jobs."""
+        ...
+
+    def leased(self) -> int:
+        """Return the number of jobs that workers hold."""
+        ...
+
+
+def survey(queue: ForeignQueue, tally: Tally) -> None:
+    """Count the jobs, and read each of them. Cost: O(jobs)."""
+    for page in queue.read():
+        for row in page:
+            job = queue.job(row)
+            if job.reason:
+                tally.refuse(_refusal(job, job.reason))
+            else:
+                tally.moved += 1
+                tally.types.add(job.fields["queue_type"])
+    tally.waiting, tally.leased = queue.waiting(), queue.leased()
+
+
+def move_queue(
+    client: Client,
+    queue: ForeignQueue,
+    tally: Tally,
+    *,
+    remembered_ms: int,
+    stop: threading.Event,
+    on_progress: OnProgress,
+) -> None:
+    """Move the waiting jobs until none are left, or until it is told to stop. Raises as `import_original`."""
+    queue.give_back()
+    tally.waiting = queue.waiting()
+    while not stop.is_set() and (journal := queue.claim(MOST_JOBS)).rows:
+        jobs = [queue.job(row) for row in journal.rows]
+        verdicts = _verdicts(client, jobs, journal, remembered_ms)
+        numbers: dict[Fate, list[int]] = {fate: [] for fate in Fate}
+        for number, (job, verdict) in enumerate(zip(jobs, verdicts, strict=True)):
+            numbers[verdict.fate].append(number)
+            if verdict.reason:
+                tally.refuse(_refusal(job, verdict.reason))
+            else:
+                tally.types.add(job.fields["queue_type"])
+        moved = numbers[Fate.MOVED] + numbers[Fate.DUPLICATE]
+        queue.settle(journal, moved, numbers[Fate.REFUSED] + numbers[Fate.FULL], numbers[Fate.UNKNOWN])
+        tally.moved += len(moved)
+        tally.duplicates += len(numbers[Fate.DUPLICATE])
+        tally.waiting = max(tally.waiting - len(jobs), 0)
+        on_progress(tally.progress())
+    queue.give_back()
+    tally.queues = 1
+    tally.waiting, tally.leased = queue.waiting(), queue.leased()
+
+
+def _verdicts(
+    client: Client, jobs: Sequence[ForeignJob], journal: Journal, remembered_ms: int
+) -> list[Verdict]:
+    verdicts: dict[int, Verdict] = {}
+    to_send: dict[int, dict[str, Any]] = {}
+    for number, job in enumerate(jobs):
+        if job.reason:
+            verdicts[number] = Verdict(Fate.REFUSED, job.reason)
+        elif journal.age_ms is None:
+            to_send[number] = job.fields
+        elif journal.age_ms <= remembered_ms:
+            to_send[number] = {**job.fields, "repeat": True}
+        elif client.job(job.fields["queue_type"], job.fields["queue_id"], job.fields["job_id"]):
+            verdicts[number] = Verdict(Fate.DUPLICATE)
+        else:
+            verdicts[number] = Verdict(Fate.UNKNOWN, PERHAPS_MOVED)
+    verdicts.update(zip(to_send, deliver(client, list(to_send.values())), strict=True))
+    return [verdicts[number] for number in range(len(jobs))]
+
+
+def _refusal(job: ForeignJob, reason: str) -> Refusal:
+    fields = job.fields
+    return Refusal(fields.get("queue_type", ""), fields.get("queue_id", ""), job.foreign_id, reason)
+
+
+def foreign_job(foreign_id: str, read: Any) -> ForeignJob:
+    """Return the job that `read()` returns the fields of, or the reason that it raises."""
+    try:
+        return ForeignJob(foreign_id, read())
+    except Unmovable as error:
+        return ForeignJob(foreign_id, {}, str(error))

@@ -1,0 +1,1 @@
+"""The HTTP API of the fake: requests are checked and answered as the server does, without a socket."""

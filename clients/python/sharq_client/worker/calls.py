@@ -1,0 +1,238 @@
+"""Starts the handlers of leased jobs, each in a task of its own, and ends them at the stop of the worker.
+
+Not here: leasing jobs (lanes.py), and the outcome of a job whose handler has ended (verdicts.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import sys
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sharq_client import errors
+from sharq_client.aio.client import AsyncClient
+from sharq_client.answers import LeasedJob
+from sharq_client.worker.handlers.kinds import Unfit, Work, settle
+from sharq_client.worker.handlers.middleware import Middleware, wrap
+from sharq_client.worker.handlers.registry import Registration
+from sharq_client.worker.handlers.results import RunningJob, to_running
+from sharq_client.worker.handlers.threads import ThreadCall, Threads
+from sharq_client.worker.leases import Leases
+from sharq_client.worker.options import WorkerOptions
+from sharq_client.worker.outcomes import Outcomes, Report
+from sharq_client.worker.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from sharq_client.worker.metrics import WorkerMetrics
+
+log = logging.getLogger("sharq.worker")
+
+_Task: TypeAlias = asyncio.Task[object]
+
+ABORT_WAIT_S = 1.0
+"""The time that cancelled handlers have to end if the worker shall end at once."""
+
+
+class Call:
+    """One call of a handler: with one job, or with the jobs of a batch.
+
+    Attributes:
+        unreported: the number of its jobs whose outcome the server has not answered.
+        on_reported: called once all of them are answered.
+        thread: the thread that runs the handler; None before it starts, and for an async handler.
+        started_s: the start, on the monotonic clock; 0 without metrics.
+        is_stopped: True once the stop of the worker has cancelled it.
+    """
+
+    __slots__ = ("is_stopped", "jobs", "on_reported", "registration", "started_s", "thread", "unreported")
+
+    def __init__(
+        self, registration: Registration, jobs: list[RunningJob], on_reported: Callable[[], None]
+    ) -> None:
+        self.registration = registration
+        self.jobs = jobs
+        self.unreported = len(jobs)
+        self.on_reported = on_reported
+        self.thread: ThreadCall | None = None
+        self.started_s = 0.0
+        self.is_stopped = False
+
+    @property
+    def work(self) -> Work:
+        """The argument of the handler."""
+        return self.jobs[0] if self.registration.batch is None else self.jobs
+
+
+class Calls:
+    """The calls of handlers of one run of a worker."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        options: WorkerOptions,
+        middleware: Sequence[Middleware],
+        threads: Threads | None,
+        metrics: WorkerMetrics | None,
+        on_unfit: Callable[[Unfit], None],
+    ) -> None:
+        """Create an empty set of calls, of the running event loop.
+
+        Args:
+            middleware: what runs around each handler, the outermost first.
+            threads: the threads of plain functions; None if all handlers are async.
+            on_unfit: called with the error of a handler that can never handle a job.
+        """
+        self.outcomes = Outcomes(client, options.release_delay_ms, self._on_reported)
+        self.leases = Leases(client, options.lease_ms, self._on_lost)
+        self._verdicts = Verdicts(self.outcomes, metrics, on_unfit)
+        self._options = options
+        self._middleware = middleware
+        self._threads = threads
+        self._metrics = metrics
+        self._running: dict[_Task, Call] = {}
+        self._unreported: dict[str, Call] = {}
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self._is_aborted = False
+        if metrics is not None:
+            metrics.in_flight = self._in_flight
+
+    def start(
+        self, registration: Registration, jobs: Sequence[LeasedJob], on_reported: Callable[[], None]
+    ) -> None:
+        """Start a handler for leased jobs. An async one runs up to its first wait before this returns."""
+        call = self._call_of(registration, jobs, on_reported)
+        if self._metrics is not None:
+            call.started_s = time.perf_counter()
+        task = _start_task(self._run(call))
+        if task.done():
+            self._judge(call, task)
+            return
+        self._running[task] = call
+        self._is_idle.clear()
+        self.leases.begin(call.jobs)
+        task.add_done_callback(self._on_ended)
+
+    def refuse(
+        self, registration: Registration, jobs: Sequence[LeasedJob], on_reported: Callable[[], None]
+    ) -> None:
+        """Release jobs that came too late to be started. Their attempts do not count."""
+        for job in self._call_of(registration, jobs, on_reported).jobs:
+            self.outcomes.add_unstarted(job)
+
+    async def finish(self, timeout_s: float) -> None:
+        """Wait for the handlers, and cancel those that still run at the timeout or at `abort`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._is_idle.wait()
+        if not self._running:
+            return
+        self._cancel_all()
+        await asyncio.wait(self._running, timeout=ABORT_WAIT_S if self._is_aborted else timeout_s)
+
+    def abort(self) -> None:
+        """Cancel all handlers at once."""
+        self._is_aborted = True
+        self._cancel_all()
+        self._is_idle.set()
+
+    def running_in(self, frame: FrameType | None) -> str | None:
+        """Return the name of the handler that runs in a stack of frames; None if none does."""
+        while frame is not None:
+            if frame.f_code is Calls._run.__code__ and frame.f_locals.get("self") is self:
+                call: Call = frame.f_locals["call"]
+                return call.registration.name
+            frame = frame.f_back
+        return None
+
+    def _call_of(
+        self, registration: Registration, jobs: Sequence[LeasedJob], on_reported: Callable[[], None]
+    ) -> Call:
+        report = self.leases.report
+        call = Call(registration, [to_running(job, report) for job in jobs], on_reported)
+        for job in jobs:
+            self._unreported[job.lease] = call
+        return call
+
+    async def _run(self, call: Call) -> object:
+        """Return what the handler returns, with the middleware around it."""
+        if not self._middleware:
+            return await self._invoke(call, call.work)
+        return await wrap(functools.partial(self._invoke, call), self._middleware)(call.work)
+
+    async def _invoke(self, call: Call, work: Any) -> object:
+        handler: Callable[[Any], Any] = call.registration.handler
+        if self._threads is None or call.registration.is_async:
+            return await handler(work)
+        call.thread = self._threads.start(handler, work)
+        return await settle(await call.thread.result())
+
+    def _on_ended(self, task: _Task) -> None:
+        call = self._running.pop(task)
+        self.leases.end(call.jobs)
+        if not self._running:
+            self._is_idle.set()
+        self._judge(call, task)
+
+    def _judge(self, call: Call, task: _Task) -> None:
+        """Give the jobs of a call their outcomes, however its task has ended."""
+        if self._metrics is not None:
+            self._metrics.observe(call.jobs[0].queue_type, time.perf_counter() - call.started_s)
+        if task.cancelled():
+            if call.thread is not None and not call.thread.withdraw():
+                self._verdicts.abandoned(call.jobs)
+            elif call.is_stopped:
+                self._verdicts.stopped(call.jobs)
+            else:
+                self._verdicts.cancelled(call.jobs)
+        elif (error := task.exception()) is not None:
+            self._verdicts.raised(call.jobs, error)
+        elif call.registration.batch is None:
+            self._verdicts.returned(call.jobs[0], task.result())
+        else:
+            self._verdicts.returned_batch(call.jobs, task.result())
+
+    def _cancel_all(self) -> None:
+        for task, call in self._running.items():
+            if not call.is_stopped:
+                call.is_stopped = True
+                task.cancel()
+
+    def _on_reported(self, report: Report, error: errors.SharqError | None) -> None:
+        call = self._unreported.pop(report.job.lease)
+        if isinstance(error, errors.LeaseLost | errors.NotFound):
+            self._on_lost(report.job)
+        call.unreported -= 1
+        if not call.unreported:
+            call.on_reported()
+        if self._options.on_reported is not None:
+            self._options.on_reported(report.job, report.outcome, error)
+
+    def _on_lost(self, job: LeasedJob) -> None:
+        if self._metrics is not None:
+            self._metrics.count_lost(job.queue_type)
+
+    def _in_flight(self) -> list[str]:
+        """Return the queue type of each job whose handler runs. Any thread may call it."""
+        return [job.queue_type for call in list(self._running.values()) for job in call.jobs]
+
+
+if sys.version_info >= (3, 12):
+
+    def _start_task(work: Coroutine[Any, Any, object]) -> _Task:
+        """Start a task at once, up to its first wait: a handler that waits for nothing costs a quarter of a task."""
+        loop = asyncio.get_running_loop()
+        if loop.get_task_factory() is not None:
+            return loop.create_task(work)
+        return asyncio.Task(work, loop=loop, eager_start=True)
+
+else:
+
+    def _start_task(work: Coroutine[Any, Any, object]) -> _Task:
+        return asyncio.get_running_loop().create_task(work)

@@ -1,0 +1,203 @@
+"""The random calls of the client that the fake server and the real one both get (test_fake_rules.py).
+
+Values are few, so that they meet often. Times `at` and `expires_at` are drawn as times from now.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from sharq_client import Limit, RetryPolicy
+
+TYPES = ["sms", "sms~a"]
+
+
+def seldom(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Mostly UNSET, which leaves a field out."""
+    return st.one_of(st.just(UNSET), st.just(UNSET), st.just(UNSET), values)
+
+
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """A mapping with the fields that are not UNSET."""
+    return st.fixed_dictionaries(fields).map(
+        lambda found: {name: value for name, value in found.items() if value is not UNSET}
+    )
+
+
+KIND = st.sampled_from(TYPES)
+QUEUE = st.sampled_from(["a", "ab"])
+JOB = st.sampled_from(["1", "2", "3", "12"])
+INTERVAL = st.sampled_from([0, 0, 0.5, 33.333, 1000, 1000, 60_000])
+BURST = st.sampled_from([1, 2, 5, 1.1, 2.35])
+HOLD = st.sampled_from([1, 1000, 60_000])
+RETRY = st.sampled_from(
+    [
+        RetryPolicy(delay=0),
+        RetryPolicy(delay=1000, factor=1),
+        RetryPolicy(delay=1000, factor=2, max=2500),
+        RetryPolicy(delay=1000, factor=10, jitter=1),
+        RetryPolicy(delay=60_000, factor=1.5, max=120_000, jitter=0.25),
+    ]
+)
+EXPIRES = st.sampled_from([0.001, 1000, 60_000])
+FATE = st.sampled_from(["dead", "drop"])
+BATCH = st.sampled_from(["b1", "b2"])
+COST = st.sampled_from([1, 2, 5])
+PRIORITY = st.sampled_from([1, 4, 6, 9])
+FROM_NOW_MS = st.sampled_from([-60_000, 0, 1, 1000, 60_000])
+
+NEW_JOB = some(
+    queue_type=KIND,
+    queue_id=QUEUE,
+    job_id=JOB,
+    payload=st.sampled_from([1, {"text": "Hallo"}, {"max_queued_length": 2}]),
+    interval=st.one_of(st.just(UNSET), INTERVAL),
+    requeue_limit=st.sampled_from([-1, 0, 0, 1, 2]),
+    burst=seldom(BURST),
+    delay=seldom(st.sampled_from([0.001, 1000, 60_000])),
+    max_queued_length=seldom(st.sampled_from([0, 1, 2])),
+    repeat=st.booleans(),
+    cost=seldom(COST),
+    max_leased=seldom(st.sampled_from([1, 2])),
+    at=seldom(FROM_NOW_MS),
+    priority=seldom(PRIORITY),
+    expires=seldom(EXPIRES),
+    expires_at=seldom(FROM_NOW_MS),
+    on_expiry=seldom(FATE),
+    retry=st.one_of(st.none(), RETRY),
+    batch=seldom(BATCH),
+    rate=seldom(st.sampled_from(["40/s", "7/min", "0/s", "2000000/s"])),
+)
+WRONG_FIELDS: list[dict[str, Any]] = [
+    {"priority": 10},
+    {"priority": 1.5},
+    {"cost": 0},
+    {"interval": -1},
+    {"interval": "1"},
+    {"rate": "40"},
+    {"rate": "40/s", "interval": 25},
+    {"burst": 0.5},
+    {"burst": 1.234},
+    {"requeue_limit": -2},
+    {"delay": 1e12},
+    {"delay": 1, "at": 1},
+    {"expires": 0},
+    {"expires": 5, "expires_at": 5},
+    {"on_expiry": "burn"},
+    {"retry": {"delay": 1000}},
+    {"retry": {"delay": -1}},
+    {"retry": {"factor": 2}},
+    {"retry": {"delay": 1, "factor": 11}},
+    {"retry": {"delay": 1, "factor": 1.234}},
+    {"retry": {"delay": 1, "jitter": 0.123}},
+    {"max_leased": 0},
+    {"max_queued_length": -1},
+    {"job_id": "no spaces"},
+    {"job_id": "x" * 101},
+    {"queue_id": "no/slash"},
+    {"queue_type": "~a"},
+    {"batch": ""},
+    {"payload": {"max_queued_length": "many"}},
+    {"payload": "x" * 262_144},
+    {"repeat": 1},
+]
+WRONG_JOB = st.sampled_from(WRONG_FIELDS)
+QUEUE_SETTINGS = some(
+    interval=seldom(st.one_of(st.none(), INTERVAL)),
+    burst=seldom(st.one_of(st.none(), BURST)),
+    pin=seldom(st.sampled_from([None, True, False])),
+    max_leased=seldom(st.sampled_from([None, 1, 2])),
+    weight=seldom(st.sampled_from([None, 1, 3])),
+    hold=seldom(st.one_of(st.none(), HOLD)),
+    retry=seldom(st.one_of(st.none(), RETRY)),
+    expires=seldom(st.one_of(st.none(), EXPIRES)),
+    on_expiry=seldom(st.one_of(st.none(), FATE)),
+)
+LIMITS = st.lists(
+    st.builds(
+        Limit,
+        interval=st.sampled_from([1, 33.333, 1000, 5000]),
+        burst=BURST,
+        unit=st.sampled_from(["job", "cost"]),
+    ),
+    max_size=3,
+)
+TYPE_SETTINGS = some(
+    limits=seldom(st.one_of(st.none(), LIMITS)),
+    max_leased=seldom(st.sampled_from([None, 1, 2])),
+    hold=seldom(st.one_of(st.none(), HOLD)),
+    retry=seldom(st.one_of(st.none(), RETRY)),
+    expires=seldom(st.one_of(st.none(), EXPIRES)),
+    on_expiry=seldom(st.one_of(st.none(), FATE)),
+)
+CHANGE = some(
+    payload=seldom(st.just({"n": 2})),
+    priority=seldom(PRIORITY),
+    cost=seldom(COST),
+    delay=seldom(st.sampled_from([0, 1000, 60_000])),
+    at=seldom(FROM_NOW_MS),
+    expires=seldom(st.one_of(st.none(), EXPIRES)),
+    expires_at=seldom(st.one_of(st.none(), FROM_NOW_MS)),
+)
+REPORT = some(
+    cost=seldom(st.sampled_from([0, 1, 3])),
+    hold_ms=seldom(HOLD),
+    hold_type_ms=seldom(st.sampled_from([1000])),
+)
+RELEASE = some(
+    delay_ms=st.sampled_from([UNSET, None, 0, 1000]),
+    cost=seldom(st.sampled_from([0, 1, 3])),
+    hold_ms=seldom(HOLD),
+    counts=seldom(st.just(False)),
+    error=seldom(st.sampled_from(["TimeoutError", "Größe: 0", "ü" * 2000])),
+    prefer_retry=seldom(st.booleans()),
+)
+STEP_S = st.sampled_from([0.001, 0.0333, 0.5, 1, 1, 10, 60, 300, 660, 86_400, 8 * 86_400])
+LEASE_MS = st.sampled_from([100, 1000, 60_000])
+ANY = st.integers(0, 30)
+"""The number of a lease, among those that were made; the newest one if there are fewer."""
+
+PAUSES = [
+    ("pause", "sms", "a"),
+    ("pause", "sms~a", "ab"),
+    *[("resume", kind, queue_id) for kind in TYPES for queue_id in ("a", "ab")],
+    *[(name, kind) for name in ("pause_type", "resume_type", "resume_type") for kind in TYPES],
+    ("pause_all",),
+    *[("resume_all",)] * 3,
+]
+
+CALL = st.one_of(
+    st.tuples(st.just("enqueue"), NEW_JOB),
+    st.tuples(st.just("enqueue"), NEW_JOB),
+    st.tuples(st.just("enqueue_many"), st.lists(NEW_JOB, min_size=1, max_size=4)),
+    st.tuples(st.just("enqueue_many"), st.tuples(NEW_JOB, WRONG_JOB)),
+    st.tuples(st.just("dequeue"), KIND, st.integers(1, 4), LEASE_MS),
+    st.tuples(st.just("dequeue"), KIND, st.integers(1, 4), LEASE_MS),
+    st.tuples(st.just("dequeue"), KIND, st.just(100), LEASE_MS),
+    st.tuples(st.just("advance"), STEP_S),
+    st.tuples(st.just("advance"), STEP_S),
+    st.tuples(st.just("finish"), ANY, REPORT),
+    st.tuples(st.just("finish_many"), st.lists(ANY, max_size=3)),
+    st.tuples(st.just("finish_by_id"), KIND, QUEUE, JOB),
+    st.tuples(st.just("release"), ANY, RELEASE),
+    st.tuples(st.just("extend"), ANY, LEASE_MS, st.sampled_from([UNSET, 50])),
+    st.tuples(
+        st.just("set_interval"), KIND, QUEUE, INTERVAL, seldom(BURST), st.sampled_from([None, True, False])
+    ),
+    st.tuples(st.just("hold"), KIND, QUEUE, HOLD),
+    st.tuples(st.just("hold_until"), KIND, QUEUE, FROM_NOW_MS),
+    st.tuples(st.just("set_queue"), KIND, QUEUE, QUEUE_SETTINGS),
+    st.tuples(st.just("set_type"), KIND, TYPE_SETTINGS),
+    st.sampled_from(PAUSES),
+    st.tuples(st.just("delete_queue"), KIND, QUEUE, st.booleans()),
+    st.tuples(st.just("cancel"), KIND, QUEUE, JOB, st.booleans()),
+    st.tuples(st.just("cancel_matching"), KIND, QUEUE, st.sampled_from(["", "1"])),
+    st.tuples(st.just("change"), KIND, QUEUE, JOB, CHANGE),
+    st.tuples(st.just("redrive"), KIND),
+    st.tuples(st.just("redrive_many"), KIND, QUEUE, JOB),
+    st.tuples(st.just("drop_dead_letter"), KIND, QUEUE, JOB),
+    st.tuples(st.just("cancel_batch"), KIND, BATCH),
+)

@@ -1,0 +1,97 @@
+"""`sharq cluster` and `sharq bench`, on one process and on a cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sharq_client import Client
+from tests.support.processes.commands import ClusterCommand
+from tests.support.processes.servers import ServerFactory, SharqServer
+from tests.support.processes.sharq import Sharq
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ClusterCommand]:
+    command = ClusterCommand(tmp_path, "--shards", "2", "--routers", "1")
+    try:
+        yield command
+    finally:
+        command.end()
+
+
+def test_one_process_is_a_cluster_of_one(server: SharqServer) -> None:
+    heading, row, *_, summary = Sharq(server.url)("cluster").out.splitlines()
+    assert heading.split()[:5] == ["node", "address", "partitions", "state", "store"]
+    assert row.split()[:6] == ["local", "this", "process", "64", "up", "single"]
+    assert summary == "64 of 64 partitions have a node; the ring has version 1."
+
+
+def test_members_of_a_cluster_and_one_that_is_gone(cluster: ClusterCommand) -> None:
+    (url,) = cluster.urls("router")
+    sharq = Sharq(url)
+    document = sharq("cluster", "--json").document
+    assert len(document["members"]) == 2
+    assert sum(member["partitions"] for member in document["members"]) == document["partitions"] == 64
+    text = sharq("cluster").out
+    assert "64 of 64 partitions have a node; the ring has version" in text
+    with Client(url) as client:
+        state = client.control.cluster()
+    assert {member.node for member in state.members} == {one["node"] for one in document["members"]}
+    assert all(member.store is not None and member.store.is_reachable for member in state.members)
+
+
+def test_bench_leaves_a_server_with_jobs_alone(own_server: ServerFactory, tmp_path: Path) -> None:
+    server = own_server("--data-dir", str(tmp_path / "data"))
+    with Client(server.url) as client:
+        client.enqueue({"queue_type": "sms", "queue_id": "acme", "interval": 0, "payload": 1})
+        error = Sharq(server.url)("bench", "--for", "1s", code=2).err
+        assert "it has jobs of 1 types, such as sms" in error and "--yes" in error
+        stats = client.queue("sms", "acme")
+        assert stats is not None and stats.queued == 1
+        assert [row.queue_type for row in client.control.types()] == ["sms"]
+
+
+def test_bench_measures_and_cleans_up(server: SharqServer) -> None:
+    arguments = [
+        "--customers",
+        "5",
+        "--jobs",
+        "300",
+        "--concurrency",
+        "4",
+        "--for",
+        "2s",
+        "--rate",
+        "20",
+        "--yes",
+    ]
+    figures = Sharq(server.url)("bench", *arguments, "--json").document
+    assert 0 < figures["whole"]["jobs"] <= figures["enqueue"]["jobs"] <= 300
+    assert figures["errors"] == 0
+    assert set(figures["whole"]["latencies"]) == {"dequeue", "finish"}
+    latency = figures["enqueue"]["latencies"]["enqueue"]
+    assert 0 < latency["p50_ms"] <= latency["p99_ms"]
+    spacing = figures["spacing"]
+    assert spacing["is_kept"] and spacing["smallest_ms"] >= 49
+    assert 0 < spacing["delivered"] <= spacing["promised"]
+    with Client(server.url) as client:
+        left = [row for row in client.control.types() if row.queue_type.startswith("bench-")]
+    assert sum(row.queued + row.delayed for row in left) == 0
+
+
+def test_bench_of_several_jobs_a_call_for_people(server: SharqServer) -> None:
+    began_s = time.monotonic()
+    text = Sharq(server.url)("bench", "--jobs", "500", "--batch", "50", "--for", "1s", "--yes").out
+    assert time.monotonic() - began_s < 20
+    names = [line.split("  ")[0] for line in text.splitlines()]
+    assert names == ["enqueues", "whole jobs", "spacing", "delivered"]
+    assert "100 ms promised" in text
+
+
+def test_bench_on_a_server_that_is_away(server: SharqServer) -> None:
+    assert "cannot reach" in Sharq("http://127.0.0.1:9")("bench", "--yes", code=4).err
+    assert "--for" in Sharq(server.url)("bench", "--for", "2h", code=2).err

@@ -1,0 +1,174 @@
+"""`sharq worker`: the worker of an application, and a command of the shell for each job."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sharq_client import Client, JobState
+from tests.support.processes.servers import SharqServer
+from tests.support.processes.sharq import SCRIPT, Sharq
+
+APPLICATION = """
+from sharq_client import Client, Worker
+
+worker = Worker(Client(), wait_ms=200)
+number = 3
+
+
+@worker.handler({kind!r})
+def send(job):
+    open({done!r}, "a").write(f"{word} {{job.payload}}\\n")
+"""
+
+
+@pytest.fixture
+def client(server: SharqServer) -> Iterator[Client]:
+    with Client(server.url) as opened:
+        yield opened
+
+
+def write_application(folder: Path, kind: str, word: str = "one") -> Path:
+    done = folder / "done.txt"
+    (folder / "app.py").write_text(APPLICATION.format(kind=kind, done=str(done), word=word))
+    done.touch()
+    return done
+
+
+@contextmanager
+def running(server: SharqServer, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    environ = {**Sharq(server.url).environ(), "PYTHONDONTWRITEBYTECODE": "1"}
+    words = [str(SCRIPT), "worker", *arguments]
+    with subprocess.Popen(words, cwd=folder, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until(is_true: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 30
+    while not is_true():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def enqueue(client: Client, kind: str, job_id: str, payload: object, **more: object) -> None:
+    client.enqueue(
+        {"queue_type": kind, "queue_id": "acme", "job_id": job_id, "interval": 0, "payload": payload, **more}
+    )
+
+
+def state(client: Client, kind: str, job_id: str) -> JobState | None:
+    status = client.job(kind, "acme", job_id)
+    return None if status is None else status.state
+
+
+def test_worker_of_an_application_runs_until_sigterm(
+    client: Client, server: SharqServer, kind: str, tmp_path: Path
+) -> None:
+    done = write_application(tmp_path, kind)
+    enqueue(client, kind, "a", 17)
+    with running(server, tmp_path, "app:worker", "--concurrency", "3") as process:
+        until(lambda: "one 17" in done.read_text())
+        until(lambda: state(client, kind, "a") is JobState.FINISHED)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert f"worker_started queue_type={kind} concurrency=3" in log and "worker_stopped" in log
+
+
+def test_worker_is_started_anew_when_its_source_changes(
+    client: Client, server: SharqServer, kind: str, tmp_path: Path
+) -> None:
+    done = write_application(tmp_path, kind)
+    with running(server, tmp_path, "app", "--reload") as process:
+        enqueue(client, kind, "a", 1)
+        until(lambda: "one 1" in done.read_text())
+        write_application(tmp_path, kind, "two")
+        enqueue(client, kind, "b", 2, delay=2_000)
+        until(lambda: "two 2" in done.read_text())
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "words", "code"),
+    [
+        ("nowhere:worker", "there is no module nowhere in ", 3),
+        ("app.inner:worker", "app.inner: there is no module app.inner", 3),
+        ("lacking:worker", "lacking cannot be imported: ModuleNotFoundError: No module named 'not_there'", 1),
+        ("wrong:worker", "wrong cannot be imported: SyntaxError: invalid syntax", 1),
+        ("raises:worker", "raises cannot be imported: ValueError: no settings", 1),
+        ("app:nothing", "app has no 'nothing'; it has worker", 3),
+        ("app:send", "app:send is no Worker but a function; a handler is registered with @worker.handler", 2),
+        ("app:number", "app:number is no Worker but a int", 2),
+        ("empty", "empty has no Worker; expected module:name", 2),
+        ("idle:worker", "no handler is registered", 1),
+        ("my app", "my app: expected module:name, such as app:worker", 2),
+    ],
+)
+def test_wrong_targets_are_told_in_clear_words(
+    server: SharqServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, words: str, code: int
+) -> None:
+    write_application(tmp_path, "sms")
+    sources = {
+        "lacking": "import not_there",
+        "wrong": "x = = 1",
+        "raises": "raise ValueError('no settings')",
+        "empty": "",
+        "idle": "from sharq_client import Client, Worker\nworker = Worker(Client())",
+    }
+    for name, source in sources.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for name in (*sources, "app"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    error = Sharq(server.url)("worker", target, code=code).err
+    assert words in error and "Traceback" not in error
+    for name in (*sources, "app"):
+        sys.modules.pop(name, None)
+
+
+def test_program_gets_the_payload_and_decides_the_outcome(
+    client: Client, server: SharqServer, kind: str, tmp_path: Path
+) -> None:
+    enqueue(client, kind, "good", {"n": 1})
+    enqueue(client, kind, "bad", {"n": 2}, requeue_limit=0)
+    script = 'cat > "$SHARQ_JOB_ID.json"; echo "$SHARQ_QUEUE_TYPE $SHARQ_QUEUE_ID $SHARQ_ATTEMPT" > "$SHARQ_JOB_ID.txt"'
+    script += '; if [ "$SHARQ_JOB_ID" = bad ]; then echo first >&2; echo no credit >&2; exit 3; fi'
+    with running(server, tmp_path, kind, "--exec", script):
+        until(lambda: state(client, kind, "good") is JobState.FINISHED)
+        until(lambda: state(client, kind, "bad") is JobState.DEAD)
+    assert (tmp_path / "good.json").read_text() == '{"n":1}'
+    assert (tmp_path / "bad.txt").read_text() == f"{kind} acme 1\n"
+    status = client.job(kind, "acme", "bad")
+    assert status is not None and status.error is not None
+    assert status.error.endswith("exit code 3: no credit")
+
+
+def test_program_that_hangs_ends_with_the_worker(
+    client: Client, server: SharqServer, kind: str, tmp_path: Path
+) -> None:
+    enqueue(client, kind, "a", 1)
+    with running(server, tmp_path, kind, "--exec", "echo $$ > pid; sleep 1000") as process:
+        until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    pid = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert state(client, kind, "a") in {JobState.QUEUED, JobState.DELAYED}

@@ -1,0 +1,271 @@
+"""The mistakes of a new user: each is raised at once, and its message says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sharq_client
+from router.http.tokens import new_token
+from sharq_client import (
+    EnqueueJob,
+    EnqueueStopped,
+    InvalidRequest,
+    SharqError,
+    Unauthorized,
+    Unavailable,
+    UnknownHost,
+    UntrustedCertificate,
+    WrongUrl,
+    errors,
+)
+from tests.clients.both import OpenClient
+from tests.support.ports import free_port
+from tests.support.processes.servers import SharqServer
+from tests.support.stores.groups import make_certificates
+from tests.support.stores.server import StoreServer
+
+DEADLINE_S = 30.0
+AT_ONCE_S = 0.9
+"""Less than the pause before the first retry."""
+
+ANSWERS = {
+    "another place": b"HTTP/1.1 301 Moved\r\nLocation: https://sharq.example/\r\nContent-Length: 0\r\n\r\n",
+    "web page": b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>",
+    "not by a SHARQ server": b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found",
+    "does not speak HTTP": b"220 mail.example ESMTP ready\r\n",
+}
+
+
+def a_job(kind: str) -> EnqueueJob:
+    return EnqueueJob(queue_type=kind, queue_id="1", payload=1, interval=0)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates of one authority: a good one, one that has expired, and one for another host."""
+    folder = make_certificates(tmp_path_factory.mktemp("certificates") / "made")
+    (folder / "other names").write_text("subjectAltName=DNS:sharq.example\n")
+    signed = ["x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]
+    for name, more in {
+        "expired": ["-extfile", "names", "-days", "-1"],
+        "other": ["-extfile", "other names"],
+    }.items():
+        command = ["openssl", *signed, "-out", f"{name}.pem", *more]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=DEADLINE_S)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secured(
+    certificates: Path, store: StoreServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """The https:// URLs of servers by the name of their certificate; `token` is the token of all."""
+    token, line = new_token("user")
+    tokens = certificates / "tokens"
+    tokens.write_text(f"{line}\n")
+    with ExitStack() as stack:
+        servers: dict[str, SharqServer] = {}
+        for name in ("cert", "expired", "other"):
+            environ = {
+                "SHARQ_REDIS_URL": store.url,
+                "SHARQ_REDIS_KEY_PREFIX": f"client-{uuid.uuid4().hex[:12]}",
+                "SHARQ_AUTH_TOKENS_FILE": str(tokens),
+                "SHARQ_SERVER_TLS_CERT": str(certificates / f"{name}.pem"),
+                "SHARQ_SERVER_TLS_KEY": str(certificates / "key.pem"),
+            }
+            servers[name] = SharqServer(tmp_path_factory.mktemp(name), environ=environ)
+            servers[name].launch()
+            stack.callback(servers[name].stop)
+        for server in servers.values():
+            server.until(lambda server=server: "Listening on" in server.log)  # type: ignore[misc]
+        yield {
+            "token": token,
+            **{name: server.url.replace("http:", "https:") for name, server in servers.items()},
+        }
+
+
+async def refusal(opened: Any, kind: str, error: type[SharqError]) -> SharqError:
+    """Return the error of an enqueue, which is raised at once, and of a look at a queue, which is the same."""
+    async with opened as client:
+        begun_s = time.monotonic()
+        with pytest.raises(error) as raised:
+            await client.enqueue(a_job(kind))
+        with pytest.raises(error):
+            await client.queue(kind, "1")
+        assert time.monotonic() - begun_s < 2 * AT_ONCE_S
+    assert not raised.value.perhaps_done
+    return raised.value
+
+
+async def test_own_authority_is_trusted_by_argument(
+    secured: dict[str, str], certificates: Path, open_client: OpenClient, kind: str
+) -> None:
+    for ca in (certificates / "ca.pem", ssl.create_default_context(cafile=certificates / "ca.pem")):
+        async with open_client(secured["cert"], token=secured["token"], ca=ca) as client:
+            await client.enqueue(a_job(kind))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_trusted", "words"),
+    [
+        ("cert", False, 'is not trusted: pass its file as ca="ca.pem"'),
+        ("expired", True, "has expired: renew it"),
+        ("other", True, "is for another host"),
+    ],
+)
+async def test_wrong_certificate_is_refused_without_a_look_at_the_next_router(
+    secured: dict[str, str],
+    certificates: Path,
+    server: SharqServer,
+    open_client: OpenClient,
+    kind: str,
+    name: str,
+    is_trusted: bool,
+    words: str,
+) -> None:
+    ca = certificates / "ca.pem" if is_trusted else None
+    opened = open_client([secured[name], server.url], token=secured["token"], ca=ca)
+    error = await refusal(opened, kind, UntrustedCertificate)
+    assert words in error.message and secured[name] in error.message
+    async with open_client(secured[name], ca=ca) as client:
+        with pytest.raises(EnqueueStopped) as stopped:
+            await client.enqueue_many(iter([a_job(kind)]))
+        assert isinstance(stopped.value.__cause__, UntrustedCertificate)
+        (answer,) = await client.enqueue_many([a_job(kind)])
+        assert isinstance(answer, UntrustedCertificate)
+
+
+async def test_wrong_scheme_is_named(
+    secured: dict[str, str], server: SharqServer, open_client: OpenClient, kind: str
+) -> None:
+    plain = secured["cert"].replace("https:", "http:")
+    error = await refusal(open_client([plain, server.url]), kind, WrongUrl)
+    assert error.message == f"{plain}: the server speaks TLS: write https:// instead of http://"
+    secure = server.url.replace("http:", "https:")
+    error = await refusal(open_client([secure, server.url]), kind, WrongUrl)
+    assert error.message == f"{secure}: the server does not speak TLS: write http:// instead of https://"
+
+
+@pytest.mark.parametrize("token", [None, "wrong"])
+async def test_wrong_token_is_refused_with_the_two_ways_to_give_one(
+    secured: dict[str, str], certificates: Path, open_client: OpenClient, kind: str, token: str | None
+) -> None:
+    opened = open_client(secured["cert"], token=token, ca=certificates / "ca.pem")
+    error = await refusal(opened, kind, Unauthorized)
+    assert "pass token=, or set the variable SHARQ_TOKEN" in error.message
+
+
+async def test_path_that_the_server_does_not_have_is_no_missing_queue(
+    server: SharqServer, open_client: OpenClient, kind: str
+) -> None:
+    error = await refusal(open_client(f"{server.url}/api/v1"), kind, WrongUrl)
+    assert f"the server has no {server.url}/api/v1/enqueue/{kind}/1/" in error.message
+    async with open_client(f"{server.url}/api/v1") as client:
+        with pytest.raises(WrongUrl):
+            await client.pause(kind, "1")
+        with pytest.raises(WrongUrl):
+            await client.healthz()
+
+
+async def test_unknown_host_is_named_and_the_next_router_is_asked(
+    server: SharqServer, open_client: OpenClient, kind: str
+) -> None:
+    unknown = "http://no-such-host.invalid:8080"
+    error = await refusal(open_client(unknown), kind, UnknownHost)
+    assert "there is no host no-such-host.invalid: check the URL" in error.message
+    async with open_client([unknown, server.url], retries=0) as client:
+        await client.enqueue(a_job(kind))
+
+
+async def test_port_without_a_server_is_named_and_the_next_router_is_asked(
+    server: SharqServer, open_client: OpenClient, kind: str
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    error = await refusal(open_client(url, retries=0), kind, Unavailable)
+    assert error.message == f"{url}: nothing listens there: is the server running? (connection refused)"
+    async with open_client([url, server.url], retries=0) as client:
+        await client.enqueue(a_job(kind))
+
+
+@asynccontextmanager
+async def another_server(answer: bytes) -> AsyncIterator[str]:
+    """The URL of a server that answers everything alike."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("words", list(ANSWERS))
+async def test_server_that_is_not_sharq_is_called_so(open_client: OpenClient, kind: str, words: str) -> None:
+    async with another_server(ANSWERS[words]) as url:
+        error = await refusal(open_client(url), kind, WrongUrl)
+    assert words in error.message and url in error.message
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8080", "localhost", "redis://127.0.0.1:6379", "http://", "http://a?b=c"]
+)
+def test_url_without_scheme_or_host_is_refused(open_client: OpenClient, url: str) -> None:
+    with pytest.raises(ValueError, match="url: expected http://host:port or https://host:port, got"):
+        open_client(url)
+
+
+def test_file_of_certificates_that_cannot_be_used_is_named(open_client: OpenClient, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.write_text("no certificate")
+    with pytest.raises(OSError, match=f"ca: no certificate in PEM in '{empty}'"):
+        open_client(ca=empty)
+    with pytest.raises(FileNotFoundError, match=r"missing\.pem"):
+        open_client(ca=tmp_path / "missing.pem")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"intervall": 5}, "job.intervall: unknown; the known fields are: queue_type, "),
+        ({"retry": {"delay": 5, "facter": 2}}, "job.retry.facter: unknown; the known fields are: delay, "),
+        ({"retry": {"factor": 2}}, "job.retry.delay: required"),
+        ({"payload": {1, 2}.union}, "payload: expected a JSON value: "),
+        ({"payload": ...}, "job.payload: required"),
+    ],
+)
+async def test_wrong_mapping_is_refused_by_the_name_of_its_field(
+    server: SharqServer, open_client: OpenClient, kind: str, change: dict[str, Any], message: str
+) -> None:
+    job = {"queue_type": kind, "queue_id": "1", "payload": 1, "interval": 0, **change}
+    job = {name: value for name, value in job.items() if value is not ...}
+    async with open_client(server.url) as client:
+        with pytest.raises(InvalidRequest) as refused:
+            await client.enqueue(job)
+        assert refused.value.message.startswith(message)
+        assert await client.queue(kind, "1") is None
+
+
+def test_every_error_is_exported() -> None:
+    defined = {
+        name
+        for name, error in vars(errors).items()
+        if isinstance(error, type) and issubclass(error, SharqError)
+    }
+    assert defined <= set(sharq_client.__all__)
+    assert all(getattr(sharq_client, name) is getattr(errors, name) for name in defined)

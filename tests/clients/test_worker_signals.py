@@ -1,0 +1,167 @@
+"""The stop of a worker by signals: gracefully at the first one, at once at the second."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sharq_client import AsyncClient, EnqueueJob, JobState, RunningJob, Worker
+from tests.support.processes.servers import SharqProcess, SharqServer
+from tests.support.waits import until
+
+ROOT = Path(__file__).parents[2]
+
+Program = Callable[..., SharqProcess]
+
+
+@pytest.fixture
+async def client(server: SharqServer) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(server.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def program(server: SharqServer, tmp_path: Path, kind: str) -> Iterator[Program]:
+    """program(way, method, job_s=...): a running worker; it is killed at the end of the test if it still runs."""
+    with ExitStack() as running:
+
+        def start(way: str, method: str, job_s: float) -> SharqProcess:
+            words = [server.url, kind, way, method, str(job_s)]
+            process = SharqProcess(
+                "tests.support.processes.worker_program",
+                tmp_path,
+                "worker",
+                0,
+                words,
+                {"PYTHONPATH": str(ROOT)},
+            )
+            process.launch()
+            running.callback(lambda: process.kill() if process.is_running else None)
+            return process
+
+        yield start
+
+
+async def enqueue(client: AsyncClient, kind: str, job_id: str) -> None:
+    await client.enqueue(EnqueueJob(queue_type=kind, queue_id="1", job_id=job_id, payload=None, interval=0))
+
+
+@pytest.mark.parametrize(
+    ("number", "way", "method"),
+    [
+        (signal.SIGTERM, "async", "run"),
+        (signal.SIGINT, "async", "run_forever"),
+        (signal.SIGTERM, "thread", "run_forever"),
+    ],
+)
+async def test_signal_lets_the_worker_finish_its_jobs(
+    client: AsyncClient, kind: str, program: Program, number: signal.Signals, way: str, method: str
+) -> None:
+    worker = program(way, method, 0.5)
+    await enqueue(client, kind, "a-job")
+    await until(lambda: "a-job" in worker.log)
+    worker.signal(number)
+    assert await asyncio.to_thread(worker.wait, 10) == 0
+    assert worker.log.splitlines()[-1] == "ended"
+    assert f"worker_stopping signal={number.name}" in worker.log
+    status = await client.job(kind, "1", "a-job")
+    assert status is not None and status.state is JobState.FINISHED
+
+
+async def test_second_signal_ends_the_worker_at_once_and_its_jobs_are_released(
+    client: AsyncClient, kind: str, program: Program
+) -> None:
+    worker = program("async", "run_forever", 600)
+    await enqueue(client, kind, "a-job")
+    await until(lambda: "a-job" in worker.log)
+    worker.signal(signal.SIGTERM)
+    await until(lambda: "worker_stopping" in worker.log)
+    worker.signal(signal.SIGINT)
+    assert await asyncio.to_thread(worker.wait, 10) == 0
+    assert "worker_aborting signal=SIGINT" in worker.log
+    status = await client.job(kind, "1", "a-job")
+    assert status is not None and (status.state, status.attempt) == (JobState.QUEUED, 1)
+
+
+async def test_signal_stops_all_workers_of_a_process_and_the_handlers_before_are_put_back(
+    client: AsyncClient, kind: str
+) -> None:
+    seen: list[int] = []
+    started: list[str] = []
+
+    def earlier(number: int, frame: object) -> None:
+        seen.append(number)
+
+    async def work(job: RunningJob) -> None:
+        started.append(job.job_id)
+        await asyncio.sleep(0.1)
+
+    before = signal.signal(signal.SIGTERM, earlier)
+    try:
+        workers = [Worker(client, kind, work, concurrency=1, wait_ms=500) for _ in range(2)]
+        running = [asyncio.create_task(worker.run()) for worker in workers]
+        await enqueue(client, kind, "first")
+        await until(lambda: len(started) == 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(asyncio.gather(*running), 30)
+        assert seen == []
+        assert signal.getsignal(signal.SIGTERM) is earlier
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    status = await client.job(kind, "1", "first")
+    assert status is not None and status.state is JobState.FINISHED
+
+
+async def test_worker_leaves_signals_alone_where_it_shall_not_or_cannot_handle_them(
+    client: AsyncClient, server: SharqServer, kind: str
+) -> None:
+    async def work(job: RunningJob) -> None: ...
+
+    before = signal.getsignal(signal.SIGTERM)
+    workers = [Worker(client, kind, work, handle_signals=False, wait_ms=100), Worker(client, kind, work)]
+    running = asyncio.create_task(workers[0].run())
+    async with workers[1]:
+        await asyncio.sleep(0)
+        assert signal.getsignal(signal.SIGTERM) is before
+    workers[0].stop()
+    await running
+
+    async def run_elsewhere() -> None:
+        async with AsyncClient(server.url) as other:
+            worker = Worker(other, kind, work, wait_ms=100)
+            asyncio.get_running_loop().call_later(0.05, worker.stop)
+            await worker.run()
+
+    thread = threading.Thread(target=asyncio.run, args=[run_elsewhere()])
+    thread.start()
+    await asyncio.to_thread(thread.join, 30)
+    assert not thread.is_alive()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+async def test_abort_leaves_the_job_of_a_thread_to_its_lease(
+    client: AsyncClient, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    started, may_end = threading.Event(), threading.Event()
+
+    def work(job: RunningJob) -> None:
+        started.set()
+        may_end.wait(60)
+
+    await enqueue(client, kind, "a-job")
+    worker = Worker(client, kind, work, wait_ms=500)
+    running = asyncio.create_task(worker.run())
+    await until(started.is_set)
+    worker.abort()
+    await asyncio.wait_for(running, 10)
+    may_end.set()
+    status = await client.job(kind, "1", "a-job")
+    assert status is not None and status.state is JobState.LEASED
+    assert "job_abandoned job_id=a-job" in caplog.text
