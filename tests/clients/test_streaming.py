@@ -302,7 +302,7 @@ def jobs():
 
 {run}
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(summary.queued, int(peak.split()[1]) // 1024)
+print(summary.queued + summary.duplicates, int(peak.split()[1]) // 1024)
 """
 RUN = {
     "Client": 'with Client("{url}") as client:\n    summary = client.enqueue_many(jobs())',
@@ -325,6 +325,7 @@ def test_messages_from_a_generator_take_less_than_64_mb(
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE_S, check=True
     )
-    count_queued, peak_mb = map(int, done.stdout.split())
-    assert count_queued == count
+    # A job is a duplicate if the server was so busy that the client had to send its call again.
+    count_taken, peak_mb = map(int, done.stdout.split())
+    assert count_taken == count
     assert peak_mb < 64
