@@ -220,3 +220,28 @@ async def test_jobs_whose_handlers_take_long_before_they_wait_are_released_by_an
     assert len(started) < 5
     assert states.count(JobState.FINISHED) == len(started)
     assert states.count(JobState.QUEUED) == 20 - len(started)
+
+
+@pytest.mark.parametrize("way", ["thread", "signal handler"])
+async def test_stop_may_be_called_from_a_thread_and_from_a_signal_handler(
+    client: AsyncClient, kind: str, way: str
+) -> None:
+    worker = Worker(client, wait_ms=100, concurrency=1, handle_signals=False)
+    done = threading.Event()
+
+    @worker.handler(kind)
+    def work(job: RunningJob) -> None:
+        if way == "thread":
+            worker.stop()
+        else:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        done.wait(1)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: worker.stop())
+    try:
+        await enqueue(client, kind, "a-job")
+        await asyncio.wait_for(worker.run(), 20)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    status = await client.job(kind, "1", "a-job")
+    assert status is not None and status.state is JobState.FINISHED

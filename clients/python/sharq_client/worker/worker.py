@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from importlib import import_module
 from types import TracebackType
@@ -117,6 +118,8 @@ class Worker:
         if metrics_port is not None:
             import_module(_METRICS)  # a missing extra is told now, and not at the run
         self._run: Run | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread: int | None = None
         self._has_run = False
         self._is_stopped = False
         self._background: asyncio.Task[None] | None = None
@@ -190,16 +193,19 @@ class Worker:
             import_module(_METRICS)
 
     def stop(self) -> None:
-        """Stop leasing. run() returns once all current jobs are done and reported. Call it from the event loop."""
+        """Stop leasing. run() returns once all current jobs are done and reported.
+
+        Handlers of both kinds, other threads and signal handlers may call it.
+        """
         self._is_stopped = True
         if self._run is not None:
-            self._run.stop()
+            self._tell(self._run.stop)
 
     def abort(self) -> None:
         """End at once: cancel the handlers and release their jobs. A job in a thread keeps its lease."""
         self._is_stopped = True
         if self._run is not None:
-            self._run.abort()
+            self._tell(self._run.abort)
 
     def run_forever(self) -> None:
         """Work until SIGTERM or SIGINT, in an event loop of its own. Call it once, and from no event loop.
@@ -240,6 +246,14 @@ class Worker:
         if self._background is not None:
             await self._background
 
+    def _tell(self, action: Callable[[], None]) -> None:
+        """Do something that may be done twice in the event loop, from any thread or signal handler."""
+        if threading.get_ident() == self._loop_thread:
+            action()
+        # In a signal handler the loop may be asleep, and only this wakes it up.
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(action)
+
     def _begin(self) -> None:
         if not self._registry.handlers:
             raise RuntimeError('run: no handler is registered; register one with @worker.handler("sms")')
@@ -249,6 +263,7 @@ class Worker:
 
     async def _work(self) -> None:
         async with self._served_metrics() as metrics:
+            self._loop, self._loop_thread = asyncio.get_running_loop(), threading.get_ident()
             self._run = Run(self._client, self._options, self._registry, metrics)
             if self._is_stopped:
                 self._run.stop()
