@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from sharq_client import AsyncClient, EnqueueJob, LeasedJob, Outcome, Worker, errors
+from sharq_client.aio.connections import AiohttpConnections
 from sharq_client.answers import JobState
+from sharq_client.worker import lanes
 from tests.support.network.lossy_path import path_to
 from tests.support.processes.servers import SharqServer
 from tests.support.waits import until
@@ -183,3 +186,40 @@ async def test_worker_is_told_when_its_finish_was_too_late(client: AsyncClient, 
         await until(lambda: len(reported) == 1)
     assert reported == [(Outcome.FINISH, errors.LeaseLost)]
     await client.finish(newer)
+
+
+class SlowReports(AiohttpConnections):
+    """Connections on which reports of outcomes wait for a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def exchange(self, method: str, url: str, *arguments: Any, **more: Any) -> tuple[int, bytes]:
+        if "/finish/" in url:
+            await self.gate.wait()
+        return await super().exchange(method, url, *arguments, **more)
+
+
+async def test_next_job_starts_before_the_last_one_is_reported_up_to_a_bound(
+    server: SharqServer, client: AsyncClient, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "MAX_UNREPORTED", 3)
+    started: list[str] = []
+
+    async def work(job: LeasedJob) -> None:
+        started.append(job.job_id)
+
+    connections = SlowReports()
+    await client.enqueue_many([a_job(kind, job_id=f"j{n}") for n in range(8)])
+    async with (
+        AsyncClient(server.url, connections=connections) as slow,
+        Worker(slow, kind, work, concurrency=1, wait_ms=100),
+    ):
+        await until(lambda: len(started) == 3)
+        await asyncio.sleep(0.3)
+        assert len(started) == 3
+        connections.gate.set()
+        await until(lambda: len(started) == 8)
+    statuses = [await client.job(kind, "1", f"j{n}") for n in range(8)]
+    assert {status.state for status in statuses if status is not None} == {JobState.FINISHED}

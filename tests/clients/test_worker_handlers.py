@@ -10,10 +10,12 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from sharq_client import AsyncClient, EnqueueJob, LeasedJob, Worker
 from sharq_client.answers import JobState
+from sharq_client.worker.handlers.results import to_running
 from tests.support.processes.servers import SharqServer
 from tests.support.waits import until
 
@@ -285,3 +287,18 @@ async def test_thread_that_outlasts_the_stop_keeps_its_lease(
     may_end.set()
     assert await state_of(client, kind) is JobState.LEASED
     assert "job_abandoned job_id=j0" in caplog.text
+
+
+def test_running_job_has_every_field_of_the_leased_job() -> None:
+    leased = LeasedJob(
+        queue_type="sms", queue_id="acme", job_id="j", lease="l", lease_expires_at=1, enqueued_at=2, attempt=3,
+        requeues_remaining=4, current_queue_length=5, cost=6, priority=7, expires_at=8,
+        payload_json=msgspec.Raw(b'{"to": 1}'),
+    )  # fmt: skip
+    defaults = {
+        field.name: field.default for field in msgspec.structs.fields(LeasedJob) if not field.required
+    }
+    assert [name for name, default in defaults.items() if getattr(leased, name) == default] == []
+    running = msgspec.structs.asdict(to_running(leased, lambda *_: None))
+    del running["report"]
+    assert running == msgspec.structs.asdict(leased)

@@ -43,22 +43,20 @@ class Call:
     """One call of a handler: with one job, or with the jobs of a batch.
 
     Attributes:
-        unreported: the number of its jobs whose outcome the server has not answered.
-        on_reported: called once all of them are answered.
+        on_ended: called once the handler has ended.
         thread: the thread that runs the handler; None before it starts, and for an async handler.
         started_s: the start, on the monotonic clock; 0 without metrics.
         is_stopped: True once the stop of the worker has cancelled it.
     """
 
-    __slots__ = ("is_stopped", "jobs", "on_reported", "registration", "started_s", "thread", "unreported")
+    __slots__ = ("is_stopped", "jobs", "on_ended", "registration", "started_s", "thread")
 
     def __init__(
-        self, registration: Registration, jobs: list[RunningJob], on_reported: Callable[[], None]
+        self, registration: Registration, jobs: list[RunningJob], on_ended: Callable[[], None]
     ) -> None:
         self.registration = registration
         self.jobs = jobs
-        self.unreported = len(jobs)
-        self.on_reported = on_reported
+        self.on_ended = on_ended
         self.thread: ThreadCall | None = None
         self.started_s = 0.0
         self.is_stopped = False
@@ -79,6 +77,7 @@ class Calls:
         middleware: Sequence[Middleware],
         threads: Threads | None,
         metrics: WorkerMetrics | None,
+        on_answered: Callable[[], None],
         on_unfit: Callable[[Unfit], None],
     ) -> None:
         """Create an empty set of calls, of the running event loop.
@@ -86,9 +85,10 @@ class Calls:
         Args:
             middleware: what runs around each handler, the outermost first.
             threads: the threads of plain functions; None if all handlers are async.
+            on_answered: called each time that the server has answered reports of outcomes.
             on_unfit: called with the error of a handler that can never handle a job.
         """
-        self.outcomes = Outcomes(client, options.release_delay_ms, self._on_reported)
+        self.outcomes = Outcomes(client, options.release_delay_ms, self._on_reported, on_answered)
         self.leases = Leases(client, options.lease_ms, self._on_lost)
         self._verdicts = Verdicts(self.outcomes, metrics, on_unfit)
         self._options = options
@@ -96,21 +96,26 @@ class Calls:
         self._threads = threads
         self._metrics = metrics
         self._running: dict[_Task, Call] = {}
-        self._unreported: dict[str, Call] = {}
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._is_aborted = False
+        self._start_task = _task_starter()
         if metrics is not None:
             metrics.in_flight = self._in_flight
 
     def start(
-        self, registration: Registration, jobs: Sequence[LeasedJob], on_reported: Callable[[], None]
+        self, registration: Registration, jobs: Sequence[LeasedJob], on_ended: Callable[[], None]
     ) -> None:
-        """Start a handler for leased jobs. An async one runs up to its first wait before this returns."""
-        call = self._call_of(registration, jobs, on_reported)
+        """Start a handler for leased jobs. An async one runs up to its first wait before this returns.
+
+        Args:
+            on_ended: called once the handler has ended.
+        """
+        report = self.leases.report
+        call = Call(registration, [to_running(job, report) for job in jobs], on_ended)
         if self._metrics is not None:
             call.started_s = time.perf_counter()
-        task = _start_task(self._run(call))
+        task = self._start_task(self._run(call))
         if task.done():
             self._judge(call, task)
             return
@@ -119,25 +124,23 @@ class Calls:
         self.leases.begin(call.jobs)
         task.add_done_callback(self._on_ended)
 
-    def refuse(
-        self, registration: Registration, jobs: Sequence[LeasedJob], on_reported: Callable[[], None]
-    ) -> None:
+    def refuse(self, jobs: Sequence[LeasedJob]) -> None:
         """Release jobs that came too late to be started. Their attempts do not count."""
-        for job in self._call_of(registration, jobs, on_reported).jobs:
+        for job in jobs:
             self.outcomes.add_unstarted(job)
 
     async def finish(self, timeout_s: float) -> None:
-        """Wait for the handlers, and cancel those that still run at the timeout or at `abort`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._is_idle.wait()
-        if not self._running:
-            return
+        """Wait for the handlers. Cancel those that still run at the timeout or at `abort`, and wait as long again."""
+        await self._wait_until_idle(timeout_s)
         self._cancel_all()
-        await asyncio.wait(self._running, timeout=ABORT_WAIT_S if self._is_aborted else timeout_s)
+        if self._running and not self._is_aborted:
+            self._is_idle.clear()
+            await self._wait_until_idle(timeout_s)
+        if self._running:
+            await asyncio.wait(self._running, timeout=ABORT_WAIT_S)
 
     def abort(self) -> None:
-        """Cancel all handlers at once."""
+        """Cancel all handlers at once. `finish` returns soon, even if some do not end."""
         self._is_aborted = True
         self._cancel_all()
         self._is_idle.set()
@@ -151,20 +154,11 @@ class Calls:
             frame = frame.f_back
         return None
 
-    def _call_of(
-        self, registration: Registration, jobs: Sequence[LeasedJob], on_reported: Callable[[], None]
-    ) -> Call:
-        report = self.leases.report
-        call = Call(registration, [to_running(job, report) for job in jobs], on_reported)
-        for job in jobs:
-            self._unreported[job.lease] = call
-        return call
-
     async def _run(self, call: Call) -> object:
         """Return what the handler returns, with the middleware around it."""
-        if not self._middleware:
-            return await self._invoke(call, call.work)
-        return await wrap(functools.partial(self._invoke, call), self._middleware)(call.work)
+        if self._middleware:
+            return await wrap(functools.partial(self._invoke, call), self._middleware)(call.work)
+        return await self._invoke(call, call.work)
 
     async def _invoke(self, call: Call, work: Any) -> object:
         handler: Callable[[Any], Any] = call.registration.handler
@@ -182,6 +176,7 @@ class Calls:
 
     def _judge(self, call: Call, task: _Task) -> None:
         """Give the jobs of a call their outcomes, however its task has ended."""
+        call.on_ended()
         if self._metrics is not None:
             self._metrics.observe(call.jobs[0].queue_type, time.perf_counter() - call.started_s)
         if task.cancelled():
@@ -198,6 +193,11 @@ class Calls:
         else:
             self._verdicts.returned_batch(call.jobs, task.result())
 
+    async def _wait_until_idle(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._is_idle.wait()
+
     def _cancel_all(self) -> None:
         for task, call in self._running.items():
             if not call.is_stopped:
@@ -205,12 +205,8 @@ class Calls:
                 task.cancel()
 
     def _on_reported(self, report: Report, error: errors.SharqError | None) -> None:
-        call = self._unreported.pop(report.job.lease)
-        if isinstance(error, errors.LeaseLost | errors.NotFound):
+        if error is not None and isinstance(error, errors.LeaseLost | errors.NotFound):
             self._on_lost(report.job)
-        call.unreported -= 1
-        if not call.unreported:
-            call.on_reported()
         if self._options.on_reported is not None:
             self._options.on_reported(report.job, report.outcome, error)
 
@@ -223,16 +219,13 @@ class Calls:
         return [job.queue_type for call in list(self._running.values()) for job in call.jobs]
 
 
-if sys.version_info >= (3, 12):
+def _task_starter() -> Callable[[Coroutine[Any, Any, object]], _Task]:
+    """Return what starts a task of the running event loop.
 
-    def _start_task(work: Coroutine[Any, Any, object]) -> _Task:
-        """Start a task at once, up to its first wait: a handler that waits for nothing costs a quarter of a task."""
-        loop = asyncio.get_running_loop()
-        if loop.get_task_factory() is not None:
-            return loop.create_task(work)
-        return asyncio.Task(work, loop=loop, eager_start=True)
-
-else:
-
-    def _start_task(work: Coroutine[Any, Any, object]) -> _Task:
-        return asyncio.get_running_loop().create_task(work)
+    From Python 3.12 on a task starts at once, up to its first wait. A handler that waits for nothing then costs a
+    quarter of what a task costs that starts in the next round of the loop.
+    """
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
+        return functools.partial(asyncio.Task, loop=loop, eager_start=True)
+    return loop.create_task

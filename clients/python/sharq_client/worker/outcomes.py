@@ -85,12 +85,14 @@ class Outcomes:
         client: AsyncClient,
         release_delay_ms: float | None,
         on_reported: Callable[[Report, errors.SharqError | None], None],
+        on_answered: Callable[[], None],
     ) -> None:
         """Create an empty set of outcomes.
 
         Args:
             release_delay_ms: the delay of jobs that failed; None for that of their retry policies.
             on_reported: called once for each outcome that the server has answered.
+            on_answered: called after each round of calls, when fewer outcomes are unreported.
         """
         self._client = client
         self._failed = (
@@ -99,6 +101,7 @@ class Outcomes:
             else ReleaseTerms(release_delay_ms)
         )
         self._on_reported = on_reported
+        self._on_answered = on_answered
         self._waiting: list[Report] = []
         self._sending: list[Report] = []
         self._changed = asyncio.Event()
@@ -177,6 +180,7 @@ class Outcomes:
                 else:
                     self._settle(report, error)
         self._sending, self._waiting = [], kept + self._waiting
+        self._on_answered()
         return last_error
 
     async def _send(

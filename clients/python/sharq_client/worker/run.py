@@ -35,12 +35,14 @@ class Run:
         self._options = options
         self._names = ",".join(registry.queue_types)
         self._threads = _threads_of(registry.handlers, options.concurrency)
-        self._calls = Calls(client, options, registry.middleware, self._threads, metrics, self._on_unfit)
+        self._calls = Calls(
+            client, options, registry.middleware, self._threads, metrics, self._on_answered, self._on_unfit
+        )
         self._lanes = [
             Lane(client, options, group, self._calls, metrics) for group in _lanes_of(registry.handlers)
         ]
         self._leasing: list[asyncio.Task[None]] = []
-        self._is_aborted = False
+        self._aborted = asyncio.Event()
         self._unfit: Unfit | None = None
 
     def stop(self) -> None:
@@ -50,7 +52,7 @@ class Run:
 
     def abort(self) -> None:
         """End at once: cancel the handlers and release their jobs."""
-        self._is_aborted = True
+        self._aborted.set()
         self.stop()
         for task in self._leasing:
             task.cancel()
@@ -88,6 +90,10 @@ class Run:
         if error := self._unfit or next((each for each in failed if isinstance(each, Exception)), None):
             raise error
 
+    def _on_answered(self) -> None:
+        for lane in self._lanes:
+            lane.wake()
+
     def _on_unfit(self, error: Unfit) -> None:
         self._unfit = error
         self.stop()
@@ -95,9 +101,13 @@ class Run:
     async def _finish_reports(self, reports: asyncio.Task[None]) -> None:
         outcomes = self._calls.outcomes
         outcomes.close()
+        aborted = asyncio.create_task(self._aborted.wait())
         await asyncio.wait(
-            [reports], timeout=ABORT_REPORT_S if self._is_aborted else self._options.stop_timeout_s
+            [reports, aborted], timeout=self._options.stop_timeout_s, return_when=asyncio.FIRST_COMPLETED
         )
+        aborted.cancel()
+        if self._aborted.is_set():
+            await asyncio.wait([reports], timeout=ABORT_REPORT_S)
         if outcomes.unreported():
             log.error("outcomes_left_unreported count=%d", outcomes.unreported())
         await _cancel(reports)

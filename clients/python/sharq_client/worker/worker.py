@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from importlib import import_module
 from types import TracebackType
@@ -77,8 +78,8 @@ class Worker:
             client: the client to use. For a sync Client the worker makes an AsyncClient of the same settings.
             queue_type: the type of `handler`, or up to 16 types: the short form of `@worker.handler`.
             handler: the handler of these types, or a mapping with a handler for each.
-            concurrency: the most handlers at once, 1 or more: running, or done and not yet reported. It is also the
-                most threads. Each batch handler has as many calls of its own.
+            concurrency: the most handlers that run at once, 1 or more, and the most threads. Each batch handler has as
+                many calls of its own.
             batch: the most jobs to lease with one request for handlers that get one job, 1 to 1,000.
             lease_ms: the length of a lease, 100 to 86,400,000. The worker extends a lease half-way to its end, for as
                 long as the handler runs.
@@ -117,6 +118,8 @@ class Worker:
         if metrics_port is not None:
             import_module(_METRICS)  # a missing extra is told now, and not at the run
         self._run: Run | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread: int | None = None
         self._has_run = False
         self._is_stopped = False
         self._background: asyncio.Task[None] | None = None
@@ -190,16 +193,19 @@ class Worker:
             import_module(_METRICS)
 
     def stop(self) -> None:
-        """Stop leasing. run() returns once all current jobs are done and reported. Call it from the event loop."""
+        """Stop leasing. run() returns once all current jobs are done and reported.
+
+        Handlers of both kinds, other threads and signal handlers may call it.
+        """
         self._is_stopped = True
         if self._run is not None:
-            self._run.stop()
+            self._tell(self._run.stop)
 
     def abort(self) -> None:
         """End at once: cancel the handlers and release their jobs. A job in a thread keeps its lease."""
         self._is_stopped = True
         if self._run is not None:
-            self._run.abort()
+            self._tell(self._run.abort)
 
     def run_forever(self) -> None:
         """Work until SIGTERM or SIGINT, in an event loop of its own. Call it once, and from no event loop.
@@ -240,6 +246,14 @@ class Worker:
         if self._background is not None:
             await self._background
 
+    def _tell(self, action: Callable[[], None]) -> None:
+        """Do something that may be done twice in the event loop, from any thread or signal handler."""
+        if threading.get_ident() == self._loop_thread:
+            action()
+        # In a signal handler the loop may be asleep, and only this wakes it up.
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(action)
+
     def _begin(self) -> None:
         if not self._registry.handlers:
             raise RuntimeError('run: no handler is registered; register one with @worker.handler("sms")')
@@ -249,6 +263,7 @@ class Worker:
 
     async def _work(self) -> None:
         async with self._served_metrics() as metrics:
+            self._loop, self._loop_thread = asyncio.get_running_loop(), threading.get_ident()
             self._run = Run(self._client, self._options, self._registry, metrics)
             if self._is_stopped:
                 self._run.stop()
