@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
+
 import msgspec
 
 from benchmarks import targets, worker_load
 from benchmarks.errors import Spoiled
 from benchmarks.jobs import enqueue
 from benchmarks.loads import run_load
-from benchmarks.report import Report, Row
+from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import sharq_server, store
-from benchmarks.spread import Spread
+from benchmarks.spread import Spread, medians
 from sharq_client import EnqueueJob
 
 _WAYS = {
@@ -23,28 +25,34 @@ _QUEUES = 1_000
 _TIMEOUT_S = 300
 
 
+class _Sample(msgspec.Struct, frozen=True):
+    """Jobs a second, and CPU time of the client's process a job."""
+
+    rate: float
+    cpu_us: float
+
+
 def run(is_quick: bool) -> Report:
     """Measure the ways in turns, each with as many jobs, on one server."""
     rounds, jobs = (3, 10_000) if is_quick else (9, 30_000)
-    rates: dict[str, list[float]] = {way: [] for way in _WAYS}
+    samples: dict[str, list[_Sample]] = {way: [] for way in _WAYS}
     with store(is_durable=True) as running, sharq_server(running.url) as server:
         for number in range(rounds):
             for way in _WAYS:
-                rates[way].append(_measure(server.url, f"{way}-{number}", jobs, way))
+                samples[way].append(_measure(server.url, f"{way}-{number}", jobs, way))
         version = running.version
-    return _report(rates, version, rounds, jobs)
+    return _report(samples, version, rounds, jobs)
 
 
-def _measure(url: str, queue_type: str, jobs: int, way: str) -> float:
-    """Return the jobs a second that a process of its own leases and finishes."""
+def _measure(url: str, queue_type: str, jobs: int, way: str) -> _Sample:
+    """Let a process of its own lease and finish jobs that wait already."""
     enqueue(url, [_job(queue_type, number) for number in range(jobs)])
     arguments = [url, queue_type, str(jobs), way]
-    done = msgspec.json.decode(
-        run_load("benchmarks.worker_load", arguments, _TIMEOUT_S), type=worker_load.Done
-    )
+    answer = run_load("benchmarks.worker_load", arguments, _TIMEOUT_S)
+    done = msgspec.json.decode(answer, type=worker_load.Done)
     if done.jobs != jobs:
         raise Spoiled(f"{way}: {done.jobs} jobs were finished instead of {jobs}")
-    return done.jobs / done.duration_s
+    return _Sample(done.jobs / done.duration_s, done.cpu_s / done.jobs * 1e6)
 
 
 def _job(queue_type: str, number: int) -> EnqueueJob:
@@ -58,8 +66,11 @@ def _job(queue_type: str, number: int) -> EnqueueJob:
     )
 
 
-def _report(rates: dict[str, list[float]], version: str, rounds: int, jobs: int) -> Report:
-    rows = [Row(_WAYS[way], "jobs/s", Spread.of(values)) for way, values in rates.items()]
+def _report(samples: dict[str, list[_Sample]], version: str, rounds: int, jobs: int) -> Report:
+    rates = {way: [sample.rate for sample in each] for way, each in samples.items()}
+    ratios = [rate / raw for rate, raw in zip(rates["async"], rates["raw"], strict=True)]
+    of_medians = statistics.median(rates["async"]) / statistics.median(rates["raw"])
+    cpu: list[tuple[Cell, ...]] = [(_WAYS[way], *medians(each)[1:]) for way, each in samples.items()]
     return Report(
         name="worker",
         question="How fast is the client's worker, beside raw aiohttp doing the same calls?",
@@ -71,10 +82,14 @@ def _report(rates: dict[str, list[float]], version: str, rounds: int, jobs: int)
             "worker": f"one process, asyncio, concurrency {worker_load.CONCURRENCY} (threads: {worker_load.THREADS})",
             "rounds": f"{rounds}, the ways in turns",
         },
-        rows=[targets.WORKER_OF_RAW.row(_ratio(rates, "async")), *rows],
-        notes=["The ratio is that of each round's worker to the raw calls of the same round."],
+        rows=[
+            targets.WORKER_OF_RAW.row(Spread.of(ratios)),
+            *(Row(_WAYS[way], "jobs/s", Spread.of(each)) for way, each in rates.items()),
+        ],
+        grids=[Grid("CPU time of the client's process (medians, µs a job)", ("way", "CPU"), cpu)],
+        notes=[
+            "The ratio is that of each round's worker to the raw calls of the same round. The ratio of both medians is "
+            f"{of_medians:.3f}.",
+            "Handlers in threads are leased as many at a time as there are threads, so that their calls are smaller.",
+        ],
     )
-
-
-def _ratio(rates: dict[str, list[float]], way: str) -> Spread:
-    return Spread.of([rate / raw for rate, raw in zip(rates[way], rates["raw"], strict=True)])

@@ -8,7 +8,6 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -230,33 +229,36 @@ async def test_list_that_no_server_takes_has_an_error_for_each_job(
     assert time.monotonic() - begun_s < 10
 
 
-async def test_stream_stops_at_a_dead_server_and_resumes_without_loss_or_doubles(
-    tmp_path: Path, store: StoreServer, open_client: OpenClient, kind: str
-) -> None:
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory, store: StoreServer) -> Iterator[SharqServer]:
+    """A server that each test kills and starts again."""
     environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": f"client-{uuid.uuid4().hex[:12]}"}
-    server = SharqServer(tmp_path, environ=environ)
-    server.start()
+    made = SharqServer(tmp_path_factory.mktemp("mortal"), environ=environ)
+    made.start()
+    yield made
+    made.stop()
 
+
+async def test_stream_stops_at_a_dead_server_and_resumes_without_loss_or_doubles(
+    mortal: SharqServer, open_client: OpenClient, kind: str
+) -> None:
     def jobs() -> Iterator[dict[str, Any]]:
         for number, job in enumerate(messages(kind, 20_000)):
             if number == 9_000:
-                server.kill()
+                mortal.kill()
             yield job
 
-    try:
-        async with open_client(server.url, retries=0) as client:
-            with pytest.raises(EnqueueStopped) as stopped:
-                await client.enqueue_many(jobs())
-            assert stopped.value.__cause__ is not None
-            at = stopped.value.resume_at
-            assert 0 < at <= 9_000 and stopped.value.summary.sent < 20_000
-            server.start()
-            resumed = await client.enqueue_many(messages(kind, 20_000, at), repeat=True)
-            assert resumed.queued + resumed.duplicates == 20_000 - at
-            assert await queued(client, kind) == 20_000
-            assert len([row async for row in client.jobs.in_queue(kind, "customer-7", page=1_000)]) == 400
-    finally:
-        server.stop()
+    async with open_client(mortal.url, retries=0) as client:
+        with pytest.raises(EnqueueStopped) as stopped:
+            await client.enqueue_many(jobs())
+        assert stopped.value.__cause__ is not None
+        at = stopped.value.resume_at
+        assert 0 < at <= 9_000 and stopped.value.summary.sent < 20_000
+        mortal.start()
+        resumed = await client.enqueue_many(messages(kind, 20_000, at), repeat=True)
+        assert resumed.queued + resumed.duplicates == 20_000 - at
+        assert await queued(client, kind) == 20_000
+        assert len([row async for row in client.jobs.in_queue(kind, "customer-7", page=1_000)]) == 400
 
 
 @pytest.fixture(scope="module")

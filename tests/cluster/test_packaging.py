@@ -171,14 +171,14 @@ def ask(url: str, body: object = None) -> dict[str, object]:
 def test_client_stands_beside_an_application_with_a_router_package_and_an_old_redis(
     source: Path, tmp_path: Path
 ) -> None:
-    """The client's wheel brings its own package and its libraries, and replaces nothing of the application's."""
+    """The client's wheel brings its own package, a pytest plugin and its libraries, and replaces nothing else."""
     project = tomllib.loads((source / "clients" / "python" / "pyproject.toml").read_text())["project"]
     flags = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path)
     run(sys.executable, "-m", "pip", "wheel", *flags, source / "clients" / "python")
     (client,) = tmp_path.glob("sharq_client-*.whl")
     with zipfile.ZipFile(client) as archive:
         packages = {name.partition("/")[0] for name in archive.namelist() if ".dist-info/" not in name}
-    assert packages == {"sharq_client"}
+    assert packages == {"sharq_client", "pytest_sharq.py"}
     run(sys.executable, "-m", "venv", tmp_path / "environment")
     binaries = tmp_path / "environment" / "bin"
     python = binaries / "python"
