@@ -23,7 +23,8 @@ from tests.support.stores.server import StoreServer
 
 KILLED = -9
 
-ORIGINAL_STEPS = [step for step in STEPS if "settled" not in step]
+UNHELD_STEPS = [step for step in STEPS if "settled" not in step and "held, not noted" not in step]
+"""The steps of the import from the original for a queue that needs no hold."""
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def assert_each_once_in_order(jobs: list[LeasedJob], names: set[tuple[str, str]]
         assert order == sorted(order)
 
 
-@pytest.mark.parametrize("step", ORIGINAL_STEPS)
+@pytest.mark.parametrize("step", UNHELD_STEPS)
 def test_a_run_goes_on_where_another_was_killed(
     client: Client,
     original: Original,
@@ -81,7 +82,7 @@ def test_a_run_goes_on_where_another_was_killed(
     step: str,
 ) -> None:
     names = fill(original, kind, queues=3, jobs=700, interval=0)
-    turn = 1 if step in ("parked, not held", "held, not noted") else 2
+    turn = 1 if step == "parked, not held" else 2
     with start_import("original", server.url, source.url, prefix, step, turn) as killed:
         assert killed.wait(60) == KILLED
     with consuming(server.url, kind) as jobs:
