@@ -26,7 +26,8 @@ help:  ## this list
 	@echo '  WORKERS=2                 test processes side by side; 0: all in one'
 	@echo '  ARGS="-k lease -x"        more arguments for test, coverage, demo, bench and lock'
 	@echo '  TOOLS=.tools              where chaos and deploy-check keep Toxiproxy and helm, which go builds (absolute path)'
-	@echo '  QUICK=1                   bench and chaos with fewer and shorter rounds'
+	@echo '  FULL=1                    test with what no run needs each time: the same on other stores, larger numbers'
+	@echo '  QUICK=1                   bench and chaos with fewer and shorter rounds; chaos in WORKERS processes then'
 	@echo '  CLUSTER=1                 demo on a whole cluster instead of one process'
 
 .PHONY: setup
@@ -44,8 +45,8 @@ demo: setup  ## about 20 customers, thousands of jobs, promised against delivere
 	@$(BIN)/python -m deploy.demo $(if $(CLUSTER),--cluster) $(ARGS)
 
 .PHONY: test
-test: setup  ## every test, on real stores; ARGS='-m "not slow"' leaves out the slow ones
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+test: setup  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
+	@FULL=$(FULL) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: coverage
 coverage: setup  ## the tests again, with the lines of the product that none of them runs
@@ -82,7 +83,8 @@ bench: setup  ## the measurements that docs and targets quote
 
 .PHONY: chaos
 chaos: setup $(TOXIPROXY)  ## failure tests: kills, pauses, bad networks, overload; writes no file without ARGS=--save
-	@TOOLS_DIR=$(TOOLS) CHAOS=$(if $(QUICK),quick,full) $(BIN)/python -m pytest -p no:xdist tests/chaos $(ARGS)
+	@TOOLS_DIR=$(TOOLS) CHAOS=$(if $(QUICK),quick,full) $(BIN)/python -m pytest -n $(if $(QUICK),$(WORKERS),0) --dist loadfile \
+		tests/chaos $(ARGS)
 
 $(TOXIPROXY):
 	GOBIN=$(abspath $(@D)) $(GO) install github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0

@@ -42,6 +42,7 @@ NAMES = {
     "cluster": "CPU time a job in each tier, with 1 to 3 shards and 1 or 2 routers",
     "failover": "a shard and a router killed under load",
     "start": "how soon sharq-server answers",
+    "migration": "how fast an import from the original moves its jobs",
     "durability": "what replicated and synced cost an enqueue, beside fast",
 }
 """Each is the module of its name here, with `run(is_quick) -> Report`, and what it measures."""

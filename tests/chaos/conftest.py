@@ -1,6 +1,7 @@
 """Fixtures of the failure tests, their options, and the table at their end.
 
-Most of them run only when CHAOS is "quick" or "full" in the environment: `make chaos` sets it.
+Most of them run only when CHAOS is "quick" or "full" in the environment: `make chaos` sets it. A quick run has several
+test processes, because the scenarios wait for more than half of their time; a full run has one.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -27,9 +29,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    given = config.getoption("--seed", None)
+    given = getattr(config, "workerinput", {}).get("seed", config.getoption("--seed", None))
     config.stash[SEED] = random.randrange(1_000_000) if given is None else given
     config.stash[REPORT] = Report(config.stash[SEED], "short" if is_quick() else "long")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """All test processes of a run have one seed."""
+    node.workerinput["seed"] = node.config.stash[SEED]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test process hands its rows to the one that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["rows"] = session.config.stash[REPORT].packed_rows()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A test process that crashed handed nothing over."""
+    rows = getattr(node, "workeroutput", {}).get("rows")
+    if rows is not None:
+        node.config.stash[REPORT].take_rows(rows)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from tests.support.load.verdict import Counts
 
 GUARANTEES = Path(__file__).parents[2] / "docs" / "guarantees.md"
@@ -65,6 +67,14 @@ class Report:
     def add(self, scenario: str, counts: Counts, seconds: float) -> None:
         """One scenario is over."""
         self._rows.append((scenario, counts, seconds))
+
+    def packed_rows(self) -> bytes:
+        """Return the rows for a report of another process."""
+        return msgspec.msgpack.encode(self._rows)
+
+    def take_rows(self, packed: bytes) -> None:
+        """Add the rows of a report of another process."""
+        self._rows += msgspec.msgpack.decode(packed, type=list[tuple[str, Counts, float]])
 
     def __bool__(self) -> bool:
         return bool(self._rows)

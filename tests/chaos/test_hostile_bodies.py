@@ -49,6 +49,7 @@ def cluster() -> Iterator[tuple[str, list[str]]]:
             all_of_it.stop()
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("running", [cluster] if is_quick() else [server, cluster])
 @pytest.mark.parametrize("size", SIZES)

@@ -129,6 +129,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is read from /proc")
 async def test_a_flood_is_refused_at_once_and_leaves_nothing_behind(
     small_stage: Stage, http: aiohttp.ClientSession

@@ -68,6 +68,7 @@ async def assert_served(http: aiohttp.ClientSession, url: str, types: list[str])
             assert reply.status == 200, (name, await reply.text())
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300 if is_quick() else 900)
 async def test_a_tenant_with_very_many_types_stops_nobody(own_stage: Stage) -> None:
     url = own_stage.cluster.urls[0]

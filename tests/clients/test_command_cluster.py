@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,11 +33,20 @@ def test_one_process_is_a_cluster_of_one(server: SharqServer) -> None:
     assert summary == "64 of 64 partitions have a node; the ring has version 1."
 
 
-def test_members_of_a_cluster_and_one_that_is_gone(cluster: ClusterCommand) -> None:
+def until_members(sharq: Sharq, count: int) -> dict[str, Any]:
+    """Return the document once the router knows so many members: a shard joins with its first heartbeat."""
+    deadline_s = time.monotonic() + 30
+    while len((document := sharq("cluster", "--json").document)["members"]) != count:
+        assert time.monotonic() < deadline_s, document
+        time.sleep(0.1)
+    found: dict[str, Any] = document
+    return found
+
+
+def test_members_of_a_cluster_and_one_that_is_silent(cluster: ClusterCommand) -> None:
     (url,) = cluster.urls("router")
     sharq = Sharq(url)
-    document = sharq("cluster", "--json").document
-    assert len(document["members"]) == 2
+    document = until_members(sharq, 2)
     assert sum(member["partitions"] for member in document["members"]) == document["partitions"] == 64
     text = sharq("cluster").out
     assert "64 of 64 partitions have a node; the ring has version" in text
@@ -42,6 +54,16 @@ def test_members_of_a_cluster_and_one_that_is_gone(cluster: ClusterCommand) -> N
         state = client.control.cluster()
     assert {member.node for member in state.members} == {one["node"] for one in document["members"]}
     assert all(member.store is not None and member.store.is_reachable for member in state.members)
+    pid = cluster.pids("shard")[0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        deadline_s = time.monotonic() + 30
+        while (outcome := sharq.any_code("cluster")).code == 0:
+            assert time.monotonic() < deadline_s
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert outcome.code == 1 and "unreachable" in outcome.out
+    assert outcome.err.startswith("sharq: not in order: shard-")
 
 
 def test_bench_leaves_a_server_with_jobs_alone(own_server: ServerFactory, tmp_path: Path) -> None:

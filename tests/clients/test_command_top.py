@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ def test_one_reading_as_text(client: Client, sharq: Sharq, kind: str) -> None:
 
 def test_by_age_comes_the_customer_that_waits_longest(client: Client, sharq: Sharq, kind: str) -> None:
     fill(client, kind, "old", 1)
+    time.sleep(0.05)  # the ages are whole ms
     fill(client, kind, "new", 3)
     assert [one["queue_id"] for one in sharq("top", kind, "--by", "age", "--json").document["customers"]] == [
         "old",
@@ -97,6 +99,15 @@ def test_live_view_is_left_with_q_and_with_ctrl_c(client: Client, sharq: Sharq, 
             # The screen of before is back, and the cursor, and keys are shown again.
             assert b"\x1b[?1049l" in terminal.raw and b"\x1b[?25h" in terminal.raw
             assert "Traceback" not in terminal.seen
+
+
+def test_terminal_is_as_before_after_sigterm(client: Client, sharq: Sharq, kind: str) -> None:
+    fill(client, kind, "acme", 1)
+    with Terminal([str(SCRIPT), "top", kind], sharq.environ()) as terminal:
+        terminal.until("q quit")
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.exit_code() == 128 + signal.SIGTERM
+        assert b"\x1b[?1049l" in terminal.raw and b"\x1b[?25h" in terminal.raw
 
 
 def test_live_view_follows_the_server_the_keys_and_the_size(client: Client, sharq: Sharq, kind: str) -> None:

@@ -86,6 +86,7 @@ def test_worker_of_an_application_runs_until_sigterm(
     assert f"worker_started queue_type={kind} concurrency=3" in log and "worker_stopped" in log
 
 
+@pytest.mark.slow
 def test_worker_is_started_anew_when_its_source_changes(
     client: Client, server: SharqServer, kind: str, tmp_path: Path
 ) -> None:

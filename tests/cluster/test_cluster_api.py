@@ -19,6 +19,7 @@ import pytest
 
 from sharq_core.config import StoreAddress, parse_url
 from sharq_core.partitions import partition_of
+from tests.support.extent import is_full
 from tests.support.http.contract import Api
 from tests.support.http.conversation import Conversation
 from tests.support.load.crowd import STEADY, running_crowd
@@ -42,6 +43,16 @@ ROUND_S = 1.0
 
 NOTICED_S = 2.0
 """After a shard was killed nothing fails later than this: it is routed around at its first failed call."""
+
+HANDOVERS = {"single": 1000, "sentinel": 1000 if is_full() else 100, "cluster": 1000 if is_full() else 100}
+"""Jobs that go in at one router and out at the other, by the mode of the store, which the routers do not know."""
+
+MANY_QUEUES = {
+    "single": 10_000,
+    "sentinel": 10_000 if is_full() else 2_000,
+    "cluster": 10_000 if is_full() else 2_000,
+}
+"""Queues that must all be served, by the mode of the store."""
 
 
 @contextmanager
@@ -71,8 +82,14 @@ def running(store: StoreAddress, routers: int = 2, shards: int = 3) -> Iterator[
 
 
 @pytest.fixture(scope="module", params=["single", "sentinel", "cluster"])
-def store_address(request: pytest.FixtureRequest) -> Iterator[StoreAddress]:
-    with store_of(request.param) as address:
+def mode(request: pytest.FixtureRequest) -> str:
+    """The mode of the store."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def store_address(mode: str) -> Iterator[StoreAddress]:
+    with store_of(mode) as address:
         yield address
 
 
@@ -145,10 +162,12 @@ class TestOneNamespace:
         await ours.run()
         assert ours.told == theirs.told
 
-    async def test_job_enqueued_at_one_router_is_dequeued_at_the_other_at_once_a_thousand_times(
-        self, routers: list[Api], kind: str
+    async def test_job_enqueued_at_one_router_is_dequeued_at_the_other_at_once_each_time(
+        self, routers: list[Api], kind: str, mode: str
     ) -> None:
-        for number, (there, here) in zip(range(1000), cycle([routers, routers[::-1]]), strict=False):
+        for number, (there, here) in zip(
+            range(HANDOVERS[mode]), cycle([routers, routers[::-1]]), strict=False
+        ):
             await there.enqueue(kind, f"q{number % 97}", job_id=f"j{number}")
             reply = await here.get(f"/dequeue/{kind}/")
             assert (reply.status, reply.json.get("job_id")) == (200, f"j{number}"), number
@@ -219,8 +238,9 @@ class TestOneNamespace:
                 break
         assert Counter(found) == Counter(queues)
 
-    @pytest.mark.parametrize("queues", [2000, pytest.param(10_000, marks=pytest.mark.slow)])
-    async def test_every_queue_is_served(self, routers: list[Api], kind: str, queues: int) -> None:
+    @pytest.mark.slow
+    async def test_every_queue_is_served(self, routers: list[Api], kind: str, mode: str) -> None:
+        queues = MANY_QUEUES[mode]
         for first in range(0, queues, 1000):
             jobs = [
                 {
@@ -252,9 +272,14 @@ class TestOneNamespace:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("store_address", ["single", "cluster"], indirect=True, scope="module")
+@pytest.mark.parametrize(
+    "mode", ["single", "cluster"] if is_full() else ["single"], indirect=True, scope="module"
+)
 class TestChange:
-    """Members come and go; the way to the primary, through Sentinels or not, does not matter to that."""
+    """Members come and go; the way to the primary, through Sentinels or not, does not matter to that.
+
+    A quick run has one server only; tests/deploy/test_rolling.py adds and stops shards on a Redis Cluster.
+    """
 
     async def test_shards_join_and_drain_under_load_without_a_failed_request(
         self, own_cluster: SharqCluster, kind: str

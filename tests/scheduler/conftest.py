@@ -27,11 +27,18 @@ settings.register_profile("thorough", _PROFILE, max_examples=1500, stateful_step
 
 
 @pytest.fixture(scope="session")
-def client(store: StoreServer) -> Iterator[redis.Redis]:
+def shared_client(store: StoreServer) -> Iterator[redis.Redis]:
     """A client of each shared store, with the library loaded."""
     with store.client(timeout_s=20.0) as connected:
         connected.function_load(library.source(), replace=True)
         yield connected
+
+
+@pytest.fixture
+def client(shared_client: redis.Redis) -> Iterator[redis.Redis]:
+    """The same; what a test leaves is removed, because each look at the store's keys would have to pass it."""
+    yield shared_client
+    shared_client.flushdb()
 
 
 @pytest.fixture(scope="module", params=KINDS)

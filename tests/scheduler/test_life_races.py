@@ -2,6 +2,9 @@
 
 A race may end in two ways only: as if the one caller had come first, or the other. The plain-Python model says what
 both would get, so that no outcome is possible that the contract does not name.
+
+A quick run has one kind of store, because every kind runs one function at a time. Each kind has the callers of
+test_life_history.py, who work at the same time, too.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from sharq_core.scheduler.functions import Retention
 from tests.scheduler.driver import LEASE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
 from tests.scheduler.model import Model
 from tests.scheduler.records import assert_keys_agree
+from tests.support.extent import CHOSEN_KINDS
 
 KEY = ("q", "1")
 JOBS = [KEY, ("q", "2")]
@@ -219,6 +223,7 @@ def _answer(value: Any) -> Any:
     return getattr(value, "cancelled", value)
 
 
+@pytest.mark.parametrize("store", CHOSEN_KINDS, indirect=True, scope="session")
 @pytest.mark.parametrize("state", STATES)
 def test_two_callers_get_what_one_after_the_other_would(client: redis.Redis, prefix: str, state: str) -> None:
     with ThreadPoolExecutor(2) as callers:

@@ -219,19 +219,28 @@ def test_jobs_for_a_queue_that_is_full_here_wait_at_the_source(
     assert [job.job_id for job in everything(client, kind)] == ["j3", "j4"]
 
 
-def test_an_interval_that_the_original_has_lost_is_unlimited_as_there(
-    client: Client, original: Original, source: StoreServer, prefix: str, kind: str
+@pytest.mark.parametrize(("default_ms", "interval_ms"), [(None, 0), (80, 80)])
+def test_an_interval_that_the_original_has_lost_is_unlimited_as_there_or_the_default(
+    client: Client,
+    original: Original,
+    source: StoreServer,
+    prefix: str,
+    kind: str,
+    default_ms: int | None,
+    interval_ms: float,
 ) -> None:
     for job_id in ("j0", "j1"):
         original.enqueue(kind, "1", job_id, interval=0)
         assert original.dequeue(kind) == ("1", job_id)
-    original.call("interval", queue_type=kind, queue_id="1", interval=50)
-    assert original.finish(kind, "1", "j0")
-    summary = import_original(client, source.url, prefix=prefix, lease_grace_ms=GRACE_MS)
-    assert summary.moved == 1
+    assert original.finish(kind, "1", "j0"), "now the interval is gone"
+    assert import_original(client, source.url, prefix=prefix, dry_run=True).without_interval == 1
+    summary = import_original(
+        client, source.url, prefix=prefix, lease_grace_ms=GRACE_MS, default_interval_ms=default_ms
+    )
+    assert (summary.moved, summary.without_interval) == (1, int(default_ms is None))
     queue = client.queue(kind, "1")
     assert queue is not None
-    assert (queue.interval, queue.queued) == (0, 1)
+    assert (queue.interval, queue.queued) == (interval_ms, 1)
 
 
 def test_an_interval_that_changes_at_the_original_is_passed_on(

@@ -31,7 +31,8 @@ BULLMQ = ("bullmq@5.81.5",)
 def tools_directory() -> Path:
     """Return the folder that outlives a clone: that of helm and Toxiproxy."""
     cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("TOOLS_DIR") or cache_home / "sharq-tools")
+    named = os.environ.get("TOOLS_DIR") or os.environ.get("TOOLS")
+    return Path(named or cache_home / "sharq-tools")
 
 
 @cache

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 
 import msgspec
 
@@ -160,24 +160,38 @@ def _bulks(size: int, chance: random.Random) -> Iterator[Hostile]:
     yield Hostile("numbers past the thousand", "/finish/", bulk([b"1"] * max(1001, size // 2)))
 
 
-def corpus(seed: int, size: int) -> Iterator[Hostile]:
-    """Yield hostile requests of about `size` bytes, some of them compressed."""
-    chance = random.Random(seed)
+def corpus(seed: int, size: int, names: Container[str] | None = None) -> Iterator[Hostile]:
+    """Yield hostile requests of about `size` bytes, some of them compressed.
+
+    Args:
+        names: of those that are wanted, which are the same as among all; None for all.
+    """
     for name, make in SHAPES.items():
-        value = make(size - 100, chance)
-        for place in PLACES:
+        places = [place for place in PLACES if names is None or f"{name}{place.__name__}" in names]
+        value = make(size - 100, _chance(seed, name)) if places else b""
+        for place in places:
             path, body = place(value)
             yield Hostile(f"{name}{place.__name__}", path, body)
-    plain = list(_bulks(size, chance))
-    yield from plain
-    for one in chance.sample(plain, 4):
-        yield compressed(one)
-    yield compressed(Hostile("a bomb", "/enqueue/t/q/", b" " * (64 * size)))
-    cut = compressed(Hostile("mixed", *_payload(_mixed(size - 100, chance))))
-    yield Hostile("gzip without its end", cut.path, cut.body[:-8], cut.headers)
-    member = gzip.compress(b"")
-    members = member * min(100_000, size // len(member))
-    yield Hostile("gzip of nothing, again and again", "/enqueue/", members, {"Content-Encoding": "gzip"})
+    plain = list(_bulks(size, _chance(seed, "bulks")))
+    yield from (one for one in plain if names is None or one.name in names)
+    for one in _chance(seed, "compressed").sample(plain, 4):
+        if names is None or f"{one.name}, gzip" in names:
+            yield compressed(one)
+    if names is None or "a bomb, gzip" in names:
+        yield compressed(Hostile("a bomb", "/enqueue/t/q/", b" " * (64 * size)))
+    if names is None or "gzip without its end" in names:
+        cut = compressed(Hostile("mixed", *_payload(_mixed(size - 100, _chance(seed, "cut off")))))
+        yield Hostile("gzip without its end", cut.path, cut.body[:-8], cut.headers)
+    empty = "gzip of nothing, again and again"
+    if names is None or empty in names:
+        member = gzip.compress(b"")
+        members = member * min(100_000, size // len(member))
+        yield Hostile(empty, "/enqueue/", members, {"Content-Encoding": "gzip"})
+
+
+def _chance(seed: int, name: str) -> random.Random:
+    """Return the source of one body's choices, which no other body moves."""
+    return random.Random(f"{seed} {name}")
 
 
 def compressed(one: Hostile) -> Hostile:

@@ -39,7 +39,7 @@ REMEMBERED_MS = 240_000
 
 
 class Fate(enum.Enum):
-    """What became of a job.
+    """The fate of a job.
 
     The server has it, it had it already, its queue is full, it was refused for good, or it is not known if the server
     had it once.

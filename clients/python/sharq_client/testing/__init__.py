@@ -8,8 +8,9 @@
     for time_ms, job, outcome in sharq.run(shop.worker(sharq.async_client())):
         ...                              # when each job was leased, and how that ended
 
-The pytest fixture `sharq` is a new FakeSharq for each test. Windows, schedules and quotas are not part of the fake:
-requests about them raise NotImplementedError, which names the feature.
+The pytest fixture `sharq` is a new FakeSharq for each test. Not part of the fake are windows, schedules, quotas,
+ordered lists of queues, and the state of the cluster: requests about them raise NotImplementedError, which names the
+feature.
 """
 
 from sharq_client.testing.fake import Delivery, FakeSharq, KnownJob

@@ -109,7 +109,7 @@ class Sender:
         self._defaults = {**defaults, "repeat": True} if repeats else dict(defaults)
         self._run = run
         self._is_strict = is_strict
-        self._digest = hashlib.blake2b(digest_size=16)
+        self._digest = hashlib.blake2b(file.header_text, digest_size=16)
         self._thread = ThreadPoolExecutor(1, "enqueue")
 
     def send(self, after: Reached) -> None:

@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code after SIGTERM, as a shell reports it."""
+
+
+@contextmanager
+def restored_after_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the program in good order during the block, so that the terminal is as it was before."""
+    previous = signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the interface of a handler
+    sys.exit(TERMINATED)
 
 
 class Keys:

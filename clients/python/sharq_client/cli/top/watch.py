@@ -12,7 +12,7 @@ from rich.live import Live
 from sharq_client.cli.exits import message_of
 from sharq_client.cli.top.readings import MAX_QUEUES, Order, Reading, read
 from sharq_client.cli.top.screen import View, draw
-from sharq_client.cli.top.terminal import Keys
+from sharq_client.cli.top.terminal import Keys, restored_after_sigterm
 from sharq_client.errors import SharqError
 from sharq_client.sync.client import Client
 
@@ -50,6 +50,7 @@ class Watch:
         threading.Thread(target=self._ask, daemon=True, name="top").start()
         with (
             suppress(KeyboardInterrupt),
+            restored_after_sigterm(),
             Live(console=console, screen=True, auto_refresh=False) as live,
             keys.reading(),
         ):

@@ -16,12 +16,20 @@ SECTION = "Of the server, on this machine"
 
 
 def add_extensions(app: typer.Typer, arguments: Sequence[str]) -> None:
-    """Add the commands that the arguments may mean.
+    """Add the commands that the arguments may mean. One that cannot be imported is told, and left out.
 
     Args:
         arguments: those of the program. Without a name of a command they ask for the help.
     """
     words = [word for word in arguments if not word.startswith("-")]
     for point in entry_points(group=GROUP):
-        if not words or point.name in words:
-            app.add_typer(point.load(), name=point.name, rich_help_panel=SECTION)
+        if words and point.name not in words:
+            continue
+        try:
+            extension = point.load()
+        except Exception as error:  # noqa: BLE001 - a broken distribution must not take the other commands away
+            typer.echo(
+                f"sharq: the command {point.name} cannot be loaded from {point.value}: {error}", err=True
+            )
+            continue
+        app.add_typer(extension, name=point.name, rich_help_panel=SECTION)

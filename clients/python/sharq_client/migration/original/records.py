@@ -45,7 +45,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What became of the jobs of a claim that the new server does not have.
+    """The fate of the jobs of a claim that the new server does not have.
 
     Attributes:
         full: the ids of the jobs to put back into their queue.

@@ -165,6 +165,8 @@ class Takeover:
 
     def _hold(self, holds_ms: Mapping[Queue, int]) -> None:
         """Let the new server lease nothing from queues for some time, and note that it knows."""
+        if not holds_ms:
+            return
         now_ms = self._store.now_ms()
         with ThreadPoolExecutor(HOLDING_THREADS) as threads:
             for _ in threads.map(self._hold_queue, holds_ms.items()):
@@ -186,9 +188,8 @@ class Takeover:
             for queue, until_ms in parked.items()
             if until_ms is not None and queue not in self._late_holds
         }
-        if pending:
-            now_ms = self._store.now_ms()
-            self._hold({queue: max(until_ms - now_ms, 1) for queue, until_ms in pending.items()})
+        now_ms = self._store.now_ms() if pending else 0
+        self._hold({queue: max(until_ms - now_ms, 1) for queue, until_ms in pending.items()})
 
     def _tell_interval(self, queue: Queue, interval_ms: int) -> None:
         """Pass on an interval that has changed at the original, unless an operator has set one here."""

@@ -47,6 +47,11 @@ class Engine:
         state.catch_up(self.now_us)
         return state
 
+    def settle(self) -> None:
+        """End a request: what it changed takes its place. Until then, the jobs of a bulk request count as one call."""
+        for state in self.types.values():
+            state.settle()
+
     def pause_all(self, *, is_paused: bool) -> None:
         """Pause all types, those that come later, too, or end that."""
         self._is_paused = is_paused

@@ -103,7 +103,6 @@ class JobHandlers:
     def _enqueue(self, queue_type: str, new: NewJob, place: str) -> Facts:
         state = self._engine.state(queue_type)
         outcome, length = dequeues.enqueue(state, new)
-        state.settle()
         if outcome is EnqueueOutcome.FULL:
             raise errors.QueueFull(length)
         if outcome is EnqueueOutcome.NO_INTERVAL:
@@ -131,7 +130,6 @@ class JobHandlers:
         for state in states:
             found = dequeues.dequeue(state, query.count - len(jobs), lease_us, chance)
             jobs += [leased_job(state, job, queue_length) for job, queue_length in found]
-            state.settle()
         for job in jobs:
             self.on_leased(job)
         return reply({"jobs": jobs}) if jobs else reply({"status": "failure"}, 404, may_wait=True)
@@ -200,7 +198,6 @@ class JobHandlers:
         key, token, report = lease
         state = self._engine.state(queue_type)
         outcome = leases.finish(state, key, token, report)
-        state.settle()
         _check(outcome)
         if report.result is None:
             return {"status": "success"}
@@ -215,7 +212,6 @@ class JobHandlers:
             )
         state = self._engine.state(queue_type)
         outcome = leases.release(state, key, token, report)
-        state.settle()
         _check(outcome)
         return {"status": "success"}
 
@@ -228,7 +224,6 @@ class JobHandlers:
         progress = json_text(form.progress, MAX_PROGRESS_BYTES, f"{place}progress")
         state = self._engine.state(queue_type)
         outcome = leases.extend(state, key, form.lease, to_us(form.by), progress)
-        state.settle()
         _check(outcome)
         return {"status": "success", "lease_expires_at": state.jobs[key].due_us // 1000}
 

@@ -99,7 +99,6 @@ class LifeHandlers:
         prefix = decode(request.body or b"{}", PrefixForm).prefix
         state = self._engine.state(queue_type)
         cancelled = job_calls.cancel_matching(state, queue_id, prefix)
-        state.settle()
         return reply({"cancelled": cancelled})
 
     def change(self, request: Request) -> Reply:
@@ -107,7 +106,6 @@ class LifeHandlers:
         state, key = self._job(request)
         wanted = _change(request.body)
         outcome = job_calls.change(state, key, wanted)
-        state.settle()
         if outcome is CallOutcome.NOT_WAITING:
             raise errors.NotWaiting(
                 "job_id: this job is leased, finished, dead, cancelled or expired; only one that waits can be changed"
@@ -140,7 +138,6 @@ class LifeHandlers:
         forms = decode_jobs(request.body, DeadRefForm, lambda form, _: form)
         if forms is None:
             outcomes = [job_calls.redrive(state, letter.job.key) for letter in self._letters(state)]
-            state.settle()
             return reply({"redriven": outcomes.count(CallOutcome.DONE)})
         return bulk_reply([_redrive_entry(state, form) for form in forms])
 
@@ -173,7 +170,6 @@ class LifeHandlers:
         """Cancel a batch and its waiting jobs."""
         state, batch = self._batch(request)
         cancelled = job_calls.cancel_batch(state, batch)
-        state.settle()
         return reply({"cancelled": cancelled})
 
     def _batch(self, request: Request) -> tuple[TypeState, Batch]:
@@ -191,7 +187,6 @@ class LifeHandlers:
 
 def _cancel(state: TypeState, key: JobKey, *, force: bool) -> Facts:
     outcome, was = job_calls.cancel(state, key, force=force)
-    state.settle()
     if outcome is CallOutcome.LEASED:
         raise errors.Leased("job_id: a worker holds this job; with force it is cancelled all the same")
     if outcome is CallOutcome.NOT_FOUND:
@@ -201,7 +196,6 @@ def _cancel(state: TypeState, key: JobKey, *, force: bool) -> Facts:
 
 def _redrive(state: TypeState, key: JobKey) -> Facts:
     outcome = job_calls.redrive(state, key)
-    state.settle()
     if outcome is CallOutcome.NOT_FOUND:
         raise errors.NotFound(_NO_LETTER)
     if outcome is CallOutcome.DUPLICATE:

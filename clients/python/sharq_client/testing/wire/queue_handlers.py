@@ -151,7 +151,11 @@ class QueueHandlers:
         return reply({})
 
     def queues(self, request: Request) -> Reply:
-        """Return the queues of a type with their numbers."""
+        """Return the queues of a type with their numbers, all on one page."""
+        if request.query.by:
+            raise NotImplementedError(
+                "sharq_client.testing: ordered lists of queues are not part of the fake"
+            )
         state = self._engine.state(request.names[0])
         return reply({"queues": [_row(state, queue) for queue in _queues(state)], "cursor": None})
 

@@ -33,7 +33,8 @@ class Request:
         parts = urlsplit(url)
         words = [unquote(word) for word in parts.path.strip("/").split("/")]
         shape, self._named = _match(words)
-        self.route = f"{method} {shape}"
+        # `/metrics` is the Prometheus text, and `/metrics/` the counts. The slash of other paths means nothing.
+        self.route = f"{method} {'/metrics' if parts.path == '/metrics' else shape}"
         self.body = body
         self._query = parts.query
 

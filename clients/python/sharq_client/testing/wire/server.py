@@ -21,6 +21,7 @@ class FakeServer:
     """The HTTP API over an engine."""
 
     def __init__(self, engine: Engine, on_leased: Callable[[LeasedJob], None]) -> None:
+        self._engine = engine
         jobs, lives, queues = JobHandlers(engine, on_leased), LifeHandlers(engine), QueueHandlers(engine)
         self._handlers: dict[str, Callable[[Request], Reply]] = {
             "POST /enqueue/*/*/": jobs.enqueue,
@@ -66,6 +67,7 @@ class FakeServer:
             "GET /metrics/*/*/": queues.queue_counts,
             "GET /healthz/": lambda _: reply({}),
             "GET /readyz/": lambda _: reply({}),
+            "GET /deepstatus/": lambda _: reply({}),
         }
 
     def answer(self, request: Request) -> Reply:
@@ -85,3 +87,5 @@ class FakeServer:
             return handler(request)
         except errors.SharqError as error:
             return failed_reply(error)
+        finally:
+            self._engine.settle()

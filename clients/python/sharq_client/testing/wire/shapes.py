@@ -228,3 +228,4 @@ class Query(Struct, frozen=True, kw_only=True):
     state: State = "queued"
     prefix: Prefix = ""
     queue_id: Identifier | UnsetType = UNSET
+    by: str = ""

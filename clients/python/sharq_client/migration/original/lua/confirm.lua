@@ -19,8 +19,11 @@ end
 
 -- Put the payload of a job back to where the original has it, unless a new job of the same id is there by now.
 local function restore(job_id)
-  redis.call('HSETNX', KEYS[2], field .. ':' .. job_id, rows[job_id][2])
-  redis.call('HSETNX', KEYS[3], job_id, rows[job_id][1])
+  local row = rows[job_id]  -- nil if this call is sent a second time, because its answer was lost
+  if row then
+    redis.call('HSETNX', KEYS[2], field .. ':' .. job_id, row[2])
+    redis.call('HSETNX', KEYS[3], job_id, row[1])
+  end
 end
 
 for at = 4 + count, 5, -1 do
