@@ -20,6 +20,7 @@ from sharq_client.answers import LeasedJob
 from sharq_client.worker.calls import Calls
 from sharq_client.worker.handlers.registry import Registration
 from sharq_client.worker.options import WorkerOptions
+from sharq_client.worker.turns import pass_turns
 
 if TYPE_CHECKING:
     from sharq_client.worker.metrics import WorkerMetrics
@@ -186,12 +187,15 @@ class Lane:
         Args:
             is_backlog: True to wait also until more jobs are ready than one request takes.
         """
+        # Handlers that end together make room for one request, and not for one each.
+        await pass_turns()
         while not self._is_stopping:
             has_room = self._free >= calls and self._calls.outcomes.unreported() < MAX_UNREPORTED
             if has_room and (self._is_backlogged or not is_backlog):
                 return True
             self._changed.clear()
             await self._changed.wait()
+            await pass_turns()
         return False
 
     async def _pause(self, pause_s: float) -> None:

@@ -19,6 +19,7 @@ from sharq_client import errors, failures
 from sharq_client.aio.client import AsyncClient
 from sharq_client.answers import LeasedJob
 from sharq_client.worker.handlers.results import Retry, Throttled
+from sharq_client.worker.turns import pass_turns
 
 log = logging.getLogger("sharq.worker")
 
@@ -147,6 +148,8 @@ class Outcomes:
         tries = 0
         while self.unreported() or not self._is_closed:
             await self._changed.wait()
+            # Handlers that end together are reported together.
+            await pass_turns()
             self._changed.clear()
             error = await self._report()
             tries = 0 if error is None else tries + 1
