@@ -26,6 +26,7 @@ from sharq_client.aio.connections import AiohttpConnections
 from sharq_client.streaming import MAX_FAILURES
 from sharq_core.config import parse_url
 from tests.clients.both import OPENERS, OpenClient
+from tests.support.extent import is_full
 from tests.support.processes.servers import SharqCluster, SharqServer
 from tests.support.stores.server import StoreServer
 
@@ -316,7 +317,7 @@ summary = asyncio.run(main())""",
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", list(RUN))
-@pytest.mark.parametrize("count", [40_000, pytest.param(500_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [500_000 if is_full() else 40_000])
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_messages_from_a_generator_take_less_than_64_mb(
     server: SharqServer, kind: str, name: str, count: int
