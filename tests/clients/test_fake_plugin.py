@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["pytester"]
 
-HERE = Path(__file__).parent
+PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 OTHERS = ["xdist", "schemathesis", "valkey", "cov", "timeout", "hypothesispytest"]
 
 
@@ -19,9 +20,10 @@ def run_alone(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 
 
 def test_the_example_of_the_documentation_passes(pytester: pytest.Pytester) -> None:
+    application, tests = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     pytester.makepyfile(
-        texts=(HERE / "fake_app.py").read_text(),
-        test_texts=(HERE / "fake_app_example.py").read_text().replace("tests.clients.fake_app", "texts"),
+        texts=application,
+        test_texts=tests,
         test_each_alone="""
             import pytest
 
