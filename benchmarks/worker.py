@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from benchmarks import targets, worker_load
-from benchmarks.bulk_load import Done
 from benchmarks.errors import Spoiled
 from benchmarks.jobs import enqueue
 from benchmarks.loads import run_load
@@ -40,7 +39,9 @@ def _measure(url: str, queue_type: str, jobs: int, way: str) -> float:
     """Return the jobs a second that a process of its own leases and finishes."""
     enqueue(url, [_job(queue_type, number) for number in range(jobs)])
     arguments = [url, queue_type, str(jobs), way]
-    done = msgspec.json.decode(run_load("benchmarks.worker_load", arguments, _TIMEOUT_S), type=Done)
+    done = msgspec.json.decode(
+        run_load("benchmarks.worker_load", arguments, _TIMEOUT_S), type=worker_load.Done
+    )
     if done.jobs != jobs:
         raise Spoiled(f"{way}: {done.jobs} jobs were finished instead of {jobs}")
     return done.jobs / done.duration_s

@@ -2,7 +2,7 @@
 
 Run as a program: URL, queue type, jobs to finish, and how: "raw" (aiohttp alone: loops that lease 100 jobs and finish
 them), or by the client's worker with a handler that does nothing: "async", "batch" or "thread". Prints the number of
-jobs and the seconds from the first request to the last answer.
+jobs, the seconds from the first request to the last answer, and the CPU time of this process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import time
 import aiohttp
 import msgspec
 
-from benchmarks.bulk_load import Done
 from benchmarks.load_client import open_session, send_bulk
 from sharq_client import AsyncClient, LeasedJob, Outcome, RunningJob, Worker
 from sharq_client.errors import SharqError
@@ -25,6 +24,14 @@ CONCURRENCY = 400
 THREADS = 16
 _LEASE_MS = 600_000
 _TIMEOUT_S = 60
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The result of a run: the number of finished jobs, the time that they took, and the CPU time of this process."""
+
+    jobs: int
+    duration_s: float
+    cpu_s: float
 
 
 class _Lease(msgspec.Struct, frozen=True):
@@ -59,11 +66,11 @@ async def run_raw(url: str, queue_type: str, jobs: int) -> Done:
             finished += len(leases.jobs)
 
     async with open_session(_TIMEOUT_S) as session:
-        started_s = time.perf_counter()
+        started_s, cpu_s = time.perf_counter(), time.process_time()
         async with asyncio.TaskGroup() as group:
             for _ in range(RAW_LOOPS):
                 group.create_task(loop(session))
-        return Done(finished, time.perf_counter() - started_s)
+        return Done(finished, time.perf_counter() - started_s, time.process_time() - cpu_s)
 
 
 async def run_worker(url: str, queue_type: str, jobs: int, way: str) -> Done:
@@ -97,9 +104,10 @@ async def run_worker(url: str, queue_type: str, jobs: int, way: str) -> Done:
             worker.handler(queue_type, batch=BATCH)(do_nothing_for_many)
         else:
             worker.handler(queue_type)(do_nothing if way == "async" else do_nothing_in_a_thread)
-        started_s = time.perf_counter()
+        started_s, cpu_s = time.perf_counter(), time.process_time()
         await worker.run()
-    return Done(finished, ended_s - started_s)
+        cpu_s = time.process_time() - cpu_s
+    return Done(finished, ended_s - started_s, cpu_s)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from sharq_client import Limit, RetryPolicy
 
 TYPES = ["sms", "sms~a"]
+BATCHES = ["b1", "b2"]
 
 
 def seldom(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -30,7 +31,8 @@ def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 KIND = st.sampled_from(TYPES)
 QUEUE = st.sampled_from(["a", "ab"])
 JOB = st.sampled_from(["1", "2", "3", "12"])
-INTERVAL = st.sampled_from([0, 0, 0.5, 33.333, 1000, 1000, 60_000])
+INTERVALS = [0.5, 33.333, 1000, 1000, 60_000]
+INTERVAL = st.sampled_from([0, *INTERVALS])
 BURST = st.sampled_from([1, 2, 5, 1.1, 2.35])
 HOLD = st.sampled_from([1, 1000, 60_000])
 RETRY = st.sampled_from(
@@ -44,33 +46,50 @@ RETRY = st.sampled_from(
 )
 EXPIRES = st.sampled_from([0.001, 1000, 60_000])
 FATE = st.sampled_from(["dead", "drop"])
-BATCH = st.sampled_from(["b1", "b2"])
+BATCH = st.sampled_from(BATCHES)
 COST = st.sampled_from([1, 2, 5])
 PRIORITY = st.sampled_from([1, 4, 6, 9])
 FROM_NOW_MS = st.sampled_from([-60_000, 0, 1, 1000, 60_000])
 
-NEW_JOB = some(
-    queue_type=KIND,
-    queue_id=QUEUE,
-    job_id=JOB,
-    payload=st.sampled_from([1, {"text": "Hallo"}, {"max_queued_length": 2}]),
-    interval=st.one_of(st.just(UNSET), INTERVAL),
-    requeue_limit=st.sampled_from([-1, 0, 0, 1, 2]),
-    burst=seldom(BURST),
-    delay=seldom(st.sampled_from([0.001, 1000, 60_000])),
-    max_queued_length=seldom(st.sampled_from([0, 1, 2])),
-    repeat=st.booleans(),
-    cost=seldom(COST),
-    max_leased=seldom(st.sampled_from([1, 2])),
-    at=seldom(FROM_NOW_MS),
-    priority=seldom(PRIORITY),
-    expires=seldom(EXPIRES),
-    expires_at=seldom(FROM_NOW_MS),
-    on_expiry=seldom(FATE),
-    retry=st.one_of(st.none(), RETRY),
-    batch=seldom(BATCH),
-    rate=seldom(st.sampled_from(["40/s", "7/min", "0/s", "2000000/s"])),
+EXTRAS = [
+    st.fixed_dictionaries({name: values})
+    for name, values in {
+        "interval": st.sampled_from([UNSET, *INTERVALS]),
+        "burst": BURST,
+        "delay": st.sampled_from([0.001, 1000, 60_000]),
+        "max_queued_length": st.sampled_from([0, 1, 2]),
+        "repeat": st.just(True),
+        "cost": COST,
+        "max_leased": st.sampled_from([1, 2]),
+        "at": FROM_NOW_MS,
+        "priority": PRIORITY,
+        "expires": EXPIRES,
+        "expires_at": FROM_NOW_MS,
+        "on_expiry": FATE,
+        "batch": BATCH,
+        "rate": st.sampled_from(["40/s", "7/min", "0/s", "2000000/s"]),
+    }.items()
+]
+NEW_JOB = st.builds(
+    lambda job, extras: {
+        name: value
+        for name, value in {key: item for part in (job, *extras) for key, item in part.items()}.items()
+        if value is not UNSET
+    },
+    st.fixed_dictionaries(
+        {
+            "queue_type": KIND,
+            "queue_id": QUEUE,
+            "job_id": JOB,
+            "payload": st.sampled_from([1, 1, {"text": "Hallo"}, {"max_queued_length": 2}]),
+            "interval": st.sampled_from([0, 0, *INTERVALS]),
+            "requeue_limit": st.sampled_from([-1, 0, 1, 2]),
+            "retry": st.one_of(st.none(), RETRY),
+        }
+    ),
+    st.lists(st.one_of(EXTRAS), max_size=2),
 )
+"""Most of the jobs are valid, and have few fields that are not usual, so that rare fields meet usual ones."""
 WRONG_FIELDS: list[dict[str, Any]] = [
     {"priority": 10},
     {"priority": 1.5},
@@ -145,7 +164,7 @@ CHANGE = some(
 REPORT = some(
     cost=seldom(st.sampled_from([0, 1, 3])),
     hold_ms=seldom(HOLD),
-    hold_type_ms=seldom(st.sampled_from([1000])),
+    hold_type_ms=st.sampled_from([UNSET] * 9 + [1000]),
 )
 RELEASE = some(
     delay_ms=st.sampled_from([UNSET, None, 0, 1000]),
@@ -157,32 +176,30 @@ RELEASE = some(
 )
 STEP_S = st.sampled_from([0.001, 0.0333, 0.5, 1, 1, 10, 60, 300, 660, 86_400, 8 * 86_400])
 LEASE_MS = st.sampled_from([100, 1000, 60_000])
-ANY = st.integers(0, 30)
-"""The number of a lease, among those that were made; the newest one if there are fewer."""
+ANY = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 5])
+"""The number of a lease, 0 for the newest one."""
 
 PAUSES = [
     ("pause", "sms", "a"),
-    ("pause", "sms~a", "ab"),
-    *[("resume", kind, queue_id) for kind in TYPES for queue_id in ("a", "ab")],
-    *[(name, kind) for name in ("pause_type", "resume_type", "resume_type") for kind in TYPES],
+    ("pause_type", "sms~a"),
     ("pause_all",),
+    *[("resume", kind, queue_id) for kind in TYPES for queue_id in ("a", "ab")],
+    *[("resume_type", kind) for kind in TYPES],
     *[("resume_all",)] * 3,
 ]
+"""Resumes are more frequent than pauses, so that something is leased most of the time."""
 
-CALL = st.one_of(
-    st.tuples(st.just("enqueue"), NEW_JOB),
-    st.tuples(st.just("enqueue"), NEW_JOB),
+_CALLS = [
+    *[st.tuples(st.just("enqueue"), NEW_JOB)] * 10,
     st.tuples(st.just("enqueue_many"), st.lists(NEW_JOB, min_size=1, max_size=4)),
     st.tuples(st.just("enqueue_many"), st.tuples(NEW_JOB, WRONG_JOB)),
-    st.tuples(st.just("dequeue"), KIND, st.integers(1, 4), LEASE_MS),
-    st.tuples(st.just("dequeue"), KIND, st.integers(1, 4), LEASE_MS),
-    st.tuples(st.just("dequeue"), KIND, st.just(100), LEASE_MS),
-    st.tuples(st.just("advance"), STEP_S),
-    st.tuples(st.just("advance"), STEP_S),
-    st.tuples(st.just("finish"), ANY, REPORT),
+    *[st.tuples(st.just("dequeue"), KIND, st.integers(1, 4), LEASE_MS)] * 7,
+    *[st.tuples(st.just("dequeue"), KIND, st.just(100), LEASE_MS)] * 7,
+    *[st.tuples(st.just("advance"), STEP_S)] * 12,
+    *[st.tuples(st.just("finish"), ANY, REPORT)] * 4,
     st.tuples(st.just("finish_many"), st.lists(ANY, max_size=3)),
     st.tuples(st.just("finish_by_id"), KIND, QUEUE, JOB),
-    st.tuples(st.just("release"), ANY, RELEASE),
+    *[st.tuples(st.just("release"), ANY, RELEASE)] * 8,
     st.tuples(st.just("extend"), ANY, LEASE_MS, st.sampled_from([UNSET, 50])),
     st.tuples(
         st.just("set_interval"), KIND, QUEUE, INTERVAL, seldom(BURST), st.sampled_from([None, True, False])
@@ -191,7 +208,7 @@ CALL = st.one_of(
     st.tuples(st.just("hold_until"), KIND, QUEUE, FROM_NOW_MS),
     st.tuples(st.just("set_queue"), KIND, QUEUE, QUEUE_SETTINGS),
     st.tuples(st.just("set_type"), KIND, TYPE_SETTINGS),
-    st.sampled_from(PAUSES),
+    *[st.sampled_from(PAUSES)] * 2,
     st.tuples(st.just("delete_queue"), KIND, QUEUE, st.booleans()),
     st.tuples(st.just("cancel"), KIND, QUEUE, JOB, st.booleans()),
     st.tuples(st.just("cancel_matching"), KIND, QUEUE, st.sampled_from(["", "1"])),
@@ -200,4 +217,6 @@ CALL = st.one_of(
     st.tuples(st.just("redrive_many"), KIND, QUEUE, JOB),
     st.tuples(st.just("drop_dead_letter"), KIND, QUEUE, JOB),
     st.tuples(st.just("cancel_batch"), KIND, BATCH),
-)
+]
+CALL = st.sampled_from(_CALLS).flatmap(lambda call: call)
+"""One call. (`one_of` would count strategies that occur several times once.)"""

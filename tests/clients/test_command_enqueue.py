@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -56,17 +57,21 @@ def test_one_job_with_its_options(client: Client, sharq: Sharq, kind: str) -> No
     outcome = sharq(
         "enqueue", kind, "acme", '{"to": "+1"}', "--job-id", "a", "--rate", "40/s", "--priority", "2",
         "--delay", "1h", "--expires", "2d", "--on-expiry", "drop", "--cost", "3", "--requeue-limit", "-1",
-        "--retry", '{"delay": 1000}', "--batch", "spring",
+        "--retry", "1s,factor=3", "--batch", "spring",
     )  # fmt: skip
     assert outcome.out == f"{kind} acme a: queued\n"
     status = client.job(kind, "acme", "a")
     assert status is not None and status.retry is not None
     assert (status.payload, status.priority, status.cost) == ({"to": "+1"}, 2, 3)
     assert (status.state, status.requeue_limit, status.batch) == (JobState.DELAYED, -1, "spring")
-    assert (status.retry.delay, str(status.on_expiry)) == (1000, "drop")
+    assert (status.retry.delay, status.retry.factor, str(status.on_expiry)) == (1000, 3, "drop")
     stats = client.queue(kind, "acme")
     assert stats is not None and stats.rate == "40/s"
     assert sharq("enqueue", kind, "acme", "1", "--job-id", "a").out == f"{kind} acme a: duplicate\n"
+    sharq("enqueue", kind, "acme", "1", "--job-id", "b", "--retry", "none", "--rate", "unlimited")
+    second, stats = client.job(kind, "acme", "b"), client.queue(kind, "acme")
+    assert second is not None and second.retry is None
+    assert stats is not None and stats.interval == 0
 
 
 def test_payload_comes_from_stdin(client: Client, sharq: Sharq, kind: str) -> None:
@@ -144,7 +149,7 @@ def test_bad_lines_are_told_and_do_not_stop_the_others(
     rejected = tmp_path / "rejected.jsonl"
     outcome = sharq("enqueue", "--file", path, "--rejected", str(rejected), code=1)
     assert outcome.out.startswith("2 queued, 0 duplicates, 6 failed in ")
-    told = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in outcome.err.splitlines()}
+    told = {line.split(":", 3)[2]: line.split(":", 3)[3] for line in outcome.err.splitlines()}
     assert sorted(told) == ["3", "4", "5", "6", "7", "8"]
     assert "is not JSON" in told["3"] and "unknown field 'nope'" in told["4"]
     assert "queue_id is missing" in told["5"]
@@ -212,22 +217,41 @@ def test_stdin_and_packed_files(client: Client, sharq: Sharq, kind: str, tmp_pat
     assert sharq("enqueue", "--file", str(tmp_path / "none.jsonl"), code=1).err.startswith("sharq: ")
 
 
-def test_interrupted_run_goes_on_where_it_ended(sharq: Sharq, kind: str, tmp_path: Path) -> None:
-    path = write(tmp_path / "jobs.jsonl", lines_of(kind, 20_000))
+@contextmanager
+def started(sharq: Sharq, path: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the command on a file, and yield it once a part of the file is enqueued."""
     words = [str(SCRIPT), "enqueue", "--file", path, "--json"]
     with subprocess.Popen(words, env=sharq.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         while not Path(f"{path}.sharq-enqueue").exists():
             assert run.poll() is None
             time.sleep(0.01)
+        yield run
+
+
+def test_interrupted_run_goes_on_where_it_ended(sharq: Sharq, kind: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "jobs.jsonl", lines_of(kind, 20_000))
+    with started(sharq, path) as run:
         run.send_signal(signal.SIGINT)
         out, errors = run.communicate(timeout=60)
     assert run.returncode == 130, errors
     reached = json.loads(out)
     assert not reached["is_complete"] and 0 < reached["line"] < 20_000
     again = sharq.process("enqueue", "--file", path, "--resume", "--json").document
-    # Nothing is lost, and nothing twice: all that was answered is behind the run.
+    # Nothing is lost, and nothing is sent twice: all that was answered is behind the run.
     assert reached["queued"] + again["queued"] == 20_000
     assert again["is_complete"] and again["duplicates"] == 0
+
+
+def test_killed_run_goes_on_and_enqueues_nothing_twice(
+    client: Client, sharq: Sharq, kind: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "jobs.jsonl", lines_of(kind, 20_000))
+    with started(sharq, path) as run:
+        run.kill()
+        run.wait()
+    again = sharq("enqueue", "--file", path, "--resume", "--json").document
+    assert again["is_complete"] and again["duplicates"] <= 8_000
+    assert queued(client, kind) == 20_000
 
 
 def test_server_that_cannot_be_reached_ends_the_run(

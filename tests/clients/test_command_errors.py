@@ -16,8 +16,9 @@ import pytest
 from router.http.tokens import new_token
 from sharq_client import Client, EnqueueJob
 from tests.support.ports import free_port
-from tests.support.processes.servers import ServerFactory, SharqServer
+from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import SCRIPT, Sharq
+from tests.support.stores.groups import make_certificates
 
 DEADLINE_S = 30.0
 
@@ -96,7 +97,15 @@ def test_url_that_is_none_is_wrong_usage(sharq: Sharq, url: str) -> None:
 def test_https_to_a_server_that_speaks_http(server: SharqServer) -> None:
     url = server.url.replace("http:", "https:")
     failed = Sharq(url)("types", code=4)
-    assert failed.err == f"sharq: {url}: the server does not speak https; try http://. Nothing was done\n"
+    assert failed.err == f"sharq: {url}: the server does not speak TLS: write http:// instead of https://\n"
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"404 Not Found"])
+def test_web_page_instead_of_a_server_is_a_wrong_url(status: bytes) -> None:
+    page = b"<html>Welcome</html>"
+    with stranger(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(page), page)) as other:
+        assert f"{other.url}/types/" in Sharq(other.url)("types", code=4).err
+        assert "not by a SHARQ server: check the URL" in Sharq(other.url)("queue", "sms", "acme", code=4).err
 
 
 def test_server_that_closes_the_connection_leaves_the_outcome_unknown() -> None:
@@ -125,16 +134,38 @@ def test_unavailable_server_says_that_nothing_was_done() -> None:
         assert Sharq(other.url)("pause", "sms", code=4).err == message
 
 
-def test_wrong_token_is_named_with_what_to_set(own_server: ServerFactory, tmp_path: Path) -> None:
+def test_message_of_a_server_cannot_steer_the_terminal() -> None:
+    body = b'{"status":"failure","code":"invalid_request","message":"\\u001b[2Jgone"}'
+    with stranger(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(body) + body) as other:
+        assert Sharq(other.url)("types", code=2).err == "sharq: \\x1b[2Jgone\n"
+
+
+def test_wrong_token_and_wrong_certificate_are_named_with_what_to_set(tmp_path: Path) -> None:
     token, line = new_token("operator")
+    files = make_certificates(tmp_path / "made")
     (tmp_path / "tokens").write_text(f"{line}\n")
-    server = own_server(environ={"SHARQ_AUTH_TOKENS_FILE": str(tmp_path / "tokens")})
-    for wrong in (None, "wrong"):
-        failed = Sharq(server.url, SHARQ_TOKEN=wrong)("types", code=1)
-        assert failed.err.startswith(f"sharq: {server.url}: "), failed
-        assert failed.err.endswith(". Set SHARQ_TOKEN, --token or --profile\n"), failed
-    Sharq(server.url, SHARQ_TOKEN=token)("types")
-    Sharq(server.url)("types", "--token", token)
+    environ = {
+        "SHARQ_AUTH_TOKENS_FILE": str(tmp_path / "tokens"),
+        "SHARQ_SERVER_TLS_CERT": str(files / "cert.pem"),
+        "SHARQ_SERVER_TLS_KEY": str(files / "key.pem"),
+    }
+    server = SharqServer(tmp_path, environ=environ)
+    server.launch()
+    try:
+        server.until(lambda: "Listening on" in server.log)
+        url = server.url.replace("http:", "https:")
+        sharq = Sharq(url, SHARQ_TOKEN=token)
+        refused = sharq("types", code=4).err
+        assert "authority that is not trusted: give its file with --ca" in refused and url in refused
+        assert "No such file" in sharq("types", "--ca", str(tmp_path / "none.pem"), code=1).err
+        sharq("types", "--ca", str(files / "ca.pem"))
+        for wrong in ([], ["--token", "wrong"]):
+            failed = Sharq(url)("types", "--ca", str(files / "ca.pem"), *wrong, code=1)
+            assert failed.err.startswith(f"sharq: {url}: "), failed
+            assert failed.err.endswith(" (set SHARQ_TOKEN, --token or --profile)\n"), failed
+        Sharq(url)("types", "--ca", str(files / "ca.pem"), "--token", token)
+    finally:
+        server.stop()
 
 
 def test_wrong_identifier_is_refused_by_name(sharq: Sharq) -> None:

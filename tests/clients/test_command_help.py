@@ -19,6 +19,7 @@ from sharq_client.version import __version__
 from tests.support.ports import free_port
 from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import SCRIPT, Sharq
+from tests.support.waits import wait_until
 
 
 def leaves(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -144,8 +145,11 @@ def test_completion_offers_commands_types_and_queues(server: SharqServer, kind: 
         for queue_id in ("acme", "apex", "globex"):
             client.enqueue(EnqueueJob(queue_type=kind, queue_id=queue_id, interval=0, payload=1))
     assert completed(server.url, "sharq queu") == ["queue", "queues"]
-    assert completed(server.url, f"sharq queue {kind[:-1]}") == [kind]
-    assert sorted(completed(server.url, f"sharq queue {kind} a")) == ["acme", "apex"]
+    # It gives up after a second, which is not enough on every machine that runs tests.
+    wait_until(lambda: completed(server.url, f"sharq queue {kind[:-1]}") == [kind])
+    wait_until(lambda: sorted(completed(server.url, f"sharq queue {kind} a")) == ["acme", "apex"])
+    elsewhere = "http://127.0.0.1:1"
+    wait_until(lambda: completed(elsewhere, f"sharq --url {server.url} queue {kind[:-1]}") == [kind])
 
 
 def test_completion_without_a_server_offers_nothing_and_is_quick() -> None:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import struct
-import subprocess
-import termios
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -24,7 +18,8 @@ from sharq_client.cli.tables import Column, fitted, shown_columns
 from sharq_client.cli.times import age, duration_ms, readable, time_ms
 from sharq_core.limits import BlockedBy
 from tests.support.processes.servers import SharqServer
-from tests.support.processes.sharq import DEADLINE_S, SCRIPT, Sharq
+from tests.support.processes.sharq import SCRIPT, Sharq
+from tests.support.processes.terminal import Terminal
 
 
 @pytest.mark.parametrize(
@@ -141,45 +136,10 @@ def test_optional_columns_without_content_are_left_out() -> None:
     assert shown_columns(columns, [["a", "0", ""], ["b", "1", ""]]) == [0, 1]
 
 
-class Terminal:
-    """A terminal of a size, in which one command runs."""
-
-    def __init__(self, sharq: Sharq, *words: str, columns: int, **environ: str) -> None:
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        variables = {**sharq.environ(), "TERM": "xterm-256color", **environ}
-        self._process = subprocess.Popen(
-            [SCRIPT, *words],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=variables,
-            start_new_session=True,
-            # The terminal must be that of the session, so that Ctrl-C reaches the command.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
-        )
-        os.close(slave)
-        self._seen = b""
-
-    def type_after(self, prompt: str, keys: str) -> None:
-        """Type keys when a text has appeared."""
-        while prompt.encode() not in self._seen:
-            self._seen += os.read(self._master, 65_536)
-        os.write(self._master, keys.encode())
-
-    def end(self) -> tuple[int, str]:
-        """Return the exit code and all that was shown."""
-        while True:
-            try:
-                content = os.read(self._master, 65_536)
-            except OSError:
-                break
-            if not content:
-                break
-            self._seen += content
-        code = self._process.wait(DEADLINE_S)
-        os.close(self._master)
-        return code, self._seen.decode().replace("\r\n", "\n")
+def shown_on(sharq: Sharq, *words: str, columns: int, **environ: str) -> tuple[int, str]:
+    """Run a command on a terminal. Return its exit code, and all that it wrote, with the colours."""
+    with Terminal([str(SCRIPT), *words], {**sharq.environ(), **environ}, columns=columns) as terminal:
+        return terminal.exit_code(), terminal.raw.decode().replace("\r\n", "\n")
 
 
 @pytest.fixture
@@ -200,15 +160,15 @@ def test_terminal_gets_colours_and_lines_that_fit(client: Client, sharq: Sharq, 
                 queue_type=kind, queue_id="acme", job_id=f"order-{number}", interval=0, payload="x" * 500
             )
         )
-    code, shown = Terminal(sharq, "jobs", kind, "acme", columns=70, NO_COLOR="1").end()
+    code, shown = shown_on(sharq, "jobs", kind, "acme", columns=70, NO_COLOR="1")
     lines = shown.splitlines()
     assert (code, len(lines)) == (0, 4)
     plain = [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in lines]
     assert all(len(line) <= 70 for line in plain)
     assert [line.split()[0] for line in plain] == ["job", "order-0", "order-1", "order-2"]
     assert all(line.endswith("…") for line in plain[1:])
-    assert "\x1b[32m" in Terminal(sharq, "queue", kind, "acme", columns=70).end()[1]
-    assert "\x1b[32m" not in Terminal(sharq, "queue", kind, "acme", columns=70, NO_COLOR="1").end()[1]
+    assert "\x1b[32m" in shown_on(sharq, "queue", kind, "acme", columns=70)[1]
+    assert "\x1b[32m" not in shown_on(sharq, "queue", kind, "acme", columns=70, NO_COLOR="1")[1]
     assert "\x1b" not in sharq.process("queue", kind, "acme").out
 
 
@@ -218,9 +178,9 @@ def test_long_list_on_a_terminal_says_that_there_is_more(client: Client, sharq: 
         for number in range(101)
     ]
     client.enqueue_many(jobs)
-    first = Terminal(sharq, "jobs", kind, "acme", columns=70).end()[1]
+    first = shown_on(sharq, "jobs", kind, "acme", columns=70)[1]
     assert first.startswith("These are the first 100; --limit 0 shows all.\n") and "j100" not in first
-    assert "j100" in Terminal(sharq, "jobs", kind, "acme", "--limit", "0", columns=70).end()[1]
+    assert "j100" in shown_on(sharq, "jobs", kind, "acme", "--limit", "0", columns=70)[1]
     assert "j100" in sharq("jobs", kind, "acme").out
 
 
@@ -232,8 +192,18 @@ def test_terminal_is_asked_before_many_jobs_are_cancelled(
     client: Client, sharq: Sharq, kind: str, keys: str, code: int, state: JobState
 ) -> None:
     client.enqueue(EnqueueJob(queue_type=kind, queue_id="acme", job_id="order-1", interval=0, payload=1))
-    terminal = Terminal(sharq, "cancel", kind, "acme", "--prefix", "order-", columns=100)
-    terminal.type_after(f"Cancel all jobs order-* of {kind} acme that wait? [y/N]:", keys)
-    ended, shown = terminal.end()
+    words = [str(SCRIPT), "cancel", kind, "acme", "--prefix", "order-"]
+    with Terminal(words, sharq.environ(), columns=100) as terminal:
+        terminal.until(f"Cancel all jobs order-* of {kind} acme that wait? [y/N]:")
+        terminal.press(keys)
+        ended = terminal.exit_code()
     status = client.job(kind, "acme", "order-1")
-    assert status is not None and (ended, status.state) == (code, state), shown
+    assert status is not None and (ended, status.state) == (code, state), terminal.seen
+
+
+def test_text_that_the_encoding_lacks_is_escaped(
+    client: Client, sharq: Sharq, server: SharqServer, kind: str
+) -> None:
+    client.enqueue(EnqueueJob(queue_type=kind, queue_id="acme", job_id="j1", interval=0, payload="日本"))
+    ascii_only = Sharq(server.url, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert r'payload   "\u65e5\u672c"' in ascii_only.process("job", kind, "acme", "j1").out

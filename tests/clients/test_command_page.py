@@ -54,8 +54,20 @@ def output_of(sharq: Sharq, command: str) -> str:
     return outcome.out + outcome.err
 
 
-def test_examples_of_the_page_print_what_is_printed(own_server: ServerFactory) -> None:
+def write_files(folder: Path) -> None:
+    """Write the files that the page shows, so that its examples find them."""
+    names = {"csv": "customers.csv", "jsonl": "jobs.jsonl", "ini": "sharq.conf"}
+    for language, name in names.items():
+        (content,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        (folder / name).write_text(content)
+
+
+def test_examples_of_the_page_print_what_is_printed(
+    own_server: ServerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = own_server()
+    write_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
     sharq = Sharq(server.url)
     for command, printed in examples(PAGE):
         real = output_of(sharq, command).replace(server.url, PRINTED_URL)

@@ -26,11 +26,12 @@ from sharq_client import (
     JobRef,
     QueueSettings,
     TypeSettings,
+    TypeStats,
 )
 from sharq_client.errors import SharqError
 from sharq_client.testing import FakeSharq
 from sharq_core.scheduler import library
-from tests.clients.fake_calls import CALL, TYPES, WRONG_FIELDS
+from tests.clients.fake_calls import BATCHES, CALL, TYPES, WRONG_FIELDS
 from tests.clients.timed_server import TimedServer
 from tests.support.stores.server import StoreServer
 
@@ -77,9 +78,10 @@ class Side:
         }
 
     def lease(self, number: int) -> JobRef:
-        if not self.leases:
-            return JobRef("sms", "a", "1", "no-such-lease")
-        return self.leases[min(number, len(self.leases) - 1)]
+        """The lease of a number, 0 for the newest one."""
+        if number < len(self.leases):
+            return self.leases[-1 - number]
+        return JobRef("sms", "a", "1", "no-such-lease")
 
     async def do_enqueue(self, job: dict[str, Any]) -> Any:
         return await self.client.enqueue(self.at(job))
@@ -141,7 +143,7 @@ class Side:
         return await self.client.control.set_queue(queue_type, queue_id, QueueSettings(**fields))
 
     async def do_set_type(self, queue_type: str, fields: dict[str, Any]) -> Any:
-        return await self.client.control.set_type(queue_type, TypeSettings(**fields))
+        return without_records(await self.client.control.set_type(queue_type, TypeSettings(**fields)))
 
     async def do_pause_type(self, queue_type: str) -> None:
         await self.client.control.pause_type(queue_type)
@@ -194,10 +196,15 @@ class Side:
                 found[f"queued {kind} {queue_id}"] = queued
             found[f"dead {kind}"] = [letter async for letter in self.client.dead(kind)]
             found[f"queues {kind}"] = sorted([name async for name in self.client.queues(kind)])
-            for batch in ("b1", "b2"):
+            for batch in BATCHES:
                 found[f"batch {kind} {batch}"] = await self.client.jobs.batch(kind, batch)
-        found["type"] = await self.client.control.type("sms~a")
+        found["type"] = without_records(await self.client.control.type("sms~a"))
         return {name: plain(value) for name, value in found.items()}
+
+
+def without_records(stats: TypeStats) -> TypeStats:
+    """The state of a type without the number of records: the store keeps that of an idle queue for longer."""
+    return msgspec.structs.replace(stats, queues=0)
 
 
 def plain(value: Any) -> Any:
@@ -221,11 +228,15 @@ async def compare(scheduler: redis.Redis, calls: list[tuple[Any, ...]]) -> None:
     """Make the same calls of both servers, a µs apart, and compare all answers and all that they know."""
     fake = FakeSharq(now_ms=START_MS, seed=7)
     prefix = f"fake-{uuid.uuid4().hex[:12]}"
-    real = TimedServer(scheduler, prefix, TYPES, START_MS * 1000, seed=7)
+    real = TimedServer(scheduler, prefix, types=TYPES, batches=BATCHES, now_us=START_MS * 1000, seed=7)
     sides = [
         Side(fake.async_client(retries=0), fake),
         Side(AsyncClient("http://real.test", connections=real, retries=0), real),
     ]
+    for side in sides:
+        for kind in TYPES:
+            # A type without anything is dropped by the store, and its leases are then numbered anew.
+            await side.client.set_interval(kind, "kept", 0, pin=True)
     for number, call in enumerate(calls):
         answers = [await side.call(*call) for side in sides]
         assert answers[0] == answers[1], f"{call}: fake {answers[0]}, real {answers[1]}"
@@ -234,14 +245,14 @@ async def compare(scheduler: redis.Redis, calls: list[tuple[Any, ...]]) -> None:
             differing = {
                 name: (here, found[1][name]) for name, here in found[0].items() if here != found[1][name]
             }
-            assert not differing, f"after {calls[: number + 1]}: (fake, real) {differing}"
+            assert not differing, f"(fake, real) {differing} after {call}"
         for side in sides:
             await side.do_advance(0.000_001)
 
 
 @pytest.mark.timeout(3600)
 @_PROFILE
-@given(calls=st.lists(CALL, min_size=1, max_size=CALLS))
+@given(calls=st.lists(CALL, min_size=CALLS // 2, max_size=CALLS))
 def test_the_fake_answers_as_the_server(scheduler: redis.Redis, calls: list[tuple[Any, ...]]) -> None:
     asyncio.run(compare(scheduler, calls))
 

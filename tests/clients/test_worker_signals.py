@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from sharq_client import AsyncClient, EnqueueJob, JobState, RunningJob, Worker
+from sharq_client.worker import run
+from tests.support.network.lossy_path import path_to
 from tests.support.processes.servers import SharqProcess, SharqServer
 from tests.support.waits import until
 
@@ -165,3 +169,54 @@ async def test_abort_leaves_the_job_of_a_thread_to_its_lease(
     status = await client.job(kind, "1", "a-job")
     assert status is not None and status.state is JobState.LEASED
     assert "job_abandoned job_id=a-job" in caplog.text
+
+
+async def test_abort_does_not_wait_for_reports_that_nobody_takes(
+    server: SharqServer, client: AsyncClient, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "ABORT_REPORT_S", 0.2)
+    started, may_end = asyncio.Event(), asyncio.Event()
+
+    async def work(job: RunningJob) -> None:
+        started.set()
+        await may_end.wait()
+
+    async with path_to(server.url) as path, AsyncClient(path.url, retries=0) as through:
+        worker = Worker(through, kind, work, wait_ms=100)
+        running = asyncio.create_task(worker.run())
+        await enqueue(client, kind, "a-job")
+        await started.wait()
+        await path.shut()
+        may_end.set()
+        worker.stop()
+        await asyncio.sleep(0.1)
+        assert not running.done()
+        worker.abort()
+        await asyncio.wait_for(running, 5)
+        await path.open()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="handlers start one by one from Python 3.12 on")
+async def test_jobs_whose_handlers_take_long_before_they_wait_are_released_by_an_abort(
+    client: AsyncClient, kind: str
+) -> None:
+    started: list[str] = []
+    worker = Worker(client, concurrency=50, wait_ms=500)
+
+    @worker.handler(kind)
+    async def work(job: RunningJob) -> None:
+        started.append(job.job_id)
+        time.sleep(0.06)  # noqa: ASYNC251 - it is what this test is about
+        if len(started) == 2:
+            asyncio.get_running_loop().call_soon(worker.abort)
+
+    jobs = [
+        EnqueueJob(queue_type=kind, queue_id="1", job_id=f"j{n}", payload=None, interval=0) for n in range(20)
+    ]
+    await client.enqueue_many(jobs)
+    await asyncio.wait_for(worker.run(), 10)
+    statuses = [await client.job(kind, "1", f"j{n}") for n in range(20)]
+    states = [status.state for status in statuses if status is not None]
+    assert len(started) < 5
+    assert states.count(JobState.FINISHED) == len(started)
+    assert states.count(JobState.QUEUED) == 20 - len(started)

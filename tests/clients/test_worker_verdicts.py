@@ -251,13 +251,18 @@ async def test_batch_handler_and_others_work_side_by_side_within_their_limits(
 ) -> None:
     running = {"single": 0, "batch": 0}
     most = dict(running)
+    both = {way: asyncio.Event() for way in running}
     done: list[str] = []
     worker = Worker(client, concurrency=2, wait_ms=100)
 
     async def work(way: str, jobs: list[RunningJob]) -> None:
         running[way] += 1
         most[way] = max(most[way], running[way])
-        await asyncio.sleep(0.005)
+        # The first call stays until there is a second one, and a third one would be seen.
+        if running[way] == 2:
+            both[way].set()
+        await asyncio.wait_for(both[way].wait(), 30)
+        await asyncio.sleep(0)
         running[way] -= 1
         done.extend(job.job_id for job in jobs)
 

@@ -53,11 +53,26 @@ class TimedServer:
     partitions = 1
     second_tries = 0
 
-    def __init__(self, store: redis.Redis, prefix: str, types: Sequence[str], now_us: int, seed: int) -> None:
+    def __init__(
+        self,
+        store: redis.Redis,
+        prefix: str,
+        *,
+        types: Sequence[str],
+        batches: Sequence[str],
+        now_us: int,
+        seed: int,
+    ) -> None:
+        """Create an empty deployment.
+
+        Args:
+            types, batches: the names whose timers are run and which are forgotten in time.
+            seed: of the random part of lease tokens.
+        """
         self.now_us = now_us
         self._store = store
         self._keys = Keys(prefix, self.partitions)
-        self._types = types
+        self._types, self._batches = types, batches
         self._calls = StoreCalls(self._keys, Retention())
         self._made = SchedulerCalls(self._calls.sources, lambda *_: None, self.partitions)
         self._chance = random.Random(seed)
@@ -127,6 +142,8 @@ class TimedServer:
             self._reap()
         self.now_us = end_us
         self._run(self._calls.functions.turn(PARTITION, now_us=self.now_us))
+        for name in self._types:
+            self._run(self._calls.batches.drop_batches(PARTITION, name, self._batches, now_us=self.now_us))
 
     def _next_timer_us(self) -> int | None:
         heads = [self._head(self._keys.of(PARTITION, name, ("timers",)).names[0]) for name in self._types]

@@ -171,14 +171,14 @@ def ask(url: str, body: object = None) -> dict[str, object]:
 def test_client_stands_beside_an_application_with_a_router_package_and_an_old_redis(
     source: Path, tmp_path: Path
 ) -> None:
-    """The client's wheel brings its own package and its libraries, and replaces nothing of the application's."""
+    """The client's wheel brings its own package and pytest plugin, and replaces nothing of the application's."""
     project = tomllib.loads((source / "clients" / "python" / "pyproject.toml").read_text())["project"]
     flags = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path)
     run(sys.executable, "-m", "pip", "wheel", *flags, source / "clients" / "python")
     (client,) = tmp_path.glob("sharq_client-*.whl")
     with zipfile.ZipFile(client) as archive:
         packages = {name.partition("/")[0] for name in archive.namelist() if ".dist-info/" not in name}
-    assert packages == {"sharq_client"}
+    assert packages == {"sharq_client", "pytest_sharq.py"}
     run(sys.executable, "-m", "venv", tmp_path / "environment")
     binaries = tmp_path / "environment" / "bin"
     python = binaries / "python"
@@ -192,6 +192,9 @@ def test_client_stands_beside_an_application_with_a_router_package_and_an_old_re
     assert brought >= {Requirement(name).name for name in project["dependencies"]}
     said = run(python, "-W", "error", "-c", APPLICATION, cwd=application)
     assert said.splitlines() == ["True 5", "Unavailable", "Unavailable"]
+    refused = subprocess.run([binaries / "sharq", "types"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.endswith("Install it with: pip install 'sharq-client[cli]'\n")
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("\n".join(locked_versions().values()))
     names = ",".join(project["optional-dependencies"])

@@ -100,7 +100,7 @@ def ready_to_send(job: Enqueueable, *, repeat: bool = False) -> EnqueueBody:
         InvalidRequest: a mapping lacks a field or has an unknown one, or the payload is no JSON. Nothing was sent.
     """
     fields = msgspec.structs.asdict(job_of(job))
-    if fields["job_id"] is None:
+    if not fields["job_id"]:
         fields["job_id"] = str(uuid.uuid4())
     if not isinstance(fields["payload"], msgspec.Raw):
         fields["payload"] = encoded(fields["payload"], "payload")
@@ -173,11 +173,18 @@ def lease_bodies(
     progress: Sequence[object] | None = None,
 ) -> list[LeaseBody]:
     """Return what a bulk finish or extend sends. Of results and progress there is one for each job, or None."""
-    nothing = [UNSET] * len(jobs)
-    rows = zip(
-        jobs, nothing if results is None else results, nothing if progress is None else progress, strict=True
-    )
-    return [lease_body(job, by_ms, result=result, progress=news) for job, result, news in rows]
+    refs = map(ref_of, jobs)
+    bodies = [LeaseBody(ref.queue_type, ref.queue_id, ref.job_id, ref.lease, by_ms) for ref in refs]
+    replace = msgspec.structs.replace
+    if results is not None:
+        rows = zip(bodies, results, strict=True)
+        bodies = [body if value is UNSET else replace(body, result=json_text(value)) for body, value in rows]
+    if progress is not None:
+        rows = zip(bodies, progress, strict=True)
+        bodies = [
+            body if value is UNSET else replace(body, progress=json_text(value)) for body, value in rows
+        ]
+    return bodies
 
 
 def release_bodies(

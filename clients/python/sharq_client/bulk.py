@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from sharq_client import errors, failures
 from sharq_client.answers import Answers, JobState
@@ -84,6 +85,8 @@ def size_bytes(job: BulkJob) -> int:
     if isinstance(job, EnqueueBody):
         return OVERHEAD_BYTES + (len(memoryview(job.payload)) if isinstance(job.payload, msgspec.Raw) else 0)
     if not isinstance(job, LeaseBody):
+        return OVERHEAD_BYTES
+    if job.result is UNSET and job.progress is UNSET and job.error is None:
         return OVERHEAD_BYTES
     texts = [text for text in (job.result, job.progress) if isinstance(text, msgspec.Raw)]
     text_bytes = sum(len(memoryview(text)) for text in texts)

@@ -125,8 +125,8 @@ class Unavailable(SharqError, code="unavailable", status=503, retry_after_s=1):
     """The store or the shard is unreachable or refused the call. Nothing was done."""
 
 
-class UnknownHost(Unavailable, code="unknown_host", status=503):
-    """The name of the server's host is not known. Nothing was done, and a retry by itself would not help."""
+class UnknownHost(Unavailable, code="unknown_host", status=503, retry_after_s=1):
+    """The name of the server's host is not known. Nothing was done. A client does not retry it; a worker goes on."""
 
 
 class OutcomeUnknown(SharqError, code="outcome_unknown", status=504, perhaps_done=True, retry_after_s=1):

@@ -148,7 +148,12 @@ def reason_of(fault: BaseException) -> str:
 
 
 def may_repeat(error: errors.SharqError, *, is_safe_twice: bool) -> bool:
-    """Return True if a retry can help and is safe: the call is idempotent, or was certainly not done."""
+    """Return True if a retry can help and is safe: the call is idempotent, or was certainly not done.
+
+    A host that is not known is most often a mistake in the URL, so that is raised at once.
+    """
+    if isinstance(error, errors.UnknownHost):
+        return False
     return error.retry_after_s is not None and (is_safe_twice or not error.perhaps_done)
 
 

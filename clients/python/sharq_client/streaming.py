@@ -194,30 +194,29 @@ class EnqueueStream:
         self._lost_at: int | None = None
         self.stopped_by: errors.SharqError | None = None
 
-    def add(self, job: Enqueueable) -> Iterator[Batch]:
-        """Take one job, and yield the calls that are to be sent now. Most often there is none."""
-        index, self._read = self._read, self._read + 1
+    def add(self, job: Enqueueable) -> Sequence[Batch]:
+        """Take one job, and return the calls that are to be sent now. Most often there is none."""
+        index = self._read
+        self._read = index + 1
         try:
             body = ready_to_send(job, repeat=self._repeat)
         except errors.InvalidRequest as error:
             self._fail(index, _id_of(job), error)
-            return
+            return ()
         now_s, job_bytes = time.monotonic(), size_bytes(body)
         if self._first is not None:
             if self._first.has_room_for(job_bytes) and not self._first.is_overdue(now_s):
                 self._first.add(index, body, job_bytes, now_s)
-                return
+                return ()
             first, self._first = self._first, None
             self._spread(first)
         lane = self._lane_of(body)
-        if not lane.has_room_for(job_bytes):
-            yield self._depart(lane)
+        departing = [] if lane.has_room_for(job_bytes) else [self._depart(lane)]
         lane.add(index, body, job_bytes, now_s)
         if now_s >= self._look_again_s:
             self._look_again_s = now_s + MAX_AGE_S / 4
-            for each in self._lanes:
-                if each.is_overdue(now_s):
-                    yield self._depart(each)
+            departing += [self._depart(each) for each in self._lanes if each.is_overdue(now_s)]
+        return departing
 
     def rest(self) -> Iterator[Batch]:
         """Yield the calls that remain once all jobs were taken."""
@@ -232,8 +231,10 @@ class EnqueueStream:
             if isinstance(answer, errors.SharqError):
                 self._fail(index, body.job_id or "", answer)
                 continue
-            self._queued += not answer.duplicate
-            self._duplicates += answer.duplicate
+            if answer.duplicate:
+                self._duplicates += 1
+            else:
+                self._queued += 1
             if self._answers is not None:
                 job_id = body.job_id or answer.job_id
                 self._answers[index] = Enqueued(job_id, answer.duplicate, answer.current_queue_length)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from sharq_client import Client, LeasedJob, QueueSettings
-from sharq_client.migration import Progress, Summary, import_original
+from sharq_client.migration import MissingExtra, Progress, import_original
 from tests.clients.migration.conftest import StartOriginal
-from tests.support.foreign.processes import Original
+from tests.support.foreign.processes import Driver, Original
+from tests.support.stores.redis_cluster import running_cluster
 from tests.support.stores.server import StoreServer
 
 GRACE_MS = 300
 """The time that these tests leave to the original's own requeue, which most of them do not run."""
-
-Import = Iterator[Summary]
 
 
 def everything(client: Client, queue_type: str, wait_ms: float = 0) -> list[LeasedJob]:
@@ -58,6 +58,7 @@ def test_queues_come_over_with_order_payloads_intervals_and_requeues(
     assert [(job.job_id, job.payload, job.requeues_remaining) for job in fast] == [
         (f"f{number}", {"n": number}, number - 1) for number in range(25)
     ]
+    assert {job.priority for job in fast} == {5}
     assert [job.payload for job in jobs if job.queue_id == "kinds"] == PAYLOADS
     assert [job.job_id for job in jobs if job.queue_id == "slow"] == ["s1"]
     assert [job.payload for job in everything(client, f"{kind}-2")] == ["another type"]
@@ -246,6 +247,19 @@ def test_an_interval_that_changes_at_the_original_is_passed_on(
     assert queue.interval == 70
 
 
+def test_an_interval_that_an_operator_has_pinned_here_is_left_alone(
+    client: Client, original: Original, source: StoreServer, prefix: str, kind: str
+) -> None:
+    original.enqueue(kind, "1", "j0", interval=50)
+    import_original(client, source.url, prefix=prefix)
+    client.set_interval(kind, "1", 20, pin=True)
+    original.call("interval", queue_type=kind, queue_id="1", interval=70)
+    import_original(client, source.url, prefix=prefix)
+    queue = client.queue(kind, "1")
+    assert queue is not None
+    assert queue.interval == 20
+
+
 @pytest.mark.parametrize("is_known", [True, False], ids=["lease length known", "lease length not known"])
 def test_a_slow_queue_waits_for_one_interval_after_its_last_lease(
     client: Client, start_original: StartOriginal, source: StoreServer, prefix: str, kind: str, is_known: bool
@@ -297,3 +311,24 @@ def test_jobs_that_come_while_the_import_runs_follow(
     assert (summary.moved, summary.queues) == (20, 0)
     jobs = [job.job_id for job in everything(client, kind)]
     assert jobs == [f"a{number}" for number in range(20)] + [f"b{number}" for number in range(20)]
+
+
+def test_a_deployment_on_a_redis_cluster_comes_over(
+    client: Client, caller: Driver, kind: str, tmp_path: Path
+) -> None:
+    """Its scripts work there only if the prefix has the slot of the queue type (U18). Any node may be named."""
+    with running_cluster("redis", replicas=0) as cluster:
+        any_port = cluster.servers[0].port
+        prefix = f"{{{kind}}}"
+        original = Original(caller, any_port, prefix, tmp_path, lease_ms=60_000, is_clustered=True)
+        for number in range(20):
+            original.enqueue(kind, f"q{number % 3}", f"j{number}")
+        moved = sum(import_original(client, server.url, prefix=prefix).moved for server in cluster.servers)
+    assert moved == 20
+    assert len(everything(client, kind)) == 20
+
+
+def test_without_the_extra_the_error_names_it(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'sharq-client\[import\]'"):
+        import_original(client, "redis://127.0.0.1:1/0")

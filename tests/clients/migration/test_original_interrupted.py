@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from redis import ResponseError
 
 from sharq_client import Client, LeasedJob
 from sharq_client.migration import import_original
 from sharq_client.migration.delivery import PERHAPS_MOVED
+from sharq_client.migration.source import SUPERSEDED
 from tests.support.foreign.dying_import import STEPS, start_import
 from tests.support.foreign.processes import Original
 from tests.support.processes.servers import ServerFactory, SharqServer
@@ -53,6 +55,12 @@ def fill(original: Original, queue_type: str, queues: int, jobs: int, **more: ob
     return names
 
 
+def until_all_have_come(jobs: list[LeasedJob], names: set[tuple[str, str]]) -> None:
+    deadline_s = time.monotonic() + 60
+    while len(jobs) < len(names) and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+
+
 def assert_each_once_in_order(jobs: list[LeasedJob], names: set[tuple[str, str]]) -> None:
     counts = Counter((job.queue_id, job.job_id) for job in jobs)
     assert counts == Counter(names)
@@ -80,9 +88,7 @@ def test_a_run_goes_on_where_another_was_killed(
         before = len(jobs)
         time.sleep(0.3)
         summary = import_original(client, source.url, prefix=prefix)
-        deadline_s = time.monotonic() + 30
-        while len(jobs) < len(names) and time.monotonic() < deadline_s:
-            time.sleep(0.05)
+        until_all_have_come(jobs, names)
     assert before == 0
     assert summary.refused == summary.waiting == 0
     assert_each_once_in_order(jobs, names)
@@ -126,9 +132,7 @@ def test_kills_at_random_moments(
                 time.sleep(chance.uniform(0, 0.08))
                 running.kill()
         summary = import_original(client, source.url, prefix=prefix)
-        deadline_s = time.monotonic() + 30
-        while len(jobs) < len(names) and time.monotonic() < deadline_s:
-            time.sleep(0.05)
+        until_all_have_come(jobs, names)
     assert summary.refused == summary.waiting == 0
     assert_each_once_in_order(jobs, names)
 
@@ -164,6 +168,36 @@ def test_a_job_of_an_old_journal_that_the_server_knows_is_not_sent_again(
     assert client.dequeue(kind) is None
 
 
+def test_a_second_run_ends_the_first(
+    client: Client, original: Original, source: StoreServer, server: SharqServer, prefix: str, kind: str
+) -> None:
+    names = fill(original, kind, queues=3, jobs=700, interval=0)
+    errors: list[str] = []
+    has_begun, may_go_on = threading.Event(), threading.Event()
+
+    def on_progress(_: object) -> None:
+        has_begun.set()
+        assert may_go_on.wait(30)
+
+    def first_run() -> None:
+        with pytest.raises(ResponseError) as raised:
+            import_original(client, source.url, prefix=prefix, on_progress=on_progress)
+        errors.append(str(raised.value))
+
+    names |= {("q0", "700"), ("q0", "701")}
+    with consuming(server.url, kind) as jobs:
+        with start_thread(first_run):
+            assert has_begun.wait(30)
+            original.enqueue(kind, "q0", "700")
+            import_original(client, source.url, prefix=prefix)
+            original.enqueue(kind, "q0", "701")
+            may_go_on.set()
+        assert SUPERSEDED in errors[0]
+        assert import_original(client, source.url, prefix=prefix).moved == 1
+        until_all_have_come(jobs, names)
+    assert_each_once_in_order(jobs, names)
+
+
 def test_an_import_goes_on_after_the_server_was_away(
     own_server: ServerFactory, original: Original, source: StoreServer, prefix: str, kind: str
 ) -> None:
@@ -187,9 +221,7 @@ def test_an_import_goes_on_after_the_server_was_away(
             time.sleep(0.5)
             server.start()
         with consuming(server.url, kind) as jobs:
-            deadline_s = time.monotonic() + 30
-            while len(jobs) < len(names) and time.monotonic() < deadline_s:
-                time.sleep(0.05)
+            until_all_have_come(jobs, names)
     assert_each_once_in_order(jobs, names)
 
 

@@ -230,7 +230,8 @@ def test_undo_gives_the_queues_back_that_are_empty_here(
     assert undo_original(client, source.url, prefix=prefix).queues == 1
     time.sleep(0.35)
     assert original.dequeue(kind) == (other.queue_id, "j1")
-    assert not [key for key in source_redis.scan_iter(f"{prefix}:*") if b"~import" in key]
+    left = [key.decode() for key in source_redis.scan_iter(f"{prefix}:*") if b"~import" in key]
+    assert left == [f"{prefix}:~import:run"]
 
 
 def test_an_undone_queue_can_be_taken_over_again(

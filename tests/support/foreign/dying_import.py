@@ -20,6 +20,7 @@ from sharq_client import Client
 from sharq_client.migration import Progress, import_bullmq, import_celery, import_original
 from sharq_client.migration.brokers.bullmq import BullmqQueue
 from sharq_client.migration.brokers.celery import CeleryQueue
+from sharq_client.migration.original import takeover
 from sharq_client.migration.original.store import OriginalStore
 
 STEPS: dict[str, tuple[type, str, bool]] = {
@@ -57,6 +58,10 @@ def start_import(*arguments: object) -> subprocess.Popen[str]:
     """Start this program."""
     words = [sys.executable, "-m", "tests.support.foreign.dying_import", *map(str, arguments)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+vars(takeover)["MOST_JOBS"] = 600
+"""Fewer jobs than else at a time, so that a run has many steps."""
 
 
 def main(kind: str, server: str, source: str, name: str, *death: str) -> None:

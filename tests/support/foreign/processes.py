@@ -32,6 +32,7 @@ conn_type : tcp_sock
 port : {port}
 host : 127.0.0.1
 password :
+clustered : {is_clustered}
 """
 """The original's sample configuration as far as its library reads it, without comments, which fail on Python 3."""
 
@@ -105,10 +106,20 @@ class Original:
         directory: gets its configuration.
     """
 
-    def __init__(self, caller: Driver, port: int, prefix: str, directory: Path, lease_ms: int) -> None:
+    def __init__(
+        self,
+        caller: Driver,
+        port: int,
+        prefix: str,
+        directory: Path,
+        lease_ms: int,
+        *,
+        is_clustered: bool = False,
+    ) -> None:
         self._caller = caller
         self._config = str(directory / "sharq.conf")
-        Path(self._config).write_text(CONFIG.format(port=port, prefix=prefix, lease_ms=lease_ms))
+        values = {"port": port, "prefix": prefix, "lease_ms": lease_ms, "is_clustered": is_clustered}
+        Path(self._config).write_text(CONFIG.format(**values))
 
     def call(self, method: str, **arguments: Any) -> Any:
         """Call a method of the library, and return its answer."""

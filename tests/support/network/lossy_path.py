@@ -38,6 +38,9 @@ class LossyPath:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         carrying = asyncio.current_task()
         assert carrying is not None
+        if self._listener is None or not self._listener.is_serving():
+            writer.transport.abort()  # it was accepted right before the path was shut
+            return
         self._carrying.add(carrying)
         carrying.add_done_callback(self._carrying.discard)
         there, back = await asyncio.open_connection(self._target.hostname, self._target.port)

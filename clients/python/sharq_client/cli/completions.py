@@ -13,7 +13,7 @@ from sharq_client.errors import SharqError
 MOST = 100
 """The most names that are offered."""
 
-TIMEOUT = "500ms"
+TIMEOUT = "1s"
 
 
 def queue_types(context: typer.Context, incomplete: str) -> list[str]:
@@ -44,7 +44,8 @@ def queue_ids(context: typer.Context, incomplete: str) -> list[str]:
 
 def _session(context: typer.Context) -> Session | None:
     """Return the session for what stands on the command line so far; None if it cannot be opened."""
-    given = context.params
+    present = {name: value for name, value in context.params.items() if value is not None}
+    given = {**context.find_root().params, **present}
     options = Options(
         url=given.get("url"),
         token=given.get("token"),

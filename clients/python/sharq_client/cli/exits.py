@@ -6,7 +6,6 @@ Not here: which exceptions end a command (guard.py catches them).
 from __future__ import annotations
 
 import enum
-import ssl
 from collections.abc import Iterator
 
 from sharq_client import errors
@@ -39,14 +38,22 @@ _CODES: tuple[tuple[type[errors.SharqError], Exit], ...] = (
 _REACH = "Is the server running there? Set --url, SHARQ_URL or --profile"
 
 _HINTS: tuple[tuple[type[errors.SharqError], str], ...] = (
-    (errors.Unauthorized, ". Set SHARQ_TOKEN, --token or --profile"),
+    (errors.Unauthorized, ""),
     (errors.Forbidden, ""),
     (errors.WrongUrl, ""),
-    (errors.MethodNotAllowed, ". Is that the URL of a SHARQ server?"),
+    (errors.UntrustedCertificate, ". Nothing was done"),
+    (errors.UnknownHost, ". Nothing was done"),
     (errors.Unavailable, ". Nothing was done; try again later"),
     (errors.Overloaded, ". Nothing was done; try again later"),
     (errors.OutcomeUnknown, ". If the command changes something, it was perhaps done"),
 )
+"""Error class → what is added to its message, which then names the server. The first class that fits counts."""
+
+_WORDS = (
+    ('pass its file as ca="ca.pem"', "give its file with --ca"),
+    ("pass token=, or set the variable SHARQ_TOKEN", "set SHARQ_TOKEN, --token or --profile"),
+)
+"""What the client advises a program to do → what a user of the command does."""
 
 
 class Failed(Exception):
@@ -65,8 +72,6 @@ def wrong_usage(message: str) -> Failed:
 
 def code_of(error: errors.SharqError) -> Exit:
     """Return the exit code for an error of the client."""
-    if _tls_reason(error) is not None:
-        return Exit.UNREACHABLE
     return next((code for error_class, code in _CODES if isinstance(error, error_class)), Exit.FAILED)
 
 
@@ -76,15 +81,18 @@ def message_of(error: errors.SharqError, url: str) -> str:
     Args:
         url: the URL of the server, as the user gave it.
     """
-    tls, system = _tls_reason(error), _system_reason(error)
-    if tls is not None:
-        return f"{url}: {tls}. Nothing was done"
-    if isinstance(error, errors.Unavailable) and system is not None:
+    system = _system_reason(error)
+    if type(error) is errors.Unavailable and system is not None:
         return f"cannot reach {url}: {system}. Nothing was done. {_REACH}"
     if isinstance(error, errors.Leased):
         return "a worker holds the job. --force cancels it all the same"
-    hint = next((text for error_class, text in _HINTS if isinstance(error, error_class)), None)
-    return error.message if hint is None else f"{url}: {error.message}{hint}"
+    text = error.message
+    for advice, word in _WORDS:
+        text = text.replace(advice, word)
+    hint = next((hint for error_class, hint in _HINTS if isinstance(error, error_class)), None)
+    if hint is None:
+        return text
+    return f"{text}{hint}" if "://" in text else f"{url}: {text}{hint}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -92,19 +100,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
-
-
-def _tls_reason(error: errors.SharqError) -> str | None:
-    """Return what is wrong with the TLS connection, and what to do; None if that is not the cause."""
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            hint = "Give the file of your own CA with --ca, or as ca in the profile"
-            return f"the certificate is not trusted: {cause.verify_message}. {hint}"
-        if isinstance(cause, ssl.SSLError):
-            if cause.reason == "WRONG_VERSION_NUMBER":
-                return "the server does not speak https; try http://"
-            return f"no TLS connection: {cause.reason or cause}"
-    return None
 
 
 def _system_reason(error: errors.SharqError) -> str | None:

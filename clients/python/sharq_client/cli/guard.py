@@ -13,6 +13,7 @@ from collections.abc import Callable
 import typer
 
 from sharq_client.cli.exits import Exit, Failed, code_of, message_of
+from sharq_client.cli.output import printable
 from sharq_client.cli.session import Options, Session, open_session
 from sharq_client.errors import SharqError
 
@@ -49,5 +50,5 @@ def guard(options: Options, command: Callable[[Session], None]) -> None:
 def _end(error: BaseException, message: str, code: Exit, *, is_debug: bool) -> None:
     if is_debug:
         traceback.print_exception(error)
-    typer.echo(f"sharq: {message}", err=True)
+    typer.echo(f"sharq: {printable(message)}", err=True)
     raise typer.Exit(code) from None

@@ -80,11 +80,12 @@ def _sections(parameters: Sequence[Any], ctx: Any) -> dict[str, list[Record]]:
     """Return the parameters by heading: arguments, the options of the command, and those that every command has."""
     sections: dict[str, list[Record]] = {"Arguments": [], "Options": []}
     for parameter in parameters:
-        if parameter.param_type_name == "argument":
-            sections["Arguments"].append((_argument_name(parameter), parameter.help or ""))
-            continue
         record = parameter.get_help_record(ctx)
-        if record is not None:
+        if parameter.param_type_name == "argument":
+            # The usage line shows already that it is required.
+            about = record[1].removesuffix("[required]").rstrip() if record else ""
+            sections["Arguments"].append((_argument_name(parameter), about))
+        elif record is not None:
             default = SHARED if set(parameter.opts) == set(HELP_OPTIONS) else "Options"
             heading = getattr(parameter, "rich_help_panel", None) or default
             sections.setdefault(heading, []).append(record)

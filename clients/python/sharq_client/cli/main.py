@@ -5,6 +5,7 @@ Not here: the list of commands (app.py).
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib.util import find_spec
 
@@ -25,6 +26,10 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the encoding of the terminal lacks is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     run(sys.argv[1:])
 
 

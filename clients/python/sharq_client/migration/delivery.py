@@ -15,11 +15,14 @@ from sharq_client.errors import InvalidRequest, QueueFull, SharqError, TooLarge
 if TYPE_CHECKING:
     from sharq_client.sync.client import Client
 
-MOST_JOBS = 1_000
-"""The most jobs that are sent, and kept in journals, at a time."""
+MOST_JOBS = 4_000
+"""The most jobs that are sent, and kept in journals, at a time. The client makes several calls of them."""
+
+MOST_JOBS_A_CLAIM = 1_000
+"""The most jobs that one script takes from the source. It keeps the source busy for some milliseconds."""
 
 MOST_BYTES = 4 * 1024 * 1024
-"""The bytes of payloads from which on no further jobs are taken for one time, so that they fit into one bulk call."""
+"""The bytes of payloads from which on no further jobs are taken at a time."""
 
 PATIENCE_S = 60.0
 """How long a job is sent again while the new server is away or overloaded."""

@@ -19,6 +19,9 @@ SOCKET_TIMEOUT_S = 30.0
 MARK = "~import"
 """The mark in the job list of a parked queue. No job has this id, because the original permits no `~`."""
 
+SUPERSEDED = "SUPERSEDED a later import of the same jobs runs"
+"""The error of a run whose work another one has taken up."""
+
 FAR_MS = 9_000_000_000_000
 """The score of a parked queue, in ms since the epoch: the year 2255."""
 
@@ -64,7 +67,8 @@ def is_cluster_node(client: Redis) -> bool:
 def script(client: Redis, package: str, name: str) -> Script:
     """Return a script of a package's folder `lua`, with the constants that all scripts of imports share."""
     text = resources.files(package).joinpath("lua", f"{name}.lua").read_text()
-    return client.register_script(f"local MARK, FAR = '{MARK}', {FAR_MS}\n{text}")
+    constants = f"local MARK, FAR, SUPERSEDED = '{MARK}', {FAR_MS}, '{SUPERSEDED}'"
+    return client.register_script(f"{constants}\n{text}")
 
 
 def now_ms(client: Redis) -> int:

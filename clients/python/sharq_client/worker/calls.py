@@ -100,6 +100,7 @@ class Calls:
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._is_aborted = False
+        self._start_task = _task_starter()
         if metrics is not None:
             metrics.in_flight = self._in_flight
 
@@ -110,7 +111,7 @@ class Calls:
         call = self._call_of(registration, jobs, on_reported)
         if self._metrics is not None:
             call.started_s = time.perf_counter()
-        task = _start_task(self._run(call))
+        task = self._start_task(self._run(call))
         if task.done():
             self._judge(call, task)
             return
@@ -127,17 +128,17 @@ class Calls:
             self.outcomes.add_unstarted(job)
 
     async def finish(self, timeout_s: float) -> None:
-        """Wait for the handlers, and cancel those that still run at the timeout or at `abort`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._is_idle.wait()
-        if not self._running:
-            return
+        """Wait for the handlers. Cancel those that still run at the timeout or at `abort`, and wait as long again."""
+        await self._wait_until_idle(timeout_s)
         self._cancel_all()
-        await asyncio.wait(self._running, timeout=ABORT_WAIT_S if self._is_aborted else timeout_s)
+        if self._running and not self._is_aborted:
+            self._is_idle.clear()
+            await self._wait_until_idle(timeout_s)
+        if self._running:
+            await asyncio.wait(self._running, timeout=ABORT_WAIT_S)
 
     def abort(self) -> None:
-        """Cancel all handlers at once."""
+        """Cancel all handlers at once. `finish` returns soon, even if some do not end."""
         self._is_aborted = True
         self._cancel_all()
         self._is_idle.set()
@@ -162,9 +163,9 @@ class Calls:
 
     async def _run(self, call: Call) -> object:
         """Return what the handler returns, with the middleware around it."""
-        if not self._middleware:
-            return await self._invoke(call, call.work)
-        return await wrap(functools.partial(self._invoke, call), self._middleware)(call.work)
+        if self._middleware:
+            return await wrap(functools.partial(self._invoke, call), self._middleware)(call.work)
+        return await self._invoke(call, call.work)
 
     async def _invoke(self, call: Call, work: Any) -> object:
         handler: Callable[[Any], Any] = call.registration.handler
@@ -198,6 +199,11 @@ class Calls:
         else:
             self._verdicts.returned_batch(call.jobs, task.result())
 
+    async def _wait_until_idle(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._is_idle.wait()
+
     def _cancel_all(self) -> None:
         for task, call in self._running.items():
             if not call.is_stopped:
@@ -206,7 +212,7 @@ class Calls:
 
     def _on_reported(self, report: Report, error: errors.SharqError | None) -> None:
         call = self._unreported.pop(report.job.lease)
-        if isinstance(error, errors.LeaseLost | errors.NotFound):
+        if error is not None and isinstance(error, errors.LeaseLost | errors.NotFound):
             self._on_lost(report.job)
         call.unreported -= 1
         if not call.unreported:
@@ -223,16 +229,13 @@ class Calls:
         return [job.queue_type for call in list(self._running.values()) for job in call.jobs]
 
 
-if sys.version_info >= (3, 12):
+def _task_starter() -> Callable[[Coroutine[Any, Any, object]], _Task]:
+    """Return what starts a task of the running event loop.
 
-    def _start_task(work: Coroutine[Any, Any, object]) -> _Task:
-        """Start a task at once, up to its first wait: a handler that waits for nothing costs a quarter of a task."""
-        loop = asyncio.get_running_loop()
-        if loop.get_task_factory() is not None:
-            return loop.create_task(work)
-        return asyncio.Task(work, loop=loop, eager_start=True)
-
-else:
-
-    def _start_task(work: Coroutine[Any, Any, object]) -> _Task:
-        return asyncio.get_running_loop().create_task(work)
+    From Python 3.12 on a task starts at once, up to its first wait. A handler that waits for nothing then costs a
+    quarter of what a task costs that starts in the next round of the loop.
+    """
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
+        return functools.partial(asyncio.Task, loop=loop, eager_start=True)
+    return loop.create_task

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sharq_client import errors, failures
@@ -25,7 +27,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("sharq.worker")
 
 QUIET_PAUSE_S = 0.25
-"""The pause after an empty answer that came before its wait was over, as from a draining server."""
+"""The pause after an empty answer that came before its wait was over, as from a draining server, and after one
+without a wait."""
+
+YIELD_AFTER_S = 0.05
+"""The time for which the handlers of one answer may keep the event loop before others get a turn."""
+
+BACKLOG_REQUESTS = 2
+"""The most requests for further jobs at once, beside the usual one, while more jobs are ready than one request takes.
+
+With one request at a time, the worker and the server would wait for each other.
+"""
 
 
 class Lane:
@@ -47,16 +59,18 @@ class Lane:
         self._by_type = {name: each for each in registrations for name in each.queue_types}
         self._types = list(self._by_type)
         self._batch = next((each for each in registrations if each.batch is not None), None)
+        self._most = options.batch if self._batch is None else self._batch.batch or 1
         self._calls = calls
         self._metrics = metrics
-        self._in_hand = 0
-        self._has_room = asyncio.Event()
-        self._is_stopping = asyncio.Event()
+        self._free = options.concurrency
+        self._is_backlogged = False
+        self._is_stopping = False
+        self._changed = asyncio.Event()
 
     def stop(self) -> None:
-        """Lease nothing more. `run` returns once the request in flight is answered, so that no lease is lost in it."""
-        self._is_stopping.set()
-        self._has_room.set()
+        """Lease nothing more. `run` returns once the requests in flight are answered, so that no lease is lost."""
+        self._is_stopping = True
+        self._changed.set()
 
     async def run(self) -> None:
         """Lease jobs and start their handlers until `stop`, also across restarts of the server.
@@ -64,11 +78,26 @@ class Lane:
         Raises:
             InvalidRequest, Unauthorized, Forbidden, NotFound: the server refuses to lease, and a retry cannot help.
         """
+        backlog = [asyncio.create_task(self._lease_backlog()) for _ in range(BACKLOG_REQUESTS)]
+        try:
+            await self._lease_until_stopped()
+            await asyncio.gather(*backlog)
+        finally:
+            for task in backlog:
+                task.cancel()
+
+    async def _lease_until_stopped(self) -> None:
+        loop = asyncio.get_running_loop()
         failed_tries = 0
-        while await self._room():
+        least_s = self._options.wait_ms / 1000 or QUIET_PAUSE_S
+        while await self._wait_until(lambda: self._free > 0):
+            asked_at_s = loop.time()
             try:
-                await self._lease()
+                is_empty = not await self._lease(self._options.wait_ms)
                 failed_tries = 0
+                # A draining server answers at once; without a pause the worker would ask it in a busy loop.
+                if is_empty and loop.time() - asked_at_s < least_s:
+                    await self._pause(QUIET_PAUSE_S)
             except errors.SharqError as error:
                 if self._metrics is not None:
                     self._metrics.dequeue_failures += 1
@@ -82,48 +111,77 @@ class Lane:
                 )  # fmt: skip
                 await self._pause(pause_s)
 
-    async def _lease(self) -> None:
-        loop = asyncio.get_running_loop()
-        asked_at_s = loop.time()
-        jobs = await self._client.dequeue(
-            self._types[0] if len(self._types) == 1 else self._types,
-            self._count(),
-            wait_ms=self._options.wait_ms,
-            lease_ms=self._options.lease_ms,
-        )
+    async def _lease_backlog(self) -> None:
+        """Lease what else is ready, whenever an answer was full and there is room for another full one."""
+        needed = self._most if self._batch is None else 1
+        while await self._wait_until(lambda: self._is_backlogged and self._free >= needed):
+            try:
+                await self._lease(wait_ms=0)
+            except errors.SharqError:
+                self._is_backlogged = False  # the usual request meets the error, too, and handles it
+
+    async def _lease(self, wait_ms: float) -> int:
+        """Lease up to as many jobs as there is room for, and start their handlers. Return the number of jobs."""
+        count = self._most if self._batch is not None else min(self._most, self._free)
+        reserved = 1 if self._batch is not None else count
+        self._free -= reserved
+        try:
+            jobs = await self._client.dequeue(
+                self._types[0] if len(self._types) == 1 else self._types,
+                count,
+                wait_ms=wait_ms,
+                lease_ms=self._options.lease_ms,
+            )
+        finally:
+            self._free += reserved
+        self._is_backlogged = len(jobs) == count
         if self._batch is not None and jobs:
             self._start(self._batch, jobs)
         else:
-            for job in jobs:
+            await self._start_each(jobs)
+        self._changed.set()
+        return len(jobs)
+
+    async def _start_each(self, jobs: Sequence[LeasedJob]) -> None:
+        """Start the handler of each job.
+
+        Others get their turn if the handlers take their time before they wait for something. (Before Python 3.12 they
+        start together in the next round of the loop.)
+        """
+        remaining = deque(jobs)
+        yielded_at_s = time.monotonic()
+        try:
+            while remaining:
+                if time.monotonic() - yielded_at_s > YIELD_AFTER_S:
+                    await asyncio.sleep(0)
+                    yielded_at_s = time.monotonic()
+                job = remaining.popleft()
                 self._start(self._by_type[job.queue_type], [job])
-        # A draining server answers at once; without a pause the worker would ask it in a busy loop.
-        if not jobs and loop.time() - asked_at_s < self._options.wait_ms / 1000:
-            await self._pause(QUIET_PAUSE_S)
+        finally:
+            # Only a cancellation leaves any: they are released, so that another worker may have them at once.
+            self._is_stopping = self._is_stopping or bool(remaining)
+            for job in remaining:
+                self._start(self._by_type[job.queue_type], [job])
 
     def _start(self, registration: Registration, jobs: Sequence[LeasedJob]) -> None:
         """Start a handler, or release its jobs if the lane was stopped in the meantime."""
-        self._in_hand += 1
-        start = self._calls.refuse if self._is_stopping.is_set() else self._calls.start
+        self._free -= 1
+        start = self._calls.refuse if self._is_stopping else self._calls.start
         start(registration, jobs, self._on_reported)
 
-    def _count(self) -> int:
-        if self._batch is not None and self._batch.batch is not None:
-            return self._batch.batch
-        return min(self._options.batch, self._options.concurrency - self._in_hand)
-
     def _on_reported(self) -> None:
-        self._in_hand -= 1
-        self._has_room.set()
+        self._free += 1
+        self._changed.set()
 
-    async def _room(self) -> bool:
-        """Wait until another call may start. Return False once the lane is stopping."""
-        while self._in_hand >= self._options.concurrency and not self._is_stopping.is_set():
-            self._has_room.clear()
-            await self._has_room.wait()
-        return not self._is_stopping.is_set()
+    async def _wait_until(self, is_true: Callable[[], bool]) -> bool:
+        """Wait until a condition of this lane is true. Return False once the lane is stopping."""
+        while not self._is_stopping and not is_true():
+            self._changed.clear()
+            await self._changed.wait()
+        return not self._is_stopping
 
     async def _pause(self, pause_s: float) -> None:
         """Sleep, but wake up at `stop`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
-                await self._is_stopping.wait()
+                await self._wait_until(lambda: False)

@@ -40,7 +40,7 @@ class Run:
             Lane(client, options, group, self._calls, metrics) for group in _lanes_of(registry.handlers)
         ]
         self._leasing: list[asyncio.Task[None]] = []
-        self._is_aborted = False
+        self._aborted = asyncio.Event()
         self._unfit: Unfit | None = None
 
     def stop(self) -> None:
@@ -50,7 +50,7 @@ class Run:
 
     def abort(self) -> None:
         """End at once: cancel the handlers and release their jobs."""
-        self._is_aborted = True
+        self._aborted.set()
         self.stop()
         for task in self._leasing:
             task.cancel()
@@ -95,9 +95,13 @@ class Run:
     async def _finish_reports(self, reports: asyncio.Task[None]) -> None:
         outcomes = self._calls.outcomes
         outcomes.close()
+        aborted = asyncio.create_task(self._aborted.wait())
         await asyncio.wait(
-            [reports], timeout=ABORT_REPORT_S if self._is_aborted else self._options.stop_timeout_s
+            [reports, aborted], timeout=self._options.stop_timeout_s, return_when=asyncio.FIRST_COMPLETED
         )
+        aborted.cancel()
+        if self._aborted.is_set():
+            await asyncio.wait([reports], timeout=ABORT_REPORT_S)
         if outcomes.unreported():
             log.error("outcomes_left_unreported count=%d", outcomes.unreported())
         await _cancel(reports)

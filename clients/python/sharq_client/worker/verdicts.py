@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from sharq_client.worker.handlers.kinds import Unfit
 from sharq_client.worker.handlers.results import Drop, JobResult, Retry, RunningJob, Throttled, result_of
 from sharq_client.worker.outcomes import Outcomes
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from sharq_client.worker.metrics import WorkerMetrics
 
 log = logging.getLogger("sharq.worker")
+
+_RAISABLE = (Retry, Throttled, Drop)
 
 
 class Verdicts:
@@ -35,14 +39,12 @@ class Verdicts:
 
     def returned(self, job: RunningJob, value: object) -> None:
         """Finish a job whose handler returned. A returned Retry, Throttled or Drop counts as if it were raised."""
-        if isinstance(value, Retry | Throttled | Drop):
+        if value is not None and isinstance(value, _RAISABLE):
             self.raised([job], value)
-        elif isinstance(value, JobResult):
-            self._outcomes.add_finished(job, result_of(job, value))
-            self._count(job, "finished")
-        else:
-            self._outcomes.add_finished(job)
-            self._count(job, "finished")
+            return
+        self._outcomes.add_finished(job, result_of(job, value) if isinstance(value, JobResult) else UNSET)
+        if self._metrics is not None:
+            self._metrics.count(job.queue_type, "finished")
 
     def returned_batch(self, jobs: Sequence[RunningJob], value: object) -> None:
         """Give each job of a batch its outcome. A returned exception counts as if its job alone had raised it."""

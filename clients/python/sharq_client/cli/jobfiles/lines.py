@@ -69,8 +69,9 @@ class JobFile:
     """
 
     def __init__(self, name: str, kind: Format | None = None) -> None:
-        self.name = "stdin" if name == "-" else name
-        self._stored: BinaryIO = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115
+        self._is_stdin = name == "-"
+        self.name = "stdin" if self._is_stdin else name
+        self._stored: BinaryIO = sys.stdin.buffer if self._is_stdin else Path(name).open("rb")  # noqa: SIM115
         self.size_bytes = _size_bytes(self._stored)
         is_packed = name.endswith(".gz")
         self._lines = _Lines(gzip.GzipFile(fileobj=self._stored) if is_packed else self._stored)
@@ -87,7 +88,7 @@ class JobFile:
 
     def close(self) -> None:
         """Close the file. Stdin stays open."""
-        if self._stored is not sys.stdin.buffer:
+        if not self._is_stdin:
             self._stored.close()
 
     @property

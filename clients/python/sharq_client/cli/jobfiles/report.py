@@ -118,6 +118,6 @@ class Report:
             )
         if self.failed <= MAX_TOLD:
             self._failures.append(Failure(record.line, code, message))
-            self._tell(f"{self._name}:{record.line}: {message}")
+            self._tell(f"sharq: {self._name}:{record.line}: {message}")
         if self.failed == MAX_TOLD:
-            self._tell(f"{self._name}: further lines that fail are only counted")
+            self._tell(f"sharq: {self._name}: further lines that fail are only counted")

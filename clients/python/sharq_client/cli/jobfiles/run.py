@@ -121,10 +121,11 @@ def _conclude(session: Session, progress: ProgressFile, summary: Summary, reache
     if session.output.is_json:
         session.output.document(summary)
         return
-    rate = (summary.queued + summary.duplicates) / max(summary.seconds, 0.001)
+    answered = summary.queued + summary.duplicates
+    rate = f" ({answered / summary.seconds:,.0f}/s)" if summary.seconds >= 1 else ""
     typer.echo(
         f"{summary.queued:,} queued, {summary.duplicates:,} duplicates, {summary.failed:,} failed"
-        f" in {summary.seconds:.1f} s ({rate:,.0f}/s)"
+        f" in {summary.seconds:.1f} s{rate}"
     )
     if not summary.is_complete:
         hint = "; --resume goes on there" if progress.path is not None and summary.line else ""

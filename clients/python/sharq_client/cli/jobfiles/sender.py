@@ -34,6 +34,8 @@ _REFUSES_ALL = (
     errors.StoreFull,
     errors.Unauthorized,
     errors.Forbidden,
+    errors.UntrustedCertificate,
+    errors.WrongUrl,
 )
 """Errors that say nothing about the job: further jobs would fail, too, so the run stops."""
 

@@ -8,29 +8,34 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from sharq_client.cli.commands.rates import UNLIMITED
+from sharq_client.cli.commands.setting_texts import retry_of
 from sharq_client.cli.exits import Exit, Failed
 from sharq_client.cli.jobfiles.lines import Format
-from sharq_client.cli.parameters import flags, read_duration, read_json, read_time
+from sharq_client.cli.parameters import (
+    OptionalQueue,
+    OptionalType,
+    flags,
+    read,
+    read_duration,
+    read_json,
+    read_time,
+)
 from sharq_client.cli.session import Session
 from sharq_client.requests import EnqueueJob
 
 JOB = "Job, or the jobs of the file that do not say it themselves"
 FILE = "File"
+NONE = "none"
 
 
 def enqueue(
     session: Session,
-    queue_type: Annotated[
-        str | None, typer.Argument(metavar="TYPE", help="The queue type.", show_default=False)
-    ] = None,
-    queue_id: Annotated[
-        str | None, typer.Argument(metavar="QUEUE", help="The id of the queue.", show_default=False)
-    ] = None,
+    queue_type: OptionalType = None,
+    queue_id: OptionalQueue = None,
     payload: Annotated[
         str | None,
-        typer.Argument(
-            metavar="PAYLOAD", help="The payload as JSON; - reads it from stdin.", show_default=False
-        ),
+        typer.Argument(metavar="PAYLOAD", help="Payload as JSON; - is stdin.", show_default=False),
     ] = None,
     *,
     job_id: Annotated[
@@ -39,14 +44,16 @@ def enqueue(
     rate: Annotated[
         str | None,
         typer.Option(
-            metavar="RATE", help="Rate of its queue, such as 40/s, 90/min, 2000/h.", rich_help_panel=JOB
+            metavar="RATE",
+            help="Rate of its queue: 40/s, 90/min, 2000/h, 10000/day or unlimited.",
+            rich_help_panel=JOB,
         ),
     ] = None,
     interval: Annotated[
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="The same as the time between two jobs; 0s: unlimited.",
+            help="The same as the time between two jobs.",
             rich_help_panel=JOB,
         ),
     ] = None,
@@ -94,7 +101,9 @@ def enqueue(
     retry: Annotated[
         str | None,
         typer.Option(
-            metavar="JSON", help="""Retry policy, as {"delay": 1000}; null for none.""", rich_help_panel=JOB
+            metavar="RETRY",
+            help="Wait after a failure, such as 30s,factor=3,max=1h,jitter=0.2, or none.",
+            rich_help_panel=JOB,
         ),
     ] = None,
     max_leased: Annotated[
@@ -177,8 +186,8 @@ def enqueue(
         queue_type=queue_type,
         queue_id=queue_id,
         job_id=job_id,
-        rate=rate,
-        interval=read_duration("--interval", interval),
+        rate=None if rate == UNLIMITED else rate,
+        interval=0 if rate == UNLIMITED else read_duration("--interval", interval),
         burst=burst,
         delay=read_duration("--delay", delay),
         at=read_time("--at", at),
@@ -196,7 +205,7 @@ def enqueue(
         repeat=repeat or None,
     )
     if retry is not None:
-        given["retry"] = read_json("--retry", retry)
+        given["retry"] = None if retry == NONE else read("--retry", retry_of, retry)
     if file is None:
         if payload is None or queue_type is None or queue_id is None:
             raise Failed("expected TYPE, QUEUE and PAYLOAD, or --file FILE", Exit.USAGE)

@@ -67,6 +67,12 @@ def original(
         str | None,
         typer.Option(metavar="DURATION", help="job_expire_interval of its configuration. Default: learnt."),
     ] = None,
+    default_interval: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="Interval of queues whose own it has forgotten. Default: none."
+        ),
+    ] = None,
     retry_refused: Annotated[
         bool, typer.Option("--retry-refused", help="Try the jobs again that earlier runs refused.")
     ] = False,
@@ -86,6 +92,7 @@ def original(
     if undo and (dry_run or follow or retry_refused):
         raise ValueError("--undo: not together with --dry-run, --follow or --retry-refused")
     lease_ms = read_duration("--lease", lease)
+    default_interval_ms = read_duration("--default-interval", default_interval)
     with session.client(retries=RETRIES) as client, _told_errors():
         if undo:
             given_back = migration.undo_original(client, source, prefix=prefix)
@@ -106,6 +113,7 @@ def original(
                 stop=stop,
                 wait_for_leases=wait,
                 lease_ms=None if lease_ms is None else round(lease_ms),
+                default_interval_ms=None if default_interval_ms is None else round(default_interval_ms),
                 retry_refused=retry_refused,
                 on_progress=meter.show,
             ),
@@ -254,6 +262,7 @@ def _write(session: Session, summary: Summary) -> None:
         "put back after a lease": summary.returned,
         "dropped, no requeue left": summary.discarded,
         "ids without a payload": summary.without_payload,
+        "queues without an interval": summary.without_interval,
         "refused": summary.refused,
     }
     always = {"types", "queues taken over", "jobs moved"}

@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from sharq_client.answers import LeasedJob
+from sharq_client.cli.completions import queue_types
 from sharq_client.cli.exits import Exit, Failed
 from sharq_client.cli.output import printable
 from sharq_client.cli.parameters import JobId, QueueId, QueueType, read, read_duration, read_json
@@ -34,7 +35,10 @@ Cost = Annotated[
 
 def dequeue(
     session: Session,
-    types: Annotated[list[str], typer.Argument(metavar="TYPE...", help="The queue types to lease from.")],
+    types: Annotated[
+        list[str],
+        typer.Argument(metavar="TYPE...", help="Queue types to lease from.", autocompletion=queue_types),
+    ],
     *,
     count: Annotated[int, typer.Option(metavar="N", help="Most jobs to lease, 1 to 1,000.")] = 1,
     wait: Annotated[

@@ -17,7 +17,7 @@ from sharq_client.migration.brokers.queue_import import (
     move_queue,
     survey,
 )
-from sharq_client.migration.delivery import MOST_JOBS, REMEMBERED_MS
+from sharq_client.migration.delivery import MOST_JOBS_A_CLAIM, REMEMBERED_MS
 from sharq_client.migration.source import open_source, rows_of, script
 from sharq_client.migration.summaries import OnProgress, Summary, Tally
 
@@ -108,16 +108,21 @@ class BullmqQueue:
         self._redis = redis
         self._queue = key
         self._placement = placement
+        self._run = 0
         self._lists = [f"{key}:wait", f"{key}:paused"]
         self._sets = [f"{key}:prioritized", f"{key}:delayed"]
         self._claim = script(redis, __package__, "claim_bullmq")
         self._settle = script(redis, __package__, "settle")
         self._give_back = script(redis, __package__, "give_back_bullmq")
 
+    def begin_run(self) -> None:
+        """Make this the one run that may change anything."""
+        self._run = self._redis.incr(self._key("run"))
+
     def claim(self, most: int) -> Journal:
         """Move jobs into the journal, or read the journal that is there."""
-        keys = [self._key("moving"), self._key("claimed"), *self._lists, *self._sets]
-        age, *texts = self._claim(keys=keys, args=[f"{self._queue}:", most])
+        keys = [self._key("moving"), self._key("claimed"), *self._lists, *self._sets, self._key("run")]
+        age, *texts = self._claim(keys=keys, args=[self._run, f"{self._queue}:", most])
         return Journal(None if int(age) < 0 else int(age), rows_of(texts, ROW))
 
     def settle(
@@ -135,24 +140,24 @@ class BullmqQueue:
                 if name is not None:
                     pipe.unlink(f"{self._queue}:de:{name.decode()}")
             pipe.execute()
-        keys = [self._key(name) for name in ("moving", "claimed", "refused", "perhaps")]
-        self._settle(keys=keys, args=[ROW, len(refused), *refused, *perhaps])
+        keys = [self._key(name) for name in ("moving", "claimed", "refused", "perhaps", "run")]
+        self._settle(keys=keys, args=[self._run, ROW, len(refused), *refused, *perhaps])
 
     def give_back(self) -> None:
         """Put refused jobs back to where BullMQ had them."""
         keys = [self._key("refused"), f"{self._queue}:marker", *self._lists, *self._sets]
-        while self._give_back(keys=keys, args=[ROW, MOST_JOBS]):
+        while self._give_back(keys=keys, args=[ROW, MOST_JOBS_A_CLAIM]):
             pass
 
     def read(self) -> Iterator[list[tuple[bytes, ...]]]:
         """Yield the rows of the waiting jobs in pages, without a change."""
         for number, name in enumerate(self._lists, start=3):
-            for start in range(0, self._redis.llen(name), MOST_JOBS):
-                page = self._redis.lrange(name, start, start + MOST_JOBS - 1)
+            for start in range(0, self._redis.llen(name), MOST_JOBS_A_CLAIM):
+                page = self._redis.lrange(name, start, start + MOST_JOBS_A_CLAIM - 1)
                 yield self._rows([(b"%d" % number, job_id, b"") for job_id in page])
         for number, name in enumerate(self._sets, start=5):
-            for start in range(0, self._redis.zcard(name), MOST_JOBS):
-                scored: Any = self._redis.zrange(name, start, start + MOST_JOBS - 1, withscores=True)
+            for start in range(0, self._redis.zcard(name), MOST_JOBS_A_CLAIM):
+                scored: Any = self._redis.zrange(name, start, start + MOST_JOBS_A_CLAIM - 1, withscores=True)
                 yield self._rows([(b"%d" % number, job_id, b"%.0f" % score) for job_id, score in scored])
 
     def job(self, row: tuple[bytes, ...]) -> ForeignJob:

@@ -20,7 +20,7 @@ from sharq_client.migration.brokers.queue_import import (
     move_queue,
     survey,
 )
-from sharq_client.migration.delivery import MOST_JOBS, REMEMBERED_MS
+from sharq_client.migration.delivery import MOST_JOBS_A_CLAIM, REMEMBERED_MS
 from sharq_client.migration.source import open_source, rows_of, script
 from sharq_client.migration.summaries import OnProgress, Summary, Tally
 
@@ -114,14 +114,20 @@ class CeleryQueue:
         self._redis = redis
         self._queue = queue
         self._placement = placement
+        self._run = 0
         self._lists = [queue, *(f"{queue}{SEPARATOR}{step}" for step in PRIORITY_STEPS[1:])]
         self._claim = script(redis, __package__, "claim_celery")
         self._settle = script(redis, __package__, "settle")
         self._give_back = script(redis, __package__, "give_back_celery")
 
+    def begin_run(self) -> None:
+        """Make this the one run that may change anything."""
+        self._run = self._redis.incr(self._key("run"))
+
     def claim(self, most: int) -> Journal:
         """Move messages into the journal, or read the journal that is there."""
-        age, *texts = self._claim(keys=[self._key("moving"), self._key("claimed"), *self._lists], args=[most])
+        keys = [self._key(name) for name in ("moving", "claimed", "run")]
+        age, *texts = self._claim(keys=[*keys, *self._lists], args=[self._run, most])
         return Journal(None if int(age) < 0 else int(age), rows_of(texts, ROW))
 
     def settle(
@@ -132,19 +138,19 @@ class CeleryQueue:
         perhaps: Sequence[int],
     ) -> None:
         """Forget the journal, except for the rows with these numbers that were refused, or perhaps moved."""
-        keys = [self._key(name) for name in ("moving", "claimed", "refused", "perhaps")]
-        self._settle(keys=keys, args=[ROW, len(refused), *refused, *perhaps])
+        keys = [self._key(name) for name in ("moving", "claimed", "refused", "perhaps", "run")]
+        self._settle(keys=keys, args=[self._run, ROW, len(refused), *refused, *perhaps])
 
     def give_back(self) -> None:
         """Put refused messages back into the queue."""
-        while self._give_back(keys=[self._key("refused"), *self._lists], args=[MOST_JOBS]):
+        while self._give_back(keys=[self._key("refused"), *self._lists], args=[MOST_JOBS_A_CLAIM]):
             pass
 
     def read(self) -> Iterator[list[tuple[bytes, ...]]]:
         """Yield the messages in pages, without a change."""
         for step, name in enumerate(self._lists):
-            for start in range(0, self._redis.llen(name), MOST_JOBS):
-                page = self._redis.lrange(name, start, start + MOST_JOBS - 1)
+            for start in range(0, self._redis.llen(name), MOST_JOBS_A_CLAIM):
+                page = self._redis.lrange(name, start, start + MOST_JOBS_A_CLAIM - 1)
                 yield [(b"%d" % step, message) for message in page if isinstance(message, bytes)]
 
     def job(self, row: tuple[bytes, ...]) -> ForeignJob:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from sharq_client.migration.brokers.placement import Unmovable
-from sharq_client.migration.delivery import MOST_JOBS, PERHAPS_MOVED, Fate, Verdict, deliver
+from sharq_client.migration.delivery import MOST_JOBS_A_CLAIM, PERHAPS_MOVED, Fate, Verdict, deliver
 from sharq_client.migration.summaries import OnProgress, Refusal, Tally
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class Journal(msgspec.Struct, frozen=True):
 
 class ForeignQueue(Protocol):
     """One queue of another library."""
+
+    def begin_run(self) -> None:
+        """Make this the one run that may change anything. An earlier one that still runs fails at its next step."""
+        ...
 
     def claim(self, most: int) -> Journal:
         """Move jobs into the journal, or read the journal that is there."""
@@ -98,9 +102,10 @@ def move_queue(
     on_progress: OnProgress,
 ) -> None:
     """Move the waiting jobs until none are left, or until it is told to stop. Raises as `import_original`."""
+    queue.begin_run()
     queue.give_back()
     tally.waiting = queue.waiting()
-    while not stop.is_set() and (journal := queue.claim(MOST_JOBS)).rows:
+    while not stop.is_set() and (journal := queue.claim(MOST_JOBS_A_CLAIM)).rows:
         jobs = [queue.job(row) for row in journal.rows]
         verdicts = _verdicts(client, jobs, journal, remembered_ms)
         numbers: dict[Fate, list[int]] = {fate: [] for fate in Fate}

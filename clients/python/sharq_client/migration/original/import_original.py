@@ -60,8 +60,7 @@ def import_original(
 ) -> Summary:
     """Take over a live deployment of the original SHARQ. Its servers and workers may run on meanwhile.
 
-    It may be interrupted at any moment and run again; then it goes on. Run two of them at a time on different prefixes
-    only.
+    It may be interrupted at any moment and run again; then it goes on. A second run on the same prefix ends the first.
 
     Args:
         client: the new server.
@@ -87,7 +86,7 @@ def import_original(
     Raises:
         MissingExtra: the package redis is not installed.
         SharqError: the new server is away for longer than a minute, has no memory left, or refuses the caller.
-        redis.RedisError: the source cannot be reached.
+        redis.RedisError: the source cannot be reached, or another run has begun.
     """
     began_s = time.monotonic()
     tally = Tally()
@@ -129,6 +128,7 @@ def undo_original(client: Client, source: str, *, prefix: str = DEFAULT_PREFIX) 
     with open_source(source, f"{prefix}:payload") as redis:
         store = OriginalStore(redis, prefix)
         terms = Terms(follow=False, wait_for_leases=False, lease_ms=0)
+        store.begin_run()
         Takeover(client, store, Tally(), terms, lambda _: None).finish_journals()
         for refusals in store.refused():
             for refusal in refusals:

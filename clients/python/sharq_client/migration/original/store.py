@@ -6,19 +6,22 @@ All steps that change more than one key are scripts, so that they are atomic bes
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from sharq_client.migration.original.records import (
+    Claim,
+    ClaimedJob,
+    Finding,
+    Parked,
+    Queue,
+    Settlement,
+)
 from sharq_client.migration.source import FAR_MS, MARK, now_ms, script
 from sharq_client.migration.summaries import Refusal
 
 if TYPE_CHECKING:
     from redis import Redis
     from redis.client import Pipeline
-
-Queue: TypeAlias = tuple[str, str]
-"""A queue: its type and its id."""
 
 MOST_RETURNED = 100
 """The most ended leases that one call of a script returns."""
@@ -27,85 +30,13 @@ PAGE = 1_000
 """The number of members or fields that are read at a time."""
 
 
-class ClaimedJob(msgspec.Struct, frozen=True):
-    """A job in the journal of its queue.
-
-    Attributes:
-        was_returned: True if a requeue of the original had put it back at the head of its queue.
-        requeues: the number of requeues that remain; -1 for no limit.
-        payload: msgpack, in quotes if a version for Python 2 wrote it.
-    """
-
-    job_id: str
-    was_returned: bool
-    requeues: int
-    payload: bytes
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """The journal of a queue.
-
-    Attributes:
-        now_ms: the time by the source's clock.
-        age_ms: how long ago an interrupted run claimed it; None if it was claimed just now.
-        interval_ms: the interval of the queue; None if the original has none.
-        dropped: the number of ids that had no payload.
-    """
-
-    queue: Queue
-    now_ms: int
-    age_ms: int | None
-    interval_ms: int | None
-    dropped: int
-    jobs: Sequence[ClaimedJob]
-
-
-class Settlement(msgspec.Struct, frozen=True):
-    """What became of the jobs of a claim that the new server does not have.
-
-    Attributes:
-        full: the ids of the jobs to put back into their queue.
-        refused: the ids of the jobs that stay behind, each with the reason.
-    """
-
-    full: Sequence[str] = ()
-    refused: Sequence[tuple[str, str]] = ()
-
-
-class Parked(msgspec.Struct, frozen=True):
-    """A queue that was parked.
-
-    Attributes:
-        hold_ms: how long its next lease must wait; 0 for not at all.
-        has_interval: False if the original has forgotten its interval, and nobody else knows it.
-    """
-
-    queue: Queue
-    hold_ms: int
-    has_interval: bool
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """A parked queue that needs attention.
-
-    Attributes:
-        is_loose: True if the original may serve it.
-        is_busy: True if it has jobs, or lacks its mark.
-        interval_ms: the interval if it changed at the original; None if it did not.
-    """
-
-    queue: Queue
-    is_loose: bool
-    is_busy: bool
-    interval_ms: int | None
-
-
 class OriginalStore:
     """The original's Redis, under one key prefix."""
 
     def __init__(self, redis: Redis, prefix: str) -> None:
         self._redis = redis
         self._prefix = prefix
+        self._run = 0
         self._park = script(redis, __package__, "park")
         self._claim = script(redis, __package__, "claim")
         self._confirm = script(redis, __package__, "confirm")
@@ -117,6 +48,10 @@ class OriginalStore:
     def key(self, *names: str) -> str:
         """Return a key under the prefix."""
         return ":".join((self._prefix, *names))
+
+    def begin_run(self) -> None:
+        """Make this the one run that may change anything. An earlier one that still runs fails at its next step."""
+        self._run = self._redis.incr(self.key(MARK, "run"))
 
     def now_ms(self) -> int:
         """Return the time by the source's clock, in ms since the epoch."""
@@ -224,8 +159,8 @@ class OriginalStore:
         """Move jobs of each queue into its journal, or read the journal that is there. Return one claim for each."""
 
         def claim(pipe: Pipeline, queue: Queue) -> None:
-            keys = [*self._journal_keys(queue)[:5], self.key("interval")]
-            self._claim(keys=keys, args=[_field(queue), most_jobs, most_bytes], client=pipe)
+            keys = [*self._journal_keys(queue)[:5], self.key("interval"), self.key(MARK, "run")]
+            self._claim(keys=keys, args=[_field(queue), most_jobs, most_bytes, self._run], client=pipe)
 
         replies = self.in_pipeline(claim, queues)
         return [_claim(queue, reply) for queue, reply in zip(queues, replies, strict=True)]
@@ -235,12 +170,19 @@ class OriginalStore:
 
         def confirm(pipe: Pipeline, settled: tuple[Claim, Settlement]) -> None:
             claim, settlement = settled
-            keys = [*self._journal_keys(claim.queue), self.key(MARK, "told")]
+            keys = [*self._journal_keys(claim.queue), self.key(MARK, "told"), self.key(MARK, "run")]
             interval = "" if claim.interval_ms is None or not claim.jobs else claim.interval_ms
             refused = [text for refusal in settlement.refused for text in refusal]
             self._confirm(
                 keys=keys,
-                args=[_field(claim.queue), interval, len(settlement.full), *settlement.full, *refused],
+                args=[
+                    _field(claim.queue),
+                    self._run,
+                    interval,
+                    len(settlement.full),
+                    *settlement.full,
+                    *refused,
+                ],
                 client=pipe,
             )
 
@@ -313,14 +255,18 @@ class OriginalStore:
         heads = self.in_pipeline(lambda pipe, queue: pipe.lindex(self._of(queue), 0), queues)
         return [length - (head == MARK.encode()) for length, head in zip(lengths, heads, strict=True)]
 
-    def job_ids(self, queue: Queue, start: int) -> list[str]:
-        """Return a page of the ids of a queue's jobs, the first one first; empty after the last."""
-        ids = _list(self._redis.lrange(self._of(queue), start, start + PAGE - 1))
-        return [_text(job_id) for job_id in ids]
+    def job_ids(self, queues: Sequence[Queue], start: int, most: int) -> list[list[str]]:
+        """Return ids of jobs of each queue, the first ones first; fewer than `most` at its end."""
+        pages = self.in_pipeline(
+            lambda pipe, queue: pipe.lrange(self._of(queue), start, start + most - 1), queues
+        )
+        return [[_text(job_id) for job_id in page] for page in pages]
 
-    def payloads(self, queue: Queue, job_ids: Sequence[str]) -> list[bytes | None]:
-        """Return the payloads of jobs of a queue; None for an id that has none."""
-        fields = [f"{_field(queue)}:{job_id}" for job_id in job_ids]
+    def payloads(self, jobs: Sequence[tuple[Queue, str]]) -> list[bytes | None]:
+        """Return the payloads of jobs; None for an id that has none."""
+        if not jobs:
+            return []
+        fields = [f"{_field(queue)}:{job_id}" for queue, job_id in jobs]
         payloads = _list(self._redis.hmget(self.key("payload"), fields))
         return [payload if isinstance(payload, bytes) else None for payload in payloads]
 

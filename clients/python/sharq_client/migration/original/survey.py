@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
+
 from sharq_client.migration.original.payloads import UnreadablePayload, json_of
-from sharq_client.migration.original.store import OriginalStore, Queue
+from sharq_client.migration.original.records import Queue
+from sharq_client.migration.original.store import OriginalStore
+from sharq_client.migration.original.takeover import GROUP
 from sharq_client.migration.source import MARK
 from sharq_client.migration.summaries import Refusal, Tally
+
+PAGE = 50
+"""The number of jobs of each queue that are read at a time."""
 
 LONGEST_PAYLOAD_BYTES = 256 * 1024
 """The longest payload that a server takes unless its configuration says otherwise (max_payload_bytes)."""
@@ -30,25 +38,28 @@ def survey(store: OriginalStore, tally: Tally) -> None:
     tally.without_interval = len(seen - with_interval)
     seen |= with_interval
     tally.queues = len(seen)
-    for queue in seen:
-        _look_at_jobs(store, queue, tally)
+    rest = iter(seen)
+    while group := list(islice(rest, GROUP)):
+        _look_at_queues(store, group, tally)
     tally.waiting = tally.moved
 
 
-def _look_at_jobs(store: OriginalStore, queue: Queue, tally: Tally) -> None:
+def _look_at_queues(store: OriginalStore, queues: Sequence[Queue], tally: Tally) -> None:
+    """Count the jobs of queues, a page of each at a time."""
     start = 0
-    while job_ids := store.job_ids(queue, start):
-        start += len(job_ids)
-        wanted = [job_id for job_id in job_ids if job_id != MARK]
-        if not wanted:
-            continue
-        for job_id, payload in zip(wanted, store.payloads(queue, wanted), strict=True):
+    while queues:
+        pages = store.job_ids(queues, start, PAGE)
+        start += PAGE
+        names = [(queue, job_id) for queue, page in zip(queues, pages, strict=True) for job_id in page]
+        jobs = [(queue, job_id) for queue, job_id in names if job_id != MARK]
+        for (queue, job_id), payload in zip(jobs, store.payloads(jobs), strict=True):
             if payload is None:
                 tally.without_payload += 1
             elif reason := _objection(payload):
                 tally.refuse(Refusal(*queue, job_id, reason))
             else:
                 tally.moved += 1
+        queues = [queue for queue, page in zip(queues, pages, strict=True) if len(page) == PAGE]
 
 
 def _objection(payload: bytes) -> str:

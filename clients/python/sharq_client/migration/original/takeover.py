@@ -20,6 +20,7 @@ import msgspec
 from sharq_client.migration.delivery import (
     MOST_BYTES,
     MOST_JOBS,
+    MOST_JOBS_A_CLAIM,
     PERHAPS_MOVED,
     REMEMBERED_MS,
     Fate,
@@ -27,7 +28,8 @@ from sharq_client.migration.delivery import (
     deliver,
 )
 from sharq_client.migration.original.payloads import UnreadablePayload, json_of
-from sharq_client.migration.original.store import Claim, ClaimedJob, OriginalStore, Queue, Settlement
+from sharq_client.migration.original.records import Claim, ClaimedJob, Queue, Settlement
+from sharq_client.migration.original.store import OriginalStore
 from sharq_client.migration.summaries import OnProgress, Refusal, Tally
 from sharq_client.requests import QueueSettings
 
@@ -93,7 +95,10 @@ class Takeover:
             SharqError: the new server is away for longer than a minute, or refuses the caller.
             redis.RedisError: the source is away. After either, a second run goes on.
         """
-        self._parked.update(queue for page in self._store.parked() for queue in page)
+        self._store.begin_run()
+        for page in self._store.parked():
+            self._parked.update(page)
+            self._hold_pending(page)
         # The original forgets the interval of a queue that empties, which may come before its turn here.
         for intervals_ms in self._store.intervals():
             self._intervals_ms.update(intervals_ms)
@@ -174,22 +179,31 @@ class Takeover:
         # A hold only grows, so that this one never ends a longer one.
         self._client.control.set_queue(*queue, QueueSettings(hold=min(hold_ms, LONGEST_HOLD_MS)))
 
+    def _hold_pending(self, parked: Mapping[Queue, int | None]) -> None:
+        """Send the holds that an interrupted run has not sent."""
+        pending = {
+            queue: until_ms
+            for queue, until_ms in parked.items()
+            if until_ms is not None and queue not in self._late_holds
+        }
+        if pending:
+            now_ms = self._store.now_ms()
+            self._hold({queue: max(until_ms - now_ms, 1) for queue, until_ms in pending.items()})
+
+    def _tell_interval(self, queue: Queue, interval_ms: int) -> None:
+        """Pass on an interval that has changed at the original, unless an operator has set one here."""
+        stats = self._client.queue(*queue)
+        if stats and not stats.pinned and "interval" not in stats.settings:
+            self._client.set_interval(*queue, interval_ms)
+        self._store.tell_interval(queue, interval_ms)
+
     def _look_after(self, parked: Mapping[Queue, int | None]) -> None:
         """Move what has come to parked queues since, and pass on intervals that have changed."""
-        now_ms = self._store.now_ms()
-        pending = {queue: until_ms for queue, until_ms in parked.items() if until_ms is not None}
-        self._hold(
-            {
-                queue: max(until_ms - now_ms, 1)
-                for queue, until_ms in pending.items()
-                if queue not in self._late_holds
-            }
-        )
+        self._hold_pending(parked)
         findings = self._store.inspect(list(parked))
         for finding in findings:
             if finding.interval_ms is not None:
-                self._client.set_interval(*finding.queue, finding.interval_ms)
-                self._store.tell_interval(finding.queue, finding.interval_ms)
+                self._tell_interval(finding.queue, finding.interval_ms)
         for loose in _groups(finding.queue for finding in findings if finding.is_loose):
             self._take_over(loose)
         for busy in _groups(
@@ -207,7 +221,7 @@ class Takeover:
     def _move(self, queues: Sequence[Queue]) -> None:
         """Move the jobs of parked queues. Those of one queue keep their order."""
         while queues:
-            most_jobs = max(1, MOST_JOBS // len(queues))
+            most_jobs = min(max(1, MOST_JOBS // len(queues)), MOST_JOBS_A_CLAIM)
             most_bytes = MOST_BYTES // len(queues)
             claims = self._store.claim(queues, most_jobs, most_bytes)
             settlements = self._deliver(claims)

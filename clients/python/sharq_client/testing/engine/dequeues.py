@@ -79,9 +79,13 @@ def _expiry_us(state: TypeState, queue: Queue | None, new: NewJob, due_us: int) 
     return max(due_us, state.now_us) + default_us if default_us else None
 
 
-def dequeue(state: TypeState, count: int, lease_us: int, chance: random.Random) -> list[Job]:
-    """Lease up to `count` ready jobs, in rounds: no queue gives a second job while another has given none."""
-    leased: list[Job] = []
+def dequeue(state: TypeState, count: int, lease_us: int, chance: random.Random) -> list[tuple[Job, int]]:
+    """Lease up to `count` ready jobs, in rounds: no queue gives a second job while another has given none.
+
+    Returns:
+        Each job, and the number of jobs that were still queued in its queue after its lease.
+    """
+    leased: list[tuple[Job, int]] = []
     size_bytes, random_bytes = 0, chance.randbytes(8)
     line = state.line()[: state.rules.room(state.leased, state.now_us, count)]
     while line and len(leased) < count and state.rules.allows(state.leased, state.now_us):
@@ -94,7 +98,7 @@ def dequeue(state: TypeState, count: int, lease_us: int, chance: random.Random) 
         if leased and size_bytes > MAX_ANSWER_BYTES:
             break
         _lease(state, queue, job, lease_us, random_bytes)
-        leased.append(job)
+        leased.append((job, len(queue.waiting)))
         has_more = bool(queue.waiting) and state.now_us >= queue.tat_us and not queue.is_full
         if queue.stays_in_turn(may_give_more=has_more):
             continue

@@ -56,7 +56,7 @@ def bulk_reply(results: list[Facts]) -> Reply:
     return reply({"failed": sum(facts["status"] == "failure" for facts in results), "results": results})
 
 
-def leased_job(state: TypeState, job: Job) -> LeasedJob:
+def leased_job(state: TypeState, job: Job, queue_length: int) -> LeasedJob:
     """Return a job that was just leased. The end of the lease is rounded down."""
     limit = job.requeue_limit
     return LeasedJob(
@@ -68,7 +68,7 @@ def leased_job(state: TypeState, job: Job) -> LeasedJob:
         enqueued_at=job.enqueued_at_us // 1000,
         attempt=job.attempt,
         requeues_remaining=-1 if limit < 0 else limit - job.attempt + 1,
-        current_queue_length=len(state.queues[job.queue_id].waiting),
+        current_queue_length=queue_length,
         cost=job.cost,
         priority=job.priority,
         expires_at=None if job.expires_at_us is None else job.expires_at_us // 1000,

@@ -130,7 +130,7 @@ class JobHandlers:
         states.sort(key=lambda state: not state.line())
         for state in states:
             found = dequeues.dequeue(state, query.count - len(jobs), lease_us, chance)
-            jobs += [leased_job(state, job) for job in found]
+            jobs += [leased_job(state, job, queue_length) for job, queue_length in found]
             state.settle()
         for job in jobs:
             self.on_leased(job)
@@ -202,7 +202,10 @@ class JobHandlers:
         outcome = leases.finish(state, key, token, report)
         state.settle()
         _check(outcome)
-        return {"status": "success"} | ({} if report.result is None else {"result_kept": True})
+        if report.result is None:
+            return {"status": "success"}
+        # A repeated finish keeps nothing; it tells whether the first one brought a result.
+        return {"status": "success", "result_kept": state.tombstones[key].job.result is not None}
 
     def _release(self, queue_type: str, lease: tuple[JobKey, str | None, Report], place: str = "") -> Facts:
         key, token, report = lease

@@ -83,8 +83,9 @@ class ThreadCall:
         return value
 
     def withdraw(self) -> bool:
-        """Return True if the handler has ended or will never begin, False if a thread works on it."""
-        return self._submitted.done() or self._submitted.cancel()
+        """Return True if the handler has ended or will never begin, False if a thread may still work on it."""
+        is_delivered = self._waiter.done() and not self._waiter.cancelled()
+        return is_delivered or self._submitted.cancel()
 
 
 def _outcome(handler: Any, work: Any) -> _Outcome:

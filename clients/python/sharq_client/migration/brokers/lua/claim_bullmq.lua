@@ -3,19 +3,21 @@
 -- that an interrupted run left is returned as it is: its jobs were perhaps sent.
 --
 -- Keys: 1 journal, 2 time of the claim, 3 waiting jobs, 4 jobs of a paused queue, 5 jobs with a priority,
---       6 delayed jobs
--- Args: key of the queue with a colon at the end, most jobs
+--       6 delayed jobs, 7 number of the latest run
+-- Args: number of this run, key of the queue with a colon at the end, most jobs
 -- Reply: age of a journal that was there (ms; -1 if there was none), and for each job: the number of the key that it
 --        came from, id, score, and the fields name, data, opts, priority, atm, parentKey and rjk ('' for none)
+-- Errors: SUPERSEDED, a later run goes on with the import; nothing was done
 -- Cost: O(jobs log n)
-local most = tonumber(ARGV[2])
+if redis.call('GET', KEYS[7]) ~= ARGV[1] then return redis.error_reply(SUPERSEDED) end
+local most = tonumber(ARGV[3])
 if redis.replicate_commands then redis.replicate_commands() end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local age = -1
 
 local function push(key, id, score)
-  local fields = redis.call('HMGET', ARGV[1] .. id, 'name', 'data', 'opts', 'priority', 'atm', 'parentKey', 'rjk')
+  local fields = redis.call('HMGET', ARGV[2] .. id, 'name', 'data', 'opts', 'priority', 'atm', 'parentKey', 'rjk')
   for at = 1, 7 do fields[at] = fields[at] or '' end
   redis.call('RPUSH', KEYS[1], key, id, score, unpack(fields, 1, 7))
 end

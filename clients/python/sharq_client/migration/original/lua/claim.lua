@@ -4,12 +4,15 @@
 -- journal that an interrupted run left is returned as it is: its jobs were perhaps sent.
 --
 -- Keys: 1 job list of the queue, 2 payloads, 3 remaining requeues of the queue, 4 journal of the queue,
---       5 queues with a journal, 6 intervals
--- Args: queue type and id with a colon between, most jobs, most bytes of payloads (passed by one job at most)
+--       5 queues with a journal, 6 intervals, 7 number of the latest run
+-- Args: queue type and id with a colon between, most jobs, most bytes of payloads (passed by one job at most), number
+--       of this run
 -- Reply: now (ms), age of a journal that was there (ms; -1 if there was none), interval (ms; '' if there is none),
 --        number of ids without a payload that were dropped, and for each job: id, 'r' if a requeue put it back or
 --        'w' if not, remaining requeues, payload
+-- Errors: SUPERSEDED, a later run goes on with the import; nothing was done
 -- Cost: O(jobs)
+if redis.call('GET', KEYS[7]) ~= ARGV[4] then return redis.error_reply(SUPERSEDED) end
 local field, most, most_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if redis.replicate_commands then redis.replicate_commands() end
 local time = redis.call('TIME')
