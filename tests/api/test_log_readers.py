@@ -180,7 +180,7 @@ def lost(url: str) -> int:
 
 def test_last_words_are_written_before_the_process_ends(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "sharq_server.main", "--data-dir", __file__],
+        [sys.executable, "-m", "sharq_server.main", "--port", "0", "--data-dir", __file__],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -243,18 +243,25 @@ def mortal(tmp_path_factory: pytest.TempPathFactory, store: StoreServer) -> Iter
 async def test_stream_stops_at_a_dead_server_and_resumes_without_loss_or_doubles(
     mortal: SharqServer, open_client: OpenClient, kind: str
 ) -> None:
+    answered = [0]
+    killed_at: list[int] = []
+
     def jobs() -> Iterator[dict[str, Any]]:
         for number, job in enumerate(messages(kind, 20_000)):
-            if number == 9_000:
+            if not killed_at and answered[0] > 0:
                 mortal.kill()
+                killed_at.append(number)
             yield job
+
+    def note(progress: EnqueueProgress) -> None:
+        answered[0] = progress.resume_at
 
     async with open_client(mortal.url, retries=0) as client:
         with pytest.raises(EnqueueStopped) as stopped:
-            await client.enqueue_many(jobs())
+            await client.enqueue_many(jobs(), on_progress=note)
         assert stopped.value.__cause__ is not None
         at = stopped.value.resume_at
-        assert 0 < at <= 9_000 and stopped.value.summary.sent < 20_000
+        assert 0 < at <= killed_at[0] and stopped.value.summary.sent < 20_000
         mortal.start()
         resumed = await client.enqueue_many(messages(kind, 20_000, at), repeat=True)
         assert resumed.queued + resumed.duplicates == 20_000 - at
