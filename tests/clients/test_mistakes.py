@@ -281,10 +281,11 @@ def test_token_that_fits_no_header_is_refused_and_not_shown(open_client: OpenCli
 async def test_id_that_is_no_string_is_refused_by_its_value(
     server: SharqServer, open_client: OpenClient, kind: str
 ) -> None:
+    number: Any = 17
     async with open_client(server.url) as client:
         for call in (
-            lambda: client.queue(kind, 17),
-            lambda: client.enqueue({"queue_type": kind, "queue_id": 17, "payload": 1}),
+            lambda: client.queue(kind, number),
+            lambda: client.enqueue({"queue_type": kind, "queue_id": number, "payload": 1}),
         ):
             with pytest.raises(InvalidRequest, match=r"identifier: expected a string of .*, got 17"):
                 await call()
