@@ -132,8 +132,8 @@ def test_texts_give_way_before_ids_and_numbers_never_do(
 
 def test_one_long_text_does_not_widen_every_line_of_a_pipe() -> None:
     lines = list(aligned([["error", "payload"], ["x" * 2_000, "1"], ["busy", "2"]]))
-    assert lines[1] == "x" * 2_000 + "  1"
-    assert lines[2] == "busy".ljust(MOST_PADDED) + "  2"
+    assert lines[1] == "x" * 2_000 + "  1\n"
+    assert lines[2] == "busy".ljust(MOST_PADDED) + "  2\n"
 
 
 def test_optional_columns_without_content_are_left_out() -> None:
