@@ -14,7 +14,7 @@ from sharq_client.answers import QueueStats, TypeStats
 from sharq_client.cli.commands import reasons
 from sharq_client.cli.commands.setting_texts import limit_of, quota_of, retry_of
 from sharq_client.cli.output import printable
-from sharq_client.cli.tables import Column, fitted, shown_columns
+from sharq_client.cli.tables import MOST_PADDED, Column, aligned, fitted, shown_columns
 from sharq_client.cli.times import age, duration_ms, readable, time_ms
 from sharq_core.limits import BlockedBy
 from tests.support.processes.servers import SharqServer
@@ -128,6 +128,12 @@ def test_texts_give_way_before_ids_and_numbers_never_do(
     terminal: int, expected: tuple[list[int], list[int]]
 ) -> None:
     assert fitted([ID, NUMBER, TEXT], [["x" * 20, "7", "y" * 50]], terminal) == expected
+
+
+def test_one_long_text_does_not_widen_every_line_of_a_pipe() -> None:
+    lines = list(aligned([["error", "payload"], ["x" * 2_000, "1"], ["busy", "2"]]))
+    assert lines[1] == "x" * 2_000 + "  1\n"
+    assert lines[2] == "busy".ljust(MOST_PADDED) + "  2\n"
 
 
 def test_optional_columns_without_content_are_left_out() -> None:

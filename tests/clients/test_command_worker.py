@@ -116,6 +116,7 @@ def test_worker_is_started_anew_when_its_source_changes(
         ("empty", "empty has no Worker; expected module:name", 2),
         ("idle:worker", "no handler is registered", 1),
         ("my app", "my app: expected module:name, such as app:worker", 2),
+        ("fine.py:worker", "fine.py:worker: expected the name of a module, without .py at its end", 2),
     ],
 )
 def test_wrong_targets_are_told_in_clear_words(

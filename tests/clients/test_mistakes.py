@@ -269,3 +269,37 @@ def test_every_error_is_exported() -> None:
     }
     assert defined <= set(sharq_client.__all__)
     assert all(getattr(sharq_client, name) is getattr(errors, name) for name in defined)
+
+
+@pytest.mark.parametrize("token", ["secret\n", "geh\u20acim", "se cret"])
+def test_token_that_fits_no_header_is_refused_and_not_shown(open_client: OpenClient, token: str) -> None:
+    with pytest.raises(ValueError, match="token: expected visible ASCII characters") as refused:
+        open_client("http://127.0.0.1:8080", token=token)
+    assert token.strip() not in str(refused.value)
+
+
+async def test_id_that_is_no_string_is_refused_by_its_value(
+    server: SharqServer, open_client: OpenClient, kind: str
+) -> None:
+    number: Any = 17
+    async with open_client(server.url) as client:
+        for call in (
+            lambda: client.queue(kind, number),
+            lambda: client.enqueue({"queue_type": kind, "queue_id": number, "payload": 1}),
+        ):
+            with pytest.raises(InvalidRequest, match=r"identifier: expected a string of .*, got 17"):
+                await call()
+
+
+@pytest.mark.parametrize("job", [None, "j1", []])
+async def test_what_is_no_job_cannot_be_finished(
+    server: SharqServer, open_client: OpenClient, job: Any
+) -> None:
+    async with open_client(server.url) as client:
+        for call in (
+            lambda: client.finish(job),
+            lambda: client.extend(job, 1_000),
+            lambda: client.release(job),
+        ):
+            with pytest.raises(InvalidRequest, match="job: expected a LeasedJob, a JobRef or a mapping, got"):
+                await call()

@@ -67,6 +67,27 @@ async def test_retry_comes_back_after_its_delay_and_the_attempt_counts(
     assert "job_retried" in caplog.text and "job_failed" not in caplog.text
 
 
+@pytest.mark.parametrize("in_thread", [True, False])
+async def test_handler_that_exits_fails_its_job_and_no_other(
+    client: AsyncClient, kind: str, in_thread: bool
+) -> None:
+    worker = Worker(client, wait_ms=100, release_delay_ms=3_600_000)
+
+    def leave(job: RunningJob) -> None:
+        if job.job_id == "j0":
+            raise SystemExit(3)
+
+    async def leave_on_loop(job: RunningJob) -> None:
+        leave(job)
+
+    worker.handler(kind)(leave if in_thread else leave_on_loop)
+    await enqueue(client, kind, 2)
+    async with worker:
+        failed = await until_answer(lambda: status_of(client, kind), lambda s: s.error is not None)
+        await until_answer(lambda: status_of(client, kind, 1), lambda s: s.state is JobState.FINISHED)
+    assert (failed.state, failed.error) == (JobState.DELAYED, "RuntimeError: the handler raised SystemExit")
+
+
 async def test_retry_past_the_requeue_limit_is_a_dead_letter_with_its_reason(
     client: AsyncClient, kind: str
 ) -> None:

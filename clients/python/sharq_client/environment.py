@@ -75,16 +75,26 @@ def settings_of(
     """Return the settings of a client from its arguments, and from the environment if an argument is None.
 
     Raises:
+        ValueError: the token has characters that no token has.
         OSError: the file of certificates cannot be read.
     """
     return ClientSettings(
         urls=default_urls() if url is None else [url] if isinstance(url, str) else list(url),
-        token=token or default_token(),
+        token=_checked(token or default_token()),
         timeout_s=timeout_s,
         retries=retries,
         tls=tls_of(ca),
         uses_http=uses_http,
     )
+
+
+def _checked(token: str | None) -> str | None:
+    """Return a token that fits into a header. The message for any other does not show it, because it is a secret."""
+    if token is not None and not all("!" <= character <= "~" for character in token):
+        raise ValueError(
+            "token: expected visible ASCII characters; one that was read from a file may end with a newline"
+        )
+    return token
 
 
 def speaks_tls(origin: str, timeout_s: float) -> bool:

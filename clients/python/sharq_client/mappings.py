@@ -48,8 +48,17 @@ def value_of(kind: type[ValueT], given: ValueT | Mapping[str, object], name: str
 
 
 def ref_of(job: Referable) -> Addressed:
-    """Return a reference to a job that may have been given as a mapping. It raises as `value_of` does."""
-    return value_of(JobRef, job, "job") if isinstance(job, Mapping) else job
+    """Return a reference to a job that may have been given as a mapping.
+
+    Raises:
+        InvalidRequest: it is neither, such as the None of a dequeue without a job, or as in `value_of`. Nothing was
+            sent.
+    """
+    if isinstance(job, Mapping):
+        return value_of(JobRef, job, "job")
+    if not hasattr(job, "job_id"):
+        raise InvalidRequest(f"job: expected a LeasedJob, a JobRef or a mapping, got {type(job).__name__}")
+    return job
 
 
 def _nested(key: str, value: object, name: str) -> object:

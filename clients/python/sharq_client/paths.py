@@ -12,12 +12,13 @@ def path_of(verb: str, *identifiers: str) -> str:
     """Return the path of a verb and its identifiers, `/verb/<first>/<second>/`, each percent-encoded.
 
     Raises:
-        InvalidRequest: an identifier is empty, `.` or `..`, which proxies normalize away. Nothing was sent.
+        InvalidRequest: an identifier is no string, or it is empty, `.` or `..`, which proxies normalize away. Nothing
+            was sent.
     """
     for identifier in identifiers:
-        if identifier in {"", ".", ".."}:
+        if not isinstance(identifier, str) or identifier in {"", ".", ".."}:
             raise errors.InvalidRequest(
-                f"identifier: expected 1 to 100 of A-Z a-z 0-9 _ - . + @, got {identifier!r}"
+                f"identifier: expected a string of 1 to 100 of A-Z a-z 0-9 _ - . + @, got {identifier!r}"
             )
     return "/".join(["", verb, *(quote(identifier, safe="") for identifier in identifiers), ""])
 

@@ -79,7 +79,8 @@ class AsyncClient(AsyncQueues):
             connections: how requests travel; None for HTTP. `sharq_client.testing` has one in memory.
 
         Raises:
-            ValueError: a URL is not http://host:port or https://host:port.
+            ValueError: a URL is not http://host:port or https://host:port, or the token has spaces, newlines or
+                characters beyond ASCII.
             OSError: the file of certificates cannot be read.
         """
         self.settings = environment.settings_of(

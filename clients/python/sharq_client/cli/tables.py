@@ -13,6 +13,9 @@ LEAST_CUT = 20
 LEAST_FOLDED = 16
 """The columns of a terminal that a column keeps if the table is too wide: one that is cut, and one that wraps."""
 
+MOST_PADDED = 100
+"""The most characters to which the cells of a column are filled up where they are not cut."""
+
 
 class Column(msgspec.Struct, frozen=True):
     """A column of a table.
@@ -80,10 +83,12 @@ def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], terminal: 
 def aligned(rows: Sequence[Sequence[str]], are_numbers: Sequence[bool] = ()) -> Iterator[str]:
     """Yield the lines of a table whose cells are whole, however long they are.
 
+    A cell that is longer than MOST_PADDED moves the rest of its own line only.
+
     Args:
         are_numbers: True for each column to align to the right; columns that are not mentioned are texts.
     """
-    lengths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lengths = [min(max(map(len, column)), MOST_PADDED) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
             cell.rjust(length) if place < len(are_numbers) and are_numbers[place] else cell.ljust(length)

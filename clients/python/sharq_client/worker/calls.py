@@ -163,7 +163,10 @@ class Calls:
     async def _invoke(self, call: Call, work: Any) -> object:
         handler: Callable[[Any], Any] = call.registration.handler
         if self._threads is None or call.registration.is_async:
-            return await handler(work)
+            try:
+                return await handler(work)
+            except SystemExit as error:  # in a task it would end the event loop, and with it all other jobs
+                raise RuntimeError("the handler raised SystemExit") from error
         call.thread = self._threads.start(handler, work)
         return await settle(await call.thread.result())
 

@@ -24,6 +24,8 @@ def worker_of(target: str) -> Worker:
     module_name, _, name = target.partition(":")
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise Failed(f"{target}: expected module:name, such as app:worker", Exit.USAGE)
+    if module_name.endswith(".py"):  # importing app.py would run app, and then find no module named py in it
+        raise Failed(f"{target}: expected the name of a module, without .py at its end", Exit.USAGE)
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

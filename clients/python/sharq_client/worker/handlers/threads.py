@@ -88,11 +88,21 @@ class ThreadCall:
         return is_delivered or self._submitted.cancel()
 
 
+_OTHER_MEANING = (
+    StopIteration,
+    asyncio.CancelledError,
+    concurrent.futures.CancelledError,
+    SystemExit,
+    KeyboardInterrupt,
+)
+"""The exceptions that would end more than their job if the event loop raised them."""
+
+
 def _outcome(handler: Any, work: Any) -> _Outcome:
-    """Return the handler's result and exception. A future would interpret some exceptions, so none is raised here."""
+    """Return the handler's result and exception. A future and the loop would interpret some, so none is raised here."""
     try:
         return handler(work), None
-    except (StopIteration, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
+    except _OTHER_MEANING as error:
         failure = RuntimeError(f"the handler raised {type(error).__name__}")
         failure.__cause__ = error
         return None, failure
