@@ -170,7 +170,7 @@ def test_wrong_token_and_wrong_certificate_are_named_with_what_to_set(tmp_path: 
 
 def test_wrong_identifier_is_refused_by_name(sharq: Sharq) -> None:
     assert "queue_id" in sharq("queue", "sms", "not allowed", code=2).err
-    assert "identifier: expected a string of 1 to 100" in sharq("queue", "sms", "..", code=2).err
+    assert "queue_id: expected a string of 1 to 100" in sharq("queue", "sms", "..", code=2).err
 
 
 def test_unknown_command_is_corrected(sharq: Sharq) -> None:

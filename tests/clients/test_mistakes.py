@@ -17,6 +17,8 @@ import pytest
 import sharq_client
 from router.http.tokens import new_token
 from sharq_client import (
+    AsyncClient,
+    Client,
     EnqueueJob,
     EnqueueStopped,
     InvalidRequest,
@@ -28,6 +30,7 @@ from sharq_client import (
     WrongUrl,
     errors,
 )
+from sharq_client.paths import path_of
 from tests.clients.both import OpenClient
 from tests.support.ports import free_port
 from tests.support.processes.servers import SharqServer
@@ -287,7 +290,7 @@ async def test_id_that_is_no_string_is_refused_by_its_value(
             lambda: client.queue(kind, number),
             lambda: client.enqueue({"queue_type": kind, "queue_id": number, "payload": 1}),
         ):
-            with pytest.raises(InvalidRequest, match=r"identifier: expected a string of .*, got 17"):
+            with pytest.raises(InvalidRequest, match=r"queue_id: expected a string of .*, got 17"):
                 await call()
 
 
@@ -303,3 +306,24 @@ async def test_what_is_no_job_cannot_be_finished(
         ):
             with pytest.raises(InvalidRequest, match="job: expected a LeasedJob, a JobRef or a mapping, got"):
                 await call()
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [({"timeout_s": 0}, "timeout_s"), ({"timeout_s": -1}, "timeout_s"), ({"retries": -1}, "retries")],
+)
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_option_out_of_range_is_named(
+    client: type[Client | AsyncClient], options: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: expected"):
+        client("http://127.0.0.1:1", **options)
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [(("sms", 7), "queue_id"), (("sms", "acme", ""), "job_id"), ((".", "acme"), "queue_type")],
+)
+def test_wrong_identifier_is_named(path: tuple[Any, ...], field: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{field}: expected a string"):
+        path_of("job", *path)

@@ -75,9 +75,13 @@ def settings_of(
     """Return the settings of a client from its arguments, and from the environment if an argument is None.
 
     Raises:
-        ValueError: the token has characters that no token has.
+        ValueError: the token has characters that no token has, or timeout_s or retries is out of range.
         OSError: the file of certificates cannot be read.
     """
+    if not timeout_s > 0:
+        raise ValueError(f"timeout_s: expected more than 0 seconds, got {timeout_s}")
+    if retries < 0:
+        raise ValueError(f"retries: expected 0 or more, got {retries}")
     return ClientSettings(
         urls=default_urls() if url is None else [url] if isinstance(url, str) else list(url),
         token=_checked(token or default_token()),

@@ -7,6 +7,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from sharq_client import errors
 
+_JOB = ("queue_type", "queue_id", "job_id")
+_NAMES = {"batch": ("queue_type", "batch"), "schedule": ("name",), "window": ("name",)}
+"""The names of the identifiers in the paths that are not about a type, a queue or a job."""
+
 
 def path_of(verb: str, *identifiers: str) -> str:
     """Return the path of a verb and its identifiers, `/verb/<first>/<second>/`, each percent-encoded.
@@ -15,10 +19,10 @@ def path_of(verb: str, *identifiers: str) -> str:
         InvalidRequest: an identifier is no string, or it is empty, `.` or `..`, which proxies normalize away. Nothing
             was sent.
     """
-    for identifier in identifiers:
+    for name, identifier in zip(_NAMES.get(verb, _JOB), identifiers, strict=False):
         if not isinstance(identifier, str) or identifier in {"", ".", ".."}:
             raise errors.InvalidRequest(
-                f"identifier: expected a string of 1 to 100 of A-Z a-z 0-9 _ - . + @, got {identifier!r}"
+                f"{name}: expected a string of 1 to 100 of A-Z a-z 0-9 _ - . + @, got {identifier!r}"
             )
     return "/".join(["", verb, *(quote(identifier, safe="") for identifier in identifiers), ""])
 

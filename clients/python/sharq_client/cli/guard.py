@@ -41,7 +41,8 @@ def guard(options: Options, command: Callable[[Session], None]) -> None:
     except ValueError as error:
         _end(error, str(error), Exit.USAGE, is_debug=options.is_debug)
     except OSError as error:
-        _end(error, str(error), Exit.FAILED, is_debug=options.is_debug)
+        place = f"{error.filename}: " if error.filename and error.strerror else ""
+        _end(error, f"{place}{error.strerror or error}", Exit.FAILED, is_debug=options.is_debug)
     except Exception as error:  # noqa: BLE001 - no user is shown a traceback that he did not ask for
         report = f"{type(error).__name__}: {error}. This is a fault of sharq; --debug shows where"
         _end(error, report, Exit.FAILED, is_debug=options.is_debug)
