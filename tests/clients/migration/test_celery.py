@@ -65,6 +65,19 @@ def test_tasks_come_over_in_order_with_arguments(
     assert again.moved == 0
 
 
+def test_a_run_ends_although_tasks_keep_coming(
+    client: Client, send: Send, source: StoreServer, kind: str
+) -> None:
+    ids = [send(args=(0,)), send(args=(1,))]
+    summary = import_celery(
+        client, source.url, queue=kind, queue_type=kind, queue_id="1", interval=0,
+        on_progress=lambda _: ids.append(send(args=(2,))),
+    )  # fmt: skip
+    assert (summary.moved, summary.waiting) == (2, 1)
+    assert import_celery(client, source.url, queue=kind, queue_type=kind, queue_id="1", interval=0).moved == 1
+    assert [job.job_id for job in everything(client, kind)] == ids
+
+
 def test_priorities_etas_and_expiries_come_over(
     client: Client, send: Send, source: StoreServer, kind: str
 ) -> None:

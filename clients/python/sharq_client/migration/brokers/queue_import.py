@@ -101,10 +101,13 @@ def move_queue(
     stop: threading.Event,
     on_progress: OnProgress,
 ) -> None:
-    """Move the waiting jobs until none are left, or until it is told to stop. Raises as `import_original`."""
+    """Move as many jobs as wait now, or until it is told to stop. Raises as `import_original`.
+
+    The bound ends a run also while producers go on. The summary says how many jobs wait then, for another run.
+    """
     queue.begin_run()
     queue.give_back()
-    tally.waiting = queue.waiting()
+    remaining = tally.waiting = queue.waiting()
     while not stop.is_set() and (journal := queue.claim(MOST_JOBS_A_CLAIM)).rows:
         jobs = [queue.job(row) for row in journal.rows]
         verdicts = _verdicts(client, jobs, journal, remembered_ms)
@@ -121,6 +124,10 @@ def move_queue(
         tally.duplicates += len(numbers[Fate.DUPLICATE])
         tally.waiting = max(tally.waiting - len(jobs), 0)
         on_progress(tally.progress())
+        # What an interrupted run had claimed is not among those that wait.
+        remaining -= len(jobs) if journal.age_ms is None else 0
+        if remaining <= 0:
+            break
     queue.give_back()
     tally.queues = 1
     tally.waiting, tally.leased = queue.waiting(), queue.leased()
