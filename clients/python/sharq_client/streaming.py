@@ -239,7 +239,7 @@ class EnqueueStream:
                 job_id = body.job_id or answer.job_id
                 self._answers[index] = Enqueued(job_id, answer.duplicate, answer.current_queue_length)
         first = answers[0]
-        if isinstance(first, errors.SharqError) and _stops(first) and all(each is first for each in answers):
+        if isinstance(first, errors.SharqError) and stops(first) and all(each is first for each in answers):
             self.stopped_by = self.stopped_by or first
         if self._on_progress is not None:
             self._on_progress(self._progress())
@@ -298,7 +298,7 @@ class EnqueueStream:
     def _fail(self, index: int, job_id: str, error: errors.SharqError) -> None:
         if self._answers is not None:
             self._answers[index] = error
-        elif _stops(error):
+        elif stops(error):
             self.stopped_by = self.stopped_by or error
             self._lost_at = index if self._lost_at is None else min(self._lost_at, index)
             return
@@ -310,7 +310,8 @@ class EnqueueStream:
 _UNANSWERED = errors.Unavailable("not sent")
 
 
-def _stops(error: errors.SharqError) -> bool:
+def stops(error: errors.SharqError) -> bool:
+    """Return True if an error says nothing about its job, so that further jobs would fail, too."""
     return not isinstance(error, _OF_THE_JOB)
 
 

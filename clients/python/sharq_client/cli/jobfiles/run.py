@@ -1,6 +1,6 @@
 """Runs `sharq enqueue --file`: sends the jobs of a file, and reports how they fared.
 
-Not here: the options (commands/enqueue.py), and sending (sender.py).
+Not here: the options (cli/traffic/enqueue.py), and sending (sender.py).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from sharq_client.cli.jobfiles.lines import BadLine, JobFile, Record
 from sharq_client.cli.jobfiles.progress_file import ProgressFile, Reached
 from sharq_client.cli.jobfiles.report import Report
 from sharq_client.requests import EnqueueJob
-from sharq_client.streaming import EnqueueAnswers
+from sharq_client.streaming import EnqueueAnswers, stops
 from sharq_client.sync.client import Client
 
 MAX_ROUND_JOBS = 4_000
@@ -26,18 +26,6 @@ CALLS_IN_FLIGHT = 4
 
 MAX_ROUND_BYTES = 8 * 1024 * 1024
 """The most bytes of records of one round. Two rounds are in memory: one is sent while the next one is read."""
-
-_REFUSES_ALL = (
-    errors.Unavailable,
-    errors.OutcomeUnknown,
-    errors.Overloaded,
-    errors.StoreFull,
-    errors.Unauthorized,
-    errors.Forbidden,
-    errors.UntrustedCertificate,
-    errors.WrongUrl,
-)
-"""Errors that say nothing about the job: further jobs would fail, too, so the run stops."""
 
 
 class FileChanged(Exception):
@@ -190,7 +178,7 @@ class Sender:
         for record, problem in sent.round.bad:
             self._report.bad(record, problem)
         for record, answer in zip(sent.round.records, answers, strict=True):
-            if isinstance(answer, _REFUSES_ALL):
+            if isinstance(answer, errors.SharqError) and stops(answer):
                 refusals.append(answer)
             elif isinstance(answer, errors.SharqError):
                 self._report.refused(record, answer)

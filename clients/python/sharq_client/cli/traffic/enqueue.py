@@ -123,7 +123,7 @@ def enqueue(
     repeat: Annotated[
         bool,
         typer.Option(
-            "--repeat", help="It was perhaps sent before: an ended job counts, too.", rich_help_panel=JOB
+            "--repeat", help="It was perhaps sent before: queue nothing if it has ended.", rich_help_panel=JOB
         ),
     ] = False,
     file: Annotated[
@@ -162,7 +162,9 @@ def enqueue(
     run: Annotated[
         str,
         typer.Option(
-            metavar="TEXT", help="Makes the ids of the same lines other ones.", rich_help_panel=FILE
+            metavar="TEXT",
+            help="Send a file again as new jobs: a text that new ids depend on.",
+            rich_help_panel=FILE,
         ),
     ] = "",
 ) -> None:
