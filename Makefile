@@ -9,6 +9,7 @@ VENV ?= .venv
 WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
+DEV_STAMP := $(VENV)/.setup-dev
 UV := .tools/uv/bin/uv
 TOOLS ?= $(CURDIR)/.tools
 HELM := v3.18.6
@@ -33,11 +34,19 @@ help:  ## this list
 .PHONY: setup
 setup: $(STAMP)  ## install the locked dependencies and the project, with every command in .venv/bin
 
-$(STAMP): pyproject.toml clients/python/pyproject.toml requirements.lock
+$(STAMP): pyproject.toml clients/python/pyproject.toml requirements/run.lock
 	@python='$(PYTHON)' && test -n "$$python" && "$$python" -m venv --clear $(VENV)
 	@echo "setup: $$($(BIN)/python --version) in $(VENV)"
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . -e clients/python
+	@touch $@
+
+.PHONY: setup-dev
+setup-dev: $(DEV_STAMP)  ## what tests, checks, benchmarks and docs need besides
+
+$(DEV_STAMP): $(STAMP) requirements/dev.lock
+	@echo "setup: what tests, checks, benchmarks and docs need"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
 	@touch $@
 
 .PHONY: demo
@@ -45,15 +54,15 @@ demo: setup  ## about 20 customers, thousands of jobs, promised against delivere
 	@$(BIN)/python -m deploy.demo $(if $(CLUSTER),--cluster) $(ARGS)
 
 .PHONY: test
-test: setup  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
+test: setup-dev  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
 	@FULL=$(FULL) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: coverage
-coverage: setup  ## the tests again, with the lines of the product that none of them runs
+coverage: setup-dev  ## the tests again, with the lines of the product that none of them runs
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 .PHONY: deploy-check
-deploy-check: setup $(TOOLS)/bin/helm  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
+deploy-check: setup-dev $(TOOLS)/bin/helm  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
 	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS) tests/deploy
 
 $(TOOLS)/bin/helm:
@@ -61,7 +70,7 @@ $(TOOLS)/bin/helm:
 	@GOBIN=$(TOOLS)/bin go install helm.sh/helm/v3/cmd/helm@$(HELM)
 
 .PHONY: check
-check: setup  ## lint, format, types, the direction of imports, and the Lua
+check: setup-dev  ## lint, format, types, the direction of imports, and the Lua
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -69,20 +78,20 @@ check: setup  ## lint, format, types, the direction of imports, and the Lua
 	@$(BIN)/python -m tests.scheduler.lua_check
 
 .PHONY: sync-client
-sync-client: setup  ## write the sync client anew from the async one
+sync-client: setup-dev  ## write the sync client anew from the async one
 	@$(BIN)/python clients/python/generate_sync.py
 
 .PHONY: format
-format: setup  ## sort imports, mend what ruff can mend, format
+format: setup-dev  ## sort imports, mend what ruff can mend, format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 .PHONY: bench
-bench: setup  ## the measurements that docs and targets quote
+bench: setup-dev  ## the measurements that docs and targets quote
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: chaos
-chaos: setup $(TOXIPROXY)  ## failure tests: kills, pauses, bad networks, overload; writes no file without ARGS=--save
+chaos: setup-dev $(TOXIPROXY)  ## failure tests: kills, pauses, bad networks, overload; writes no file without ARGS=--save
 	@TOOLS_DIR=$(TOOLS) CHAOS=$(if $(QUICK),quick,full) $(BIN)/python -m pytest -n $(if $(QUICK),$(WORKERS),0) --dist loadfile \
 		tests/chaos $(ARGS)
 
@@ -91,9 +100,11 @@ $(TOXIPROXY):
 
 .PHONY: lock
 lock: $(UV)  ## pin the dependencies of pyproject.toml by name, version and hash; ARGS=--upgrade for newer ones
-	$(COMPILE) pyproject.toml clients/python/pyproject.toml --all-extras --output-file requirements.lock $(ARGS)
-	$(COMPILE) pyproject.toml --constraint requirements.lock --output-file deploy/container/run.lock
-	$(COMPILE) pyproject.toml --constraint requirements.lock --extra build --output-file deploy/container/build.lock
+	$(COMPILE) pyproject.toml clients/python/pyproject.toml --all-extras --output-file requirements/dev.lock $(ARGS)
+	$(COMPILE) pyproject.toml clients/python/pyproject.toml --constraint requirements/dev.lock --extra build --extra cli --extra demo \
+		--extra embedded --output-file requirements/run.lock
+	$(COMPILE) pyproject.toml --constraint requirements/dev.lock --extra embedded --output-file deploy/container/run.lock
+	$(COMPILE) pyproject.toml --constraint requirements/dev.lock --extra build --output-file deploy/container/build.lock
 
 $(UV):
 	python3 -m venv --clear .tools/uv

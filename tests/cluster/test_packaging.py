@@ -30,8 +30,8 @@ STOP_DEADLINE_S = 15.0
 
 
 def locked_versions() -> dict[str, str]:
-    """The pins of requirements.lock, "name==version ; marker", by name."""
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    """The pins of requirements/dev.lock, "name==version ; marker", by name."""
+    lines = (ROOT / "requirements" / "dev.lock").read_text().splitlines()
     pins = [line.removesuffix("\\").strip() for line in lines if "==" in line]
     return {pin.partition("==")[0]: pin for pin in pins}
 
@@ -74,7 +74,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", directory)
     constraints = directory / "constraints.txt"
     constraints.write_text("\n".join(locked_versions().values()))
-    run(directory / "bin" / "python", "-m", "pip", "install", "--quiet", "--constraint", constraints, wheel)
+    python = directory / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", "--constraint", constraints, f"{wheel}[embedded]")
     return directory / "bin"
 
 
@@ -88,7 +89,7 @@ def test_lock_pins_every_dependency_that_the_project_names() -> None:
 
 
 def test_lock_holds_hashes_and_no_address() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+    text = (ROOT / "requirements" / "dev.lock").read_text()
     assert not re.search(r"://|--(extra-)?index|--find-links| @ ", text)
     for pin in re.split(r"\n(?=\S)", text.strip()):
         assert "--hash=sha256:" in pin, pin
