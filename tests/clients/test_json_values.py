@@ -1,4 +1,4 @@
-"""What JSON cannot hold as it is never leaves the client: a worker would read another value in silence."""
+"""Values that JSON cannot hold as they are, which the client refuses: a worker would read another value in silence."""
 
 from __future__ import annotations
 
