@@ -110,10 +110,7 @@ def ready_to_send(job: Enqueueable, *, repeat: bool = False) -> EnqueueBody:
         fields["job_id"] = str(uuid.uuid4())
     if not isinstance(fields["payload"], msgspec.Raw):
         fields["payload"] = encoded(fields["payload"], "payload")
-    try:
-        check_fields(fields)
-    except NotJson as error:
-        raise InvalidRequest(str(error)) from error
+    check_fields(fields)
     if repeat:
         fields["repeat"] = True
     return EnqueueBody(**fields)
@@ -178,8 +175,8 @@ def body_text(body: object) -> bytes:
 def _text(value: object, name: str, checked: frozenset[type[Any]] = frozenset()) -> bytes:
     try:
         return to_text(value, name, checked)
-    except NotJson as error:
-        raise InvalidRequest(str(error)) from error
+    except NotJson:
+        raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidRequest(f"{name or 'body'}: expected a JSON value: {error}") from error
 

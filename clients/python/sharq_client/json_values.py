@@ -16,7 +16,10 @@ from typing import Any
 import msgspec
 from msgspec import Raw, UnsetType
 
+from sharq_client.errors import InvalidRequest
+
 _BINARY = frozenset({bytes, bytearray, memoryview})
+_PERHAPS_LOST = _BINARY | {float}
 
 _TEXT = frozenset({str})
 _PLAIN: frozenset[type[Any]] = frozenset({str, int, bool, type(None), Raw, UnsetType})
@@ -24,17 +27,16 @@ _LEAVES: frozenset[type[Any]] = _PLAIN | {float}
 """Types of most values that hold no others."""
 
 
-class NotJson(TypeError):
-    """A value that JSON cannot hold as it is. The message begins with its place."""
+class NotJson(InvalidRequest, TypeError):
+    """A value that JSON cannot hold as it is. The message begins with its place. Nothing was sent."""
 
 
 _ADVICE = "decode them to text, or send base64.b64encode(value).decode() and decode that where they are read"
 
 
 def check_fields(fields: Mapping[str, object]) -> None:
-    """Raise NotJson if the value of a field is bytes, NaN or an infinity. Cost: 0.5 µs for a job."""
-    kinds = set(map(type, fields.values()))
-    if not kinds.isdisjoint(_BINARY) or (float in kinds and any(map(_is_lost, fields.values()))):
+    """Raise NotJson if the value of a field is bytes, NaN or an infinity. Cost: 0.4 µs for a job."""
+    if not _PERHAPS_LOST.isdisjoint(map(type, fields.values())) and any(map(_is_lost, fields.values())):
         raise NotJson(_fault(fields, ""))
 
 
@@ -133,8 +135,8 @@ def _attributes(item: object) -> list[tuple[str, object]]:
     return [(name, getattr(item, name, None)) for name in names]
 
 
-def _fault(item: object, place: str) -> str | None:
-    """Return what is lost of a value, and where; None if nothing is."""
+def _fault(item: object, place: str) -> str:
+    """Return what is lost of a value, and where; an empty text if nothing is."""
     if type(item) in _BINARY:
         return f"{place}: JSON has no {type(item).__name__}; {_ADVICE}"
     if _is_lost(item):
@@ -150,4 +152,4 @@ def _fault(item: object, place: str) -> str | None:
     else:
         rows = ((f".{name}", value) for name, value in _attributes(item))
     faults = (_fault(value, f"{place}{step}".removeprefix(".")) for step, value in rows)
-    return next(filter(None, faults), None)
+    return next(filter(None, faults), "")
