@@ -291,7 +291,9 @@ def test_ids_with_colons_and_slashes_are_shown_and_changed_as_they_are(
     assert sharq("queue", kind, queue_id).out.startswith(f"{kind} {queue_id}\n")
     assert queue_id in sharq("queues", kind).out
     sharq("pause", kind, queue_id)
-    assert client.queue(kind, queue_id).paused
+    state = client.queue(kind, queue_id)
+    assert state is not None and (state.paused, state.queued) == (True, 1)
     assert "a:b/c" in sharq("jobs", kind, queue_id).out
     sharq("cancel", kind, queue_id, "a:b/c")
-    assert client.queue(kind, queue_id).queued == 0
+    state = client.queue(kind, queue_id)
+    assert state is not None and state.queued == 0
