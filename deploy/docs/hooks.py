@@ -13,6 +13,7 @@ from pymdownx.slugs import slugify
 
 from deploy.docs import repository
 from deploy.docs.lists import indent_lists
+from deploy.docs.tabs import join_tabs
 from sharq_core.version import __version__
 
 _DRAWING = re.compile(r'<img alt="([^"]*)" src="[^"]*images/([\w-]+\.svg)"\s*/?>')
@@ -36,11 +37,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links to files of the repository into links to pages, and the indentation of lists into Python-Markdown's."""
+    """Turn the Markdown that a code host shows into that of Python-Markdown, with links to pages instead of files."""
     del config, files
     if page.file.src_uri.startswith("source/"):
         return markdown
-    return indent_lists(repository.move_links(markdown, page.file.src_uri))
+    uri = page.file.src_uri
+    named = repository.name_links(markdown, repository.path_of(uri))
+    return join_tabs(indent_lists(repository.move_links(named, uri)))
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:

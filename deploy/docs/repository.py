@@ -30,6 +30,8 @@ PAGES = {
 
 FENCE = re.compile(r"^( *)(```+|~~~+)")
 _LINK = re.compile(r"(\]\()([^()\s]+)(\))")
+_NAMED = re.compile(r"\[[\w./-]+\.md\](\(([^()\s#]+\.md)(?:#[^()\s]*)?\))")
+_TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
 _LANGUAGES = {"": "text", ".conf": "ini", ".cfg": "text", ".yml": "yaml", ".yaml": "yaml", ".py": "python", ".json": "json"}
 
@@ -65,6 +67,17 @@ def move_links(markdown: str, page: str) -> str:
         return os.path.relpath(uri, os.path.dirname(page) or ".") + mark + anchor
 
     return replace_links(markdown, moved)
+
+
+def name_links(markdown: str, path: str) -> str:
+    """Return the Markdown of a file with each link whose text is the name of a page named by the page's title."""
+    folder = (ROOT / path).parent
+
+    def named(found: re.Match[str]) -> str:
+        title = _TITLE.search((folder / found[2]).read_text()) if (folder / found[2]).exists() else None
+        return f"[{title[1]}]{found[1]}" if title else found[0]
+
+    return _NAMED.sub(named, markdown)
 
 
 def replace_links(markdown: str, replace: Callable[[str], str]) -> str:
