@@ -60,6 +60,7 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
         window: the name of the window outside of which it is not leased; None for none of its own.
         ignores_window: True if neither its own window nor that of the queue or the gathered type holds it back.
         batch: the batch that counts it, an identifier; None for none.
+        trace: the context of the trace in which the job was made (telemetry/trace_context.py); empty for none.
     """
 
     queue_type: str
@@ -83,6 +84,7 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
     window: str | None = None
     ignores_window: bool = False
     batch: str | None = None
+    trace: bytes = b""
 
 
 class EnqueueStatus(enum.IntEnum):
@@ -126,6 +128,7 @@ class LeasedJob(msgspec.Struct, frozen=True, array_like=True):
         cost: how many slots of the rate the lease took.
         priority: 1 to 9.
         expires_at_us: the time at which the job would have expired in its queue; None for never.
+        trace: as in NewJob.
     """
 
     queue_type: str
@@ -141,6 +144,7 @@ class LeasedJob(msgspec.Struct, frozen=True, array_like=True):
     cost: int = 1
     priority: int = PRIORITY
     expires_at_us: int | None = None
+    trace: bytes = b""
 
 
 class FinishJob(msgspec.Struct, frozen=True, array_like=True):
@@ -275,6 +279,7 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
         result: what the work gave, as JSON text; None for none, and if it is not kept.
         progress: how far the work was at the latest report, as JSON text; None for none, and after the job's end.
         progress_at_us: the time of that report.
+        trace: as in NewJob; empty for a job that is only remembered, too.
     """
 
     state: JobState
@@ -300,6 +305,7 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
     result: bytes | None = None
     progress: bytes | None = None
     progress_at_us: int | None = None
+    trace: bytes = b""
 
 
 class QueueStats(msgspec.Struct, frozen=True, array_like=True):

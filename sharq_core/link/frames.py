@@ -17,6 +17,7 @@ from sharq_core.link import messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import Call, View
+from sharq_core.models import NewJob
 from sharq_core.request_ids import MAX_LENGTH
 
 VERSION = 1
@@ -41,7 +42,9 @@ ROUTER, SHARD = b"router", b"shard"
 
 NONCE_BYTES = 32
 _JOB_ENVELOPE_BYTES = 512
-"""The most bytes of a job besides its payload or result: three identifiers of 100 characters and some numbers."""
+"""The most bytes of a job besides its payload or result, and its trace: three identifiers of 100 characters and some
+numbers.
+"""
 
 _HEADER = struct.Struct(">BBqBI")
 _PAIR, _INT64, _ARRAY32 = 0x92, 0xD3, 0xDD
@@ -272,6 +275,8 @@ def split_jobs(call: LongCall) -> list[LongCall]:
     room = 0
     for job in call.jobs:
         size = len(getattr(job, call.text_field)) + _JOB_ENVELOPE_BYTES
+        if isinstance(job, NewJob):
+            size += len(job.trace)
         if size > room:
             parts.append([])
             room = MAX_FRAME_BYTES

@@ -72,7 +72,7 @@ class JobCalls:
         arguments: list[Word] = [queue_id, f"{queue_id}:{job_id}", keep.finished_us, keep.dead_us]
         decode = status_replies.decode_job_without_life
         if knows_life:
-            arguments.append(packed.TELLS_OUTPUT)
+            arguments.append(packed.TELLS_TRACE)
             decode = status_replies.decode_job
         return make_call(self._keys, library.GET_JOB, partition, queue_type, now_us, arguments, decode)
 
@@ -100,7 +100,7 @@ class JobCalls:
         number = status_replies.STATE_NUMBERS[state]
         arguments: list[Word] = [queue_id, number, prefix, min(limit, MAX_BATCH), MAX_PAGE_BYTES]
         arguments += _split(_LIST_CURSORS[state], scan) if scan else ("", "")
-        arguments.append(packed.TELLS_OUTPUT)
+        arguments.append(packed.TELLS_TRACE)
         return make_call(
             self._keys,
             library.LIST_JOBS,
@@ -169,7 +169,7 @@ class JobCalls:
         """Change a queued or delayed job. It keeps its place unless its time or its priority changes."""
         head, payload = packed.change(change)
         terms, field = self._terms(not_after_us), f"{queue_id}:{job_id}"
-        arguments: list[Word] = [terms, queue_id, field, head, payload, packed.TELLS_OUTPUT]
+        arguments: list[Word] = [terms, queue_id, field, head, payload, packed.TELLS_TRACE]
         decode = status_replies.decode_changed
         return make_call(
             self._keys,

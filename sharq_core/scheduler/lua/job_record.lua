@@ -170,6 +170,12 @@ function job_record.put_in_batch(newer, number)
     .. pack_bytes(job_record.BATCH_FORMAT, number)
 end
 
+-- Return the rarely used fields of a new job with the flag NOTED. newer: those without it, nil for none.
+function job_record.put_note(newer)
+  newer = newer or '\0'
+  return string.char(string.byte(newer) + job_record.NOTED) .. sub(newer, 2)
+end
+
 -- Return true if a job has a note, which goes with its record (notes.lua).
 function job_record.is_noted(job)
   local newer = job.newer
