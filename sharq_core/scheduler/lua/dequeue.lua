@@ -196,7 +196,8 @@ local function details(tx, job, cost, knows)
   if knows < dequeue.KNOWS_LIFE then
     return knows == dequeue.KNOWS_COST and cost ~= 1 and pack_bytes(dequeue.COST, cost) or ''
   end
-  local at, trace = job_record.expires_at(job), knows >= dequeue.KNOWS_TRACE and notes.trace(notes.of(tx, job))
+  local at, trace = job_record.expires_at(job), nil
+  if job.flags >= job_record.TRACED and knows >= dequeue.KNOWS_TRACE then trace = notes.trace(notes.of(tx, job)) end
   if cost == 1 and not at and job.priority == job_record.PRIORITY and not trace then return '' end
   return pack_bytes(dequeue.LIFE, cost, job_record.api_priority(job), at and clock.shown(tx, at) or 0) .. (trace or '')
 end
@@ -211,7 +212,7 @@ local function lease_job(tx, queue, job, member, due, random, reply, knows, is_f
   local number, attempt, limit = counts.lease + 1, job.attempt + 1, job.limit
   local token, payload = pack_bytes('>I8', number) .. random, job_record.payload(job)
   counts.lease, counts.minute_leased, job.token, job.attempt = number, counts.minute_leased + 1, token, attempt
-  job.flags = 0
+  if job.flags ~= 0 then job.flags = job_record.lasting_flags(job) end
   queue_record.lease(queue, now, counts.minute, cost, is_flagged)
   queue.ready_score, queue.active = now, now
   transitions.lease(tx, queue, job, due, member)
