@@ -103,12 +103,15 @@ class CallFrame(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=3)
         number: unique among the calls of this connection.
         deadline_us: the shard's clock when the caller stops waiting; a call read later does nothing.
         request_id: the id of its HTTP request, for the log; None for a call of the router itself.
+        trace: the context of the span that the shard's spans belong to (sharq_core/telemetry/trace_context.py); empty
+            if the request is not traced. Older shards do not look at it.
     """
 
     number: int
     deadline_us: int
     call: T
     request_id: RequestId | None = None
+    trace: bytes = b""
 
 
 class ReplyFrame(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=4):

@@ -1,6 +1,6 @@
 """Turns the fields and headers about the trace of a job into values, and back.
 
-Not here: their types (router/api/life/trace_fields.py), and a context in itself (sharq_core/telemetry/trace_context.py).
+Not here: their types (router/api/life/trace_fields.py), and the packed form (sharq_core/telemetry/trace_context.py).
 """
 
 from __future__ import annotations
