@@ -80,14 +80,20 @@ async def _produce(client: AsyncClient, customer: Customer) -> None:
     for at_s, count in (*customer.spikes, (LENGTH_S, 0)):
         await asyncio.sleep(max(0.0, start_s + at_s - loop.time()))
         job = EnqueueJob(
-            queue_type="sms", queue_id=customer.name, payload=None, rate=f"{customer.rate_per_s}/s", burst=BURST
+            queue_type="sms",
+            queue_id=customer.name,
+            payload=None,
+            rate=f"{customer.rate_per_s}/s",
+            burst=BURST,
         )
         await client.enqueue_many([job] * count)
 
 
 def draw(run: Run) -> Figure:
     """Draw what arrived above what left, for each customer."""
-    figure = Figure(720, 40 + _ROW * len(CUSTOMERS), "Jobs arrive in spikes and leave evenly at each customer's rate")
+    figure = Figure(
+        720, 40 + _ROW * len(CUSTOMERS), "Jobs arrive in spikes and leave evenly at each customer's rate"
+    )
     for number, customer in enumerate(CUSTOMERS):
         top = 10 + _ROW * number
         middle, foot = top + 58, top + 112
@@ -100,7 +106,13 @@ def draw(run: Run) -> Figure:
         promised_y = foot - 24
         figure.path([(_LEFT, promised_y), (_LEFT + LENGTH_S * _PER_S, promised_y)], "line dashed")
     for second in range(0, int(LENGTH_S) + 1, 5):
-        figure.text(_LEFT + second * _PER_S, 30 + _ROW * len(CUSTOMERS), f"{second} s", "small", "middle" if second < LENGTH_S else "end")
+        figure.text(
+            _LEFT + second * _PER_S,
+            30 + _ROW * len(CUSTOMERS),
+            f"{second} s",
+            "small",
+            "middle" if second < LENGTH_S else "end",
+        )
     return figure
 
 
@@ -115,7 +127,13 @@ def _bars(
     unit = height / (full or max(counts))
     for step, count in enumerate(counts):
         if count:
-            figure.bar(_LEFT + step * STEP_S * _PER_S + 1, foot - count * unit, STEP_S * _PER_S - 2, count * unit, kind)
+            figure.bar(
+                _LEFT + step * STEP_S * _PER_S + 1,
+                foot - count * unit,
+                STEP_S * _PER_S - 2,
+                count * unit,
+                kind,
+            )
     figure.path([(_LEFT, foot), (_LEFT + LENGTH_S * _PER_S, foot)])
 
 

@@ -33,7 +33,15 @@ _LINK = re.compile(r"(\]\()([^()\s]+)(\))")
 _NAMED = re.compile(r"\[[\w./-]+\.md\](\(([^()\s#]+\.md)(?:#[^()\s]*)?\))")
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
-_LANGUAGES = {"": "text", ".conf": "ini", ".cfg": "text", ".yml": "yaml", ".yaml": "yaml", ".py": "python", ".json": "json"}
+_LANGUAGES = {
+    "": "text",
+    ".conf": "ini",
+    ".cfg": "text",
+    ".yml": "yaml",
+    ".yaml": "yaml",
+    ".py": "python",
+    ".json": "json",
+}
 
 
 def page_of(path: str) -> str | None:
