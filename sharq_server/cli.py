@@ -21,6 +21,7 @@ from sharq_core.process.command_line import (
     log_notices,
     make_parser,
 )
+from sharq_core.store.embedded.program import refuse_missing_package
 
 _DATA_DIR = Path("sharq-data")
 
@@ -74,12 +75,13 @@ def read_command(argv: Sequence[str] | None) -> ServerOptions:
         argv: None for the arguments of the process.
 
     Raises:
-        ConfigError: the configuration is wrong.
+        ConfigError: the configuration is wrong, or needs the embedded store, which is not installed.
         SystemExit: the arguments are wrong (2), or ask for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
     config = load_config(arguments.config, arguments.settings)
     _refuse_lonely(config)
+    _refuse_missing_store(arguments, config)
     log_notices((*config.notices, *_notices(arguments, config)))
     return ServerOptions(
         config,
@@ -152,3 +154,17 @@ def _refuse_lonely(config: Config) -> None:
         raise ConfigError(
             f"[redis] durability: {config.redis.durability} needs a store with replicas; the embedded one has none"
         )
+
+
+def _refuse_missing_store(arguments: _ServerArguments, config: Config) -> None:
+    """Raise if the embedded store is configured and not installed."""
+    if config.store.mode is not StoreMode.EMBEDDED:
+        return
+    if arguments.repair:
+        refuse_missing_package(
+            "--repair runs the program of the embedded store",
+            "name your own server in [redis] and repair its files with its tools",
+        )
+    refuse_missing_package(
+        "[redis] names no server", "name a Redis or Valkey server (SHARQ_REDIS_URL=redis://HOST:6379/0)"
+    )
