@@ -30,6 +30,11 @@ _REPAIR_HELP = (
     "data that would lose"
 )
 
+_MAKE_TOKEN_HELP = (
+    "at the first start make a token, print it, and keep its hash in the file tokens of the data directory; no effect "
+    "with [auth] tokens_file or allow_anonymous"
+)
+
 _EXAMPLES = """\
 examples:
   sharq-server                             with an embedded store, data in ./sharq-data
@@ -55,10 +60,11 @@ class ServerOptions(msgspec.Struct, frozen=True):
     """The options of the server.
 
     Attributes:
-        data_dir: the data directory of the embedded store; unused with another store.
+        data_dir: the data directory of the embedded store; with another store it holds at most the file of tokens.
         accepts_data_loss: True to accept the store's loss of data and exit.
         repairs: True to check the files of the embedded store and exit.
         is_sure: True to repair them, too.
+        makes_token: True to make a token at the first start, unless the configuration says who may call.
     """
 
     config: Config
@@ -66,6 +72,7 @@ class ServerOptions(msgspec.Struct, frozen=True):
     accepts_data_loss: bool = False
     repairs: bool = False
     is_sure: bool = False
+    makes_token: bool = False
 
 
 def read_command(argv: Sequence[str] | None) -> ServerOptions:
@@ -89,6 +96,7 @@ def read_command(argv: Sequence[str] | None) -> ServerOptions:
         accepts_data_loss=arguments.accept_data_loss,
         repairs=arguments.repair,
         is_sure=arguments.yes,
+        makes_token=arguments.make_token,
     )
 
 
@@ -98,6 +106,7 @@ class _ServerArguments(CommonArguments):
     accept_data_loss: bool
     repair: bool
     yes: bool
+    make_token: bool
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _ServerArguments:
@@ -123,6 +132,7 @@ def _parse_arguments(argv: Sequence[str] | None) -> _ServerArguments:
         metavar="NAME",
         help="print a new token and its line for tokens_file, then exit",
     )
+    parser.add_argument("--make-token", action="store_true", help=_MAKE_TOKEN_HELP)
     parser.add_argument("--accept-data-loss", action="store_true", help=ACCEPT_HELP)
     parser.add_argument("--repair", action="store_true", help=_REPAIR_HELP)
     parser.add_argument(
@@ -138,7 +148,8 @@ def _notices(arguments: _ServerArguments, config: Config) -> list[str]:
     notices = []
     if arguments.gunicorn_config is not None:
         notices.append("--gunicorn-config: has no effect: this server does not use gunicorn")
-    if arguments.data_dir is not None and config.store.mode is not StoreMode.EMBEDDED:
+    is_used = config.store.mode is StoreMode.EMBEDDED or arguments.make_token
+    if arguments.data_dir is not None and not is_used:
         notices.append("--data-dir: has no effect: a server is configured, so no embedded store is started")
     cluster = config.cluster
     if cluster.shards or cluster.listen or cluster.secret or cluster.link_tls_cert:
