@@ -50,13 +50,11 @@ class Environment:
         Args:
             is_locked: with the versions of the lock; else with the newest ones that the packages allow.
         """
-        if is_full():
-            pip = [self.python, "-m", "pip"]
-        else:
-            pip = [Path(sys.executable), "-m", "pip", "--python", self.python]
+        pip = self.python if is_full() else Path(sys.executable)
+        target = [] if is_full() else ["--python", self.python]
         constraint = ["--constraint", self._constraints] if is_locked else []
         flags = ["--quiet", "--no-compile", *constraint]
-        run(*pip, "install", *flags, *words, timeout_s=INSTALL_TIMEOUT_S)
+        run(pip, "-m", "pip", *target, "install", *flags, *words, timeout_s=INSTALL_TIMEOUT_S)
 
     def distributions(self) -> set[str]:
         """Return the names of what is installed, but pip."""
