@@ -51,9 +51,9 @@ class Environment:
             is_locked: with the versions of the lock; else with the newest ones that the packages allow.
         """
         pip = self.python if is_full() else Path(sys.executable)
-        target = [] if is_full() else ["--python", self.python]
-        constraint = ["--constraint", self._constraints] if is_locked else []
-        flags = ["--quiet", "--no-compile", *constraint]
+        target: list[str | Path] = [] if is_full() else ["--python", self.python]
+        constraint: list[str | Path] = ["--constraint", self._constraints] if is_locked else []
+        flags = ("--quiet", "--no-compile", *constraint)
         run(pip, "-m", "pip", *target, "install", *flags, *words, timeout_s=INSTALL_TIMEOUT_S)
 
     def distributions(self) -> set[str]:
