@@ -1,1 +1,1 @@
-"""What a user installs: the distributions, each in an empty environment, and what `make setup` brings."""
+"""Tests of what a user installs: the distributions, each in an empty environment, and what `make setup` brings."""

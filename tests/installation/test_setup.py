@@ -62,12 +62,12 @@ def make(clone: Path, *targets: str) -> str:
 
 
 def bytes_on_disk(folder: Path) -> int:
-    """What a folder's files take, by blocks."""
+    """The size of a folder by the blocks of its files."""
     return sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
 
 
 def bytes_of(name: str) -> int:
-    """What a distribution's files take here; 0 if this Python or system needs none of it."""
+    """The size of a distribution here; 0 if this Python or system needs none of it."""
     try:
         found = distribution(name)
     except PackageNotFoundError:
