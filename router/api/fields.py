@@ -229,8 +229,8 @@ QueueTypes: TypeAlias = Annotated[
     Meta(
         min_length=1,
         max_length=MAX_TYPES,
-        description=f"The queue types to lease from, 1 to {MAX_TYPES}, instead of the one in the path: "
-        "`?type=sms&type=mail`. The type whose job has been due longest comes first. A type that is named twice counts "
+        description=f"The queue types to lease from, 1 to {MAX_TYPES}: `?type=sms&type=mail`. If it is absent, the "
+        "type is `default`. The type whose job has been due longest comes first. A type that is named twice counts "
         "once. Each job of the answer has its `queue_type` then.",
     ),
     Expected(
