@@ -100,7 +100,7 @@ Delay: TypeAlias = Annotated[
     Annotated[int, _year] | Annotated[float, _year],
     Meta(
         description=f"Time from now until the job may be leased, in milliseconds from 0 to {MAX_YEAR_MS}; fractions "
-        "are allowed. The default is 0."
+        "are allowed."
     ),
     _year_ms,
 ]

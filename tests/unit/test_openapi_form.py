@@ -74,6 +74,12 @@ def test_nothing_has_a_default_that_would_make_it_required() -> None:
     ] == []
 
 
+def test_changes_have_no_defaults_since_an_absent_field_stays_as_it_is() -> None:
+    for name in ("SettingsBody", "TypeBody", "ChangeBody"):
+        fields = SCHEMAS[name]["properties"].items()
+        assert [field for field, schema in fields if "default is" in schema.get("description", "")] == []
+
+
 def test_requests_are_closed_and_answers_are_open_for_new_fields() -> None:
     objects = {name for name, schema in SCHEMAS.items() if schema.get("type") == "object"}
     requests, answers = objects & of_requests(), objects & of_answers()
