@@ -1,12 +1,13 @@
-"""Tools of other projects read the OpenAPI document: a linter finds nothing, and a generator makes types that compile.
+"""Tools of other projects read the OpenAPI document: a linter finds nothing, and a generator makes types for programs.
 
-tests/api/lint has their versions, the rules of the linter, and the program that uses the types.
+tests/api/lint has their versions, the rules of the linter, and a program that uses the types; docs/api.md has another.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from tests.support.http.contract import Document
 from tests.support.processes.servers import SharqServer
 
 HERE = Path(__file__).parent / "lint"
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "NO_COLOR": "1"}
 STRICT = ["--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes", "--skipLibCheck"]
+MODERN = ["--module", "nodenext", "--target", "es2022"]
 LIMIT_S = 60
 
 PRINTED = """\
@@ -77,23 +80,36 @@ def test_linter_would_find_faults(document: Document, tools: Path, tmp_path: Pat
     assert {"no-empty-servers", "tag-description", "operation-operationId-unique"} <= rules
 
 
-async def test_program_with_generated_types_compiles_and_runs(
+async def test_programs_with_generated_types_compile_and_run(
     document: Document, tools: Path, tmp_path: Path, server: SharqServer
 ) -> None:
     modules = tools / "node_modules"
+    (tmp_path / "node_modules").symlink_to(modules)
     (tmp_path / "openapi.json").write_text(json.dumps(document))
     for name in ("package.json", "program.ts"):
         (tmp_path / name).write_text((HERE / name).read_text())
-    (tmp_path / "node_modules").symlink_to(modules)
+    (tmp_path / "page.ts").write_text(program_of_the_page(server.url))
     made = run(
         modules / "openapi-typescript" / "bin" / "cli.js", "openapi.json", "-o", "openapi.d.ts", cwd=tmp_path
     )
     assert made.returncode == 0, made.stderr
     compiler = modules / "typescript" / "bin" / "tsc"
-    compiled = run(
-        compiler, *STRICT, "--module", "nodenext", "--target", "es2022", "program.ts", cwd=tmp_path
-    )
+    compiled = run(compiler, *STRICT, *MODERN, "program.ts", "page.ts", cwd=tmp_path)
     assert (compiled.stdout, compiled.returncode) == ("", 0)
-    ran = run(tmp_path / "program.js", server.url, cwd=tmp_path)
+    assert printed(tmp_path / "program.js", server.url) == PRINTED
+    assert re.fullmatch(r"queued\n\[ '[0-9a-f-]{36}' \]\n", printed(tmp_path / "page.js"))
+
+
+def program_of_the_page(url: str) -> str:
+    """The program in docs/api.md, for the server at a URL."""
+    program: str
+    (program,) = re.findall(r"^```ts\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert "http://localhost:8080" in program
+    return program.replace("http://localhost:8080", url)
+
+
+def printed(*command: str | Path) -> str:
+    """What a program prints. It ends well and warns of nothing."""
+    ran = run(*command, cwd=HERE)
     assert (ran.stderr, ran.returncode) == ("", 0)
-    assert ran.stdout == PRINTED
+    return ran.stdout
