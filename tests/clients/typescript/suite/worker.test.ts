@@ -44,16 +44,11 @@ async function work(
   return events;
 }
 
-function count(
-  events: readonly WorkerEvent[],
-  type: WorkerEvent["type"],
-): number {
+function count(events: readonly WorkerEvent[], type: WorkerEvent["type"]): number {
   return events.filter((event) => event.type === type).length;
 }
 
-function hasReported(
-  jobs: number,
-): (events: readonly WorkerEvent[]) => boolean {
+function hasReported(jobs: number): (events: readonly WorkerEvent[]) => boolean {
   return (events) => count(events, "outcome_reported") >= jobs;
 }
 
@@ -70,9 +65,7 @@ async function enqueue(
     payload: id,
     interval: 0,
   }));
-  const { failed } = await client.enqueueMany(
-    jobs.map((job) => ({ ...job, ...fields })),
-  );
+  const { failed } = await client.enqueueMany(jobs.map((job) => ({ ...job, ...fields })));
   assert.equal(failed, 0);
 }
 
@@ -87,13 +80,12 @@ test("what a handler returns or throws decides the fate of its job", async () =>
   const verbs: Record<string, () => unknown> = {
     done: () => undefined,
     ignored: () => ({ anything: 1 }),
-    result: () => new JobResult({ sid: 7 }),
+    result: () => new JobResult({ sid: 7 }, { cost: 3 }),
     left_out: () => new JobResult("x".repeat(20_000)),
     no_json: () => new JobResult(1n),
     failed: () => Promise.reject(new TypeError("no number")),
     odd: () => Promise.reject("just text"),
-    retry: () =>
-      Promise.reject(new Retry({ afterMs: 60_000, cause: new Error("busy") })),
+    retry: () => Promise.reject(new Retry({ afterMs: 60_000, cause: new Error("busy") })),
     retry_returned: () => new Retry({ afterMs: 60_000, reason: "later" }),
     throttled: () => Promise.reject(new Throttled({ retryAfterMs: 60_000 })),
     drop: () => Promise.reject(new Drop("unknown number")),
@@ -104,14 +96,7 @@ test("what a handler returns or throws decides the fate of its job", async () =>
     (worker) => worker.handle<string>(type, (job) => verbs[job.payload]?.()),
     hasReported(names.length),
   );
-  for (const id of [
-    "done",
-    "ignored",
-    "result",
-    "left_out",
-    "no_json",
-    "drop",
-  ]) {
+  for (const id of ["done", "ignored", "result", "left_out", "no_json", "drop"]) {
     assert.equal((await statusOf(type, id)).state, "finished", id);
   }
   assert.deepEqual((await statusOf(type, "result")).result, { sid: 7 });
@@ -119,10 +104,7 @@ test("what a handler returns or throws decides the fate of its job", async () =>
   assert.deepEqual([failed.error, failed.attempt], ["TypeError: no number", 1]);
   assert.equal((await statusOf(type, "odd")).error, "just text");
   const retry = await statusOf(type, "retry");
-  assert.deepEqual(
-    [retry.state, retry.error, retry.attempt],
-    ["delayed", "Error: busy", 1],
-  );
+  assert.deepEqual([retry.state, retry.error, retry.attempt], ["delayed", "Error: busy", 1]);
   assert.equal((await statusOf(type, "retry_returned")).error, "later");
   const throttled = await statusOf(type, "throttled");
   assert.deepEqual([throttled.state, throttled.attempt], ["queued", 0]);
@@ -151,8 +133,7 @@ test("a failed job waits as its retry policy says, a second without one, or as t
     throw new Error("no");
   };
   await work((worker) => worker.handle(type, fail), hasReported(2));
-  const waitMs = ({ delayed_until, error_at }: JobStatus) =>
-    (delayed_until ?? 0) - (error_at ?? 0);
+  const waitMs = ({ delayed_until, error_at }: JobStatus) => (delayed_until ?? 0) - (error_at ?? 0);
   assert.equal(waitMs(await statusOf(type, "policy")), 50_000);
   assert.equal(waitMs(await statusOf(type, "none")), 1_000);
   const other = newType();
@@ -222,10 +203,7 @@ test("a batch handler gets what is ready, and says the outcome of each job", asy
   assert.equal((await statusOf(type, "d")).result, 4);
   const other = newType();
   await enqueue(other, ["x", "y"]);
-  await work(
-    (worker) => worker.handleBatch(other, 10, () => [null, null, null]),
-    hasReported(2),
-  );
+  await work((worker) => worker.handleBatch(other, 10, () => [null, null, null]), hasReported(2));
   assert.match(
     (await statusOf(other, "x")).error ?? "",
     /TypeError: batch handler: .*the 2 jobs, got an array of 3/,
@@ -289,9 +267,7 @@ test("the signal of a job is aborted when its lease is lost", async () => {
     (worker) =>
       worker.handle(type, async ({ signal }) => {
         await client.jobs.cancel(type, "j", "j", { force: true });
-        await sleep(10_000, undefined, { signal }).catch(() =>
-          reasons.push(signal.reason),
-        );
+        await sleep(10_000, undefined, { signal }).catch(() => reasons.push(signal.reason));
       }),
     (all) => count(all, "outcome_refused") === 1,
     { leaseMs: 400 },
@@ -310,8 +286,7 @@ test("a stop waits for handlers, and tells those that run too long", async () =>
     (worker) =>
       worker.handle<string>(type, async ({ payload, signal }) => {
         if (payload === "quick") await sleep(300);
-        else if (payload === "listens")
-          await sleep(20_000, undefined, { signal });
+        else if (payload === "listens") await sleep(20_000, undefined, { signal });
         else await sleep(7_000, undefined, { ref: false });
         ended.push(payload);
       }),
@@ -322,15 +297,9 @@ test("a stop waits for handlers, and tells those that run too long", async () =>
   assert.deepEqual(ended, ["quick"]);
   assert.equal((await statusOf(type, "quick")).state, "finished");
   const listens = await statusOf(type, "listens");
-  assert.deepEqual(
-    [listens.state, listens.attempt, listens.error],
-    ["delayed", 1, undefined],
-  );
+  assert.deepEqual([listens.state, listens.attempt, listens.error], ["delayed", 1, undefined]);
   assert.equal((await statusOf(type, "deaf")).state, "leased");
-  assert.deepEqual(
-    [count(events, "job_stopped"), count(events, "job_abandoned")],
-    [1, 1],
-  );
+  assert.deepEqual([count(events, "job_stopped"), count(events, "job_abandoned")], [1, 1]);
 });
 
 test("a job that arrives during the stop is given back, and its attempt does not count", async () => {
@@ -365,42 +334,21 @@ test("an error that a retry cannot mend ends the worker", async () => {
     onEvent: () => {},
   });
   worker.handle(type, () => (function* () {})());
-  await assert.rejects(
-    worker.run(),
-    /^TypeError: handler: it returned a generator/,
-  );
+  await assert.rejects(worker.run(), /^TypeError: handler: it returned a generator/);
   await assert.rejects(worker.run(), /has been run already/);
 });
 
 test("what could never work is refused when it is registered", async () => {
   const worker = new Worker(client);
   await assert.rejects(worker.run(), /no handler is registered/);
-  assert.throws(
-    () => worker.handle("t", Promise.resolve() as never),
-    /got a promise: hand in the function/,
-  );
-  assert.throws(
-    () => worker.handle("t", class Send {} as never),
-    /got the class Send/,
-  );
-  assert.throws(
-    () => worker.handle("t", async function* send() {} as never),
-    /generator function send/,
-  );
-  assert.throws(
-    () => worker.use(undefined as never),
-    /^TypeError: middleware: expected a function/,
-  );
+  assert.throws(() => worker.handle("t", Promise.resolve() as never), /got a promise: hand in the function/);
+  assert.throws(() => worker.handle("t", class Send {} as never), /got the class Send/);
+  assert.throws(() => worker.handle("t", async function* send() {} as never), /generator function send/);
+  assert.throws(() => worker.use(undefined as never), /^TypeError: middleware: expected a function/);
   assert.throws(() => worker.handle([], () => {}), /^RangeError: queueTypes: /);
   worker.handle("t", () => {});
-  assert.throws(
-    () => worker.handle(["u", "t"], () => {}),
-    /t has a handler already/,
-  );
-  assert.throws(
-    () => worker.handleBatch("v", 0, () => {}),
-    /^RangeError: batch: expected 1 to 1000, got 0/,
-  );
+  assert.throws(() => worker.handle(["u", "t"], () => {}), /t has a handler already/);
+  assert.throws(() => worker.handleBatch("v", 0, () => {}), /^RangeError: batch: expected 1 to 1000, got 0/);
   const many = Array.from({ length: 16 }, (_, number) => `t${number}`);
   assert.throws(() => worker.handle(many, () => {}), /up to 16 types/);
   assert.deepEqual(worker.queueTypes, ["t"]);
@@ -411,16 +359,11 @@ test("what could never work is refused when it is registered", async () => {
     { waitMs: -1 },
     { concurrency: 1.5 },
   ]) {
-    assert.throws(
-      () => new Worker(client, options),
-      /^RangeError: \w+: expected/,
-    );
+    assert.throws(() => new Worker(client, options), /^RangeError: \w+: expected/);
   }
+  assert.throws(() => new JobResult(1, { cost: -1 }), /^RangeError: cost: expected an integer/);
   assert.throws(() => new Retry({ afterMs: -1 }), /^RangeError: afterMs: /);
-  assert.throws(
-    () => new Throttled({ retryAfterMs: Number.NaN }),
-    /^RangeError: retryAfterMs: /,
-  );
+  assert.throws(() => new Throttled({ retryAfterMs: Number.NaN }), /^RangeError: retryAfterMs: /);
 });
 
 test("an error of onEvent is a warning of the process, and no job suffers for it", async () => {
@@ -440,8 +383,18 @@ test("an error of onEvent is a warning of the process, and no job suffers for it
     },
   );
   process.off("warning", onWarning);
-  assert.match(
-    warnings.join(),
-    /onEvent threw at job_finished: Error: no metrics/,
-  );
+  assert.match(warnings.join(), /onEvent threw at job_finished: Error: no metrics/);
+});
+
+test("the cost that a handler reports frees the rate", async () => {
+  const type = newType();
+  const job = {
+    queue_type: type,
+    queue_id: "q",
+    payload: 1,
+    rate: "1/s",
+    cost: 3_600,
+  };
+  await client.enqueueMany([job, job]);
+  await work((worker) => worker.handle(type, () => new JobResult(undefined, { cost: 1 })), hasReported(2));
 });

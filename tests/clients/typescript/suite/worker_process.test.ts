@@ -3,14 +3,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import {
-  IS_FULL,
-  newType,
-  open,
-  OwnServer,
-  SHARED_URL,
-  until,
-} from "./support.js";
+import { IS_FULL, newType, open, OwnServer, SHARED_URL, until } from "./support.js";
 
 /** The jobs that a worker does while its server is killed. */
 const JOBS = IS_FULL ? 20_000 : 3_000;
@@ -36,9 +29,7 @@ class Program {
     this.#process.stdout?.on("data", onData);
     this.#process.stderr?.on("data", onData);
     this.#exit = new Promise((resolve) => {
-      this.#process.on("close", (code, signal) =>
-        resolve(signal ?? String(code)),
-      );
+      this.#process.on("close", (code, signal) => resolve(signal ?? String(code)));
     });
     after(() => this.#process.kill("SIGKILL"));
   }
@@ -124,16 +115,12 @@ test("a worker goes on after its server was killed, and every job is done", asyn
   }));
   assert.equal((await own.enqueueMany(jobs)).queued, JOBS);
   const program = new Program(server.url, type);
-  await until(
-    () =>
-      program.lines.filter((line) => line === "job count").length > JOBS / 10,
-  );
+  await until(() => program.lines.filter((line) => line === "job count").length > JOBS / 10);
   await server.kill();
   await server.start();
   const isEmpty = async () => {
     for await (const row of own.control.types())
-      if (row.queue_type === type)
-        return row.queued + row.leased + row.delayed === 0;
+      if (row.queue_type === type) return row.queued + row.leased + row.delayed === 0;
     return true;
   };
   await until(isEmpty, 90_000);
@@ -141,9 +128,5 @@ test("a worker goes on after its server was killed, and every job is done", asyn
   assert.equal(await program.end(), "0");
   const done = program.lines.filter((line) => line === "job count").length;
   assert.ok(done >= JOBS, `${done} of ${JOBS}`);
-  assert.ok(
-    program.lines.some((line) =>
-      /^event (dequeue_failed|outcomes_not_reported)/.test(line),
-    ),
-  );
+  assert.ok(program.lines.some((line) => /^event (dequeue_failed|outcomes_not_reported)/.test(line)));
 });
