@@ -31,8 +31,8 @@ class Block(msgspec.Struct, frozen=True):
     text: str
 
     @property
+    def place(self) -> str:
         """The page and the line of the block, as an editor opens them."""
-        """Where it stands."""
         return f"{self.page}:{self.line}"
 
 
