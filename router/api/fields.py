@@ -135,7 +135,7 @@ Delay: TypeAlias = Annotated[
     Annotated[int, _year] | Annotated[float, _year],
     Meta(
         description=f"Time from now until the job may be leased, in milliseconds from 0 to {MAX_YEAR_MS}; fractions "
-        "are allowed. The default is 0."
+        "are allowed."
     ),
     _year_ms,
 ]
@@ -264,8 +264,8 @@ QueueTypes: TypeAlias = Annotated[
     Meta(
         min_length=1,
         max_length=MAX_TYPES,
-        description=f"The queue types to lease from, 1 to {MAX_TYPES}, instead of the one in the path: "
-        "`?type=sms&type=mail`. The type whose job has been due longest comes first. A type that is named twice counts "
+        description=f"The queue types to lease from, 1 to {MAX_TYPES}: `?type=sms&type=mail`. If it is absent, the "
+        "type is `default`. The type whose job has been due longest comes first. A type that is named twice counts "
         "once. Each job of the answer has its `queue_type` then.",
     ),
     Expected(f"1 to {MAX_TYPES} queue types, each {NAME_WORDS}, and at most one ~, neither first nor last"),

@@ -18,6 +18,7 @@ from router.api.campaigns.values import with_campaign
 from router.api.decoding import Decoder, Effort, read_json
 from router.api.fields import PATH_PARTS, clamp_cap, to_us
 from router.api.job_ids import new_job_id
+from router.api.life.trace_values import with_trace
 from router.api.life.values import cut_error, with_life
 from router.api.limits import rate_interval_us, read_burst
 from router.api.request_shapes import (
@@ -272,9 +273,9 @@ def _new_job(
     )
     if not says_nothing_of_its_life:
         job = with_life(job, form, place)
-    if form.window is UNSET and form.batch is UNSET and not form.ignore_window:
-        return job
-    return with_campaign(job, form)
+    if form.window is not UNSET or form.batch is not UNSET or form.ignore_window:
+        job = with_campaign(job, form)
+    return job if form.traceparent is UNSET and form.tracestate is UNSET else with_trace(job, form, place)
 
 
 def _report(

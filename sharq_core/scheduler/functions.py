@@ -156,7 +156,7 @@ class Functions:
             max_bytes: the limit of payload bytes; one job is leased even if it is larger.
         """
         demand = packed.DEMAND.pack(
-            not_after_us or 0, count, per_queue, lease_us, max_bytes, random, packed.KNOWS_LIFE
+            not_after_us or 0, count, per_queue, lease_us, max_bytes, random, packed.KNOWS_TRACE
         )
         decode = partial(replies.decode_dequeue, queue_type)
         return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode, count)

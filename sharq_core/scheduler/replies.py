@@ -28,8 +28,10 @@ _LEASE = Struct(">16sQQIiIQ")
 _COST = Struct(">I")
 """dequeue.lua's COST."""
 _LEASE_LIFE = Struct(">IBQ")
-"""dequeue.lua's LIFE: cost, priority and expiry (µs, 0 for none), which follow LEASE if one of them is not as usual."""
-_USUAL_LIFE = (1, PRIORITY, 0)
+"""dequeue.lua's LIFE: cost, priority and expiry (µs, 0 for none). It follows LEASE if one of them is not as usual, or
+if the job has a trace, which then comes last.
+"""
+_USUAL_LIFE = (1, PRIORITY, 0, b"")
 _COUNT_REPLY = 3
 _TOTALS_REPLY = 8
 _TOP_REPLY = 6
@@ -250,7 +252,7 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     for i in range(_DEQUEUE_HEAD, end, _JOB_REPLY):
         lease = raw[i + 3]
         token, until_us, enqueued_us, attempt, remaining, queue_length, ready_us = _LEASE.unpack_from(lease)
-        cost, priority, expires_at_us = _USUAL_LIFE if len(lease) == _LEASE.size else _life_of(lease)
+        cost, priority, expires_at_us, trace = _USUAL_LIFE if len(lease) == _LEASE.size else _life_of(lease)
         jobs.append(
             LeasedJob(
                 queue_type=queue_type,
@@ -267,6 +269,7 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
                 cost=cost,
                 priority=priority,
                 expires_at_us=expires_at_us or None,
+                trace=trace,
             )
         )
         ready_for_us.append(ready_us)
@@ -288,12 +291,15 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     )
 
 
-def _life_of(lease: bytes) -> tuple[int, int, int]:
-    """Return cost, priority and expiry (µs, 0 for none) of a lease; a library of revision 4 tells only the cost."""
+def _life_of(lease: bytes) -> tuple[int, int, int, bytes]:
+    """Return cost, priority, expiry (µs, 0 for none) and trace of a lease.
+
+    A library of revision 4 tells only the cost.
+    """
     if len(lease) == _LEASE.size + _COST.size:
-        return _COST.unpack_from(lease, _LEASE.size)[0], PRIORITY, 0
+        return _COST.unpack_from(lease, _LEASE.size)[0], PRIORITY, 0, b""
     cost, priority, expires_at_us = _LEASE_LIFE.unpack_from(lease, _LEASE.size)
-    return cost, priority, expires_at_us
+    return cost, priority, expires_at_us, lease[_LEASE.size + _LEASE_LIFE.size :]
 
 
 @decoder

@@ -54,7 +54,7 @@ _ERROR = Struct(">IQ")
 _WINDOW = Struct(">BQ")
 """job_status.lua's WINDOW: 1 if the job ignores windows, when it may leave (µs, 0 for None). The name follows."""
 _PROGRESS = Struct(">Q")
-_JOB = 6
+_JOB = 7
 _ROW = 1 + _JOB
 _DEAD_ROW = 8
 
@@ -152,7 +152,7 @@ def fate_of(number: int) -> OnExpiry | None:
 
 
 def _status(
-    head: bytes, payload: bytes, error: bytes, output: bytes, batch: bytes, window: bytes
+    head: bytes, payload: bytes, error: bytes, output: bytes, batch: bytes, window: bytes, trace: bytes = b""
 ) -> JobStatus:
     """Return the status of a job as job_status.lua tells it.
 
@@ -160,6 +160,7 @@ def _status(
         output: the result of a finished job, the progress of any other; empty for none.
         batch: the id of its batch; empty for none.
         window: job_status.lua's WINDOW; empty if no window holds it back and it has none of its own.
+        trace: its trace; empty for none.
     """
     state = STATES[head[0]]
     if len(head) < _HEAD.size:
@@ -193,6 +194,7 @@ def _status(
         window=window[_WINDOW.size :].decode() or None,
         ignores_window=bool(ignores),
         opens_at_us=opens_us or None,
+        trace=trace,
     )
 
 

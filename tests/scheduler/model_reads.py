@@ -66,6 +66,7 @@ def live_job(state: State, job: Job, *, is_listed: bool) -> JobStatus:
         batch=_batch(job),
         progress=job.progress and job.progress[0],
         progress_at_us=job.progress and state.shown(job.progress[1]),
+        trace=job.trace,
     )
 
 
@@ -92,6 +93,7 @@ def _dead_job(state: State, letter: Letter) -> JobStatus:
         batch=_batch(job),
         progress=job.progress and job.progress[0],
         progress_at_us=job.progress and state.shown(job.progress[1]),
+        trace=job.trace,
     )
 
 

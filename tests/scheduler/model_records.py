@@ -49,7 +49,7 @@ class Job:
     expires_at_us, on_expiry: when it expires (None: never), and its fate then.
     retry: its own retry policy. error, progress: the latest error of a release and the latest
     progress of an extend, with times of the partition.
-    batch: the one that it was enqueued with.
+    batch, trace: those that it was enqueued with.
     """
 
     queue_id: str
@@ -75,6 +75,7 @@ class Job:
     error: JobError | None = None
     progress: tuple[bytes, int] | None = None
     batch: Batch | None = None
+    trace: bytes = b""
 
     @property
     def key(self) -> JobKey:

@@ -47,6 +47,7 @@ RETRIES = st.sampled_from(
     ]
 )
 BATCHES = st.sampled_from(["b1", "b:1"])
+TRACES = st.sampled_from([bytes(range(25)), bytes(range(1, 26)) + b"vendor=1", bytes(25) + b"x" * 512])
 ERRORS = st.sampled_from(["", "", "TimeoutError", "Größe: 0", "x" * 2048])
 
 Lease = tuple[str, str, str | None]
@@ -101,6 +102,7 @@ NEW_JOBS = st.builds(
     on_expiry=FATES,
     retry=seldom(RETRIES),
     batch=seldom(BATCHES),
+    trace=seldom(TRACES, b""),
 )
 """at_us and expires_at_us are times from now (on_the_clock)."""
 CHANGES = st.one_of(

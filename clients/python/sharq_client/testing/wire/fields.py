@@ -22,6 +22,10 @@ IDENTIFIER_WORDS = (
 _PART = r"(?!\.\.?(?:/|$))[A-Za-z0-9_\-.+@:]+"
 IDENTIFIER_PATTERN = rf"^(?=.{{1,100}}$){_PART}(?:/{_PART})*$(?!\n)"
 QUEUE_TYPE_PATTERN = r"^(?!\.\.?$)(?=.{1,100}$)[A-Za-z0-9_\-.+@]+(?:~[A-Za-z0-9_\-.+@]+)?$(?!\n)"
+TRACEPARENT_PATTERN = (
+    r"^(?!ff|00.{53}.)(?!.{3}0{32})(?!.{36}0{16})"
+    r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,200})?$(?!\n)"
+)
 RATE_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9})?/(s|min|h|day)$"
 
 RATE_WORDS = (
@@ -93,6 +97,18 @@ Wait: TypeAlias = Annotated[
 ]
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_JOBS), expected(f"an integer from 1 to {MAX_JOBS}")]
 Page: TypeAlias = Annotated[int, Meta(ge=1, le=10_000), expected("an integer from 1 to 10000")]
+Traceparent: TypeAlias = Annotated[
+    str,
+    Meta(pattern=TRACEPARENT_PATTERN),
+    expected(
+        "a traceparent of W3C Trace Context, as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    ),
+]
+Tracestate: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"^[ -~]*$(?!\n)", max_length=512),
+    expected("a string of up to 512 printable ASCII characters"),
+]
 ErrorText: TypeAlias = Annotated[str, expected("a string")]
 RetryMs: TypeAlias = Annotated[int, Meta(ge=0, le=RETRY_MS), _retry]
 RetryFactor: TypeAlias = Annotated[float, Meta(ge=1, le=10), expected(FACTOR_WORDS)]
