@@ -60,6 +60,7 @@ from router.api.life.fields import (
     Priority,
 )
 from router.api.life.requests import DefaultRetry, RetryPolicy
+from router.api.life.trace_fields import Traceparent, Tracestate
 from router.api.limits import (
     ActualCost,
     Burst,
@@ -107,6 +108,8 @@ class EnqueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     window: WindowName | UnsetType = UNSET
     ignore_window: IgnoreWindow = False
     batch: BatchId | UnsetType = UNSET
+    traceparent: Traceparent | UnsetType = UNSET
+    tracestate: Tracestate | UnsetType = UNSET
     queue_type: Ignored | UnsetType = UNSET
     queue_id: Ignored | UnsetType = UNSET
 
@@ -136,6 +139,8 @@ class EnqueueEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     window: WindowName | UnsetType = UNSET
     ignore_window: IgnoreWindow = False
     batch: BatchId | UnsetType = UNSET
+    traceparent: Traceparent | UnsetType = UNSET
+    tracestate: Tracestate | UnsetType = UNSET
 
 
 class FinishBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

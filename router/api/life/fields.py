@@ -186,8 +186,8 @@ LettersOf: TypeAlias = Annotated[
         "it is absent, those of all queues."
     ),
 ]
-_PREFIX_TEXT = f"a string of up to {MAX_PREFIX} characters of A-Z a-z 0-9 _ - . + @"
-_prefix = Meta(pattern=rf"^[A-Za-z0-9_\-.+@]{{0,{MAX_PREFIX}}}$(?!\n)", max_length=MAX_PREFIX)
+_PREFIX_TEXT = f"a string of up to {MAX_PREFIX} characters of A-Z a-z 0-9 _ - . + @ : /"
+_prefix = Meta(pattern=rf"^[A-Za-z0-9_\-.+@:/]{{0,{MAX_PREFIX}}}$(?!\n)", max_length=MAX_PREFIX)
 Prefix: TypeAlias = Annotated[
     str,
     _prefix,

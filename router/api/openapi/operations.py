@@ -10,10 +10,9 @@ from router.api.campaigns.batch_shapes import BATCH_MEANING
 from router.api.campaigns.schedule_shapes import NAME_MEANING as SCHEDULE_MEANING
 from router.api.fields import (
     JOB_ID_MEANING,
+    PATH_PATTERNS,
     QUEUE_ID_MEANING,
     QUEUE_TYPE_MEANING,
-    QUEUE_TYPE_PATTERN,
-    STRICT_IDENTIFIER_PATTERN,
     WINDOW_MEANING,
 )
 from router.api.openapi.examples import OPERATIONS, PATH_VALUES, Examples, Named
@@ -105,8 +104,7 @@ def _body(route: Route, examples: Named) -> Json:
 
 
 def _path_parameter(name: str) -> Json:
-    pattern = QUEUE_TYPE_PATTERN if name == "queue_type" else STRICT_IDENTIFIER_PATTERN
-    schema: Json = {"type": "string", "pattern": pattern}
+    schema: Json = {"type": "string", "pattern": PATH_PATTERNS[name]}
     return {
         "name": name,
         "in": "path",
