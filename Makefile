@@ -102,6 +102,19 @@ release: setup-dev $(TOOLS)/bin/helm  ## wheels, sdists, chart, SBOMs and checks
 sync-client: setup-dev  ## write the sync client anew from the async one
 	@$(BIN)/python clients/python/generate_sync.py
 
+.PHONY: docs
+docs: setup-dev  ## the documentation site, in build/docs; a dead link, a dead anchor or a page outside the menu fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "docs: build/docs/index.html; make docs-serve shows it"
+
+.PHONY: docs-serve
+docs-serve: setup-dev  ## the same while you write, at http://127.0.0.1:8001
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8001
+
+.PHONY: docs-links
+docs-links: setup-dev  ## ask every address of another host that the documentation names; needs the network
+	@$(BIN)/python -m deploy.docs.links
+
 .PHONY: format
 format: setup-dev  ## sort imports, mend what ruff can mend, format
 	$(BIN)/ruff check --fix
