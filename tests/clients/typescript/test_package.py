@@ -45,7 +45,7 @@ def test_the_generated_types_are_those_of_the_server(workspace: Workspace, serve
 
 def test_sources_and_tests_are_formatted(workspace: Workspace) -> None:
     prettier = workspace.tools / "prettier" / "bin" / "prettier.cjs"
-    config = ["--config", workspace.client / ".prettierrc.json"]
+    config: list[str | Path] = ["--config", workspace.client / ".prettierrc.json"]
     paths = [workspace.client / "src", workspace.client / "scripts", *sorted(SUITE.glob("*.ts"))]
     ignored = workspace.client / ".prettierignore"
     run(node(), prettier, "--check", *config, "--ignore-path", ignored, *paths, cwd=workspace.client)
