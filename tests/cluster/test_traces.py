@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -264,3 +266,47 @@ async def test_a_collector_that_is_away_delays_nothing_and_is_told_rarely(
         assert "Traceback" not in server.log
     assert len(lines) == 1, lines
     assert slowest_s < 1 and stopped_s < 2 + 3, (slowest_s, stopped_s)
+
+
+@pytest.mark.parametrize("module", ["sharq_server.main", "router.main", "shard.main"])
+def test_without_the_extra_a_process_runs_and_refuses_traces_by_name(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The packages are blocked as if they were not installed; a look at the configuration comes before all else."""
+    program = f"""
+import sys
+sys.modules["opentelemetry"] = None
+import {module}
+raise SystemExit({module}.main(sys.argv[1:]))
+"""
+    port = str(free_port())
+    words = {
+        "sharq_server.main": ["--port", port],
+        "router.main": ["--listen", f"127.0.0.1:{port}", "--shards", "127.0.0.1:1"],
+        "shard.main": ["--node-id", "n", "--listen", f"127.0.0.1:{port}"],
+    }[module]
+    monkeypatch.setenv("SHARQ_TELEMETRY_TRACES", "on")
+    monkeypatch.setenv("SHARQ_REDIS_URL", "redis://127.0.0.1:1/0")
+    found = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == 2, found.stderr
+    assert "[telemetry] traces: expected off, because the extra otel is not installed" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_server_that_does_not_trace_imports_nothing_of_opentelemetry(tmp_path: Path) -> None:
+    program = """
+import sys
+import router.main, shard.main, sharq_server.main
+print([name for name in sys.modules if name.startswith("opentelemetry")])
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert found.stdout.strip() == "[]"
