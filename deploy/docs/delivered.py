@@ -1,8 +1,8 @@
 """Measures and draws the picture of the README: `python -m deploy.docs.delivered` (25 s).
 
-A `sharq-server` of its own runs, two customers enqueue in spikes, and one worker leases whatever is ready. The times are
-those of the store: when each job was enqueued, and when it was leased. The measured times are kept beside the picture, so
-that `--draw` draws it anew from the same run.
+A `sharq-server` of its own runs, two customers enqueue in spikes, and one worker leases whatever is ready. The times
+are those of the store: when each job was enqueued, and when it was leased. They are kept beside the picture, so that
+`--draw` draws it anew from the same run.
 """
 
 from __future__ import annotations
@@ -66,9 +66,12 @@ async def measure() -> Run:
         enqueued_ms.append(job.enqueued_at)
         leased_ms.append(job.lease_expires_at - LEASE_MS)
 
-    async with own_server() as url, AsyncClient(url) as client:
-        async with Worker(client, "sms", note, concurrency=20, lease_ms=LEASE_MS):
-            await asyncio.gather(*(_produce(client, customer) for customer in CUSTOMERS))
+    async with (
+        own_server() as url,
+        AsyncClient(url) as client,
+        Worker(client, "sms", note, concurrency=20, lease_ms=LEASE_MS),
+    ):
+        await asyncio.gather(*(_produce(client, customer) for customer in CUSTOMERS))
     start_ms = min(times[0][0] for times in times_ms.values()) - 350
     in_s = [[[(ms - start_ms) / 1000 for ms in times] for times in both] for both in times_ms.values()]
     return Run([both[0] for both in in_s], [both[1] for both in in_s])
@@ -80,19 +83,25 @@ async def _produce(client: AsyncClient, customer: Customer) -> None:
     for at_s, count in (*customer.spikes, (LENGTH_S, 0)):
         await asyncio.sleep(max(0.0, start_s + at_s - loop.time()))
         job = EnqueueJob(
-            queue_type="sms", queue_id=customer.name, payload=None, rate=f"{customer.rate_per_s}/s", burst=BURST
+            queue_type="sms",
+            queue_id=customer.name,
+            payload=None,
+            rate=f"{customer.rate_per_s}/s",
+            burst=BURST,
         )
         await client.enqueue_many([job] * count)
 
 
 def draw(run: Run) -> Figure:
     """Draw what arrived above what left, for each customer."""
-    figure = Figure(720, 40 + _ROW * len(CUSTOMERS), "Jobs arrive in spikes and leave evenly at each customer's rate")
+    figure = Figure(
+        720, 40 + _ROW * len(CUSTOMERS), "Jobs arrive in spikes and leave evenly at each customer's rate"
+    )
     for number, customer in enumerate(CUSTOMERS):
         top = 10 + _ROW * number
         middle, foot = top + 58, top + 112
         figure.text(10, top + 20, customer.name, "strong", "start")
-        figure.text(10, top + 40, f"promised {customer.rate_per_s} a second", "small", "start")
+        figure.text(10, top + 40, f"promised {customer.rate_per_s}/s", "small", "start")
         figure.text(_LEFT - 14, middle - 4, "arrive", "small", "end")
         figure.text(_LEFT - 14, foot - 4, "leave", "small", "end")
         _bars(figure, run.enqueued_s[number], middle, 46, "two")
@@ -100,7 +109,13 @@ def draw(run: Run) -> Figure:
         promised_y = foot - 24
         figure.path([(_LEFT, promised_y), (_LEFT + LENGTH_S * _PER_S, promised_y)], "line dashed")
     for second in range(0, int(LENGTH_S) + 1, 5):
-        figure.text(_LEFT + second * _PER_S, 30 + _ROW * len(CUSTOMERS), f"{second} s", "small", "middle" if second < LENGTH_S else "end")
+        figure.text(
+            _LEFT + second * _PER_S,
+            30 + _ROW * len(CUSTOMERS),
+            f"{second} s",
+            "small",
+            "middle" if second < LENGTH_S else "end",
+        )
     return figure
 
 
@@ -115,7 +130,13 @@ def _bars(
     unit = height / (full or max(counts))
     for step, count in enumerate(counts):
         if count:
-            figure.bar(_LEFT + step * STEP_S * _PER_S + 1, foot - count * unit, STEP_S * _PER_S - 2, count * unit, kind)
+            figure.bar(
+                _LEFT + step * STEP_S * _PER_S + 1,
+                foot - count * unit,
+                STEP_S * _PER_S - 2,
+                count * unit,
+                kind,
+            )
     figure.path([(_LEFT, foot), (_LEFT + LENGTH_S * _PER_S, foot)])
 
 

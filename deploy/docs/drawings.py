@@ -23,7 +23,9 @@ _ARRIVALS_S = (0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 3.1, 3.3, 5.9, 5.9, 5.9)
 
 def job_life() -> Figure:
     """Draw the states of a job and what moves it from one to the next."""
-    figure = Figure(720, 300, "The states of a job: delayed, queued, leased, finished, dead, cancelled, expired")
+    figure = Figure(
+        720, 300, "The states of a job: delayed, queued, leased, finished, dead, cancelled, expired"
+    )
     boxes = {"delayed": (150, 20), "queued": (150, 120), "leased": (400, 120), "finished": (610, 120)}
     for name, (x, y) in boxes.items():
         figure.box(x, y, 100, 44, name, "tinted" if name in {"queued", "leased"} else "box")
@@ -62,13 +64,17 @@ def leases_s(burst: float) -> list[float]:
     for arrival_s in _ARRIVALS_S:
         job = {"queue_type": "sms", "queue_id": "acme", "payload": 1, "rate": "2/s", "burst": burst}
         sharq.client().enqueue({**job, "delay": round(arrival_s * 1000)})
-    worker = Worker(sharq.async_client(), "sms", lambda job: None)
+    worker = Worker(sharq.async_client(), "sms", lambda _: None)
     return [(delivery.time_ms - start_ms) / 1000 for delivery in sharq.run(worker)]
 
 
 def rate() -> Figure:
     """Draw spiky arrivals, and the even leases that they become."""
-    figure = Figure(720, 212, "Jobs arrive in spikes and leave evenly, two a second; a burst of 3 lets three leave at once")
+    figure = Figure(
+        720,
+        212,
+        "Jobs arrive in spikes and leave evenly, two a second; a burst of 3 lets three leave at once",
+    )
     rows: list[tuple[str, list[float], str]] = [
         ("they arrive", list(_ARRIVALS_S), "two"),
         ("burst 1: every 500 ms", leases_s(1), "one"),
@@ -133,7 +139,9 @@ def partitions() -> Figure:
     figure.arrow([(635, 142), (635, 216)])
     figure.arrow([(335, 142), (335, 216)], "line dashed")
     figure.box(10, 216, 700, 50)
-    figure.text(360, 238, "store: all jobs, rates and leases; each step is one atomic call in one partition", "strong")
+    figure.text(
+        360, 238, "store: all jobs, rates and leases; each step is one atomic call in one partition", "strong"
+    )
     figure.text(360, 257, "one Redis or Valkey server, a Sentinel group, or a Redis Cluster", "small")
     return figure
 
@@ -146,7 +154,7 @@ def lease() -> Figure:
         figure.path([(90, y), (710, y)])
     figure.bar(120, 40, 80, 20, "one")
     figure.text(120, 30, "dequeue", "small", "start")
-    figure.text(206, 55, "×", "strong")
+    figure.text(206, 55, "x", "strong")
     figure.text(206, 82, "dies", "small")
     figure.path([(200, 50), (420, 50)], "one-line dashed")
     figure.path([(420, 30), (420, 70)])

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from html import escape
 
-_LIGHT = "--ink:#1f2328;--quiet:#59636e;--line:#8c959f;--fill:#f3f5f8;--one:#3f51b5;--two:#c2410c;--tint:#e3e7fb"
-_DARK = "--ink:#e6e8ee;--quiet:#a3abb8;--line:#6b7482;--fill:#2a2e3a;--one:#93a4ff;--two:#ff9d66;--tint:#343b63"
+_LIGHT = (
+    "--ink:#1f2328;--quiet:#59636e;--line:#8c959f;--fill:#f3f5f8;--one:#3f51b5;--two:#c2410c;--tint:#e3e7fb"
+)
+_DARK = (
+    "--ink:#e6e8ee;--quiet:#a3abb8;--line:#6b7482;--fill:#2a2e3a;--one:#93a4ff;--two:#ff9d66;--tint:#343b63"
+)
 _STYLE = f"""
 .sharq-drawing {{ {_LIGHT} }}
 @media (prefers-color-scheme: dark) {{ .sharq-drawing {{ {_DARK} }} }}
@@ -45,7 +49,9 @@ class Figure:
             f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}"{_class(kind)}>{escape(words)}</text>'
         )
 
-    def box(self, x: float, y: float, width: float, height: float, words: str = "", kind: str = "box") -> None:
+    def box(
+        self, x: float, y: float, width: float, height: float, words: str = "", kind: str = "box"
+    ) -> None:
         """Draw a box with a line of text in its middle."""
         self._parts.append(
             f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6"{_class(kind)}/>'

@@ -42,7 +42,12 @@ def _indented(lines: list[str]) -> Iterator[str]:
 
 def _goes_on(line: str, before: str) -> bool:
     """Return True if a line that stands too far to the left still belongs to the paragraph before it."""
-    return bool(before.strip()) and not _MARKER.match(line) and not _FENCE.match(line) and not line.startswith("#")
+    return (
+        bool(before.strip())
+        and not _MARKER.match(line)
+        and not _FENCE.match(line)
+        and not line.startswith("#")
+    )
 
 
 def _after(fence: str, line: str) -> str:

@@ -1,7 +1,7 @@
 """Pages and links of the repository, as the site has them.
 
-The Markdown files of docs/ link to other files of the repository by their relative paths, as a code host wants it. On the
-site, a file outside of docs/ is either a page of its own, such as the changelog, or a page that shows its text.
+The Markdown files of docs/ link to other files of the repository by their relative paths, as a code host wants it. On
+the site, a file outside of docs/ is either a page of its own, such as the changelog, or a page that shows its text.
 """
 
 from __future__ import annotations
@@ -33,7 +33,15 @@ _LINK = re.compile(r"(\]\()([^()\s]+)(\))")
 _NAMED = re.compile(r"\[[\w./-]+\.md\](\(([^()\s#]+\.md)(?:#[^()\s]*)?\))")
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
-_LANGUAGES = {"": "text", ".conf": "ini", ".cfg": "text", ".yml": "yaml", ".yaml": "yaml", ".py": "python", ".json": "json"}
+_LANGUAGES = {
+    "": "text",
+    ".conf": "ini",
+    ".cfg": "text",
+    ".yml": "yaml",
+    ".yaml": "yaml",
+    ".py": "python",
+    ".json": "json",
+}
 
 
 def page_of(path: str) -> str | None:

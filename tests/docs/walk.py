@@ -93,7 +93,9 @@ class Walk:
         deadline_s = time.monotonic() + (DEADLINE_S if may_come_later else 0)
         while True:
             outcome = await asyncio.to_thread(self._sharq.any_code, *shlex.split(command)[1:])
-            real = (outcome.out + outcome.err).replace(self._server.url, PRINTED_URL).replace(self._zone, DENVER)
+            real = (
+                (outcome.out + outcome.err).replace(self._server.url, PRINTED_URL).replace(self._zone, DENVER)
+            )
             if form_of(real) == form_of(printed):
                 return
             assert time.monotonic() < deadline_s, f"{place}\n{real}"
@@ -146,4 +148,9 @@ class Walk:
         return command.replace(DENVER, self._zone)
 
     def _environ(self) -> dict[str, str]:
-        return {**os.environ, **self._sharq.environ(), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        return {
+            **os.environ,
+            **self._sharq.environ(),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
