@@ -25,10 +25,11 @@ help:  ## this list
 	@echo '  PYTHON=/path/to/python3   interpreter for a new $$(VENV); default: the newest CPython >= 3.11 found here'
 	@echo '  VENV=.venv                where everything is installed'
 	@echo '  WORKERS=2                 test processes side by side; 0: all in one'
-	@echo '  ARGS="-k lease -x"        more arguments for test, coverage, demo, bench and lock'
+	@echo '  ARGS="-k lease -x"        more arguments for test, coverage, demo, example, bench and lock'
 	@echo '  TOOLS=.tools              where chaos and deploy-check keep Toxiproxy and helm, which go builds (absolute path)'
 	@echo '  FULL=1                    test with what no run needs each time: the same on other stores, larger numbers'
 	@echo '  QUICK=1                   bench and chaos with fewer and shorter rounds; chaos in WORKERS processes then'
+	@echo '  NAME=sms                  the example to run'
 	@echo '  CLUSTER=1                 demo on a whole cluster instead of one process'
 
 .PHONY: setup
@@ -53,6 +54,10 @@ $(DEV_STAMP): $(STAMP) requirements/dev.lock
 demo: setup  ## about 20 customers, thousands of jobs, promised against delivered rates, live (20 s)
 	@$(BIN)/python -m deploy.demo $(if $(CLUSTER),--cluster) $(ARGS)
 
+.PHONY: example
+example: setup  ## one of examples/, with a server of its own unless SHARQ_URL names one; without NAME the list
+	@$(BIN)/python -m examples $(NAME) $(ARGS)
+
 .PHONY: test
 test: setup-dev  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
 	@FULL=$(FULL) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
@@ -62,8 +67,11 @@ coverage: setup-dev  ## the tests again, with the lines of the product that none
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 .PHONY: deploy-check
-deploy-check: setup-dev $(TOOLS)/bin/helm  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
+deploy-check: setup-dev $(TOOLS)/bin/helm $(TOOLS)/bin/actionlint  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
 	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS) tests/deploy
+
+$(TOOLS)/bin/actionlint:
+	@GOBIN=$(TOOLS)/bin $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 $(TOOLS)/bin/helm:
 	@echo 'helm $(HELM) is built once, in $(TOOLS) (about 5 min)'
@@ -76,6 +84,11 @@ check: setup-dev  ## lint, format, types, the direction of imports, and the Lua
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(BIN)/python -m tests.scheduler.lua_check
+
+.PHONY: release
+release: setup-dev $(TOOLS)/bin/helm  ## wheels, sdists, chart, SBOMs and checksums, checked, in OUT=dist; publishes nothing
+	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m deploy.release build --out $(or $(OUT),dist) $(if $(TAG),--tag $(TAG))
+	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m deploy.release check --out $(or $(OUT),dist)
 
 .PHONY: sync-client
 sync-client: setup-dev  ## write the sync client anew from the async one

@@ -24,6 +24,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security-policy.md",
     "clients/python/README.md": "clients/python.md",
+    "examples/README.md": "examples.md",
     "sharq_core/scheduler/lua/README.md": "lua.md",
 }
 """Path of a Markdown file in the repository → its page. A file of docs/ that is not listed keeps its path."""
