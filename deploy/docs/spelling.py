@@ -10,6 +10,7 @@ WORDS = Path(__file__).with_name("words.txt")
 
 _NO_PROSE = (
     re.compile(r"^( *)(```+).*?^\1\2$", re.MULTILINE | re.DOTALL),
+    re.compile(r"(?<=[^ \n]\n\n)(?: {4}[^\n]*\n)+"),  # a block that is indented instead of fenced
     re.compile(r"<!--.*?-->", re.DOTALL),
     re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL),
     re.compile(r"\]\([^()\s]*\)"),

@@ -1,4 +1,4 @@
-"""Provides servers for the pages that are followed step by step, and the built site."""
+"""Provides a server for the pages that are followed step by step, and the built site."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import fcntl
 import os
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.api.conftest import own_server
 from tests.docs.blocks import ROOT
-
-__all__ = ["own_server"]
+from tests.support.processes.servers import SharqServer, running_server
 
 BUILD_DEADLINE_S = 110
 
@@ -25,6 +25,19 @@ def build(folder: Path, config: Path = ROOT / "mkdocs.yml") -> subprocess.Comple
         cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True,
         timeout=BUILD_DEADLINE_S, check=False,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[SharqServer]:
+    """A server that the tests of a process share, with the log as JSON: pages use types of their own."""
+    with running_server(environ={"SHARQ_LOG_FORMAT": "json"}) as running:
+        yield running
+
+
+@pytest.fixture
+def kind() -> str:
+    """A queue type of this test alone, to be written instead of a page's."""
+    return f"t-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture(scope="session")
