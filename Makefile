@@ -25,10 +25,11 @@ help:  ## this list
 	@echo '  PYTHON=/path/to/python3   interpreter for a new $$(VENV); default: the newest CPython >= 3.11 found here'
 	@echo '  VENV=.venv                where everything is installed'
 	@echo '  WORKERS=2                 test processes side by side; 0: all in one'
-	@echo '  ARGS="-k lease -x"        more arguments for test, coverage, demo, bench and lock'
+	@echo '  ARGS="-k lease -x"        more arguments for test, coverage, demo, example, bench and lock'
 	@echo '  TOOLS=.tools              where chaos and deploy-check keep Toxiproxy and helm, which go builds (absolute path)'
 	@echo '  FULL=1                    test with what no run needs each time: the same on other stores, larger numbers'
 	@echo '  QUICK=1                   bench and chaos with fewer and shorter rounds; chaos in WORKERS processes then'
+	@echo '  NAME=sms                  the example to run'
 	@echo '  CLUSTER=1                 demo on a whole cluster instead of one process'
 
 .PHONY: setup
@@ -52,6 +53,10 @@ $(DEV_STAMP): $(STAMP) requirements/dev.lock
 .PHONY: demo
 demo: setup  ## about 20 customers, thousands of jobs, promised against delivered rates, live (20 s)
 	@$(BIN)/python -m deploy.demo $(if $(CLUSTER),--cluster) $(ARGS)
+
+.PHONY: example
+example: setup  ## one of examples/, with a server of its own unless SHARQ_URL names one; without NAME the list
+	@$(BIN)/python -m examples $(NAME) $(ARGS)
 
 .PHONY: test
 test: setup-dev  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
