@@ -59,8 +59,8 @@ class TaskHandler:
     def _begin(self, job: RunningJob) -> Attempt:
         try:
             return Attempt(self._backend, job, self._worker_id)
-        except Exception as error:
-            raise failures.TaskFailed(failures.message_of(error)) from error
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server shall keep it
+            raise failures.TaskFailed(failures.message_of(error)) from None
 
 
 class Attempt:
@@ -105,27 +105,30 @@ class Attempt:
         try:
             value = self.function(*self._args(), **self._result.kwargs)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a task may raise anything
-            verdict = self._raised(error)
-            self._tell()
-            return _given(verdict, error)
+            verdict: JobResult | Exception = self._raised(error)
+            self._tell()  # here, because its log shows the error at hand
+            return _given(verdict)
         verdict = self._returned(value)
         self._tell()
-        return _given(verdict, None)
+        return _given(verdict)
 
     async def run_async(self) -> JobResult:
         """Run an async task, and tell how it ended, as `run` does."""
-        cause: BaseException | None = None
+        try:
+            return await self._run_async()
+        finally:
+            await sync_to_async(close_old_connections)()
+
+    async def _run_async(self) -> JobResult:
         try:
             value = await self.function(*self._args(), **self._result.kwargs)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a task may raise anything
-            verdict, cause = self._raised(error), error
+            verdict: JobResult | Exception = self._raised(error)
         else:
             verdict = self._returned(value)
-        finally:
-            await sync_to_async(close_old_connections)()
         if self._result.is_finished:
             await task_finished.asend_robust(self._backend, task_result=self._result)
-        return _given(verdict, cause)
+        return _given(verdict)
 
     def _args(self) -> list[Any]:
         args: list[Any] = self._result.args
@@ -187,10 +190,10 @@ class Attempt:
         set_field(self._result, "finished_at", timezone.now())
 
 
-def _given(verdict: JobResult | Exception, cause: BaseException | None) -> JobResult:
+def _given(verdict: JobResult | Exception) -> JobResult:
     """Return a result for the worker, or raise an exception for it."""
     if isinstance(verdict, Exception):
-        raise verdict from (None if verdict is cause else cause)
+        raise verdict from None  # its message has the trace of its cause, which a log would show twice
     return verdict
 
 
