@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import socket
@@ -37,6 +38,14 @@ def running(*commands: list[str], **environ: str) -> Iterator[list[subprocess.Po
         for process in processes:
             process.kill()
             process.wait()
+
+
+def check_installed(*modules: str) -> None:
+    """Raise SystemExit with what to do if a framework of the example is not installed."""
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        hint = " Django 6 needs Python 3.12 or newer." if "django" in missing else ""
+        raise SystemExit(f"{', '.join(missing)}: not installed; `make setup-dev` does it.{hint}")
 
 
 def python(module: str, *arguments: str) -> list[str]:

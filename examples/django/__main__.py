@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from examples.options import read_options
-from examples.programs import free_port, python, running, wait_until_it_answers
+from examples.programs import check_installed, free_port, python, running, wait_until_it_answers
 from examples.receiver import serving, write_log
 from examples.verdict import Verdict
 
@@ -57,6 +57,7 @@ class Carrier:
 async def main() -> int:
     """Run the example and return its exit code."""
     options = read_options("Texts of customers as tasks of Django.", seconds=2)
+    check_installed("django", "gunicorn")
     carrier = Carrier()
     async with (
         serving(web.post("/", carrier.take)) as carrier_url,

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from examples.options import read_options
-from examples.programs import free_port, python, running, wait_until_it_answers
+from examples.programs import check_installed, free_port, python, running, wait_until_it_answers
 from examples.receiver import write_log
 from examples.verdict import Verdict
 
@@ -39,6 +39,7 @@ class Report:
 async def main() -> int:
     """Run the example and return its exit code."""
     options = read_options("Reports in FastAPI: a caller waits for its own.", seconds=2)
+    check_installed("fastapi", "uvicorn")
     port = free_port()
     uvicorn = ["--port", str(port), "--factory", "--log-level", "warning"]
     with running(

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from examples.options import read_options
-from examples.programs import free_port, python, running, wait_until_it_answers
+from examples.programs import check_installed, free_port, python, running, wait_until_it_answers
 from examples.receiver import serving, write_log
 from examples.verdict import Verdict
 
@@ -53,6 +53,7 @@ class Hooks:
 async def main() -> int:
     """Run the example and return its exit code."""
     options = read_options("A web shop in Flask that notifies its customers' systems.", seconds=2)
+    check_installed("flask", "gunicorn")
     hooks = Hooks()
     port = free_port()
     gunicorn = ["--preload", "--workers", "2", "--bind", f"127.0.0.1:{port}", "--log-level", "warning"]
