@@ -82,7 +82,15 @@ async def main() -> int:
 async def project(carrier_url: str) -> AsyncIterator[str]:
     """Run the web server and the worker of the project with a new database, and yield the URL."""
     port = free_port()
-    gunicorn = ["--workers", "2", "--bind", f"127.0.0.1:{port}", "--log-level", "warning"]
+    gunicorn = [
+        "--workers",
+        "2",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--log-level",
+        "warning",
+        "--no-control-socket",
+    ]
     with tempfile.TemporaryDirectory(prefix="sharq-example-") as directory:
         environ = {"CARRIER_URL": carrier_url, "SHOP_DATABASE": f"{directory}/shop.sqlite3"}
         with running([*MANAGE, "migrate", "--run-syncdb", "--verbosity", "0"], **environ) as (migrate,):

@@ -56,7 +56,16 @@ async def main() -> int:
     check_installed("flask", "gunicorn")
     hooks = Hooks()
     port = free_port()
-    gunicorn = ["--preload", "--workers", "2", "--bind", f"127.0.0.1:{port}", "--log-level", "warning"]
+    gunicorn = [
+        "--preload",
+        "--workers",
+        "2",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--log-level",
+        "warning",
+        "--no-control-socket",
+    ]
     async with serving(web.post("/{customer}", hooks.take)) as hooks_url:
         shop_url = f"http://127.0.0.1:{port}"
         with running(

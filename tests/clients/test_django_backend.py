@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist, TaskRes
 from django.tasks.signals import task_enqueued
 from django.test.utils import override_settings
 
+import sharq_client
 from sharq_client import JobState, QueueFull, Unavailable
 from sharq_client.contrib.django import SharqBackend
 from sharq_client.contrib.django.backend import level_of
@@ -269,3 +272,14 @@ def test_backends_of_one_project_share_their_connections() -> None:
         first = task_backends["default"].client
         del task_backends["default"]  # as in another thread, which has a backend of its own
         assert task_backends["default"].client is first
+
+
+def test_nothing_else_of_the_client_imports_django() -> None:
+    package = Path(sharq_client.__file__).parent
+    importing = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if re.search(r"^\s*(from|import) (django|asgiref)\b", path.read_text(), re.MULTILINE)
+    }
+    assert importing
+    assert {name for name in importing if not name.startswith("contrib/django/")} == set()
