@@ -14,10 +14,13 @@ from aiohttp import web
 
 @asynccontextmanager
 async def serving(*routes: web.RouteDef) -> AsyncIterator[str]:
-    """Serve HTTP on a free port of 127.0.0.1 until the end of the block, and yield the URL."""
+    """Serve HTTP on a free port of 127.0.0.1 until the end of the block, and yield the URL.
+
+    A handler is cancelled when its client is gone.
+    """
     app = web.Application()
     app.add_routes(routes)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
