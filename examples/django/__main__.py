@@ -16,6 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from examples.options import read_options
+from examples.pace import check_rate
 from examples.programs import check_installed, free_port, python, running, wait_until_it_answers
 from examples.receiver import serving, write_log
 from examples.verdict import Verdict
@@ -138,13 +139,8 @@ def judge(carrier: Carrier, texts: list[dict[str, Any]], count: int, delayed_s: 
         seen=f"{len(texts)} receipts",
     )
     for customer, rate in RATES.items():
-        times = [arrival.time_s for arrival in carrier.arrivals if arrival.customer == customer]
-        busiest = max(sum(1 for time_s in times if 0 <= time_s - start_s < 1) for start_s in times)
-        verdict.check(
-            f"{customer} gets {rate} a second",
-            is_kept=busiest <= rate + 1,
-            seen=f"{busiest} in the busiest second",
-        )
+        times_s = [arrival.time_s for arrival in carrier.arrivals if arrival.customer == customer]
+        check_rate(verdict, customer, times_s, rate)
     behind = [arrival.text for arrival in carrier.sent("globex")].index("code")
     verdict.check(
         "a code overtakes the news of its customer",

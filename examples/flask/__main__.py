@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from examples.options import read_options
+from examples.pace import check_rate
 from examples.programs import check_installed, free_port, python, running, wait_until_it_answers
 from examples.receiver import serving, write_log
 from examples.verdict import Verdict
@@ -112,13 +113,8 @@ def judge(hooks: Hooks, states: dict[str, dict[str, Any]]) -> int:
         seen=f"{len(taken)} notifications of {len(states)} orders",
     )
     for customer in CUSTOMERS:
-        times = [seen.time_s for seen in hooks.arrivals if seen.customer == customer]
-        busiest = max(sum(1 for time_s in times if 0 <= time_s - start_s < 1) for start_s in times)
-        verdict.check(
-            f"{customer} gets {RATE} a second",
-            is_kept=busiest <= RATE + 1,
-            seen=f"{busiest} in the busiest second",
-        )
+        times_s = [seen.time_s for seen in hooks.arrivals if seen.customer == customer]
+        check_rate(verdict, customer, times_s, RATE)
     tries = max(state["attempts"] for state in states.values())
     verdict.check("a failed notification is tried again", is_kept=tries == 2, seen=f"{tries} attempts")
     return verdict.exit_code()
