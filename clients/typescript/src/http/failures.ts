@@ -48,12 +48,8 @@ const CERTIFICATE_ADVICE: Partial<Record<string, string>> = {
   CERT_UNTRUSTED: UNKNOWN_AUTHORITY,
 };
 
-/** The codes of a TLS handshake in which the other side sent something else than TLS. */
-const WITHOUT_TLS = new Set([
-  "ERR_SSL_WRONG_VERSION_NUMBER",
-  "ERR_SSL_PACKET_LENGTH_TOO_LONG",
-  "ERR_SSL_RECORD_LAYER_FAILURE",
-]);
+/** OpenSSL's reasons for a handshake in which the other side sent something else than TLS. */
+const WITHOUT_TLS = /wrong.version.number|packet.length.too.long|record.layer.failure/i;
 
 /** The longest pause before a retry that a server's Retry-After can cause. */
 const MAX_RETRY_AFTER_MS = 60_000;
@@ -141,7 +137,7 @@ export function notConnected(origin: string, fault: Error): SharqError {
   }
   const advice = CERTIFICATE_ADVICE[code];
   if (advice !== undefined) return new UntrustedCertificate(`${origin}: ${advice} (${code})`, options);
-  if (WITHOUT_TLS.has(code)) {
+  if (WITHOUT_TLS.test(`${code} ${fault.message}`)) {
     return new WrongUrl(
       `${origin}: the server does not speak TLS: write http:// instead of https://`,
       options,
