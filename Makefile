@@ -38,9 +38,15 @@ setup: $(STAMP)  ## install the locked dependencies and the project, with every 
 $(STAMP): pyproject.toml clients/python/pyproject.toml requirements/run.lock
 	@python='$(PYTHON)' && test -n "$$python" && "$$python" -m venv --clear $(VENV)
 	@echo "setup: $$($(BIN)/python --version) in $(VENV)"
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.lock
+	@$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements/run.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . -e clients/python
 	@touch $@
+
+.PHONY: wheels
+wheels: setup  ## the wheels of the server and of the Python client, in dist/
+	@rm -f dist/sharq_*.whl
+	@$(BIN)/python -m hatchling build -t wheel -d dist
+	@cd clients/python && $(abspath $(BIN))/python -m hatchling build -t wheel -d ../../dist
 
 .PHONY: setup-dev
 setup-dev: $(DEV_STAMP)  ## what tests, checks, benchmarks and docs need besides
