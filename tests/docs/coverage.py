@@ -16,7 +16,7 @@ class Rule(msgspec.Struct, frozen=True):
     """What holds some blocks.
 
     Attributes:
-        page: path in the repository, or a folder that ends with a slash.
+        page: path in the repository, or a folder that ends with a slash; several with blanks between them.
         language: of the blocks; several with blanks between them.
         holder: `file::test` that runs them; in NOT_RUN the reason why none does.
         words: only the blocks that have these words.
@@ -29,7 +29,10 @@ class Rule(msgspec.Struct, frozen=True):
 
     def covers(self, block: Block) -> bool:
         """Return True if the rule is about a block."""
-        is_page = block.page.startswith(self.page) if self.page.endswith("/") else block.page == self.page
+        is_page = any(
+            block.page == page or (page.endswith("/") and block.page.startswith(page))
+            for page in self.page.split()
+        )
         return is_page and block.language in self.language.split() and self.words in block.text
 
 
@@ -42,6 +45,10 @@ _OPERATIONS = "tests/deploy/test_operations.py::"
 _STORE_STEPS = "tests/deploy/test_store_steps.py::"
 _OTHERS = "tests/docs/test_other_blocks.py::"
 _CLIENT = "tests/clients/test_pages.py::"
+_DJANGO = "tests/clients/test_django_page.py::"
+_WHEELS = "tests/installation builds the wheels and installs them into empty environments"
+_STEPS = "tests/installation does these steps; a server there ends"
+_ENGINE = "needs a container engine; tests/deploy/test_container.py does the steps of the image without one"
 _PIP = "pip needs a registry; the tests of installation build and install the wheels"
 
 RUN = (
@@ -87,6 +94,16 @@ RUN = (
         "docs/worker.md", "python", _OTHERS + "test_batches_and_middleware_of_the_page", "worker.middleware"
     ),
     Rule("docs/worker.md", "python", _OTHERS + "test_the_program_that_restarts_another", "reload.run"),
+    Rule("docs/django.md", "python", _DJANGO + "test_the_test_of_the_page_passes", "FakeSharq"),
+    Rule("docs/django.md", "python", _DJANGO + "test_the_project_works_as_printed", "django.tasks"),
+    Rule("docs/django.md", "python", _DJANGO + "test_the_project_works_as_printed", "INSTALLED_APPS"),
+    Rule("docs/django.md", "python", _DJANGO + "test_the_project_works_as_printed", "def job_of("),
+    Rule("docs/django.md", "python", _DJANGO + "test_the_project_works_as_printed", "import count_letters"),
+    Rule(
+        "docs/api.md",
+        "ts",
+        "tests/api/test_openapi_tools.py::test_programs_with_generated_types_compile_and_run",
+    ),
     Rule("clients/python/README.md", "python", _OTHERS + "test_the_program_of_the_distribution"),
     Rule("docs/migration.md", "python", _MIGRATION + "test_examples_of_the_original", "original"),
     Rule("docs/migration.md", "python", _MIGRATION + "test_example_of_celery", "import_celery"),
@@ -112,17 +129,28 @@ RUN = (
 )
 
 NOT_RUN = (
+    Rule("README.md", "sh", "they run for minutes; the continuous integration runs them", "make demo"),
+    Rule("README.md docs/installation.md", "sh", _STEPS, "make setup"),
+    Rule("README.md docs/installation.md", "sh", _WHEELS, "make wheels"),
+    Rule("docs/installation.md", "sh", _WHEELS, "/opt/sharq/"),
+    Rule("docs/installation.md", "sh", _WHEELS, 'pip install "$(ls dist/sharq_client'),
+    Rule("README.md docs/installation.md docs/security.md", "sh", _ENGINE, "docker "),
+    Rule("clients/typescript/README.md", "sh", "tests/clients/typescript builds and packs the client"),
+    Rule("clients/typescript/README.md", "ts", "tests/clients/typescript runs the same calls"),
+    Rule("examples/", "sh", "tests/examples runs each example as make does", "make example"),
     Rule(
-        "README.md",
+        "examples/",
         "sh",
-        "make demo, test and setup run for minutes; the continuous integration runs them",
-        "make ",
-    ),
-    Rule(
-        "README.md",
-        "sh",
-        "every test that has a server starts it with options of its own",
+        "tests/examples starts the same programs, with servers that end",
         "bin/sharq-server",
+    ),
+    Rule("docs/api.md", "sh", "tests/api/test_openapi_tools.py generates the types with the locked tool"),
+    Rule("docs/django.md", "sh", _PIP, "pip "),
+    Rule(
+        "docs/django.md",
+        "sh",
+        "tests/clients/test_django_page.py starts it in the page's project",
+        "manage.py",
     ),
     Rule("docs/quickstart.md", "sh", "the same: make setup, and a server that goes on"),
     Rule("docs/client.md", "sh", _PIP),
@@ -175,6 +203,7 @@ NOT_RUN = (
 )
 
 DRAWN = (
+    Rule("docs/installation.md", "text", "what a program says", "[redis] names no server"),
     Rule("README.md", "text", "a drawing", "producers, workers"),
     Rule("docs/architecture.md", "text", "a drawing of folders"),
     Rule("docs/cluster.md", "text", "usage", "[--routers"),

@@ -9,47 +9,31 @@ from pathlib import Path
 
 import pytest
 
-from deploy.docs.spelling import WORDS, words
-from tests.docs.blocks import ROOT, pages
+from deploy.docs.spelling import DICTIONARY, WORDS, pages, unknown, used, words
+from tests.docs.blocks import ROOT
 from tests.support.tools import missing_tool
 
 CODESPELL = Path(sys.executable).with_name("codespell")
-SHORT = 1
-"""Words of one letter, such as the `P` of a formula, are no words to look up."""
 
 
-def unknown(text: str) -> set[str]:
-    """Return the words of a text that neither the dictionary nor our list has."""
+@pytest.fixture(scope="module", autouse=True)
+def _tools() -> None:
     if shutil.which("hunspell") is None:
         missing_tool("hunspell")
-    if not Path("/usr/share/hunspell/en_GB.dic").exists():
-        missing_tool("hunspell's dictionary en_GB")
-    done = subprocess.run(
-        ["hunspell", "-l", "-d", "en_GB", "-i", "utf-8"],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    known = set(WORDS.read_text().split())
-    found = {word.removesuffix("'s") for word in done.stdout.split()}
-    return {word for word in found - known if len(word) > SHORT}
+    if not Path(f"/usr/share/hunspell/{DICTIONARY}.dic").exists():
+        missing_tool(f"hunspell's dictionary {DICTIONARY}")
 
 
 def test_every_word_is_in_the_dictionary_or_in_our_list() -> None:
-    places: dict[str, str] = {}
-    for page in pages():
-        for line, word in words(page.read_text()):
-            places.setdefault(word.removesuffix("'s"), f"{page.relative_to(ROOT)}:{line}")
-    odd = unknown("\n".join(places))
-    assert {word: places.get(word) for word in odd} == {}, "mend it, or add it to deploy/docs/words.txt"
+    places = used()
+    odd = unknown(set(places)) - set(WORDS.read_text().split())
+    assert {word: places[word] for word in odd} == {}, "mend it, or run python -m deploy.docs.spelling"
 
 
 def test_our_list_is_sorted_and_has_no_word_that_no_page_uses() -> None:
     listed = WORDS.read_text().split()
     assert listed == sorted(set(listed), key=lambda word: (word.lower(), word))
-    used = {word.removesuffix("'s") for page in pages() for _, word in words(page.read_text())}
-    assert [word for word in listed if word not in used] == []
+    assert set(listed) <= used().keys()
 
 
 def test_no_common_misspelling() -> None:
@@ -59,9 +43,9 @@ def test_no_common_misspelling() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-@pytest.mark.parametrize(("text", "wrong"), [("The queue recieves a job.", {"recieves"}), ("colour", set())])
-def test_a_misspelling_is_found(text: str, wrong: set[str]) -> None:
-    assert unknown(text) == wrong
+@pytest.mark.parametrize(("word", "is_wrong"), [("recieves", True), ("color", True), ("colour", False)])
+def test_a_misspelling_is_found(word: str, is_wrong: bool) -> None:
+    assert unknown({"The", "queue", word}) == ({word} if is_wrong else set())
 
 
 def test_code_is_no_prose() -> None:
