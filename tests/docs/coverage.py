@@ -13,7 +13,7 @@ from tests.docs.blocks import Block
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What holds some blocks.
+    """A holder, and the blocks that it holds.
 
     Attributes:
         page: path in the repository, or a folder that ends with a slash; several with blanks between them.
