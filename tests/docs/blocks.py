@@ -36,7 +36,7 @@ class Block(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """Its file and line."""
+        """The page and the line of the block, as an editor opens them."""
         return f"{self.page}:{self.line}"
 
 
