@@ -24,10 +24,10 @@ from examples.llm.provider import Completion, Provider
 from examples.options import Options, read_options
 from examples.pace import most_ahead_s
 from examples.receiver import serving, write_log
-from examples.verdict import Verdict
+from examples.verdict import LEAST_SHARE, Verdict
 from sharq_client import AsyncClient, EnqueueJob, Worker
 
-PER_S = {"gold": 8, "ada": 4, "bob": 4, "trial": 2}
+PER_S = {"gold": 4, "ada": 2, "bob": 2, "trial": 1}
 """How many prompts each tenant has for each second of the run; ada's come first, all at once."""
 
 AHEAD_S = 0.5
@@ -107,7 +107,7 @@ def judge(completions: list[Completion], jobs: list[EnqueueJob]) -> int:
     reserved_per_s = sum(job.cost for job in jobs) / span_s
     verdict.check(
         f"the provider's {limit_per_s:.0f} tokens a second are used, and not more",
-        is_kept=tokens_per_s >= 0.75 * limit_per_s and ahead_s <= AHEAD_S,
+        is_kept=tokens_per_s >= LEAST_SHARE * limit_per_s and ahead_s <= AHEAD_S,
         seen=f"{tokens_per_s:.0f} a second used, {reserved_per_s:.0f} a second reserved",
     )
     ahead_s = most_ahead_s([(each.at, 1) for each in completions], REQUESTS_PER_MIN / 60, 2)
@@ -134,7 +134,7 @@ def judge(completions: list[Completion], jobs: list[EnqueueJob]) -> int:
     rate = sum(each.tokens for each in trial[:-1]) / (trial[-1].at - trial[0].at)
     verdict.check(
         f"trial gets the {TRIAL_TOKENS_PER_S} tokens a second of its plan",
-        is_kept=0.7 * TRIAL_TOKENS_PER_S <= rate <= 1.1 * TRIAL_TOKENS_PER_S,
+        is_kept=LEAST_SHARE * TRIAL_TOKENS_PER_S <= rate <= 1.1 * TRIAL_TOKENS_PER_S,
         seen=f"{rate:.0f} a second",
     )
     return verdict.exit_code()
@@ -147,4 +147,4 @@ def busy_time(completions: list[Completion], tenants: tuple[str, ...]) -> list[C
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(read_options(__doc__ or "", seconds=4))))
+    sys.exit(asyncio.run(main(read_options(__doc__ or "", seconds=5))))

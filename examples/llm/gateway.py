@@ -8,11 +8,11 @@ from examples.llm.provider import count_tokens
 from sharq_client import EnqueueJob, JobResult, Limit, QueueSettings, RunningJob, Throttled, TypeSettings
 
 QUEUE_TYPE = "llm~large"
-REQUESTS_PER_MIN, TOKENS_PER_MIN = 1_200, 120_000
-TOKENS_BURST = 4_000
+REQUESTS_PER_MIN, TOKENS_PER_MIN = 600, 60_000
+TOKENS_BURST = 2_000
 """More than what the prompts at work have reserved and will not use, and less than the provider takes at once."""
 
-TRIAL_TOKENS_PER_S = 300
+TRIAL_TOKENS_PER_S = 150
 LIMITS = TypeSettings(
     limits=[
         Limit(rate=f"{REQUESTS_PER_MIN}/min", burst=2),
@@ -23,7 +23,7 @@ TENANTS = {
     "gold": QueueSettings(interval=0, weight=2),  # two jobs in its turn
     "ada": QueueSettings(interval=0),
     "bob": QueueSettings(interval=0),
-    "trial": QueueSettings(rate=f"{TRIAL_TOKENS_PER_S}/s", burst=300),  # the rate of a queue counts cost, too
+    "trial": QueueSettings(rate=f"{TRIAL_TOKENS_PER_S}/s", burst=150),  # the rate of a queue counts cost, too
 }
 MAX_TOKENS = 400
 

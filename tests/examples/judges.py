@@ -39,9 +39,9 @@ def judge_sms(run: Run) -> None:
     acme = [each for each in skytel if each["customer"] == "acme"]
     bank = [each for each in telco if each["customer"] == "bank"]
     assert_paced(skytel, 40, 1.8, "units")
-    assert_rate(skytel, 32, 42, "units")
+    assert_rate(skytel, 24, 42, "units")
     assert_paced(telco, 10, 1.2)
-    assert_rate(telco, 8, 10.5)
+    assert_rate(telco, 6, 10.5)
     assert_paced(acme, 10, 2)
     assert_paced(bank, 2, 1.1)
     assert len(bank) < 15 and max(each["at"] - each["expires_at"] for each in bank) < 0.3
@@ -88,7 +88,7 @@ def judge_webhooks(run: Run) -> None:
     }
     for arrivals in of.values():
         assert_paced(arrivals, 10, 1.1)
-    assert_rate(of["fine"], 8, 10.5)
+    assert_rate(of["fine"], 6, 10.5)
     assert {each["status"] for each in of["fine"]} == {200}
     assert max(each["at_once"] for each in of["slow"]) == 2
     (refused,) = [n for n, each in enumerate(of["limited"]) if each["status"] == 429]
@@ -121,15 +121,14 @@ def judge_crawler(run: Run) -> None:
 def judge_llm(run: Run) -> None:
     """Both meters, the turns of the tenants, and each prompt once."""
     assert {each["status"] for each in run.arrivals} == {200}
-    assert_paced(run.arrivals, 20, 2)
-    assert_paced(run.arrivals, 2_000, 4_000, "tokens")
+    assert_paced(run.arrivals, 10, 2)
+    assert_paced(run.arrivals, 1_000, 2_000, "tokens")
     assert sum(each["tokens"] for each in run.arrivals) < 0.4 * 412 * len(
         run.arrivals
     )  # far less than reserved
-    assert_rate(run.arrivals, 1_400, 2_440, "tokens")
+    assert_rate(run.arrivals, 600, 1_300, "tokens")
     assert len({each["name"] for each in run.arrivals}) == len(run.arrivals)
-    turns = [each["tenant"] for each in run.arrivals]
-    shares = Counter(turns[: turns.index("trial") + 30])  # all tenants have work then
+    shares = Counter(each["tenant"] for each in run.arrivals[:30])  # all tenants have work until then
     assert abs(shares["ada"] - shares["bob"]) <= 2
     assert 1.4 <= shares["gold"] / shares["ada"] <= 2.6
 
