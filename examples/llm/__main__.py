@@ -127,7 +127,7 @@ def judge(completions: list[Completion], jobs: list[EnqueueJob]) -> int:
     shares = Counter(each.tenant for each in busy)
     verdict.check(
         "while all have work, gold gets two turns for one of ada and of bob",
-        is_kept=1.6 <= shares["gold"] / shares["ada"] <= 2.4 and abs(shares["ada"] - shares["bob"]) <= 2,
+        is_kept=abs(shares["gold"] - 2 * shares["ada"]) <= 4 and abs(shares["ada"] - shares["bob"]) <= 2,
         seen=", ".join(f"{tenant} {shares[tenant]}" for tenant in ("gold", "ada", "bob")),
     )
     trial = [each for each in completions if each.tenant == "trial"]
@@ -147,4 +147,4 @@ def busy_time(completions: list[Completion], tenants: tuple[str, ...]) -> list[C
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(read_options(__doc__ or "", seconds=5))))
+    sys.exit(asyncio.run(main(read_options(__doc__ or "", seconds=4))))
