@@ -67,8 +67,11 @@ coverage: setup-dev  ## the tests again, with the lines of the product that none
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 .PHONY: deploy-check
-deploy-check: setup-dev $(TOOLS)/bin/helm  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
+deploy-check: setup-dev $(TOOLS)/bin/helm $(TOOLS)/bin/actionlint  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
 	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS) tests/deploy
+
+$(TOOLS)/bin/actionlint:
+	@GOBIN=$(TOOLS)/bin $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 $(TOOLS)/bin/helm:
 	@echo 'helm $(HELM) is built once, in $(TOOLS) (about 5 min)'
@@ -81,6 +84,11 @@ check: setup-dev  ## lint, format, types, the direction of imports, and the Lua
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(BIN)/python -m tests.scheduler.lua_check
+
+.PHONY: release
+release: setup-dev $(TOOLS)/bin/helm  ## wheels, sdists, chart, SBOMs and checksums, checked, in OUT=dist; publishes nothing
+	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m deploy.release build --out $(or $(OUT),dist) $(if $(TAG),--tag $(TAG))
+	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m deploy.release check --out $(or $(OUT),dist)
 
 .PHONY: sync-client
 sync-client: setup-dev  ## write the sync client anew from the async one
