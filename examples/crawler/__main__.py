@@ -113,7 +113,7 @@ def judge(sites: Sites) -> int:
     late = [visit.at for visit in sites.visits if visit.host == "shop.example" and visit.delay == NEW_DELAY_S]
     paces = [later - earlier for earlier, later in zip(late[-6:], late[-5:], strict=False)]
     verdict.check(
-        "a new crawl-delay holds for the pages that wait already",
+        "a new crawl-delay holds for waiting pages, too",
         is_kept=sum(paces) / len(paces) < DELAYS_S["shop.example"] * 0.8,
         seen=f"shop.example is visited every {sum(paces) / len(paces):.2f} s at the end",
     )
