@@ -38,9 +38,15 @@ setup: $(STAMP)  ## install the locked dependencies and the project, with every 
 $(STAMP): pyproject.toml clients/python/pyproject.toml requirements/run.lock
 	@python='$(PYTHON)' && test -n "$$python" && "$$python" -m venv --clear $(VENV)
 	@echo "setup: $$($(BIN)/python --version) in $(VENV)"
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.lock
+	@$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements/run.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . -e clients/python
 	@touch $@
+
+.PHONY: wheels
+wheels: setup  ## the wheels of the server and of the Python client, in dist/
+	@rm -f dist/sharq_*.whl
+	@$(BIN)/python -m hatchling build -t wheel -d dist
+	@cd clients/python && $(abspath $(BIN))/python -m hatchling build -t wheel -d ../../dist
 
 .PHONY: setup-dev
 setup-dev: $(DEV_STAMP)  ## what tests, checks, benchmarks and docs need besides
@@ -93,6 +99,19 @@ release: setup-dev $(TOOLS)/bin/helm  ## wheels, sdists, chart, SBOMs and checks
 .PHONY: sync-client
 sync-client: setup-dev  ## write the sync client anew from the async one
 	@$(BIN)/python clients/python/generate_sync.py
+
+.PHONY: docs
+docs: setup-dev  ## the documentation site, in build/docs; a dead link, a dead anchor or a page outside the menu fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "docs: build/docs/index.html; make docs-serve shows it"
+
+.PHONY: docs-serve
+docs-serve: setup-dev  ## the same while you write, at http://127.0.0.1:8001
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8001
+
+.PHONY: docs-links
+docs-links: setup-dev  ## ask every address of another host that the documentation names; needs the network
+	@$(BIN)/python -m deploy.docs.links
 
 .PHONY: format
 format: setup-dev  ## sort imports, mend what ruff can mend, format

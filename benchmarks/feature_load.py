@@ -51,6 +51,7 @@ LIFE = {
     "priority, expires and retry": Feature(
         "life", job={"priority": 1, "expires_us": HOUR_US, "retry": Retry(delay_ms=1_000)}
     ),
+    "trace": Feature("trace", job={"trace": bytes(range(25))}),
     "released once": Feature("released", release={}),
     "released once with an error": Feature("error", release={"error": "TimeoutError: no answer within 10 s"}),
 }

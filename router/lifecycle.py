@@ -24,6 +24,7 @@ from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from router.starting import Starting
+from router.traced_gateway import TracedGateway
 from sharq_core._compat.aiohttp import AnswerRequest
 from sharq_core.config import Config
 from sharq_core.http_port.acceptor import PortSite
@@ -92,7 +93,7 @@ class HttpServer:
         for bound in self._sockets:
             await PortSite(self._runner, bound, tls, BACKLOG).start()
 
-    async def serve(self, stack: AsyncExitStack, front: Gateway) -> None:
+    async def serve(self, stack: AsyncExitStack, front: Gateway | TracedGateway) -> None:
         """Serve requests with the gateway from now on. The stack's end closes the server before all earlier parts.
 
         Raises:

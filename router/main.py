@@ -24,11 +24,13 @@ from router.http.tokens import make_guard
 from router.lifecycle import HttpServer, drain_at_end, router_settings
 from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
-from router.shards.directory import ShardDirectory
+from router.shards.directory import Directory, ShardDirectory
 from router.shards.dispatch import Dispatch
 from router.shards.link import ShardLink
 from router.shards.metrics import LinkMetrics
 from router.shards.store_states import ShardStores
+from router.shards.traced_directory import TracedDirectory
+from router.traced_gateway import TracedGateway
 from sharq_core.errors import SharqError
 from sharq_core.link import messages
 from sharq_core.link.messages import DescribeStore, ShardPort
@@ -41,6 +43,7 @@ from sharq_core.process.metrics import measure_process
 from sharq_core.process.running import run_program
 from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.process.tls import client_context, kept_context, link_tls_files
+from sharq_core.telemetry.setup import start_traces
 from sharq_core.version import __version__
 
 _SERVE_ON_S = 1.5
@@ -90,6 +93,7 @@ class _Router:
     async def start(self) -> None:
         """Bind the sockets, connect to the shards, then serve."""
         stack, config = self._stack, self._command.config
+        spans = start_traces(config.telemetry.traces, "sharq-router", stack, self._stop)
         guard = make_guard(config)
         listen = self._command.listen
         sockets = inherited_sockets(self._command.sockets) or bind_sockets(listen.host, listen.port)
@@ -105,12 +109,13 @@ class _Router:
         )
         await directory.start()
         stack.push_async_callback(directory.close)
-        readiness, polls, registry = Readiness("starting"), Polls(directory), CollectorRegistry()
+        shards: Directory = directory if spans is None else TracedDirectory(directory, spans)
+        readiness, polls, registry = Readiness("starting"), Polls(shards), CollectorRegistry()
         registry.register(LinkMetrics(directory))
         stores = ShardStores(directory)
         measure_process(registry, stack)
         front = make_front(
-            Dispatch(directory),
+            Dispatch(shards),
             polls,
             router_settings(config),
             registry,
@@ -120,7 +125,7 @@ class _Router:
             make_gate(config, sockets),
         )
         http = HttpServer(sockets, config, registry, self._access_log, self._stop)
-        await http.serve(stack, front)
+        await http.serve(stack, front if spans is None else TracedGateway(front, spans))
         stack.callback(asyncio.create_task(stores.run()).cancel)
         if guard is not None:
             follow_files(stack, [guard.path], guard.read_again)

@@ -22,6 +22,7 @@ from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES
 from sharq_core.scheduler.replies import DequeueReply, Reply
 from sharq_core.store.failures import CallFailed
 from sharq_core.store.replication.durability import NotKept
+from sharq_core.telemetry.call_traces import CallTrace
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +68,14 @@ class DequeueRequest(msgspec.Struct):
         count: the most jobs to lease.
         lease_us: the length of the leases, in µs.
         future: resolves to the leased jobs.
+        trace: the span of its call; None if that is not traced.
         held_runs: the number of runs that only removed expired jobs instead of serving the request.
     """
 
     count: int
     lease_us: int
     future: asyncio.Future[list[LeasedJob]]
+    trace: CallTrace | None = None
     held_runs: int = 0
 
 

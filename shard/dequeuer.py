@@ -29,6 +29,7 @@ from sharq_core.process import tasks
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.replies import DequeueReply, Reply
 from sharq_core.store.failures import CallFailed
+from sharq_core.telemetry import call_traces
 
 MAX_REQUESTS = 10_000
 """Most requests of one type that may wait for their run."""
@@ -80,7 +81,7 @@ class Dequeuer:
         due = self._index.next_due(queue_type)
         if due is None or due > monotonic():
             return []
-        request = DequeueRequest(count, lease_us, self._loop.create_future())
+        request = DequeueRequest(count, lease_us, self._loop.create_future(), call_traces.current.get())
         requests = self._requests.get(queue_type)
         if requests is None:
             requests = self._requests[queue_type] = deque([request])
@@ -112,6 +113,9 @@ class Dequeuer:
                 alike = take_alike(requests)
                 run = Run(self, queue_type, alike) if alike else None
                 if run is not None:
+                    # The run's calls belong to all its requests; their spans have one parent, the first traced one.
+                    traces = (request.trace for request in alike if request.trace is not None)
+                    call_traces.current.set(next(traces, None))
                     run.begin()
                 if finished is not None:
                     finished.hand_out()

@@ -40,6 +40,7 @@ from sharq_core.link.messages import Call, Dequeued, OnDue, ShardPort, View
 from sharq_core.link.socket import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
 from sharq_core.link.void_leases import give_back
 from sharq_core.models import LeasedJob
+from sharq_core.telemetry import call_traces
 
 log = logging.getLogger(__name__)
 
@@ -288,13 +289,16 @@ class _Link:
             )
         else:
             self.under_way += 1
-            self._server.start(self._answer(request.number, request.call, request.request_id))
+            self._server.start(self._answer(request))
 
     def _is_full(self) -> bool:
         return self.under_way + len(self._outbox) >= MAX_CALLS or self._outbox.size_bytes > MAX_ANSWER_BYTES
 
-    async def _answer(self, number: int, call: Call[Any], request_id: str | None) -> None:
-        request_ids.current.set(request_id)
+    async def _answer(self, request: CallFrame[Call[Any]]) -> None:
+        number, call = request.number, request.call
+        request_ids.current.set(request.request_id)
+        if request.trace:
+            call_traces.from_link.set(request.trace)
         if self._is_traced:
             log.debug("call call=%s router=%s", type(call).__name__, self._router)
         try:

@@ -23,6 +23,7 @@ from shard.link_server import LinkServer
 from shard.node import ShardNode
 from shard.store_factory import make_configured_store
 from shard.store_opening import open_node
+from shard.traced_node import traced
 from sharq_core.http_port.acceptor import PortSite
 from sharq_core.http_port.metrics import PortMetrics
 from sharq_core.link.messages import View
@@ -37,6 +38,7 @@ from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.process.tls import kept_context, link_tls_files, server_context
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
+from sharq_core.telemetry.setup import start_traces
 from sharq_core.version import __version__
 from sharq_core.web_pages import Hosts
 
@@ -91,6 +93,7 @@ class _Process:
 
     async def start(self) -> None:
         """Bind the sockets, open the node, then listen, so that health is answered while the store is still away."""
+        spans = start_traces(self._config.telemetry.traces, "sharq-shard", self._stack, self._stop)
         listen = self._command.listen
         sockets = bind_sockets(listen.host, listen.port)
         for bound in sockets:
@@ -107,7 +110,7 @@ class _Process:
         self._membership = self._make_membership()
         secret = self._config.cluster.secret
         self._links = LinkServer(
-            self._node,
+            self._node if spans is None else traced(self._node, spans),
             secret.reveal() if secret else None,
             self._hello,
             asks_certificate=self._config.cluster.link_tls_ca is not None,

@@ -15,9 +15,6 @@ import msgspec
 from sharq_core.job_life import PRIORITY, DeadReason, JobError, OnExpiry, Retry
 from sharq_core.limits import BlockedBy, Burst
 
-IDENTIFIER_PATTERN = r"^[A-Za-z0-9_\-.+@]{1,100}$"
-"""The pattern of queue_type, queue_id and job_id; `.` and `..` are refused as well."""
-
 QUEUE_TYPE_PATTERN = r"^(?=.{1,100}$)[A-Za-z0-9_\-.+@]+(~[A-Za-z0-9_\-.+@]+)?$"
 """The pattern of a queue_type that may be gathered: one `~`, neither first nor last (partitions.is_gathered)."""
 
@@ -30,7 +27,7 @@ MinuteCounts: TypeAlias = list[tuple[int, int]]
 
 
 class QueueKey(msgspec.Struct, frozen=True, array_like=True):
-    """The identity of a queue: its type (requested by workers) and its id (one per customer). Both are identifiers."""
+    """The identity of a queue: its type (requested by workers) and its id (one per customer)."""
 
     queue_type: str
     queue_id: str
@@ -55,11 +52,11 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
         at_us: the time before which the job may not be leased, by the store's clock; instead of delay_us.
         expires_us: the job expires this long after its enqueue.
         expires_at_us: the time at which the job expires, by the store's clock; instead of expires_us.
-        on_expiry: its fate then; None for that of the queue or the gathered type.
-        retry: its retry policy; None for that of the queue or the gathered type.
+        on_expiry, retry: its fate then, and its retry policy; None for those of the queue or the gathered type.
         window: the name of the window outside of which it is not leased; None for none of its own.
         ignores_window: True if neither its own window nor that of the queue or the gathered type holds it back.
-        batch: the batch that counts it, an identifier; None for none.
+        batch: the id of the batch that counts it; None for none.
+        trace: the context of the trace in which the job was made (telemetry/trace_context.py); empty for none.
     """
 
     queue_type: str
@@ -83,6 +80,7 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
     window: str | None = None
     ignores_window: bool = False
     batch: str | None = None
+    trace: bytes = b""
 
 
 class EnqueueStatus(enum.IntEnum):
@@ -124,7 +122,7 @@ class LeasedJob(msgspec.Struct, frozen=True, array_like=True):
         requeues_remaining: how many more times the job may be requeued; -1 for no limit.
         queue_length: number of jobs still queued in its queue after this one.
         cost: how many slots of the rate the lease took.
-        priority: 1 to 9.
+        priority, trace: as in NewJob.
         expires_at_us: the time at which the job would have expired in its queue; None for never.
     """
 
@@ -141,6 +139,7 @@ class LeasedJob(msgspec.Struct, frozen=True, array_like=True):
     cost: int = 1
     priority: int = PRIORITY
     expires_at_us: int | None = None
+    trace: bytes = b""
 
 
 class FinishJob(msgspec.Struct, frozen=True, array_like=True):
@@ -270,7 +269,7 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
         on_expiry: its fate then; None if it never expires.
         dead_at_us, reason: when and why it died; None if it is not dead.
         error: the latest error of a release; None for none.
-        window, ignores_window, batch: as in NewJob.
+        window, ignores_window, batch, trace: as in NewJob.
         opens_at_us: when its windows and its queue's let it leave; None if they are open, and if that is not known.
         result: what the work gave, as JSON text; None for none, and if it is not kept.
         progress: how far the work was at the latest report, as JSON text; None for none, and after the job's end.
@@ -300,6 +299,7 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
     result: bytes | None = None
     progress: bytes | None = None
     progress_at_us: int | None = None
+    trace: bytes = b""
 
 
 class QueueStats(msgspec.Struct, frozen=True, array_like=True):

@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 from prometheus_client import CollectorRegistry
@@ -29,11 +30,13 @@ from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
 from router.shards.dispatch import Dispatch
 from router.shards.one_shard import OneShard
+from router.traced_gateway import TracedGateway
 from shard.data_identity.acceptance import NotAccepted, accept_data_loss
 from shard.data_identity.memory import DirectoryMemory
 from shard.node import ShardNode
 from shard.store_factory import make_configured_store
 from shard.store_opening import open_node
+from shard.traced_node import traced
 from sharq_core.config import Config, StoreMode, parse_url
 from sharq_core.process.command_line import log_store
 from sharq_core.process.exposure import warn_of_exposed_api
@@ -49,9 +52,14 @@ from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError, 
 from sharq_core.store.original_data import report_original_data
 from sharq_core.store.settings_audit import Inspector
 from sharq_core.store.store import Store
+from sharq_core.telemetry.setup import start_traces
 from sharq_server.banner import show_banner
 from sharq_server.cli import ServerOptions, read_command
+from sharq_server.first_token import require_tokens
 from sharq_server.repair import run_repair
+
+if TYPE_CHECKING:
+    from sharq_core.telemetry.spans import Spans
 
 _LOOK_AT_DISK_EVERY_S = 10.0
 _QUICK_DEATH_S = 10.0
@@ -93,6 +101,7 @@ class _Server:
     ) -> None:
         self._config = command.config
         self._data_dir = command.data_dir
+        self._makes_token = command.makes_token
         self._access_log = access_log
         self._stack = stack
         self._stop = stop
@@ -100,13 +109,17 @@ class _Server:
         self._store: EmbeddedStore | None = None
         self._node: ShardNode | None = None
         self._guard: Guard | None = None
+        self._spans: Spans | None = None
 
     async def start(self) -> None:
         """Listen and report that the server is starting, start the store and the node, then serve."""
-        self._guard = make_guard(self._config)
+        self._spans = start_traces(self._config.telemetry.traces, "sharq-server", self._stack, self._stop)
         sockets = bind_sockets(self._config.server.host, self._config.server.port)
         for bound in sockets:
             self._stack.callback(bound.close)
+        if self._makes_token:
+            self._config = require_tokens(self._config, self._data_dir)
+        self._guard = make_guard(self._config)
         measure_process(self._registry, self._stack)
         warn_of_exposed_api(sockets, self._config.auth)
         log_store(self._config)
@@ -163,7 +176,9 @@ class _Server:
 
     async def _serve(self, node: ShardNode, http: HttpServer, gate: Gate) -> None:
         readiness = Readiness("starting")
-        directory = OneShard(node, self._config.cluster.partitions)
+        spans = self._spans
+        shard = node if spans is None else traced(node, spans)
+        directory = OneShard(shard, self._config.cluster.partitions)
         polls = Polls(directory)
         front = make_front(
             Dispatch(directory),
@@ -175,7 +190,7 @@ class _Server:
             self._guard,
             gate,
         )
-        await http.serve(self._stack, front)
+        await http.serve(self._stack, front if spans is None else TracedGateway(front, spans))
         readiness.warning = partial(_warning, node)
         drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
         if self._guard is not None:

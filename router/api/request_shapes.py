@@ -60,6 +60,7 @@ from router.api.life.fields import (
     Priority,
 )
 from router.api.life.requests import DefaultRetry, RetryPolicy
+from router.api.life.trace_fields import Traceparent, Tracestate
 from router.api.limits import (
     ActualCost,
     Burst,
@@ -107,6 +108,8 @@ class EnqueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     window: WindowName | UnsetType = UNSET
     ignore_window: IgnoreWindow = False
     batch: BatchId | UnsetType = UNSET
+    traceparent: Traceparent | UnsetType = UNSET
+    tracestate: Tracestate | UnsetType = UNSET
     queue_type: Ignored | UnsetType = UNSET
     queue_id: Ignored | UnsetType = UNSET
 
@@ -136,6 +139,8 @@ class EnqueueEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     window: WindowName | UnsetType = UNSET
     ignore_window: IgnoreWindow = False
     batch: BatchId | UnsetType = UNSET
+    traceparent: Traceparent | UnsetType = UNSET
+    tracestate: Tracestate | UnsetType = UNSET
 
 
 class FinishBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -335,13 +340,18 @@ class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
 
 
-class DequeueQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The queue types, the number of jobs, the time to wait for one, and the length of the lease."""
+class DequeueTypeQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The number of jobs, the time to wait for one, and the length of the lease."""
 
-    type: QueueTypes | UnsetType = UNSET
     count: Count | UnsetType = UNSET
     wait: Wait = 0
     lease: LeaseTime | UnsetType = UNSET
+
+
+class DequeueQuery(DequeueTypeQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same, and the queue types if the path does not name one."""
+
+    type: QueueTypes | UnsetType = UNSET
 
 
 class JobQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from router.api.life.trace_fields import TraceparentOut, TracestateOut
 from sharq_core.limits import BlockedBy
 
 
@@ -185,6 +186,8 @@ class DequeuedJob(Shape, frozen=True, kw_only=True):
             "never. The lease may outlive it."
         ),
     ]
+    traceparent: TraceparentOut | UnsetType = UNSET
+    tracestate: TracestateOut | UnsetType = UNSET
 
 
 class SingleDequeueAnswer(DequeuedJob, frozen=True, kw_only=True, tag_field="status", tag="success"):

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from router.api import parsing
+from router.api.life.trace_values import traceparent_out, tracestate_out
 from router.api.response_shapes import BulkDequeueAnswer, DequeuedJob, NothingReadyAnswer, SingleDequeueAnswer
 from router.bodies.parser import BodyParser
 from router.http.request import Request, has_left, is_gone, may_have_left
@@ -109,4 +110,6 @@ def _leased(shape: type[LeasedT], job: LeasedJob, names_type: bool) -> LeasedT: 
         cost=job.cost,
         priority=job.priority,
         expires_at=None if job.expires_at_us is None else job.expires_at_us // 1000,
+        traceparent=traceparent_out(job.trace) if job.trace else UNSET,
+        tracestate=tracestate_out(job.trace) if job.trace else UNSET,
     )

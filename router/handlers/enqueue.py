@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType, json, structs
 
 from router.api import parsing
 from router.api.campaigns.values import too_many_windows, unknown_window
+from router.api.life.trace_values import TRACEPARENT, with_trace_of
 from router.api.life.values import early_expiry
 from router.api.response_shapes import FailureAnswer, Queued, QueuedJobs, count_failed
 from router.bodies.parser import BodyParser
@@ -39,6 +40,8 @@ class EnqueueHandlers:
         job, has_new_id = await self._parser.run(
             parsing.enqueue, await request.body(), request.path_values, self._settings
         )
+        if TRACEPARENT in request.headers and not job.trace:
+            job = with_trace_of(job, request.headers)
         outcome = await self._dispatch.route_job(Enqueue, job)
         warning = _warn(job) if 0 < (job.interval_us or 0) < rate_warnings.SURE_FROM_US else UNSET
         if outcome.status is EnqueueStatus.QUEUED and job.max_queued_length is None and not has_new_id:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from msgspec import UNSET, Raw, UnsetType
 
 from router.api.life.answers import JobFacts, retry_answer
+from router.api.life.trace_values import traceparent_out, tracestate_out
 from sharq_core.models import JobState, JobStatus
 
 FactsT = TypeVar("FactsT", bound=JobFacts)
@@ -49,6 +50,8 @@ def job_facts(shape: type[FactsT], status: JobStatus, **names: Any) -> FactsT:
         result=UNSET if status.result is None else Raw(status.result),
         progress=UNSET if status.progress is None else Raw(status.progress),
         progress_at=_ms(status.progress_at_us),
+        traceparent=traceparent_out(status.trace),
+        tracestate=tracestate_out(status.trace),
         **names,
     )
 

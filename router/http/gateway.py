@@ -38,7 +38,7 @@ _BODY_REFUSALS = (Overloaded, TooLarge)
 DISCARDED_BODIES = 4
 """A rejected body is read and dropped if it is at most this many times as long as the longest permitted body."""
 
-_PROBES = frozenset({"healthz", "readyz", "prometheus"})
+PROBES = frozenset({"healthz", "readyz", "prometheus"})
 """Never rejected: a liveness probe that fails under load makes the load worse."""
 
 
@@ -120,7 +120,7 @@ class Gateway:
                 raise Overloaded(f"{self.waiting} waiting requests are in flight already")
             self.waiting += 1
         else:
-            if self.in_flight >= self.settings.max_in_flight and endpoint.operation not in _PROBES:
+            if self.in_flight >= self.settings.max_in_flight and endpoint.operation not in PROBES:
                 raise Overloaded(f"{self.in_flight} requests are in flight already")
             self.in_flight += 1
         try:

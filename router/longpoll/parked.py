@@ -17,6 +17,7 @@ from sharq_core.errors import SharqError
 from sharq_core.link.messages import Dequeue, OnDue, ShardPort
 from sharq_core.models import LeasedJob
 from sharq_core.process import tasks
+from sharq_core.telemetry import call_traces
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Waiter:
     Attributes:
         lobbies: the parked polls of each type that it waits for. A claim in one of them keeps it out of the others: a
             job from a second claim would have to be given back, which wastes a slot of its queue.
+        trace: the span of its request; None if that is not traced.
     """
 
     def __init__(self, count: int, lease_us: int, is_gone: Callable[[], bool]) -> None:
@@ -42,6 +44,7 @@ class Waiter:
         self.lease_us = lease_us
         self.is_gone = is_gone
         self.lobbies: list[ParkedDequeues] = []
+        self.trace = call_traces.current.get()
         self.future: asyncio.Future[list[LeasedJob]] = asyncio.get_running_loop().create_future()
         self._claims = 0
         self._is_over = False
@@ -206,6 +209,8 @@ class ParkedDequeues:
     async def _claim_for(self, shard: ShardPort, takers: list[Waiter]) -> list[LeasedJob]:
         """Claim jobs for some polls; return the jobs that none of them can take."""
         demand = min(sum(taker.count for taker in takers), MAX_CLAIM)
+        # The claim runs in a task of its own, and serves all takers; its span has one parent, the first traced one.
+        call_traces.current.set(next((taker.trace for taker in takers if taker.trace is not None), None))
         try:
             reply = await shard.call(Dequeue(self._queue_type, demand, takers[0].lease_us))
         except SharqError as error:

@@ -43,12 +43,15 @@ class Directory(Protocol):
     """The shards and their partitions, as this router knows them now.
 
     Attributes:
-        formats: the newest record format that every member can handle.
         second_tries: the number of calls repeated at another shard so far.
     """
 
-    formats: int
     second_tries: int
+
+    @property
+    def formats(self) -> int:
+        """The newest record format that every member can handle."""
+        ...
 
     @property
     def partitions(self) -> int:

@@ -21,6 +21,7 @@ from sharq_core.link.messages import Call, Dequeue, Dequeued
 from sharq_core.link.socket import Outbox
 from sharq_core.logs.plurals import counted
 from sharq_core.models import LeasedJob
+from sharq_core.telemetry import call_traces
 
 ReplyT = TypeVar("ReplyT")
 
@@ -103,7 +104,9 @@ class PendingCalls:
         self._numbers += 1
         number = self._numbers
         deadline_us = now_us + int(self._timeout_s * 1e6)
-        entry = encode(CallFrame(number, deadline_us, call, request_ids.current.get()))
+        trace = call_traces.current.get()
+        context = b"" if trace is None else trace.context
+        entry = encode(CallFrame(number, deadline_us, call, request_ids.current.get(), context))
         self._check_room(len(entry))
         future: asyncio.Future[ReplyT] = self._loop.create_future()
         if not self._waiting and not self.is_silent:

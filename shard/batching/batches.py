@@ -20,6 +20,8 @@ from sharq_core.logs.plurals import counted
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.replies import Hint, Reply
+from sharq_core.telemetry import call_traces
+from sharq_core.telemetry.call_traces import CallTrace
 
 MAX_WAITING_JOBS = 20_000
 MAX_WAITING_BYTES = 64 << 20
@@ -100,6 +102,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         """
         jobs = call.jobs
         reply: BulkReply[OutcomeT] = BulkReply([None] * len(jobs), len(jobs), self._loop.create_future())
+        trace = call_traces.current.get()
         if not jobs:
             reply.future.set_result([])
         for index, job in enumerate(jobs):
@@ -118,6 +121,8 @@ class JobVerb(Generic[JobT, OutcomeT]):
             batch.jobs.append(job)
             batch.places.append((reply, index))
             batch.size += size
+            if trace is not None and trace not in batch.traces:
+                batch.traces.append(trace)
             self.job_count += 1
             self.size += size
         if len(jobs) == 1:  # the jobs of one bulk call must stay together to stay in order (I3)
@@ -152,10 +157,11 @@ class JobBatch(Generic[JobT, OutcomeT]):
         follows: True if this is a later part of a batch that was cut.
         places: for each job, its call's reply and its index in that.
         size: the payload bytes.
+        traces: the spans of those of its calls that are traced.
         call, job_count: the function call and the number of its jobs, once packed.
     """
 
-    __slots__ = ("_key", "_verb", "call", "follows", "job_count", "jobs", "places", "since", "size")
+    __slots__ = ("_key", "_verb", "call", "follows", "job_count", "jobs", "places", "since", "size", "traces")
 
     call: FunctionCall[list[OutcomeT]]
     job_count: int
@@ -174,6 +180,7 @@ class JobBatch(Generic[JobT, OutcomeT]):
         self.jobs: list[JobT] = []
         self.places: list[tuple[BulkReply[OutcomeT], int]] = []
         self.size = 0
+        self.traces: list[CallTrace] = []
         self._verb = verb
         self._key = (partition, queue_type)
 
@@ -205,8 +212,11 @@ class JobBatch(Generic[JobT, OutcomeT]):
         if reply.expired_jobs:
             self._verb.expiries.expired(self._key[1], reply.expired_jobs, reply.dropped_jobs)
 
-    def deliver(self, reply: Reply[list[OutcomeT]] | SharqError, _: float) -> None:
+    def deliver(self, reply: Reply[list[OutcomeT]] | SharqError, sent_at: float) -> None:
         """Give each job its outcome, or the error of the call. If the store is full, make the fallback of the call."""
+        for trace in self.traces:
+            error = reply if isinstance(reply, SharqError) else None
+            trace.add_store_call(self.call.function.name, len(self.jobs), sent_at, error)
         if isinstance(reply, StoreFull) and self.call.fallback is not None:
             self.call = self.call.fallback
             self._verb.pipeline.resubmit(self, self._key[0])
@@ -236,6 +246,7 @@ class JobBatch(Generic[JobT, OutcomeT]):
                 parts.append(JobBatch(self._verb, *self._key, self.since, follows=bool(parts)))
                 room = MAX_CALL_BYTES
             part = parts[-1]
+            part.traces = self.traces
             part.jobs.append(job)
             part.places.append(place)
             part.size += size

@@ -30,6 +30,8 @@ from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.node import StoreNode
+from sharq_core.telemetry import call_traces
+from sharq_core.telemetry.call_traces import CallTrace
 
 __all__ = [
     "BYTES_AT_ONCE",
@@ -67,12 +69,14 @@ class SingleCall(msgspec.Struct, Generic[T], frozen=True):
     Attributes:
         future: resolves to the reply and the time (time.monotonic) at which the call was sent, or to the error.
         observer: sees the reply first; None for nobody.
+        trace: the span of the work that it belongs to; None if that is not traced.
     """
 
     call: FunctionCall[T]
     since: float
     future: asyncio.Future[tuple[Reply[T], float]]
     observer: Observer | None
+    trace: CallTrace | None = None
     job_count: int = 1
     size: int = 0
     follows: bool = False
@@ -84,6 +88,9 @@ class SingleCall(msgspec.Struct, Generic[T], frozen=True):
 
     def deliver(self, reply: Reply[T] | SharqError, sent_at: float) -> None:
         """Resolve the future, unless the caller has left."""
+        if self.trace is not None:
+            error = reply if isinstance(reply, SharqError) else None
+            self.trace.add_store_call(self.call.function.name, self.call.jobs, sent_at, error)
         if self.future.done():
             return
         if isinstance(reply, SharqError):
@@ -155,7 +162,7 @@ class Pipeline:
         future: asyncio.Future[tuple[Reply[T], float]] = self._loop.create_future()
         is_promised = self._executor.promises and self._executor.has_promised(call)
         lane = self._lane(call.partition, is_promised=is_promised, is_urgent=is_urgent)
-        lane.waiting.append(SingleCall(call, self._loop.time(), future, observer))
+        lane.waiting.append(SingleCall(call, self._loop.time(), future, observer, call_traces.current.get()))
         if not self._is_scheduled and lane.has_room:
             self._schedule()
         return future

@@ -24,6 +24,7 @@ from sharq_core.config.settings import (
     RedisSettings,
     ServerSettings,
     SharqSettings,
+    TelemetrySettings,
 )
 from sharq_core.config.sources import Gathered, Refuse, Source, gather, refuse_at_once
 from sharq_core.config.store_address import StoreAddress, StoreMode, chosen_by, parse_url, resolve_store
@@ -43,6 +44,7 @@ __all__ = [
     "SharqSettings",
     "StoreAddress",
     "StoreMode",
+    "TelemetrySettings",
     "load",
     "parse_url",
 ]
@@ -83,6 +85,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     auth: AuthSettings
     embedded: EmbeddedSettings
     log: LogSettings
+    telemetry: TelemetrySettings
     store: StoreAddress
     store_chosen_by: str
     key_prefix: str
@@ -151,6 +154,7 @@ def assemble(gathered: Gathered, values: Mapping[Key, object]) -> Config:
         auth=_make(AuthSettings, "auth", values),
         embedded=_make(EmbeddedSettings, "embedded", values),
         log=_make(LogSettings, "log", values),
+        telemetry=_make(TelemetrySettings, "telemetry", values),
         store=resolve_store(redis, origins),
         store_chosen_by=chosen_by(origins),
         key_prefix=redis.key_prefix.replace("{", "").replace("}", ""),

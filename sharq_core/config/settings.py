@@ -207,6 +207,17 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     level: Annotated[str, kinds.one_of("debug", "info", "warning", "error")] = "info"
 
 
+class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The traces: [telemetry].
+
+    Attributes:
+        traces: spans are made and sent. The variables of OpenTelemetry say where to and how many; it needs the extra
+            otel.
+    """
+
+    traces: Annotated[bool, kinds.yes_or_no] = False
+
+
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "sharq": SharqSettings,
     "sharq-server": ServerSettings,
@@ -215,6 +226,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "auth": AuthSettings,
     "embedded": EmbeddedSettings,
     "log": LogSettings,
+    "telemetry": TelemetrySettings,
 }
 
 

@@ -17,6 +17,7 @@ from sharq_core.link import messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import Call, View
+from sharq_core.models import NewJob
 from sharq_core.request_ids import MAX_LENGTH
 
 VERSION = 1
@@ -41,7 +42,9 @@ ROUTER, SHARD = b"router", b"shard"
 
 NONCE_BYTES = 32
 _JOB_ENVELOPE_BYTES = 512
-"""The most bytes of a job besides its payload or result: three identifiers of 100 characters and some numbers."""
+"""The most bytes of a job besides its payload or result, and its trace: three identifiers of 100 characters and some
+numbers.
+"""
 
 _HEADER = struct.Struct(">BBqBI")
 _PAIR, _INT64, _ARRAY32 = 0x92, 0xD3, 0xDD
@@ -100,12 +103,15 @@ class CallFrame(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=3)
         number: unique among the calls of this connection.
         deadline_us: the shard's clock when the caller stops waiting; a call read later does nothing.
         request_id: the id of its HTTP request, for the log; None for a call of the router itself.
+        trace: the context of the span that the shard's spans belong to (sharq_core/telemetry/trace_context.py); empty
+            if the request is not traced. Older shards do not look at it.
     """
 
     number: int
     deadline_us: int
     call: T
     request_id: RequestId | None = None
+    trace: bytes = b""
 
 
 class ReplyFrame(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=4):
@@ -272,6 +278,8 @@ def split_jobs(call: LongCall) -> list[LongCall]:
     room = 0
     for job in call.jobs:
         size = len(getattr(job, call.text_field)) + _JOB_ENVELOPE_BYTES
+        if isinstance(job, NewJob):
+            size += len(job.trace)
         if size > room:
             parts.append([])
             room = MAX_FRAME_BYTES

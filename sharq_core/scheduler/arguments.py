@@ -12,6 +12,7 @@ from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import PRIORITY, DeadRef, OnExpiry, Retry
 from sharq_core.limits import Burst, QueueSettings
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
+from sharq_core.scheduler.keys import stored_id
 from sharq_core.store.commands import Word
 
 _OWN_TIME, _UNIT_US, _MOST_SECONDS = 1 << 52, 64, 63
@@ -21,11 +22,11 @@ TERMS = struct.Struct(">QQQ")
 """unit.lua's TERMS: not_after_us, and how long finished jobs and dead letters are remembered (µs)."""
 
 DEMAND = struct.Struct(">QHHQI8sB")
-"""dequeue.lua's DEMAND: not_after_us, count, jobs per queue, lease (µs), payload bytes, random bytes, KNOWS_LIFE."""
+"""dequeue.lua's DEMAND: not_after_us, count, jobs per queue, lease (µs), payload bytes, random bytes, KNOWS_TRACE."""
 
-KNOWS_LIFE = 3
-"""Says that the caller can decode the cost, the priority and the expiry of a leased job, and the number of jobs that
-expired. The bit 1 alone is that of callers that know the cost only.
+KNOWS_TRACE = 7
+"""Says that the caller can decode the cost, the priority, the expiry and the trace of a leased job, and the number of
+jobs that expired. The bit 1 alone is that of callers that know the cost only, 3 that of callers without traces.
 """
 
 ASKS_ABOUT_BATCHES = "2"
@@ -39,8 +40,10 @@ KNOWS_EXPIRED = 2
 HAS_REPORTS = b"\x01"
 """Follows the terms of a finish, an extend or a release whose last arguments are reports, one for each job."""
 
-TELLS_OUTPUT = "2"
-"""Says that the caller can decode the progress and the result of a job. "1" is that of callers that cannot."""
+TELLS_TRACE = "3"
+"""Says that the caller can decode the progress, the result and the trace of a job. "2" is that of callers that do not
+know traces, "1" that of callers that know none of them.
+"""
 
 _ENQUEUE_HEADER = struct.Struct(">qiQiqB")
 _ENQUEUE_LIMITS = struct.Struct(">BII")
@@ -50,6 +53,10 @@ _ENQUEUE_LIFE = struct.Struct(">BQBQB")
 
 _IGNORES_WINDOW = 1
 """enqueue_job.lua's flag of a job that ignores windows, the first byte of its CAMPAIGN."""
+
+_TRACED = 4
+"""enqueue_job.lua's flag of a job with a trace, which ends the header, with its length (_TRACE_LENGTH) behind it."""
+_TRACE_LENGTH = struct.Struct(">H")
 
 _RETRY = struct.Struct(">IHIB")
 """retry_policy.lua's FORMAT: delay (ms), factor (hundredths, 0 for no policy), max (ms), jitter (hundredths)."""
@@ -94,14 +101,15 @@ def token(lease: str | None) -> bytes:
     return decoded if len(decoded) == 16 else b"\xff" * 16
 
 
-def field(job: _AnyJob) -> str:
-    """Return the job's field in the store's hashes."""
-    return f"{job.queue_id}:{job.job_id}"
+def field(queue_id: str, job_id: str) -> str:
+    """Return the field of a job in the store's hashes. Its first colon ends the queue id; more may follow."""
+    return f"{stored_id(queue_id)}:{job_id}"
 
 
 def names(jobs: Sequence[_AnyJob]) -> list[str]:
     """Return the queue ids of the jobs, then their fields, so that the store reads each group with one command."""
-    return [job.queue_id for job in jobs] + [f"{job.queue_id}:{job.job_id}" for job in jobs]
+    ids = [stored_id(job.queue_id) for job in jobs]
+    return ids + [f"{queue_id}:{job.job_id}" for queue_id, job in zip(ids, jobs, strict=True)]
 
 
 def enqueue_header(job: NewJob) -> bytes:
@@ -116,7 +124,7 @@ def enqueue_header(job: NewJob) -> bytes:
         job.delay_us,
         job.requeue_limit,
         -1 if job.max_queued_length is None else job.max_queued_length,
-        job.repeat | KNOWS_EXPIRED,
+        job.repeat | KNOWS_EXPIRED | (_TRACED if job.trace else 0),
     )
     says_nothing_of_its_life = (
         job.retry is None
@@ -126,7 +134,7 @@ def enqueue_header(job: NewJob) -> bytes:
         and job.expires_at_us is None
         and job.on_expiry is None
     )
-    is_campaign = job.window is not None or job.batch is not None or job.ignores_window
+    is_campaign = job.window is not None or job.batch is not None or job.ignores_window or job.trace != b""
     campaign = _campaign(job) if is_campaign else b""
     says_nothing_of_its_life = says_nothing_of_its_life and not is_campaign
     if says_nothing_of_its_life and not hundredths and job.cost == 1 and job.max_leased is None:
@@ -145,10 +153,11 @@ def _life(job: NewJob) -> bytes:
 
 
 def _campaign(job: NewJob) -> bytes:
-    """Return what a job says of windows and of its batch."""
+    """Return what a job says of windows and of its batch, and its trace."""
     window, batch = (job.window or "").encode(), (job.batch or "").encode()
     flags = _IGNORES_WINDOW if job.ignores_window else 0
-    return bytes((flags, len(window))) + window + bytes((len(batch),)) + batch
+    campaign = bytes((flags, len(window))) + window + bytes((len(batch),)) + batch
+    return campaign + job.trace + _TRACE_LENGTH.pack(len(job.trace)) if job.trace else campaign
 
 
 def on_expiry(fate: OnExpiry | None) -> int:

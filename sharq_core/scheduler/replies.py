@@ -15,6 +15,7 @@ import msgspec
 from sharq_core.job_life import PRIORITY
 from sharq_core.limits import PauseStatus
 from sharq_core.models import Enqueued, EnqueueStatus, LeasedJob, LeaseOutcome, LeaseStatus, MinuteCounts
+from sharq_core.scheduler.keys import shown_id
 from sharq_core.top_queues import TopQueue
 
 T = TypeVar("T")
@@ -27,8 +28,10 @@ _LEASE = Struct(">16sQQIiIQ")
 _COST = Struct(">I")
 """dequeue.lua's COST."""
 _LEASE_LIFE = Struct(">IBQ")
-"""dequeue.lua's LIFE: cost, priority and expiry (µs, 0 for none), which follow LEASE if one of them is not as usual."""
-_USUAL_LIFE = (1, PRIORITY, 0)
+"""dequeue.lua's LIFE: cost, priority and expiry (µs, 0 for none). It follows LEASE if one of them is not as usual, or
+if the job has a trace, which then comes last.
+"""
+_USUAL_LIFE = (1, PRIORITY, 0, b"")
 _COUNT_REPLY = 3
 _TOTALS_REPLY = 8
 _TOP_REPLY = 6
@@ -249,11 +252,11 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     for i in range(_DEQUEUE_HEAD, end, _JOB_REPLY):
         lease = raw[i + 3]
         token, until_us, enqueued_us, attempt, remaining, queue_length, ready_us = _LEASE.unpack_from(lease)
-        cost, priority, expires_at_us = _USUAL_LIFE if len(lease) == _LEASE.size else _life_of(lease)
+        cost, priority, expires_at_us, trace = _USUAL_LIFE if len(lease) == _LEASE.size else _life_of(lease)
         jobs.append(
             LeasedJob(
                 queue_type=queue_type,
-                queue_id=raw[i].decode(),
+                queue_id=shown_id(raw[i]),
                 job_id=raw[i + 1].decode(),
                 payload=raw[i + 2],
                 lease=token.hex(),
@@ -265,6 +268,7 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
                 cost=cost,
                 priority=priority,
                 expires_at_us=expires_at_us or None,
+                trace=trace,
             )
         )
         ready_for_us.append(ready_us)
@@ -286,12 +290,15 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
     )
 
 
-def _life_of(lease: bytes) -> tuple[int, int, int]:
-    """Return cost, priority and expiry (µs, 0 for none) of a lease; a library of revision 4 tells only the cost."""
+def _life_of(lease: bytes) -> tuple[int, int, int, bytes]:
+    """Return cost, priority, expiry (µs, 0 for none) and trace of a lease.
+
+    A library of revision 4 tells only the cost.
+    """
     if len(lease) == _LEASE.size + _COST.size:
-        return _COST.unpack_from(lease, _LEASE.size)[0], PRIORITY, 0
+        return _COST.unpack_from(lease, _LEASE.size)[0], PRIORITY, 0, b""
     cost, priority, expires_at_us = _LEASE_LIFE.unpack_from(lease, _LEASE.size)
-    return cost, priority, expires_at_us
+    return cost, priority, expires_at_us, lease[_LEASE.size + _LEASE_LIFE.size :]
 
 
 @decoder
@@ -352,7 +359,7 @@ def decode_top_queues(raw: list[Any]) -> TopReply:
         is_due = due_since_us >= 0
         queues.append(
             TopQueue(
-                queue_id=queue_id.decode(),
+                queue_id=shown_id(queue_id),
                 queued=queued,
                 delayed=delayed,
                 leased=leased,

@@ -20,6 +20,7 @@ from sharq_core.job_changes import (
 from sharq_core.job_life import DeadLetter, DeadPage, DeadReason, JobError, OnExpiry, RedriveStatus, Retry
 from sharq_core.limits import BlockedBy
 from sharq_core.models import JobState, JobStatus, QueuePage, QueueStats, QueueStatsPage
+from sharq_core.scheduler.keys import shown_id
 from sharq_core.scheduler.replies import decoder, minute_counts, triples
 
 WITH_ALL = "3"
@@ -53,7 +54,7 @@ _ERROR = Struct(">IQ")
 _WINDOW = Struct(">BQ")
 """job_status.lua's WINDOW: 1 if the job ignores windows, when it may leave (µs, 0 for None). The name follows."""
 _PROGRESS = Struct(">Q")
-_JOB = 6
+_JOB = 7
 _ROW = 1 + _JOB
 _DEAD_ROW = 8
 
@@ -119,13 +120,13 @@ def decode_queue(raw: list[Any]) -> QueueStats:
 def decode_queue_stats_page(raw: list[Any]) -> QueueStatsPage:
     """Decode the reply of list_queue_stats."""
     rows = zip(raw[5::2], raw[6::2], strict=True)
-    return QueueStatsPage([(queue_id.decode(), _queue(raw[1], row)) for queue_id, row in rows], int(raw[4]))
+    return QueueStatsPage([(shown_id(queue_id), _queue(raw[1], row)) for queue_id, row in rows], int(raw[4]))
 
 
 @decoder
 def decode_queue_page(raw: list[Any]) -> QueuePage:
     """Decode the reply of list_queues."""
-    return QueuePage([queue_id.decode() for queue_id in raw[5:]], int(raw[4]))
+    return QueuePage([shown_id(queue_id) for queue_id in raw[5:]], int(raw[4]))
 
 
 def _error(raw: bytes) -> JobError | None:
@@ -151,7 +152,7 @@ def fate_of(number: int) -> OnExpiry | None:
 
 
 def _status(
-    head: bytes, payload: bytes, error: bytes, output: bytes, batch: bytes, window: bytes
+    head: bytes, payload: bytes, error: bytes, output: bytes, batch: bytes, window: bytes, trace: bytes = b""
 ) -> JobStatus:
     """Return the status of a job as job_status.lua tells it.
 
@@ -159,6 +160,7 @@ def _status(
         output: the result of a finished job, the progress of any other; empty for none.
         batch: the id of its batch; empty for none.
         window: job_status.lua's WINDOW; empty if no window holds it back and it has none of its own.
+        trace: its trace; empty for none.
     """
     state = STATES[head[0]]
     if len(head) < _HEAD.size:
@@ -192,6 +194,7 @@ def _status(
         window=window[_WINDOW.size :].decode() or None,
         ignores_window=bool(ignores),
         opens_at_us=opens_us or None,
+        trace=trace,
     )
 
 
@@ -265,7 +268,7 @@ def _dead_letters(raw: list[Any]) -> Iterator[DeadLetter]:
     for at in range(7, len(raw), _DEAD_ROW):
         queue_id, job_id, payload, attempt, enqueued_us, died_us, reason, error = raw[at : at + _DEAD_ROW]
         yield DeadLetter(
-            queue_id.decode(),
+            shown_id(queue_id),
             job_id.decode(),
             payload,
             attempt,

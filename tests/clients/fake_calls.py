@@ -47,6 +47,12 @@ RETRY = st.sampled_from(
 EXPIRES = st.sampled_from([0.001, 1000, 60_000])
 FATE = st.sampled_from(["dead", "drop"])
 BATCH = st.sampled_from(BATCHES)
+TRACEPARENT = st.sampled_from(
+    [
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-f8-more",
+    ]
+)
 COST = st.sampled_from([1, 2, 5])
 PRIORITY = st.sampled_from([1, 4, 6, 9])
 FROM_NOW_MS = st.sampled_from([-60_000, 0, 1, 1000, 60_000])
@@ -67,6 +73,7 @@ EXTRAS = [
         "expires_at": FROM_NOW_MS,
         "on_expiry": FATE,
         "batch": BATCH,
+        "traceparent": TRACEPARENT,
         "rate": st.sampled_from(["40/s", "7/min", "0/s", "2000000/s"]),
     }.items()
 ]
@@ -119,6 +126,8 @@ WRONG_FIELDS: list[dict[str, Any]] = [
     {"queue_id": "no/slash"},
     {"queue_type": "~a"},
     {"batch": ""},
+    {"traceparent": "00-" + "0" * 32 + "-b7ad6b7169203331-01"},
+    {"tracestate": "vendor=1"},
     {"payload": {"max_queued_length": "many"}},
     {"payload": "x" * 262_144},
     {"repeat": 1},

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 import redis
-from multidict import MultiDict
+from multidict import CIMultiDict, MultiDict
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
@@ -105,6 +105,7 @@ class TimedServer:
         handler, values = self._paths.find(method, target.raw_path)
         request = SimpleNamespace(
             path_values=values,
+            headers=CIMultiDict(headers),
             query=MultiDict(target.query),
             body_exists=bool(data),
             transport=SimpleNamespace(is_closing=lambda: False),

@@ -91,6 +91,7 @@ class Model:
             on_expiry=on_expiry,
             retry=new.retry,
             batch=model_batches.take(self.state, new.batch) if new.batch else None,
+            trace=new.trace,
         )
         if job.batch:
             job.batch.accepted, job.batch.retention_us = (
@@ -229,6 +230,7 @@ class Model:
             cost=job.cost,
             priority=job.priority,
             expires_at_us=None if job.expires_at_us is None else self.state.shown(job.expires_at_us),
+            trace=job.trace,
         )
 
     def finish(self, refs: Sequence[FinishJob]) -> list[LeaseOutcome]:
@@ -321,6 +323,7 @@ class Model:
             priority=dead.priority,
             retry=dead.retry,
             batch=None if dead.batch is None or dead.batch.is_forgotten else dead.batch,
+            trace=dead.trace,
         )
         self.state.add(queue, job, self.state.now_us)
         return RedriveStatus.QUEUED

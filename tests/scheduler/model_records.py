@@ -18,6 +18,11 @@ JobKey = tuple[str, str]
 """queue_id, job_id"""
 
 
+def field_of(queue_id: str, job_id: str) -> str:
+    """Return the name of a job in the store, by which it sorts the names of jobs."""
+    return f"{queue_id.replace(':', '~')}:{job_id}"
+
+
 @dataclass(eq=False)
 class Batch:
     """A batch. The jobs that live and the dead letters are counted where they are (model_batches.py).
@@ -44,7 +49,7 @@ class Job:
     expires_at_us, on_expiry: when it expires (None: never), and its fate then.
     retry: its own retry policy. error, progress: the latest error of a release and the latest
     progress of an extend, with times of the partition.
-    batch: the one that it was enqueued with.
+    batch, trace: those that it was enqueued with.
     """
 
     queue_id: str
@@ -70,6 +75,7 @@ class Job:
     error: JobError | None = None
     progress: tuple[bytes, int] | None = None
     batch: Batch | None = None
+    trace: bytes = b""
 
     @property
     def key(self) -> JobKey:

@@ -12,22 +12,26 @@ _RECORD = struct.Struct(">B16s")
 _LENGTH = struct.Struct(">BI")
 _OVERHEAD = 128
 
-ERROR, PROGRESS = 1, 2
+ERROR, PROGRESS, TRACE = 1, 2, 3
+_MOST_TRACE_BYTES = 25 + 512
 
 
 def parse_note(raw: bytes) -> dict[int, tuple[int, int, str]]:
-    """Return the entries of a note by their kind: attempt (0 for a progress), time (µs) and text."""
+    """Return the entries of a note by their kind: attempt (0 if it has none), time (µs, 0 for none) and text."""
     assert raw[0] == 1
     found: dict[int, tuple[int, int, str]] = {}
     at = 1
     while at < len(raw):
         kind, length = _ENTRY.unpack_from(raw, at)
         contents = raw[at + _ENTRY.size : at + _ENTRY.size + length]
-        assert kind in (ERROR, PROGRESS) and kind not in found and len(contents) == length
+        assert kind in (ERROR, PROGRESS, TRACE) and kind not in found and len(contents) == length
         at += _ENTRY.size + length
         if kind == ERROR:
             attempt, at_us = _ERROR.unpack_from(contents)
             found[kind] = attempt, int.from_bytes(at_us), contents[_ERROR.size :].decode()
+        elif kind == TRACE:
+            assert 25 <= length <= _MOST_TRACE_BYTES
+            found[kind] = 0, 0, contents.hex()
         else:
             found[kind] = 0, int.from_bytes(contents[:7]), contents[7:].decode()
     return found

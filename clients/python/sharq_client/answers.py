@@ -83,6 +83,8 @@ class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
         priority: the priority of the job, 1 to 9; 1 is leased first.
         expires_at: the time at which the job would have expired if it had not been leased, in ms since the epoch by
             the store's clock; None if it never expires. The lease may outlive it.
+        traceparent, tracestate: the context of the trace in which the job was made, in the form of W3C Trace Context;
+            None for none.
         payload_json: the JSON text of the payload.
     """
 
@@ -98,6 +100,8 @@ class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
     cost: int = 1
     priority: int = 5
     expires_at: int | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
     payload_json: msgspec.Raw = msgspec.field(name="payload")
 
     @property
@@ -146,6 +150,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         progress_json: the JSON text of the latest progress of a job that has not ended; empty if there was none.
         progress_at: the time of that report, in ms since the epoch by the store's clock.
         batch: the batch of the job; None for none, and once the job or its batch is forgotten.
+        traceparent, tracestate: the context of the trace in which the job was made; None for none, and once the job is
+            forgotten.
         payload_json: the JSON text of the payload; empty for a finished, cancelled or dropped job, whose payload is not
             kept.
     """
@@ -174,6 +180,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     progress_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="progress")
     progress_at: int | None = None
     batch: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
     payload_json: msgspec.Raw = msgspec.field(default=NOT_KEPT, name="payload")
 
     @property

@@ -27,6 +27,7 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
         retries: the number of retries of a call.
         tls: the certificates to trust; None for those of the system.
         uses_http: False if the caller supplied the connections, such as those of a fake.
+        tracing: False for no spans.
     """
 
     urls: Sequence[str]
@@ -35,6 +36,7 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     retries: int
     tls: ssl.SSLContext | None
     uses_http: bool = True
+    tracing: bool = True
 
 
 def default_urls() -> list[str]:
@@ -71,6 +73,7 @@ def settings_of(
     ca: str | os.PathLike[str] | ssl.SSLContext | None,
     *,
     uses_http: bool,
+    tracing: bool = True,
 ) -> ClientSettings:
     """Return the settings of a client from its arguments, and from the environment if an argument is None.
 
@@ -89,6 +92,7 @@ def settings_of(
         retries=retries,
         tls=tls_of(ca),
         uses_http=uses_http,
+        tracing=tracing,
     )
 
 

@@ -86,6 +86,9 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
         window: the name of the window outside of which the job is not leased. None for none of its own.
         ignore_window: True if neither its own window nor that of its queue or gathered type holds it back.
         batch: the id of the batch that counts the job, as that of a campaign.
+        traceparent: the context of the trace in which the job is made, in the form of W3C Trace Context. None for that
+            of the current span, if the client traces (docs/tracing.md), or else for none.
+        tracestate: what tracing systems add to the traceparent, up to 512 characters.
     """
 
     queue_type: str
@@ -110,6 +113,8 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
     window: str | None = None
     ignore_window: bool = False
     batch: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 Enqueueable: TypeAlias = EnqueueJob | Mapping[str, Any]

@@ -28,6 +28,8 @@ NOT_IN_A_JOB = {
     "delay": "the schedule says when",
     "at": "the schedule says when",
     "expires_at": "it would pass once for all slots; use expires",
+    "traceparent": "the jobs of all slots would be in one trace",
+    "tracestate": "the jobs of all slots would be in one trace",
 }
 """The fields of an enqueue that the job of a schedule may not have, and why."""
 

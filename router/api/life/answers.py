@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from router.api.life.trace_fields import TraceparentOut, TracestateOut
 from router.api.response_shapes import (
     AttemptOut,
     CursorOut,
@@ -194,6 +195,8 @@ class JobFacts(Shape, frozen=True, kw_only=True):
     progress_at: (
         Annotated[int, Meta(description="The time of that report, in ms since the epoch.")] | UnsetType
     ) = UNSET
+    traceparent: TraceparentOut | UnsetType = UNSET
+    tracestate: TracestateOut | UnsetType = UNSET
 
 
 class JobAnswer(JobFacts, frozen=True, kw_only=True, tag_field="status", tag="success"):

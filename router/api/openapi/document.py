@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
+from router.api.openapi.forms import Json, Schema
 from router.api.openapi.operations import PARAMETERS, operation_of, takes_body
 from router.api.openapi.responses import HEADERS, failure_responses
-from router.api.openapi.schemas import Json, Schema, components
+from router.api.openapi.schemas import components
 from router.api.openapi.texts import DESCRIPTION, SUMMARY, TAGS
 from router.api.response_shapes import FailureAnswer
 from router.api.routes.route import Route, Tag

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from msgspec import Struct
 
-from router.api.openapi.schemas import Json, reference
+from router.api.openapi.examples import Named, failure, shown
+from router.api.openapi.forms import Json
+from router.api.openapi.schemas import reference
 from router.api.response_shapes import FailureAnswer
 from router.api.routes.route import Route
 from sharq_core import request_ids
@@ -48,11 +50,11 @@ HEADERS: dict[str, Json] = {
 """The headers of answers, by their names in the document."""
 
 
-def responses_of(route: Route) -> Json:
+def responses_of(route: Route, examples: Mapping[int, Named]) -> Json:
     """Return the responses of an operation: its answers, its failures, and `default` for unexpected errors."""
     responses: dict[str, Json] = {}
     for status, shapes in route.answers.items():
-        content: Json = _content(shapes) if shapes else {route.media_type: {}}
+        content = content_of(shapes, examples.get(status, {})) if shapes else {route.media_type: {}}
         responses[str(status)] = _response(_meaning(route, shapes), content)
     for errors in _failures(route):
         responses[str(errors[0].status)] = {"$ref": _REF.format(name=_name(errors))}
@@ -66,7 +68,10 @@ def failure_responses(routes: Iterable[Route]) -> dict[str, Json]:
     for route in routes:
         for errors in _failures(route):
             responses[_name(errors)] = _failure(errors)
-    responses[_UNEXPECTED] = _response("An unexpected error.", _content((FailureAnswer,)))
+    responses[_UNEXPECTED] = _response(
+        "An unexpected error.",
+        content_of((FailureAnswer,), {SharqError.code: failure(SharqError.code)}),
+    )
     return responses
 
 
@@ -94,14 +99,9 @@ def _failure(errors: tuple[type[SharqError], ...]) -> Json:
         headers["Retry-After"] = _RETRY_AFTER if len(hinting) == len(errors) else _RETRY_AFTER_SOME
     if Unauthorized in errors:
         headers["WWW-Authenticate"] = _CHALLENGE
-    return _response(description, _failure_content(errors), headers)
-
-
-def _failure_content(errors: tuple[type[SharqError], ...]) -> Json:
-    """Return the content of a failure. Generators see one shape for all; a validator also sees the codes."""
-    codes: Json = {"enum": [error.code for error in errors]}
-    schema: Json = {**reference((FailureAnswer,)), "properties": {"code": codes}}
-    return {"application/json": {"schema": schema}}
+    codes: list[Json] = [error.code for error in errors]
+    content = content_of((FailureAnswer,), {error.code: failure(error.code) for error in errors})
+    return {**_response(description, content, headers), "x-codes": codes}
 
 
 def _first_paragraph(docstring: str) -> str:
@@ -117,7 +117,7 @@ def _meaning(route: Route, shapes: tuple[type[Struct], ...]) -> str:
     return _first_paragraph(shapes[0].__doc__ or "")
 
 
-def _response(description: str, content: Json, headers: dict[str, str] | None = None) -> Json:
+def _response(description: str, content: Json, headers: dict[str, str] | None = None) -> dict[str, Json]:
     names = {"X-Request-Id": _REQUEST_ID, **(headers or {})}
     return {
         "description": description,
@@ -126,5 +126,7 @@ def _response(description: str, content: Json, headers: dict[str, str] | None = 
     }
 
 
-def _content(shapes: tuple[type[Struct], ...]) -> Json:
-    return {"application/json": {"schema": reference(shapes)}}
+def content_of(shapes: tuple[type[Struct], ...], examples: Named) -> dict[str, Json]:
+    """Return the content of a JSON body that has one of the shapes."""
+    named: dict[str, Json] = {"examples": shown(examples)} if examples else {}
+    return {"application/json": {"schema": reference(shapes), **named}}

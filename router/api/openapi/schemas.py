@@ -1,19 +1,18 @@
-"""Makes the schemas of the document from the shapes of requests and answers, in the form that generators read best.
+"""Makes the schemas of the document from the shapes of requests and answers.
 
-A request's default is stated in its description instead of in `default`: openapi-typescript makes a property with a
-`default` required. An integer that may exceed 32 bits says so, because generators for Java and Go take the smaller type
-otherwise. Not here: the parts of the document around the schemas (router/api/openapi/operations.py and responses.py).
+Not here: the form of each schema (router/api/openapi/forms.py), and the parts of the document around the schemas
+(router/api/openapi/operations.py and responses.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
 
 from router.api.life.answers import Cancelled
+from router.api.openapi.forms import Schema, require_defaults, share_enums, tidy
 from router.api.response_shapes import (
     BulkDequeueAnswer,
     FailureAnswer,
@@ -23,18 +22,19 @@ from router.api.response_shapes import (
 )
 from sharq_core.errors import ERRORS
 
-Json: TypeAlias = "Mapping[str, Json] | list[Json] | str | int | float | bool | None"
-Schema: TypeAlias = dict[str, Any]
-
-INT32_MAX = 2**31 - 1
-
 _REF = "#/components/schemas/{name}"
 _STATUS_MEANING = "The outcome of the request, or of one job of a bulk call."
-_CODES_MEANING = (
-    "The kinds of failures. Later versions may add codes: a client handles a code that it does not know by the HTTP "
-    "status."
-)
-_NULL = {"type": "null"}
+_ENUMS = {
+    "FailureCode": (
+        [error.code for error in ERRORS],
+        "The kinds of failures. Later versions may add codes: a client handles a code that it does not know by the "
+        "HTTP status.",
+    ),
+    "SuccessStatus": (["success"], "The status of an answer that reports success."),
+    "QueuedStatus": (["queued"], "The status of an answer that reports an enqueued job."),
+    "FailureStatus": (["failure"], "The status of an answer that reports a failure."),
+}
+"""The name of each list of words that shapes do not name, its words and its description."""
 
 _UNIONS: dict[str, tuple[tuple[type[Struct], ...], str]] = {
     "DequeueAnswer": (
@@ -51,33 +51,37 @@ _UNIONS: dict[str, tuple[tuple[type[Struct], ...], str]] = {
 def reference(shapes: tuple[type[Struct], ...]) -> Schema:
     """Return the reference to a shape, or to the choice between several."""
     if len(shapes) == 1:
-        return {"$ref": _REF.format(name=shapes[0].__name__)}
+        return _refer(shapes[0].__name__)
     (name,) = [name for name, (choices, _) in _UNIONS.items() if choices == shapes]
-    return {"$ref": _REF.format(name=name)}
+    return _refer(name)
 
 
 def components(requests: Iterable[type[Struct]], answers: Iterable[type[Struct]]) -> dict[str, Schema]:
     """Return name → schema, for all shapes of requests and answers and what they refer to."""
-    schemas = _make(answers)
-    for schema in schemas.values():
-        _require_defaults(schema)
+    schemas = {name: require_defaults(schema) for name, schema in _make(answers).items()}
     schemas |= _make(requests)
     code = schemas["FailureAnswer"]["properties"]["code"]
-    schemas["FailureAnswer"]["properties"]["code"] = {
-        "description": code["description"],
-        "$ref": _REF.format(name="FailureCode"),
+    code |= {"enum": [error.code for error in ERRORS]}
+    unions = {
+        tuple(choice.__name__ for choice in choices): _refer(name) for name, (choices, _) in _UNIONS.items()
     }
-    schemas["FailureCode"] = {"description": _CODES_MEANING, "enum": [error.code for error in ERRORS]}
-    for name, (choices, meaning) in _UNIONS.items():
-        schemas[name] = _union(choices, meaning)
-    return {name: _tidy(schema) for name, schema in schemas.items()}
+    schemas = {name: tidy(schema, unions) for name, schema in schemas.items()}
+    enums = {name: schema for name, schema in schemas.items() if "enum" in schema}
+    for name, (words, meaning) in _ENUMS.items():
+        enums[name] = {"description": meaning, "type": "string", "enum": words}
+    names = {frozenset(schema["enum"]): _refer(name) for name, schema in enums.items()}
+    shared = {name: share_enums(schema, names) for name, schema in schemas.items() if name not in enums}
+    return shared | enums | {name: _union(*union) for name, union in _UNIONS.items()}
 
 
 def properties(shape: type[Struct]) -> dict[str, Schema]:
     """Return name → schema of the fields of a shape that refers to no other shape."""
-    schema = _tidy(_make([shape])[shape.__name__])
-    found: dict[str, Schema] = schema["properties"]
+    found: dict[str, Schema] = tidy(_make([shape])[shape.__name__], {})["properties"]
     return found
+
+
+def _refer(name: str) -> Schema:
+    return {"$ref": _REF.format(name=name)}
 
 
 def _make(shapes: Iterable[type[Struct]]) -> dict[str, Schema]:
@@ -95,78 +99,4 @@ def _union(choices: tuple[type[Struct], ...], meaning: str) -> Schema:
     if len(set(tags)) == len(tags):
         mapping = {tag: reference((choice,))["$ref"] for tag, choice in zip(tags, choices, strict=True)}
         schema["discriminator"] = {"propertyName": "status", "mapping": mapping}
-    return schema
-
-
-def _require_defaults(schema: Schema) -> None:
-    """Make the fields of an answer required that have a default: the answer always has them."""
-    fields = schema.get("properties", {})
-    required = set(schema.get("required", ())) | {
-        name for name, field in fields.items() if field.pop("default", None) is not None
-    }
-    if required:
-        schema["required"] = [name for name in fields if name in required]
-
-
-def _tidy(schema: Schema) -> Schema:
-    """Return a schema without msgspec's title, and with each choice of types in its shortest form."""
-    schema = dict(schema)
-    if "properties" in schema:
-        schema["properties"] = {name: _tidy(field) for name, field in schema["properties"].items()}
-        schema.pop("title", None)
-    if "items" in schema:
-        schema["items"] = _tidy(schema["items"])
-    if "anyOf" in schema:
-        schema = _tidy_choice(schema)
-    if "enum" in schema:
-        schema.pop("title", None)
-        schema = {"type": "string", **schema}
-    if "default" in schema:
-        schema["description"] = _with_default(schema["description"], schema.pop("default"))
-    return _with_format(schema)
-
-
-def _tidy_choice(schema: Schema) -> Schema:
-    """Return a choice as one schema if it can be: `number` for integer or number, a list of types for nullable."""
-    choices = [_tidy(choice) for choice in schema.pop("anyOf")]
-    discriminated = schema.pop("discriminator", None)
-    if discriminated is not None:
-        return {**schema, "$ref": _REF.format(name=_named(choices))}
-    nullable = _NULL in choices
-    choices = [choice for choice in choices if choice != _NULL]
-    if [choice.get("type") for choice in choices] == ["integer", "number"]:
-        choices.pop(0)
-    (choice,) = choices
-    if not nullable:
-        return {**choice, **schema}
-    if "$ref" in choice:
-        described = {name: choice[name] for name in ("description",) if name in choice}
-        return {**described, **schema, "anyOf": [{"$ref": choice["$ref"]}, _NULL]}
-    if "enum" in choice:
-        choice["enum"] = [*choice["enum"], None]
-    return {**choice, **schema, "type": [choice["type"], "null"]}
-
-
-def _named(choices: list[Schema]) -> str:
-    (name,) = [
-        name for name, (shapes, _) in _UNIONS.items() if [reference((shape,)) for shape in shapes] == choices
-    ]
-    return name
-
-
-def _with_default(description: str, default: object) -> str:
-    """Return a description that states the default of the field."""
-    if "default is" in description:
-        return description
-    shown = f"`{default}`" if isinstance(default, str) else msgspec.json.encode(default).decode()
-    return f"{description} The default is {shown}."
-
-
-def _with_format(schema: Schema) -> Schema:
-    """Return the schema with the width of its numbers, unless they fit into 32 bits."""
-    types = schema.get("type")
-    if types in ("number", ["number", "null"]):
-        return {**schema, "format": "double"}
-    if types in ("integer", ["integer", "null"]) and not schema.get("maximum", INT32_MAX + 1) <= INT32_MAX:
-        return {**schema, "format": "int64"}
     return schema

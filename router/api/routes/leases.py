@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from router.api.request_shapes import (
     DequeueQuery,
+    DequeueTypeQuery,
     EnqueueBody,
     EnqueueBulk,
     ExtendBody,
@@ -52,7 +53,7 @@ LEASES = (
         methods=("GET", "POST"),
         paths=("/dequeue/{queue_type}/",),
         summary="Lease a ready job of a type, or up to `count` jobs.",
-        query=DequeueQuery,
+        query=DequeueTypeQuery,
         body=NoBody,
         answers={200: (SingleDequeueAnswer, BulkDequeueAnswer), 404: (NothingReadyAnswer,)},
         failures=WRITE,

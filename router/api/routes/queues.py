@@ -196,7 +196,7 @@ QUEUES = (
     Route(
         operation="metrics",
         operation_id="get_counts",
-        tag=Tag.OPERATIONS,
+        tag=Tag.TYPES,
         methods=("GET",),
         paths=("/metrics/",),
         summary="List the queue types in use, with the enqueues and dequeues of all queues in the last 10 minutes.",

@@ -10,7 +10,7 @@
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a job, and at most 16 timers, 50 expired jobs, and 16 queues behind those that they held up
 --
--- Uses: shortcuts, clock, job_record, queue_windows, queue_limits, queue_record, quotas, type_settings, lines,
+-- Uses: shortcuts, clock, job_record, notes, queue_windows, queue_limits, queue_record, quotas, type_settings, lines,
 -- counters, unit, transitions, expiry, timers
 
 local dequeue = {
@@ -18,12 +18,13 @@ local dequeue = {
   -- below (checked before each job but the first), random bytes for the tokens; then a byte that says what more of a
   -- lease the caller can decode (older versions leave it out)
   DEMAND = '>I8I2I2I8I4c8',
-  KNOWS_COST = 1, KNOWS_LIFE = 2,
+  KNOWS_COST = 1, KNOWS_LIFE = 2, KNOWS_TRACE = 4,
   -- token, leased until (µs), enqueued (µs), attempt, requeues remaining (-1: no limit), jobs left in its queue, how
   -- long the job was ready (µs). Seven separate values would cost twice as much.
   LEASE = '>c16I8I8I4i4I4I8',
   COST = '>I4',      -- follows for a caller that only knows the cost, unless it is 1
-  LIFE = '>I4BI8',   -- else cost, priority of the API, expiry (µs; 0: none) follow, unless all are as usual
+  LIFE = '>I4BI8',   -- else cost, priority of the API, expiry (µs; 0: none) follow, unless all are as usual; then the
+                     -- trace of the job (notes.lua), if it has one and the caller can decode it
   TIMERS = 16,        -- timers run at most
   FEW = 4,            -- queues read first
   AHEAD = 8,          -- jobs read at once, which bounds the payloads read beyond the byte limit
@@ -195,9 +196,10 @@ local function details(tx, job, cost, knows)
   if knows < dequeue.KNOWS_LIFE then
     return knows == dequeue.KNOWS_COST and cost ~= 1 and pack_bytes(dequeue.COST, cost) or ''
   end
-  local at = job_record.expires_at(job)
-  if cost == 1 and not at and job.priority == job_record.PRIORITY then return '' end
-  return pack_bytes(dequeue.LIFE, cost, job_record.api_priority(job), at and clock.shown(tx, at) or 0)
+  local at, trace = job_record.expires_at(job), nil
+  if job.flags >= job_record.TRACED and knows >= dequeue.KNOWS_TRACE then trace = notes.trace(notes.of(tx, job)) end
+  if cost == 1 and not at and job.priority == job_record.PRIORITY and not trace then return '' end
+  return pack_bytes(dequeue.LIFE, cost, job_record.api_priority(job), at and clock.shown(tx, at) or 0) .. (trace or '')
 end
 
 -- Lease a job until `due` (µs) and add it to the reply. knows: see details. is_flagged: that of the queue. Returns the
@@ -210,7 +212,7 @@ local function lease_job(tx, queue, job, member, due, random, reply, knows, is_f
   local number, attempt, limit = counts.lease + 1, job.attempt + 1, job.limit
   local token, payload = pack_bytes('>I8', number) .. random, job_record.payload(job)
   counts.lease, counts.minute_leased, job.token, job.attempt = number, counts.minute_leased + 1, token, attempt
-  job.flags = 0
+  if job.flags ~= 0 then job.flags = job_record.lasting_flags(job) end
   queue_record.lease(queue, now, counts.minute, cost, is_flagged)
   queue.ready_score, queue.active = now, now
   transitions.lease(tx, queue, job, due, member)

@@ -3,7 +3,8 @@
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, terms (unit.TERMS) followed by the id of the caller's data set (older versions leave it out),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER of enqueue_job.lua,
---       for some jobs followed by LIMITS, or by LIMITS, LIFE and a retry policy, or by these and CAMPAIGN), n payloads
+--       for some jobs followed by LIMITS, or by LIMITS, LIFE and a retry policy, or by these and CAMPAIGN, or by these
+--       and a trace), n payloads
 -- Reply: {0, now, ready hint, timer hint, then for each job: status, number of jobs queued and delayed before it; then,
 --        if jobs expired and the caller can decode it, their number and that of those that were dropped}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done

@@ -1,12 +1,12 @@
 -- The enqueue of one job: whether it is queued, which rate and limits its queue takes from it, and when it expires.
 -- The caller has opened the counters, and has read the record of the queue and that of a live job of the same id.
 --
--- Uses: shortcuts, clock, windows, retry_policy, job_record, queue_windows, queue_life, queue_limits, queue_record,
--- lines, batches, tombstones, dead_letters, unit, transitions
+-- Uses: shortcuts, clock, windows, retry_policy, job_record, notes, queue_windows, queue_life, queue_limits,
+-- queue_record, lines, batches, tombstones, dead_letters, unit, transitions
 
 local enqueue_job = {
   -- interval (µs, -1: none), burst (0: none), delay (µs), requeue limit, most jobs queued and delayed (-1: no limit),
-  -- flags: 1 for a repeat, 2 if the caller can decode the numbers of expired jobs
+  -- flags: 1 for a repeat, 2 if the caller can decode the numbers of expired jobs, TRACED
   HEADER = '>i8i4I8i4i8B',
   FLAGS_AT = 33,
   LIMITS = '>BI4I4',  -- hundredths of the burst, cost, max_leased (0: none)
@@ -16,6 +16,8 @@ local enqueue_job = {
   NEVER = 0, AFTER = 1, AT = 2,  -- EXPIRY: the job does not say; it expires some time after its enqueue, or at a time
   CAMPAIGN = '>BBc0Bc0',  -- IGNORES_WINDOW or 0, name of the window, name of the batch ('' for none)
   IGNORES_WINDOW = 1,
+  TRACED = 4,                     -- the header ends with the trace of the job and the length of the trace
+  TRACE_LENGTH = '>I2',
   QUEUED = 0, DUPLICATE = 1, FULL = 2, NO_INTERVAL = 3, EXPIRES_EARLY = 4, UNKNOWN_WINDOW = 5, TOO_MANY_WINDOWS = 6,
   BATCH_CANCELLED = 7,
 }
@@ -90,6 +92,13 @@ local function unpack_rest(header, at)
     rest.window, rest.batch = window ~= '' and window or nil, batch ~= '' and batch or nil
   end
   return rest
+end
+
+-- Return the header of a job without its trace, and the trace.
+local function split_trace(header)
+  local length_at = #header - 1
+  local trace_at = length_at - unpack_bytes(enqueue_job.TRACE_LENGTH, header, length_at)
+  return sub(header, 1, trace_at - 1), sub(header, trace_at, length_at - 1)
 end
 
 -- Return the same for a job of the call. Jobs that come together often say the same, so the last answer is kept.
@@ -169,7 +178,8 @@ end
 -- Returns the status, and the number of jobs queued and delayed before it.
 function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, dead_retention)
   local interval, burst, delay, limit, cap, flags, limits_at = unpack_bytes(enqueue_job.HEADER, header)
-  local is_repeat = flags % 2 == 1
+  local is_repeat, trace = flags % 2 == 1, nil
+  if flags >= enqueue_job.TRACED then header, trace = split_trace(header) end
   local rest = limits_at <= #header and rest_of(tx, header, limits_at) or nil
   local queue, raw = tx.queues[queue_id], tx.records[field]
   local live = raw and job_record.unpack(queue_id, field, raw)
@@ -197,6 +207,7 @@ function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, de
   if rest and rest.batch then
     rare = job_record.put_in_batch(rare, batches.take(tx, rest.batch, retention).number)
   end
+  if trace then rare = notes.begin(tx, field, trace, rare) end
   local hundredths = rest and rest.hundredths
   -- Most jobs name the rate that their queue has.
   if interval ~= queue.interval or burst > 0 and burst ~= queue.burst or hundredths or queue.is_flagged then

@@ -17,7 +17,8 @@ local extend = {}
 -- Take a released job back under its lease, which counts again. A cost is corrected once for each lease.
 local function take_back(job)
   if job_record.has(job, job_record.UNCOUNTED) then job.attempt = job.attempt + 1 end
-  job.flags = job_record.has(job, job_record.CORRECTED) and job_record.CORRECTED or 0
+  job.flags = job_record.lasting_flags(job)
+    + (job_record.has(job, job_record.CORRECTED) and job_record.CORRECTED or 0)
 end
 
 local function extend_one(tx, queue_id, field, token, by, progress, retention, dead_retention)

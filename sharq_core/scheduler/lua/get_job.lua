@@ -3,7 +3,8 @@
 -- Keys: queued jobs queues done0 done1 deadjobs counters notes results
 -- Args: now, type, queue_id, field (queue_id:job_id), retention of finished jobs (µs), retention of dead letters (µs),
 --       and for the job as job_status.lua tells it, which nodes of revision 4 cannot decode: '1', or '2' with its
---       progress or result, which nodes of revision 5 cannot decode
+--       progress or result, which nodes of revision 5 cannot decode, or '3' with its trace, which nodes of revision 7
+--       cannot decode
 -- Reply: {0, now, -1, -1} for an unknown job, else {0, now, -1, -1, then as job_status.add}, or for nodes of revision 4
 --        {0, now, -1, -1, state, attempt, enqueued, due, position, payload}
 --        state: 1 queued, 2 delayed, 3 leased, 4 dead, 5 finished. enqueued, due: µs; due as in job_record.unpack, 0
@@ -23,7 +24,7 @@ end
 
 function get_job.run(tx, args)
   local queue_id, field = args[3], args[4]
-  tx.tells_output = args[7] == '2'
+  job_status.ask(tx, args[7])
   -- The default window of the type is one of its settings.
   if tx.tells_output then counters.see(tx) else clock.read(tx) end
   local queue, reply = unit.queue(tx, queue_id), {0, clock.told(tx), -1, -1}

@@ -20,6 +20,7 @@ local job_record = {
   -- flags of the last lease: it was released and did not time out; its cost was corrected; its attempt does not count
   RELEASED = 1, CORRECTED = 2, UNCOUNTED = 4,
   EXPIRED = 8,                  -- flag of a dead letter: it died because it expired
+  TRACED = 16,                  -- the note of the job has a trace (notes.lua); this flag outlives the lease
   -- the byte that says which rarely used fields a job has: cost (4 bytes), time of expiry (7 bytes), retry policy,
   -- window (the base of its line, its number), batch (its number); two that have no bytes: the job is dropped when it
   -- expires, and it has a note (notes.lua)
@@ -72,6 +73,11 @@ end
 -- Give a job a flag.
 function job_record.mark(job, flag)
   if not job_record.has(job, flag) then job.flags = job.flags + flag end
+end
+
+-- Return the flags of a job that do not end with its lease.
+function job_record.lasting_flags(job)
+  return job_record.has(job, job_record.TRACED) and job_record.TRACED or 0
 end
 
 -- Return how many slots of the rate a job takes.
@@ -170,6 +176,13 @@ function job_record.put_in_batch(newer, number)
     .. pack_bytes(job_record.BATCH_FORMAT, number)
 end
 
+-- Return the rarely used fields of a new job with the flag NOTED. The note of a new job is its trace. newer: those
+-- without it, nil for none.
+function job_record.put_note(newer)
+  newer = newer or '\0'
+  return string.char(string.byte(newer) + job_record.NOTED) .. sub(newer, 2)
+end
+
 -- Return true if a job has a note, which goes with its record (notes.lua).
 function job_record.is_noted(job)
   local newer = job.newer
@@ -250,12 +263,13 @@ end
 
 -- Return the record of a job that was never leased. rare_fields: see pack_rare.
 function job_record.pack_new(state, priority, seq, limit, enqueued, due, payload, rare_fields)
-  local length = job_record.LENGTH
+  local length, flags = job_record.LENGTH, 0
   if rare_fields then
     payload = job_record.NO_TOKEN .. rare_fields .. payload
     length = job_record.TOKEN_END + #rare_fields
+    if has_bit(string.byte(rare_fields), job_record.NOTED) then flags = job_record.TRACED end
   end
-  return pack_bytes(job_record.FORMAT, 1, length, state, 0, priority, seq, limit, 0, enqueued, due)
+  return pack_bytes(job_record.FORMAT, 1, length, state, flags, priority, seq, limit, 0, enqueued, due)
     .. payload
 end
 

@@ -63,8 +63,15 @@ local function pack_window(tx, job)
   return pack_bytes(job_status.WINDOW, ignores and 1 or 0, opens_at) .. name
 end
 
+-- Note what the caller can decode of a job. asked: '2' if it knows the progress or the result, the batch and the
+-- window, '3' if it knows the trace, too.
+function job_status.ask(tx, asked)
+  tx.tells_output, tx.tells_trace = asked == '2' or asked == '3', asked == '3'
+end
+
 -- Append what is told of a live job or of a dead letter to a reply: numbers, payload, error ('' for none), and, if
--- tx.tells_output, the progress, the batch and the window ('' for none). position: 0 if it is not told.
+-- tx.tells_output, the progress, the batch and the window, and, if tx.tells_trace, the trace ('' for none). position: 0
+-- if it is not told.
 function job_status.add(tx, reply, job, position)
   local rare, note, at = job_record.rare(job), job.note or notes.of(tx, job), #reply
   local expires_at, retry, fate = rare.expires_at, rare.retry or retry_policy.NONE, 0
@@ -77,6 +84,7 @@ function job_status.add(tx, reply, job, position)
   if not tx.tells_output then return end
   local batch = batches.of(tx, job.newer)
   reply[at + 4], reply[at + 5], reply[at + 6] = pack_progress(tx, note), batch and batch.id or '', pack_window(tx, job)
+  if tx.tells_trace then reply[at + 7] = notes.trace(note) or '' end
 end
 
 -- Append the same of a job of which only a tombstone or a deleted record is left, with the result of a finished job (''
@@ -88,4 +96,5 @@ function job_status.add_remembered(tx, reply, state, field, job)
   if not tx.tells_output then return end
   reply[at + 4] = state == remembered.FINISHED and results.find(tx, field, job.token) or ''
   reply[at + 5], reply[at + 6] = '', ''
+  if tx.tells_trace then reply[at + 7] = '' end
 end

@@ -1,9 +1,10 @@
--- Notes on jobs: what few jobs have and what has no room in their records, which is the latest error of a release and
--- the latest progress that an extend reported.
+-- Notes on jobs: what few jobs have and what has no room in their records, which is the latest error of a release, the
+-- latest progress that an extend reported, and the context of the trace in which the job was made.
 --
 -- notes:<type>  queue_id:job_id -> format, then for each kind: kind, length, contents
 --               ERROR: attempt that failed, time of the release (µs), text
 --               PROGRESS: time of the extend (µs), JSON
+--               TRACE: as the caller packs it (sharq_core/telemetry/trace_context.py); no function reads it
 --
 -- A job has a note if and only if its record has the flag NOTED, so other jobs pay nothing. The note goes with the
 -- record of the job, or moves into its dead letter.
@@ -17,7 +18,7 @@
 
 local notes = {
   FORMAT = '\1',
-  ERROR = 1, PROGRESS = 2,  -- kinds
+  ERROR = 1, PROGRESS = 2, TRACE = 3,  -- kinds
   ENTRY = '>BI2',     -- kind, length
   FAILURE = '>I4I7',  -- attempt, time; then the text
   PROGRESS_AT = '>I7',  -- time; then the JSON
@@ -61,6 +62,12 @@ function notes.progress(raw)
   return at, sub(raw, json_at, last)
 end
 
+-- Return the trace in a note, or nil. raw: nil or false for no note.
+function notes.trace(raw)
+  local _, first, last = find_entry(raw or '', notes.TRACE)
+  return first and sub(raw, first, last)
+end
+
 -- Return the note of a job, or nil.
 function notes.of(tx, job)
   return job_record.is_noted(job) and read_note(tx, job.field) or nil
@@ -84,6 +91,14 @@ end
 -- Write the progress of a job.
 function notes.set_progress(tx, job, json)
   put_entry(tx, job, notes.PROGRESS, pack_bytes(notes.PROGRESS_AT, tx.now) .. json)
+end
+
+-- Write the trace of a new job, whose record the caller writes. Returns its rarely used fields with the flag NOTED.
+-- newer: those without it, nil for none.
+function notes.begin(tx, field, trace, newer)
+  tx.notes = tx.notes or {}
+  tx.notes[field] = notes.FORMAT .. pack_bytes(notes.ENTRY, notes.TRACE, #trace) .. trace
+  return job_record.put_note(newer)
 end
 
 -- Drop the note of a job, if it has one. The record of the job goes, too.

@@ -1,5 +1,5 @@
 -- redrive: queue dead letters again, at the end of their queues, with attempts from 0. They keep their priority,
--- cost, retry policy and window, and no longer expire. No queue length limit applies.
+-- cost, retry policy, window and trace, and no longer expire. No queue length limit applies.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
 -- Args: now, type, retention of dead letters (µs), then for each dead letter: queue_id, field (queue_id:job_id), then
@@ -11,7 +11,7 @@
 --           many windows, 4 its batch is cancelled; only 0 changed anything
 -- Cost: O(log n) a dead letter
 --
--- Uses: clock, job_record, lines, counters, batches, dead_letters, unit, transitions
+-- Uses: clock, job_record, notes, lines, counters, batches, dead_letters, unit, transitions
 
 local redrive = {QUEUED = 0, DUPLICATE = 1, NOT_FOUND = 2, NO_ROOM = 3, BATCH_CANCELLED = 4}
 
@@ -38,9 +38,12 @@ local function redrive_one(tx, queue_id, field, retention)
   tx.fields[#tx.fields + 1] = field
   tx.counters.dead = tx.counters.dead - 1
   rare.expires_at, rare.is_dropped, rare.is_noted = nil, nil, nil
+  local trace = notes.trace(dead_letter.note)
   if batch then batches.count(tx, queue_id, dead_letter.newer, 'dead', -1) else rare.batch = nil end
+  local newer = job_record.pack_rare(rare)
+  if trace then newer = notes.begin(tx, field, trace, newer) end
   transitions.add(tx, queue, field, dead_letter.priority, dead_letter.limit, tx.now, job_record.payload(dead_letter),
-    job_record.pack_rare(rare))
+    newer)
   return redrive.QUEUED
 end
 

@@ -43,7 +43,7 @@ local function release_one(tx, queue_id, field, token, delay, is_void, report, r
   end
   local has_failed = false
   if is_void then
-    job.attempt, job.token, job.flags = job.attempt - 1, nil, 0
+    job.attempt, job.token, job.flags = job.attempt - 1, nil, job_record.lasting_flags(job)
   else
     has_failed = give_back(tx, found, job, report)
   end

@@ -158,6 +158,8 @@ class Api:
             )
             documented = operation["responses"][str(reply.status)]
             _check_headers(documented["headers"], reply)
+            codes = documented.get("x-codes")
+            assert codes is None or reply.json["code"] in codes, (method, path, reply.status, reply.json)
             schema = documented["content"].get("application/json", {}).get("schema", {})
         if schema:
             validator = jsonschema.Draft202012Validator({**schema, "components": self.document["components"]})

@@ -37,6 +37,7 @@ from sharq_client.mappings import ref_of
 from sharq_client.paths import path_of
 from sharq_client.requests import AsyncJobStream, Enqueueable, Referable, Types
 from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
+from sharq_client.tracing import Tracing
 
 
 class AsyncClient(AsyncQueues):
@@ -54,6 +55,7 @@ class AsyncClient(AsyncQueues):
         control: the calls of operators: settings, holds, pauses of types and of everything, lists with numbers.
         jobs: the calls that look after jobs: wait for, cancel, change, list, and redrive or drop one dead letter.
         settings: the servers, the token, the timeout, the retries and the certificates of the client.
+        tracing: makes its spans, if the program uses OpenTelemetry.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class AsyncClient(AsyncQueues):
         retries: int = 2,
         ca: str | os.PathLike[str] | ssl.SSLContext | None = None,
         connections: AsyncConnections | None = None,
+        tracing: bool = True,
     ) -> None:
         """Configure the client. This sends nothing yet.
 
@@ -77,6 +80,7 @@ class AsyncClient(AsyncQueues):
             retries: the number of retries of a call, 0 for none. The pauses double from 1 s on.
             ca: a file with the certificates to trust instead of the system's, or an SSLContext.
             connections: how requests travel; None for HTTP. `sharq_client.testing` has one in memory.
+            tracing: False for no spans and no trace contexts, although the program uses OpenTelemetry.
 
         Raises:
             ValueError: a URL is not http://host:port or https://host:port, or the token has spaces, newlines or
@@ -84,9 +88,11 @@ class AsyncClient(AsyncQueues):
             OSError: the file of certificates cannot be read.
         """
         self.settings = environment.settings_of(
-            url, token, timeout_s, retries, ca, uses_http=connections is None
+            url, token, timeout_s, retries, ca, uses_http=connections is None, tracing=tracing
         )
-        self._transport = AsyncTransport(self.settings, connections or AiohttpConnections(self.settings.tls))
+        self.tracing = Tracing(self.settings.urls[0], is_wanted=tracing)
+        connections = connections or AiohttpConnections(self.settings.tls)
+        self._transport = AsyncTransport(self.settings, connections, self.tracing)
         super().__init__(AsyncCaller(self._transport))
         self.control = AsyncControl(self._caller)
         self.jobs = AsyncJobs(self._caller)
@@ -108,13 +114,13 @@ class AsyncClient(AsyncQueues):
             QueueFull, StoreFull, InvalidRequest, TooLarge: nothing was done.
             OutcomeUnknown: the job was perhaps queued. Send it again with the same job_id and `repeat=True`.
         """
-        ready = ready_to_send(job)
-        path = path_of("enqueue", ready.queue_type, ready.queue_id)
-        answer = await self._transport.repeated(
-            lambda: self._transport.send("POST", path, ENQUEUED, body=ready),
-            send_again=lambda: self._transport.send("POST", path, ENQUEUED, body=as_repeat(ready)),
-            is_safe_twice=True,
-        )
+        with self.tracing.send(ready_to_send(job)) as ready:
+            path = path_of("enqueue", ready.queue_type, ready.queue_id)
+            answer = await self._transport.repeated(
+                lambda: self._transport.send("POST", path, ENQUEUED, body=ready),
+                send_again=lambda: self._transport.send("POST", path, ENQUEUED, body=as_repeat(ready)),
+                is_safe_twice=True,
+            )
         return msgspec.structs.replace(answer, job_id=ready.job_id)
 
     @overload
@@ -204,15 +210,17 @@ class AsyncClient(AsyncQueues):
             OutcomeUnknown: jobs may have been leased. They are requeued when their leases end.
         """
         path, query = dequeue_target(queue_type, 1 if count is None else count, wait_ms, lease_ms)
-        try:
-            # POST, because HTTP clients and proxies resend a GET by themselves if a kept-alive connection drops.
-            answer = await self._transport.repeated(
-                lambda: self._transport.send("POST", path, LEASED, query=query, wait_s=wait_ms / 1000),
-                is_safe_twice=False,
-            )
-            leased = answer.jobs
-        except NothingReady:
-            leased = []
+        with self.tracing.receive(queue_type) as span:
+            try:
+                # POST, because HTTP clients and proxies resend a GET by themselves if a kept-alive connection drops.
+                answer = await self._transport.repeated(
+                    lambda: self._transport.send("POST", path, LEASED, query=query, wait_s=wait_ms / 1000),
+                    is_safe_twice=False,
+                )
+                leased = answer.jobs
+            except NothingReady:
+                leased = []
+            span.received(leased)
         if isinstance(queue_type, str):
             leased = [msgspec.structs.replace(job, queue_type=queue_type) for job in leased]
         return leased if count is not None else next(iter(leased), None)
@@ -241,7 +249,8 @@ class AsyncClient(AsyncQueues):
         job = ref_of(job)
         text = json_text(result)
         report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
-        return (await self._caller.report("finish", job, report)).result_kept
+        with self.tracing.settle("finish", job):
+            return (await self._caller.report("finish", job, report)).result_kept
 
     async def extend(self, job: Referable, by_ms: float, *, progress: object = UNSET) -> int:
         """Move the end of the lease to by_ms (100 to 86,400,000) from now.
@@ -289,7 +298,8 @@ class AsyncClient(AsyncQueues):
         report = LeaseBody(
             "", "", "", job.lease, None, delay_ms, cost, hold_ms, hold_type_ms, counts, error, prefer_retry
         )
-        await self._caller.report("release", job, report)
+        with self.tracing.settle("release", job):
+            await self._caller.report("release", job, report)
 
     async def finish_many(
         self,
@@ -304,7 +314,11 @@ class AsyncClient(AsyncQueues):
             results: the result of each job, UNSET for none.
             costs: the cost that each job turned out to have, None if it is as enqueued.
         """
-        return await self._caller.report_many("finish", lease_bodies(jobs, results=results, costs=costs))
+        bodies = lease_bodies(jobs, results=results, costs=costs)
+        with self.tracing.settle_many("finish", jobs) as span:
+            answers = await self._caller.report_many("finish", bodies)
+            span.answered(answers)
+        return answers
 
     async def extend_many(
         self, jobs: Sequence[Referable], by_ms: float, *, progress: Sequence[object] | None = None
@@ -330,7 +344,10 @@ class AsyncClient(AsyncQueues):
         """
         terms = delay_ms, hold_ms, hold_type_ms
         bodies = release_bodies(jobs, *terms, counts=counts, error=error, prefer_retry=prefer_retry)
-        return await self._caller.report_many("release", bodies)
+        with self.tracing.settle_many("release", jobs) as span:
+            answers = await self._caller.report_many("release", bodies)
+            span.answered(answers)
+        return answers
 
     async def healthz(self) -> bool:
         """Return True if the server process responds."""

@@ -101,6 +101,9 @@ class _Calls:
             self._stream.record(batch, answers)
 
     async def _send(self, batch: Batch) -> list[Result | errors.SharqError]:
-        return await send_bulk(
-            self._transport, "/enqueue/", batch.bodies, is_safe_twice=lambda _: True, to_repeat=as_repeat
-        )
+        with self._transport.tracing.send_many(batch.bodies) as (bodies, span):
+            answers = await send_bulk(
+                self._transport, "/enqueue/", bodies, is_safe_twice=lambda _: True, to_repeat=as_repeat
+            )
+            span.answered(answers)
+        return answers

@@ -15,6 +15,7 @@ from sharq_client import errors, failures
 from sharq_client.decoders import AnswerDecoder
 from sharq_client.environment import ClientSettings
 from sharq_client.paths import bases_of, target_of
+from sharq_client.tracing import Tracing
 
 AnswerT = TypeVar("AnswerT")
 
@@ -54,10 +55,15 @@ class AsyncConnections(Protocol):
 
 
 class AsyncTransport:
-    """The sender of requests to one base URL, or to the first of several that accepts a connection."""
+    """The sender of requests to one base URL, or to the first of several that accepts a connection.
 
-    def __init__(self, settings: ClientSettings, connections: AsyncConnections) -> None:
+    Attributes:
+        tracing: makes the spans of the client.
+    """
+
+    def __init__(self, settings: ClientSettings, connections: AsyncConnections, tracing: Tracing) -> None:
         self._bases = bases_of(settings.urls)
+        self.tracing = tracing
         self._connections = connections
         self._headers = {} if not settings.token else {"Authorization": f"Bearer {settings.token}"}
         self._timeout_s = settings.timeout_s
@@ -172,7 +178,7 @@ class AsyncTransport:
             method,
             base + target,
             data,
-            self._headers,
+            self.tracing.headers(self._headers),
             timeout_s=self._timeout_s + wait_s,
             connect_timeout_s=self._timeout_s / 2,
         )

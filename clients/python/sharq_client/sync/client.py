@@ -38,6 +38,7 @@ from sharq_client.sync.jobs import Jobs
 from sharq_client.sync.queues import Queues
 from sharq_client.sync.streaming import send_stream
 from sharq_client.sync.transport import Connections, Transport
+from sharq_client.tracing import Tracing
 
 
 class Client(Queues):
@@ -55,6 +56,7 @@ class Client(Queues):
         control: the calls of operators: settings, holds, pauses of types and of everything, lists with numbers.
         jobs: the calls that look after jobs: wait for, cancel, change, list, and redrive or drop one dead letter.
         settings: the servers, the token, the timeout, the retries and the certificates of the client.
+        tracing: makes its spans, if the program uses OpenTelemetry.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Client(Queues):
         retries: int = 2,
         ca: str | os.PathLike[str] | ssl.SSLContext | None = None,
         connections: Connections | None = None,
+        tracing: bool = True,
     ) -> None:
         """Configure the client. This sends nothing yet.
 
@@ -78,6 +81,7 @@ class Client(Queues):
             retries: the number of retries of a call, 0 for none. The pauses double from 1 s on.
             ca: a file with the certificates to trust instead of the system's, or an SSLContext.
             connections: how requests travel; None for HTTP. `sharq_client.testing` has one in memory.
+            tracing: False for no spans and no trace contexts, although the program uses OpenTelemetry.
 
         Raises:
             ValueError: a URL is not http://host:port or https://host:port, or the token has spaces, newlines or
@@ -85,9 +89,11 @@ class Client(Queues):
             OSError: the file of certificates cannot be read.
         """
         self.settings = environment.settings_of(
-            url, token, timeout_s, retries, ca, uses_http=connections is None
+            url, token, timeout_s, retries, ca, uses_http=connections is None, tracing=tracing
         )
-        self._transport = Transport(self.settings, connections or Urllib3Connections(self.settings.tls))
+        self.tracing = Tracing(self.settings.urls[0], is_wanted=tracing)
+        connections = connections or Urllib3Connections(self.settings.tls)
+        self._transport = Transport(self.settings, connections, self.tracing)
         super().__init__(Caller(self._transport))
         self.control = Control(self._caller)
         self.jobs = Jobs(self._caller)
@@ -109,13 +115,13 @@ class Client(Queues):
             QueueFull, StoreFull, InvalidRequest, TooLarge: nothing was done.
             OutcomeUnknown: the job was perhaps queued. Send it again with the same job_id and `repeat=True`.
         """
-        ready = ready_to_send(job)
-        path = path_of("enqueue", ready.queue_type, ready.queue_id)
-        answer = self._transport.repeated(
-            lambda: self._transport.send("POST", path, ENQUEUED, body=ready),
-            send_again=lambda: self._transport.send("POST", path, ENQUEUED, body=as_repeat(ready)),
-            is_safe_twice=True,
-        )
+        with self.tracing.send(ready_to_send(job)) as ready:
+            path = path_of("enqueue", ready.queue_type, ready.queue_id)
+            answer = self._transport.repeated(
+                lambda: self._transport.send("POST", path, ENQUEUED, body=ready),
+                send_again=lambda: self._transport.send("POST", path, ENQUEUED, body=as_repeat(ready)),
+                is_safe_twice=True,
+            )
         return msgspec.structs.replace(answer, job_id=ready.job_id)
 
     @overload
@@ -203,15 +209,17 @@ class Client(Queues):
             OutcomeUnknown: jobs may have been leased. They are requeued when their leases end.
         """
         path, query = dequeue_target(queue_type, 1 if count is None else count, wait_ms, lease_ms)
-        try:
-            # POST, because HTTP clients and proxies resend a GET by themselves if a kept-alive connection drops.
-            answer = self._transport.repeated(
-                lambda: self._transport.send("POST", path, LEASED, query=query, wait_s=wait_ms / 1000),
-                is_safe_twice=False,
-            )
-            leased = answer.jobs
-        except NothingReady:
-            leased = []
+        with self.tracing.receive(queue_type) as span:
+            try:
+                # POST, because HTTP clients and proxies resend a GET by themselves if a kept-alive connection drops.
+                answer = self._transport.repeated(
+                    lambda: self._transport.send("POST", path, LEASED, query=query, wait_s=wait_ms / 1000),
+                    is_safe_twice=False,
+                )
+                leased = answer.jobs
+            except NothingReady:
+                leased = []
+            span.received(leased)
         if isinstance(queue_type, str):
             leased = [msgspec.structs.replace(job, queue_type=queue_type) for job in leased]
         return leased if count is not None else next(iter(leased), None)
@@ -240,7 +248,8 @@ class Client(Queues):
         job = ref_of(job)
         text = json_text(result)
         report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
-        return (self._caller.report("finish", job, report)).result_kept
+        with self.tracing.settle("finish", job):
+            return (self._caller.report("finish", job, report)).result_kept
 
     def extend(self, job: Referable, by_ms: float, *, progress: object = UNSET) -> int:
         """Move the end of the lease to by_ms (100 to 86,400,000) from now.
@@ -288,7 +297,8 @@ class Client(Queues):
         report = LeaseBody(
             "", "", "", job.lease, None, delay_ms, cost, hold_ms, hold_type_ms, counts, error, prefer_retry
         )
-        self._caller.report("release", job, report)
+        with self.tracing.settle("release", job):
+            self._caller.report("release", job, report)
 
     def finish_many(
         self,
@@ -303,7 +313,11 @@ class Client(Queues):
             results: the result of each job, UNSET for none.
             costs: the cost that each job turned out to have, None if it is as enqueued.
         """
-        return self._caller.report_many("finish", lease_bodies(jobs, results=results, costs=costs))
+        bodies = lease_bodies(jobs, results=results, costs=costs)
+        with self.tracing.settle_many("finish", jobs) as span:
+            answers = self._caller.report_many("finish", bodies)
+            span.answered(answers)
+        return answers
 
     def extend_many(
         self, jobs: Sequence[Referable], by_ms: float, *, progress: Sequence[object] | None = None
@@ -329,7 +343,10 @@ class Client(Queues):
         """
         terms = delay_ms, hold_ms, hold_type_ms
         bodies = release_bodies(jobs, *terms, counts=counts, error=error, prefer_retry=prefer_retry)
-        return self._caller.report_many("release", bodies)
+        with self.tracing.settle_many("release", jobs) as span:
+            answers = self._caller.report_many("release", bodies)
+            span.answered(answers)
+        return answers
 
     def healthz(self) -> bool:
         """Return True if the server process responds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 
 from sharq_client import errors
 from sharq_client.bodies import as_repeat
@@ -86,7 +87,7 @@ class _Calls:
             return
         if self._executor is None:
             self._executor = ThreadPoolExecutor(self._threads, "sharq-enqueue")
-        self._in_flight[batch.lane] = batch, self._executor.submit(self._send, batch)
+        self._in_flight[batch.lane] = batch, self._executor.submit(copy_context().run, self._send, batch)
         for lane, (_, call) in list(self._in_flight.items()):
             if call.done():
                 self._end(lane)
@@ -100,6 +101,9 @@ class _Calls:
             self._stream.record(batch, answers)
 
     def _send(self, batch: Batch) -> list[Result | errors.SharqError]:
-        return send_bulk(
-            self._transport, "/enqueue/", batch.bodies, is_safe_twice=lambda _: True, to_repeat=as_repeat
-        )
+        with self._transport.tracing.send_many(batch.bodies) as (bodies, span):
+            answers = send_bulk(
+                self._transport, "/enqueue/", bodies, is_safe_twice=lambda _: True, to_repeat=as_repeat
+            )
+            span.answered(answers)
+        return answers

@@ -21,7 +21,7 @@ from sharq_client.answers import LeasedJob
 from sharq_client.worker.handlers.kinds import Unfit, Work, settle
 from sharq_client.worker.handlers.middleware import Middleware, wrap
 from sharq_client.worker.handlers.registry import Registration
-from sharq_client.worker.handlers.results import RunningJob, to_running
+from sharq_client.worker.handlers.results import Drop, RunningJob, Throttled, to_running
 from sharq_client.worker.handlers.threads import ThreadCall, Threads
 from sharq_client.worker.leases import Leases
 from sharq_client.worker.options import WorkerOptions
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("sharq.worker")
 
 _Task: TypeAlias = asyncio.Task[object]
+
+_HARMLESS = (Throttled, Drop)
+"""What a handler raises that is no failure of its span."""
 
 ABORT_WAIT_S = 1.0
 """The time that cancelled handlers have to end if the worker shall end at once."""
@@ -95,6 +98,7 @@ class Calls:
         self._middleware = middleware
         self._threads = threads
         self._metrics = metrics
+        self._tracing = client.tracing if options.tracing else None
         self._running: dict[_Task, Call] = {}
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -155,6 +159,17 @@ class Calls:
         return None
 
     async def _run(self, call: Call) -> object:
+        """Return what the handler returns, with the middleware and the span around it."""
+        is_batch = call.registration.batch is not None
+        processing = None if self._tracing is None else self._tracing.process(call.jobs, is_batch=is_batch)
+        if processing is None:
+            return await self._handle(call)
+        with processing.span(_HARMLESS):
+            value = await self._handle(call)
+            processing.returned(value, _HARMLESS)
+            return value
+
+    async def _handle(self, call: Call) -> object:
         """Return what the handler returns, with the middleware around it."""
         if self._middleware:
             return await wrap(functools.partial(self._invoke, call), self._middleware)(call.work)

@@ -20,6 +20,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     handle_signals: bool
     metrics_port: int | None
     metrics_host: str
+    tracing: bool = True
 
     def __post_init__(self) -> None:
         """Check the ranges.

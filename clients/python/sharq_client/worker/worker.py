@@ -71,6 +71,7 @@ class Worker:
         handle_signals: bool = True,
         metrics_port: int | None = None,
         metrics_host: str = "127.0.0.1",
+        tracing: bool = True,
     ) -> None:
         """Configure the worker. This leases nothing yet.
 
@@ -94,6 +95,7 @@ class Worker:
             handle_signals: True if SIGTERM and SIGINT stop `run`: the first one gracefully, a second one at once.
             metrics_port: the port of a Prometheus endpoint at `/metrics`; None for none. It needs the extra `metrics`.
             metrics_host: the address that the endpoint listens on; 0.0.0.0 for all.
+            tracing: False for no spans of handlers, although the program uses OpenTelemetry.
 
         Raises:
             TypeError: a handler or middleware is of no kind that could work, such as a class or a generator function.
@@ -111,6 +113,7 @@ class Worker:
             handle_signals=handle_signals,
             metrics_port=metrics_port,
             metrics_host=metrics_host,
+            tracing=tracing,
         )
         self._client = async_client_of(client)
         self._owns_client = self._client is not client
@@ -268,7 +271,8 @@ class Worker:
             if self._is_stopped:
                 self._run.stop()
             try:
-                await self._run.work()
+                with self._client.tracing.detached():
+                    await self._run.work()
             finally:
                 if self._owns_client:
                     await self._client.close()
@@ -318,6 +322,7 @@ def async_client_of(client: AsyncClient | Client) -> AsyncClient:
         timeout_s=settings.timeout_s,
         retries=settings.retries,
         ca=settings.tls,
+        tracing=settings.tracing,
     )
 
 

@@ -63,6 +63,7 @@ def enqueue(state: TypeState, new: NewJob) -> tuple[EnqueueOutcome, int]:
         on_expiry,
         new.retry,
         batch,
+        new.trace,
     )
     state.add(queue, job, due_us)
     state.count(queue, enqueued=1)

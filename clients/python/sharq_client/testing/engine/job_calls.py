@@ -173,6 +173,7 @@ def redrive(state: TypeState, key: JobKey) -> CallOutcome:
         OnExpiry.DEAD,
         dead.retry,
         batch,
+        dead.trace,
     )
     state.add(queue, job, state.now_us)
     return CallOutcome.DONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
 
@@ -18,6 +19,10 @@ FINISHED_RETENTION_US = 300_000_000
 
 DEAD_RETENTION_US = 604_800_000_000
 """The time for which dead letters are kept: the server's default."""
+
+
+Trace: TypeAlias = tuple[str, str]
+"""The traceparent and the tracestate of a job, which is empty for none."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +46,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     on_expiry: OnExpiry | None = None
     retry: RetryPolicy | None = None
     batch: str | None = None
+    trace: Trace | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +113,7 @@ class Job:
     on_expiry: OnExpiry
     retry: RetryPolicy | None
     batch: Batch | None
+    trace: Trace | None
     seq: int = 0
     enqueued_at_us: int = 0
     state: JobState = JobState.QUEUED

@@ -16,6 +16,7 @@ from sharq_client.testing.engine.queues import MINUTE_US, Queue
 from sharq_client.testing.engine.rates import rate_text, to_ms
 from sharq_client.testing.engine.records import Batch, Job, Letter
 from sharq_client.testing.engine.state import JobKey, TypeState
+from sharq_client.testing.wire.traces import trace_facts
 
 Facts = dict[str, object]
 """The fields of an answer."""
@@ -72,6 +73,8 @@ def leased_job(state: TypeState, job: Job, queue_length: int) -> LeasedJob:
         cost=job.cost,
         priority=job.priority,
         expires_at=None if job.expires_at_us is None else job.expires_at_us // 1000,
+        traceparent=None if job.trace is None else job.trace[0],
+        tracestate=None if job.trace is None else job.trace[1] or None,
         payload_json=Raw(job.payload),
     )
 
@@ -134,6 +137,8 @@ def _common_facts(state: TypeState, job: Job, job_state: JobState) -> Facts:
         facts |= {"expires_at": job.expires_at_us // 1000, "on_expiry": job.on_expiry}
     if job.batch is not None and state.batch(job.batch.name) is job.batch:
         facts["batch"] = job.batch.name
+    if job.trace is not None:
+        facts |= trace_facts(job.trace)
     if job.progress is not None:
         facts |= {"progress": Raw(job.progress[0]), "progress_at": job.progress[1] // 1000}
     return facts

@@ -34,6 +34,7 @@ from sharq_client.testing.wire.decoding import (
 from sharq_client.testing.wire.rate_warnings import queue_warning
 from sharq_client.testing.wire.requests import Request, refuse_windows
 from sharq_client.testing.wire.shapes import EnqueueForm, ExtendForm, LeaseForm
+from sharq_client.testing.wire.traces import trace_of
 
 MAX_RESULT_BYTES = 16_384
 MAX_PROGRESS_BYTES = 1_024
@@ -98,6 +99,7 @@ class JobHandlers:
             on_expiry=None if isinstance(form.on_expiry, UnsetType) else OnExpiry(form.on_expiry),
             retry=None if isinstance(form.retry, UnsetType) else retry_of(form.retry, place),
             batch=None if isinstance(form.batch, UnsetType) else form.batch,
+            trace=trace_of(form.traceparent, form.tracestate, place),
         )
 
     def _enqueue(self, queue_type: str, new: NewJob, place: str) -> Facts:

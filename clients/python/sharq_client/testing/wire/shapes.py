@@ -40,6 +40,8 @@ from sharq_client.testing.wire.fields import (
     RetryJitter,
     RetryMs,
     State,
+    Traceparent,
+    Tracestate,
     Wait,
     Weight,
     jobs_bounds,
@@ -85,6 +87,8 @@ class EnqueueForm(Struct, frozen=True, kw_only=True):
     window: Identifier | UnsetType = UNSET
     ignore_window: Flag = False
     batch: BatchId | UnsetType = UNSET
+    traceparent: Traceparent | UnsetType = UNSET
+    tracestate: Tracestate | UnsetType = UNSET
 
 
 class LeaseForm(Struct, frozen=True, kw_only=True):

@@ -156,6 +156,8 @@ def to_running(job: LeasedJob, report: Callable[[str, Raw], None]) -> RunningJob
         cost=job.cost,
         priority=job.priority,
         expires_at=job.expires_at,
+        traceparent=job.traceparent,
+        tracestate=job.tracestate,
         payload_json=job.payload_json,
         report=report,
     )
