@@ -130,7 +130,7 @@ def judge(calls: list[Call], names: list[str]) -> int:
         if call.name in answered
     ]
     verdict.check(
-        "the calls of a dialer that died are made again",
+        "the calls of a dead dialer are made again",
         is_kept=len(broken) == len(again_s) > 0,
         seen=f"{len(broken)} calls broke, made again after at most {max(again_s, default=0):.1f} s "
         f"(the lease is {LEASE_S:g} s)",
