@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from router.shards.upgrade import IDENTIFIERS, LIFE, LIMITS
+from router.shards.upgrade import CAMPAIGNS, IDENTIFIERS, LIFE, LIMITS
 from shard.store_factory import make_store
 from sharq_core.config import parse_url
 from sharq_core.link.messages import Member
@@ -224,6 +224,22 @@ async def test_ids_with_colons_and_slashes_are_refused_by_name_while_an_older_sh
         assert (await api.get("/metrics/ids/")).json["queue_ids"] == ["plain"]
     assert (await until_status(api, enqueue, {**new, "job_id": "a:b"}, 201)).status == 201
     assert {(await api.lease("ids"))["queue_id"] for _ in range(2)} == {"plain", "tenant:42"}
+
+
+async def test_a_trace_is_never_refused_while_an_older_shard_is_a_member(
+    api: Api, server: StoreServer
+) -> None:
+    """An older shard drops the trace of a job in silence; a newer one keeps it all the same."""
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    job = {"interval": 0, "payload": 1, "job_id": "traced"}
+    async with older_shard(server, CAMPAIGNS - 1):
+        await until_status(api, "/enqueue/probe/2/", {**job, "window": "w"}, 503)
+        assert (await api.post("/enqueue/traced/1/", {**job, "traceparent": parent})).status == 201
+        entry = {**job, "queue_type": "traced", "queue_id": "2", "traceparent": parent}
+        assert (await api.post("/enqueue/", {"jobs": [entry]})).json["failed"] == 0
+        assert (await api.get("/job/traced/1/traced/")).json["traceparent"] == parent
+        for _ in range(2):
+            assert (await api.get("/dequeue/traced/")).json["traceparent"] == parent
 
 
 async def test_one_shard_has_all_queues_of_a_gathered_type(api: Api) -> None:
