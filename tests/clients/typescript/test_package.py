@@ -7,9 +7,13 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.clients.typescript.workspace import PACKAGE, SUITE, Workspace, npm, run, tsc
 from tests.support.foreign.libraries import node
 from tests.support.processes.servers import SharqServer
+
+pytestmark = pytest.mark.timeout(300)
 
 GENERATED = PACKAGE / "src" / "generated" / "openapi.ts"
 
@@ -79,4 +83,3 @@ def test_the_package_is_installed_and_used_by_programs(
     (application / "script.cjs").write_text(SCRIPT)
     assert run(node(), "script.cjs", server.url, cwd=application) == "true\n"
     shutil.rmtree(application)
-
