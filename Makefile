@@ -18,6 +18,8 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 TOXIPROXY := $(TOOLS)/toxiproxy/server
 GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
 
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
 .PHONY: help
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
