@@ -3,7 +3,8 @@
 #   docker build -t sharq-cluster .
 #   docker run --read-only --cap-drop ALL -p 8080:8080 -v sharq:/var/lib/sharq sharq-cluster
 #
-# Nothing is written but what sharq-server's embedded store keeps in /var/lib/sharq: the root may be read-only.
+# Nothing is written but the embedded store and the file of tokens, in /var/lib/sharq: the root may be read-only. The
+# first start makes a token and prints it; see docs/security.md.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -25,4 +26,4 @@ WORKDIR /var/lib/sharq
 VOLUME /var/lib/sharq
 EXPOSE 8080 8090
 STOPSIGNAL SIGTERM
-CMD ["sharq-server", "--host", "0.0.0.0", "--data-dir", "/var/lib/sharq"]
+CMD ["sharq-server", "--host", "0.0.0.0", "--data-dir", "/var/lib/sharq", "--make-token"]

@@ -25,10 +25,11 @@ help:  ## this list
 	@echo '  PYTHON=/path/to/python3   interpreter for a new $$(VENV); default: the newest CPython >= 3.11 found here'
 	@echo '  VENV=.venv                where everything is installed'
 	@echo '  WORKERS=2                 test processes side by side; 0: all in one'
-	@echo '  ARGS="-k lease -x"        more arguments for test, coverage, demo, bench and lock'
+	@echo '  ARGS="-k lease -x"        more arguments for test, coverage, demo, example, bench and lock'
 	@echo '  TOOLS=.tools              where chaos and deploy-check keep Toxiproxy and helm, which go builds (absolute path)'
 	@echo '  FULL=1                    test with what no run needs each time: the same on other stores, larger numbers'
 	@echo '  QUICK=1                   bench and chaos with fewer and shorter rounds; chaos in WORKERS processes then'
+	@echo '  NAME=sms                  the example to run'
 	@echo '  CLUSTER=1                 demo on a whole cluster instead of one process'
 
 .PHONY: setup
@@ -37,9 +38,15 @@ setup: $(STAMP)  ## install the locked dependencies and the project, with every 
 $(STAMP): pyproject.toml clients/python/pyproject.toml requirements/run.lock
 	@python='$(PYTHON)' && test -n "$$python" && "$$python" -m venv --clear $(VENV)
 	@echo "setup: $$($(BIN)/python --version) in $(VENV)"
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.lock
+	@$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements/run.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . -e clients/python
 	@touch $@
+
+.PHONY: wheels
+wheels: setup  ## the wheels of the server and of the Python client, in dist/
+	@rm -f dist/sharq_*.whl
+	@$(BIN)/python -m hatchling build -t wheel -d dist
+	@cd clients/python && $(abspath $(BIN))/python -m hatchling build -t wheel -d ../../dist
 
 .PHONY: setup-dev
 setup-dev: $(DEV_STAMP)  ## what tests, checks, benchmarks and docs need besides
@@ -53,6 +60,10 @@ $(DEV_STAMP): $(STAMP) requirements/dev.lock
 demo: setup  ## about 20 customers, thousands of jobs, promised against delivered rates, live (20 s)
 	@$(BIN)/python -m deploy.demo $(if $(CLUSTER),--cluster) $(ARGS)
 
+.PHONY: example
+example: setup  ## one of examples/, with a server of its own unless SHARQ_URL names one; without NAME the list
+	@$(BIN)/python -m examples $(NAME) $(ARGS)
+
 .PHONY: test
 test: setup-dev  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
 	@FULL=$(FULL) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
@@ -62,8 +73,11 @@ coverage: setup-dev  ## the tests again, with the lines of the product that none
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
 
 .PHONY: deploy-check
-deploy-check: setup-dev $(TOOLS)/bin/helm  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
+deploy-check: setup-dev $(TOOLS)/bin/helm $(TOOLS)/bin/actionlint  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
 	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS) tests/deploy
+
+$(TOOLS)/bin/actionlint:
+	@GOBIN=$(TOOLS)/bin $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 $(TOOLS)/bin/helm:
 	@echo 'helm $(HELM) is built once, in $(TOOLS) (about 5 min)'
@@ -77,9 +91,27 @@ check: setup-dev  ## lint, format, types, the direction of imports, and the Lua
 	$(BIN)/lint-imports
 	@$(BIN)/python -m tests.scheduler.lua_check
 
+.PHONY: release
+release: setup-dev $(TOOLS)/bin/helm  ## wheels, sdists, chart, SBOMs and checksums, checked, in OUT=dist; publishes nothing
+	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m deploy.release build --out $(or $(OUT),dist) $(if $(TAG),--tag $(TAG))
+	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m deploy.release check --out $(or $(OUT),dist)
+
 .PHONY: sync-client
 sync-client: setup-dev  ## write the sync client anew from the async one
 	@$(BIN)/python clients/python/generate_sync.py
+
+.PHONY: docs
+docs: setup-dev  ## the documentation site, in build/docs; a dead link, a dead anchor or a page outside the menu fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "docs: build/docs/index.html; make docs-serve shows it"
+
+.PHONY: docs-serve
+docs-serve: setup-dev  ## the same while you write, at http://127.0.0.1:8001
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8001
+
+.PHONY: docs-links
+docs-links: setup-dev  ## ask every address of another host that the documentation names; needs the network
+	@$(BIN)/python -m deploy.docs.links
 
 .PHONY: format
 format: setup-dev  ## sort imports, mend what ruff can mend, format

@@ -163,6 +163,11 @@ class ConfigError(Exception):
     """A configuration error; the message names file, section and key. The process exits with status 2."""
 
 
+ERRORS: tuple[type[SharqError], ...] = tuple(
+    sorted((SharqError, *SharqError.__subclasses__()), key=lambda error: (error.status, error.code))
+)
+"""The errors that have a code of their own, in the order of their statuses."""
+
 _BY_CODE: dict[str, type[SharqError]] = {
     error.code: error for error in SharqError.__subclasses__() if error is not QueueFull
 }

@@ -15,9 +15,6 @@ import msgspec
 from sharq_core.job_life import PRIORITY, DeadReason, JobError, OnExpiry, Retry
 from sharq_core.limits import BlockedBy, Burst
 
-IDENTIFIER_PATTERN = r"^[A-Za-z0-9_\-.+@]{1,100}$"
-"""The pattern of queue_type, queue_id and job_id; `.` and `..` are refused as well."""
-
 QUEUE_TYPE_PATTERN = r"^(?=.{1,100}$)[A-Za-z0-9_\-.+@]+(~[A-Za-z0-9_\-.+@]+)?$"
 """The pattern of a queue_type that may be gathered: one `~`, neither first nor last (partitions.is_gathered)."""
 
@@ -30,7 +27,7 @@ MinuteCounts: TypeAlias = list[tuple[int, int]]
 
 
 class QueueKey(msgspec.Struct, frozen=True, array_like=True):
-    """The identity of a queue: its type (requested by workers) and its id (one per customer). Both are identifiers."""
+    """The identity of a queue: its type (requested by workers) and its id (one per customer)."""
 
     queue_type: str
     queue_id: str
@@ -58,7 +55,7 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
         on_expiry, retry: its fate then, and its retry policy; None for those of the queue or the gathered type.
         window: the name of the window outside of which it is not leased; None for none of its own.
         ignores_window: True if neither its own window nor that of the queue or the gathered type holds it back.
-        batch: the batch that counts it, an identifier; None for none.
+        batch: the id of the batch that counts it; None for none.
         trace: the context of the trace in which the job was made (telemetry/trace_context.py); empty for none.
     """
 

@@ -21,12 +21,18 @@ from sharq_core.process.command_line import (
     log_notices,
     make_parser,
 )
+from sharq_core.store.embedded.program import refuse_missing_package
 
 _DATA_DIR = Path("sharq-data")
 
 _REPAIR_HELP = (
     "do not serve; check the files of an embedded store that does not start, and report what can be repaired and which "
     "data that would lose"
+)
+
+_MAKE_TOKEN_HELP = (
+    "at the first start make a token, print it, and keep its hash in the file tokens of the data directory; no effect "
+    "with [auth] tokens_file or allow_anonymous"
 )
 
 _EXAMPLES = """\
@@ -54,10 +60,11 @@ class ServerOptions(msgspec.Struct, frozen=True):
     """The options of the server.
 
     Attributes:
-        data_dir: the data directory of the embedded store; unused with another store.
+        data_dir: the data directory of the embedded store; with another store it holds at most the file of tokens.
         accepts_data_loss: True to accept the store's loss of data and exit.
         repairs: True to check the files of the embedded store and exit.
         is_sure: True to repair them, too.
+        makes_token: True to make a token at the first start, unless the configuration says who may call.
     """
 
     config: Config
@@ -65,6 +72,7 @@ class ServerOptions(msgspec.Struct, frozen=True):
     accepts_data_loss: bool = False
     repairs: bool = False
     is_sure: bool = False
+    makes_token: bool = False
 
 
 def read_command(argv: Sequence[str] | None) -> ServerOptions:
@@ -74,12 +82,13 @@ def read_command(argv: Sequence[str] | None) -> ServerOptions:
         argv: None for the arguments of the process.
 
     Raises:
-        ConfigError: the configuration is wrong.
+        ConfigError: the configuration is wrong, or needs the embedded store, which is not installed.
         SystemExit: the arguments are wrong (2), or ask for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
     config = load_config(arguments.config, arguments.settings)
     _refuse_lonely(config)
+    _refuse_missing_store(arguments, config)
     log_notices((*config.notices, *_notices(arguments, config)))
     return ServerOptions(
         config,
@@ -87,6 +96,7 @@ def read_command(argv: Sequence[str] | None) -> ServerOptions:
         accepts_data_loss=arguments.accept_data_loss,
         repairs=arguments.repair,
         is_sure=arguments.yes,
+        makes_token=arguments.make_token,
     )
 
 
@@ -96,6 +106,7 @@ class _ServerArguments(CommonArguments):
     accept_data_loss: bool
     repair: bool
     yes: bool
+    make_token: bool
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _ServerArguments:
@@ -121,6 +132,7 @@ def _parse_arguments(argv: Sequence[str] | None) -> _ServerArguments:
         metavar="NAME",
         help="print a new token and its line for tokens_file, then exit",
     )
+    parser.add_argument("--make-token", action="store_true", help=_MAKE_TOKEN_HELP)
     parser.add_argument("--accept-data-loss", action="store_true", help=ACCEPT_HELP)
     parser.add_argument("--repair", action="store_true", help=_REPAIR_HELP)
     parser.add_argument(
@@ -136,7 +148,8 @@ def _notices(arguments: _ServerArguments, config: Config) -> list[str]:
     notices = []
     if arguments.gunicorn_config is not None:
         notices.append("--gunicorn-config: has no effect: this server does not use gunicorn")
-    if arguments.data_dir is not None and config.store.mode is not StoreMode.EMBEDDED:
+    is_used = config.store.mode is StoreMode.EMBEDDED or arguments.make_token
+    if arguments.data_dir is not None and not is_used:
         notices.append("--data-dir: has no effect: a server is configured, so no embedded store is started")
     cluster = config.cluster
     if cluster.shards or cluster.listen or cluster.secret or cluster.link_tls_cert:
@@ -152,3 +165,17 @@ def _refuse_lonely(config: Config) -> None:
         raise ConfigError(
             f"[redis] durability: {config.redis.durability} needs a store with replicas; the embedded one has none"
         )
+
+
+def _refuse_missing_store(arguments: _ServerArguments, config: Config) -> None:
+    """Raise if the embedded store is configured and not installed."""
+    if config.store.mode is not StoreMode.EMBEDDED:
+        return
+    if arguments.repair:
+        refuse_missing_package(
+            "--repair runs the program of the embedded store",
+            "name your own server in [redis] and repair its files with its tools",
+        )
+    refuse_missing_package(
+        "[redis] names no server", "name a Redis or Valkey server (SHARQ_REDIS_URL=redis://HOST:6379/0)"
+    )

@@ -55,6 +55,7 @@ from sharq_core.store.store import Store
 from sharq_core.telemetry.setup import start_traces
 from sharq_server.banner import show_banner
 from sharq_server.cli import ServerOptions, read_command
+from sharq_server.first_token import require_tokens
 from sharq_server.repair import run_repair
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class _Server:
     ) -> None:
         self._config = command.config
         self._data_dir = command.data_dir
+        self._makes_token = command.makes_token
         self._access_log = access_log
         self._stack = stack
         self._stop = stop
@@ -112,10 +114,12 @@ class _Server:
     async def start(self) -> None:
         """Listen and report that the server is starting, start the store and the node, then serve."""
         self._spans = start_traces(self._config.telemetry.traces, "sharq-server", self._stack, self._stop)
-        self._guard = make_guard(self._config)
         sockets = bind_sockets(self._config.server.host, self._config.server.port)
         for bound in sockets:
             self._stack.callback(bound.close)
+        if self._makes_token:
+            self._config = require_tokens(self._config, self._data_dir)
+        self._guard = make_guard(self._config)
         measure_process(self._registry, self._stack)
         warn_of_exposed_api(sockets, self._config.auth)
         log_store(self._config)

@@ -10,7 +10,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 
-class StoreView(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StoreView(Struct, frozen=True, kw_only=True):
     """The store as one node sees it."""
 
     mode: Annotated[str, Meta(description="The kind of store: embedded, single, sentinel or cluster.")]
@@ -34,7 +34,7 @@ class StoreView(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
-class MemberInfo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MemberInfo(Struct, frozen=True, kw_only=True):
     """One shard node."""
 
     node: Annotated[str, Meta(description="The id of the node.")]
@@ -58,9 +58,7 @@ class MemberInfo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
-class ClusterInfo(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="status", tag="success"
-):
+class ClusterInfo(Struct, frozen=True, kw_only=True, tag_field="status", tag="success"):
     """The cluster as this router knows it now."""
 
     version: Annotated[

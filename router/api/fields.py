@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from msgspec import Meta, Raw, Struct
 
-from sharq_core.models import IDENTIFIER_PATTERN, MAX_INTERVAL_US, MAX_LEASE_US, MIN_LEASE_US
+from sharq_core.models import MAX_INTERVAL_US, MAX_LEASE_US, MIN_LEASE_US
 
 MAX_BULK = 1000
 MAX_WAIT_MS = 60_000
@@ -24,21 +24,51 @@ MAX_TYPES = 16
 
 _INT32_MAX = 2**31 - 1
 
-STRICT_IDENTIFIER_PATTERN = rf"^(?!\.\.?$){IDENTIFIER_PATTERN.removeprefix('^')}(?!\n)"
-"""An identifier. Proxies fold `.` and `..` away, so they are refused; so is the newline that `$` alone accepts."""
+NAME_PATTERN = r"^(?!\.\.?$)[A-Za-z0-9_\-.+@]{1,100}$(?!\n)"
+"""The name of a window or a schedule. Proxies fold `.` and `..` away, so they are refused; so is the newline that `$`
+alone accepts.
+"""
 
 QUEUE_TYPE_PATTERN = r"^(?!\.\.?$)(?=.{1,100}$)[A-Za-z0-9_\-.+@]+(?:~[A-Za-z0-9_\-.+@]+)?$(?!\n)"
-"""A queue type: an identifier, or one that holds one `~` between two other characters (a gathered type)."""
+"""A queue type: a name, or one that holds one `~` between two other characters (a gathered type)."""
 
-_LINE = r"(?!\.\.?(?:\n|\Z))[A-Za-z0-9_\-.+@]{1,100}"
-_are_identifiers = re.compile(rf"{_LINE}(?:\n{_LINE})*").fullmatch
-"""Matches identifiers that are joined by newlines."""
+_PART = r"(?!\.\.?(?:/|$))[A-Za-z0-9_\-.+@:]+"
+IDENTIFIER_PATTERN = rf"^(?=.{{1,100}}$){_PART}(?:/{_PART})*$(?!\n)"
+"""The id of a queue, a job or a batch. A proxy that decodes `%2F` folds `.`, `..` and empty parts of the path away."""
+
+_are_identifiers = re.compile(r"[A-Za-z0-9_\-.+@:/]{1,100}(?:\n[A-Za-z0-9_\-.+@:/]{1,100})*").fullmatch
+_has_folded_part = re.compile(r"(?:^|/)\.{0,2}(?:/|$)", re.MULTILINE).search
+"""Together they match identifiers that are joined by newlines: the first, and not the second."""
 
 match_queue_type = re.compile(QUEUE_TYPE_PATTERN).match
 """Matches a queue type."""
 
-IDENTIFIER_WORDS = "1 to 100 characters of A-Z a-z 0-9 _ - . + @, but neither . nor .."
-QUEUE_TYPE_WORDS = f"{IDENTIFIER_WORDS}, and at most one ~, neither first nor last,"
+NAME_WORDS = "1 to 100 characters of A-Z a-z 0-9 _ - . + @, but neither . nor .."
+QUEUE_TYPE_WORDS = f"{NAME_WORDS}, and at most one ~, neither first nor last,"
+IDENTIFIER_WORDS = (
+    "1 to 100 characters of A-Z a-z 0-9 _ - . + @ : /, but no part between slashes may be empty, . or .."
+)
+
+PATH_PATTERNS = {
+    "queue_type": QUEUE_TYPE_PATTERN,
+    "queue_id": IDENTIFIER_PATTERN,
+    "job_id": IDENTIFIER_PATTERN,
+    "batch": IDENTIFIER_PATTERN,
+    "schedule": NAME_PATTERN,
+    "window": NAME_PATTERN,
+}
+"""The patterns of the parts of paths, percent-decoded."""
+
+_WORDS = {
+    QUEUE_TYPE_PATTERN: QUEUE_TYPE_WORDS,
+    IDENTIFIER_PATTERN: IDENTIFIER_WORDS,
+    NAME_PATTERN: NAME_WORDS,
+}
+
+PATH_PARTS: dict[str, tuple[Callable[[str], object], str]] = {
+    name: (re.compile(pattern).match, _WORDS[pattern]) for name, pattern in PATH_PATTERNS.items()
+}
+"""What matches each part of a path, and the words for it in messages."""
 
 
 class Expected(Struct, frozen=True):
@@ -57,7 +87,7 @@ _wait = Meta(ge=0, le=MAX_WAIT_MS)
 _hold = Meta(ge=_MIN_HOLD_MS, le=_MAX_HOLD_MS)
 _hold_ms = Expected(f"a number of milliseconds from {_MIN_HOLD_MS} to {_MAX_HOLD_MS}")
 _identifier = Expected(f"a string: {IDENTIFIER_WORDS}")
-_queue_type = Expected(f"a string: {IDENTIFIER_WORDS}, and at most one ~, neither first nor last")
+_queue_type = Expected(f"a string: {NAME_WORDS}, and at most one ~, neither first nor last")
 _flag = Expected("true or false")
 
 _LIMITS = "1 to 100 characters of `A-Z a-z 0-9 _ - . + @`; `.` and `..` alone are refused."
@@ -66,22 +96,24 @@ QUEUE_TYPE_MEANING = (
     "all queues of such a gathered type are in one partition."
 )
 WINDOW_MEANING = f"The name of the window: {_LIMITS}"
-QUEUE_ID_MEANING = f"The id of the queue within its type: {_LIMITS}"
-JOB_ID_MEANING = f"The id of the job, unique within its queue: {_LIMITS}"
+_ID_LIMITS = (
+    "1 to 100 characters of `A-Z a-z 0-9 _ - . + @ : /`; no part between slashes may be empty, `.` or `..`. A path has "
+    "`%2F` for a slash in it."
+)
+QUEUE_ID_MEANING = f"The id of the queue within its type: {_ID_LIMITS}"
+JOB_ID_MEANING = f"The id of the job, unique within its queue: {_ID_LIMITS}"
 
 QueueType: TypeAlias = Annotated[
     str, Meta(pattern=QUEUE_TYPE_PATTERN, description=QUEUE_TYPE_MEANING), _queue_type
 ]
 QueueId: TypeAlias = Annotated[
-    str, Meta(pattern=STRICT_IDENTIFIER_PATTERN, description=QUEUE_ID_MEANING), _identifier
+    str, Meta(pattern=IDENTIFIER_PATTERN, description=QUEUE_ID_MEANING), _identifier
 ]
-JobId: TypeAlias = Annotated[
-    str, Meta(pattern=STRICT_IDENTIFIER_PATTERN, description=JOB_ID_MEANING), _identifier
-]
+JobId: TypeAlias = Annotated[str, Meta(pattern=IDENTIFIER_PATTERN, description=JOB_ID_MEANING), _identifier]
 NewJobId: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=STRICT_IDENTIFIER_PATTERN,
+        pattern=IDENTIFIER_PATTERN,
         description=f"{JOB_ID_MEANING} If it is absent, the server makes a UUID. If the queue already has a job of "
         "this id that is queued, delayed or leased, the enqueue changes nothing and answers `duplicate`.",
     ),
@@ -100,7 +132,7 @@ Delay: TypeAlias = Annotated[
     Annotated[int, _year] | Annotated[float, _year],
     Meta(
         description=f"Time from now until the job may be leased, in milliseconds from 0 to {MAX_YEAR_MS}; fractions "
-        "are allowed. The default is 0."
+        "are allowed."
     ),
     _year_ms,
 ]
@@ -229,13 +261,11 @@ QueueTypes: TypeAlias = Annotated[
     Meta(
         min_length=1,
         max_length=MAX_TYPES,
-        description=f"The queue types to lease from, 1 to {MAX_TYPES}, instead of the one in the path: "
-        "`?type=sms&type=mail`. The type whose job has been due longest comes first. A type that is named twice counts "
+        description=f"The queue types to lease from, 1 to {MAX_TYPES}: `?type=sms&type=mail`. If it is absent, the "
+        "type is `default`. The type whose job has been due longest comes first. A type that is named twice counts "
         "once. Each job of the answer has its `queue_type` then.",
     ),
-    Expected(
-        f"1 to {MAX_TYPES} queue types, each {IDENTIFIER_WORDS}, and at most one ~, neither first nor last"
-    ),
+    Expected(f"1 to {MAX_TYPES} queue types, each {NAME_WORDS}, and at most one ~, neither first nor last"),
 ]
 Cursor: TypeAlias = Annotated[
     str,
@@ -270,7 +300,8 @@ def are_queue_types(values: Iterable[str]) -> bool:
 def are_identifiers(values: Sequence[str]) -> bool:
     """Return whether all values are identifiers. Matching them joined is faster than matching each."""
     lines = "\n".join(values)
-    return lines.count("\n") < len(values) and _are_identifiers(lines) is not None
+    are_written_right = lines.count("\n") < len(values) and _are_identifiers(lines) is not None
+    return are_written_right and _has_folded_part(lines) is None
 
 
 def to_us(duration_ms: float) -> int:

@@ -93,7 +93,7 @@ Weight: TypeAlias = Annotated[
         ge=1,
         le=MAX_WEIGHT,
         description=f"Number of jobs, from 1 to {MAX_WEIGHT}, that the queue gives in its turn while queues of its "
-        "type compete. The default is 1.",
+        "type compete.",
     ),
     Expected(f"an integer from 1 to {MAX_WEIGHT}"),
 ]
@@ -134,8 +134,7 @@ HoldUntil: TypeAlias = Annotated[
 CountsAttempt: TypeAlias = Annotated[
     bool,
     Meta(
-        description="False if the delivery does not count as an attempt, such as one that a carrier throttled. The "
-        "default is true."
+        description="False if the delivery does not count as an attempt, such as one that a carrier throttled."
     ),
     Expected("true or false"),
 ]
@@ -160,15 +159,14 @@ LimitBurst: TypeAlias = Annotated[
     Annotated[int, _burst] | Annotated[float, _burst],
     Meta(
         description=f"Number of leases, or units of cost, from 1 to {MAX_BURST}, that may follow each other at once "
-        "when the type is behind its rate; at most two decimals. The default is 1, strict spacing.",
+        "when the type is behind its rate; at most two decimals. 1 keeps strict spacing.",
     ),
     Expected(_BURST_TEXT),
 ]
 UnitOfLimit: TypeAlias = Annotated[
     Literal["job", "cost"],
     Meta(
-        description="What the rate counts: `job` counts each lease as 1, `cost` counts the `cost` of its job. The "
-        "default is `job`."
+        description="What the rate counts: `job` counts each lease as 1, `cost` counts the `cost` of its job."
     ),
     Expected("a word: job or cost"),
 ]

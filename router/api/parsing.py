@@ -6,7 +6,6 @@ This is the only place that validates user input; the layers below trust the val
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -17,14 +16,7 @@ from multidict import MultiMapping
 from router.api.bulk_decoding import BulkDecoder, Entries, raw_redrive
 from router.api.campaigns.values import with_campaign
 from router.api.decoding import Decoder, Effort, read_json
-from router.api.fields import (
-    IDENTIFIER_WORDS,
-    QUEUE_TYPE_WORDS,
-    STRICT_IDENTIFIER_PATTERN,
-    clamp_cap,
-    match_queue_type,
-    to_us,
-)
+from router.api.fields import PATH_PARTS, clamp_cap, to_us
 from router.api.job_ids import new_job_id
 from router.api.life.trace_values import with_trace
 from router.api.life.values import cut_error, with_life
@@ -56,8 +48,6 @@ ValueT = TypeVar("ValueT")
 JobT = TypeVar("JobT")
 EntryT = TypeVar("EntryT", bound=msgspec.Struct)
 
-_is_identifier = re.compile(STRICT_IDENTIFIER_PATTERN).search
-
 _ENQUEUE = Decoder(EnqueueBody)
 _ENQUEUE_BULK = BulkDecoder(EnqueueEntry)
 _FINISH = Decoder(FinishBody)
@@ -76,19 +66,17 @@ _PAGE = Decoder(PageQuery)
 
 
 def identifier(path: Mapping[str, str], name: str) -> str:
-    """Return one part of a request's path, percent-decoded; raise InvalidRequest if it is not an identifier."""
+    """Return one part of a request's path, percent-decoded; raise InvalidRequest if it is not such an identifier."""
+    matches, words = PATH_PARTS[name]
     value = path[name]
-    if not _is_identifier(value):
-        raise InvalidRequest(f"{name}: expected {IDENTIFIER_WORDS} in the path")
+    if not matches(value):
+        raise InvalidRequest(f"{name}: expected {words} in the path")
     return value
 
 
 def queue_type_of(path: Mapping[str, str]) -> str:
     """Return the queue type of a request's path, percent-decoded; raise InvalidRequest if it is none."""
-    value = path["queue_type"]
-    if not match_queue_type(value):
-        raise InvalidRequest(f"queue_type: expected {QUEUE_TYPE_WORDS} in the path")
-    return value
+    return identifier(path, "queue_type")
 
 
 def queue_key(path: Mapping[str, str]) -> QueueKey:

@@ -340,13 +340,18 @@ class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
 
 
-class DequeueQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The queue types, the number of jobs, the time to wait for one, and the length of the lease."""
+class DequeueTypeQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The number of jobs, the time to wait for one, and the length of the lease."""
 
-    type: QueueTypes | UnsetType = UNSET
     count: Count | UnsetType = UNSET
     wait: Wait = 0
     lease: LeaseTime | UnsetType = UNSET
+
+
+class DequeueQuery(DequeueTypeQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same, and the queue types if the path does not name one."""
+
+    type: QueueTypes | UnsetType = UNSET
 
 
 class JobQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

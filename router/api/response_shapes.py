@@ -16,7 +16,7 @@ from router.api.life.trace_fields import TraceparentOut, TracestateOut
 from sharq_core.limits import BlockedBy
 
 
-class Shape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Shape(Struct, frozen=True, kw_only=True):
     """The options of every shape."""
 
 
@@ -157,7 +157,7 @@ class QueuedJobs(Success, frozen=True, kw_only=True):
     results: Annotated[list[Queued | FailureAnswer], Meta(description=_IN_ORDER)]
 
 
-class Leased(Shape, frozen=True, kw_only=True):
+class DequeuedJob(Shape, frozen=True, kw_only=True):
     """A job and its lease."""
 
     queue_type: (
@@ -190,14 +190,14 @@ class Leased(Shape, frozen=True, kw_only=True):
     tracestate: TracestateOut | UnsetType = UNSET
 
 
-class LeasedOne(Leased, frozen=True, kw_only=True, tag_field="status", tag="success"):
+class SingleDequeueAnswer(DequeuedJob, frozen=True, kw_only=True, tag_field="status", tag="success"):
     """The answer of a dequeue without `count`."""
 
 
-class LeasedJobs(Success, frozen=True, kw_only=True):
+class BulkDequeueAnswer(Success, frozen=True, kw_only=True):
     """The answer of a dequeue with `count`."""
 
-    jobs: Annotated[list[Leased], Meta(description="The leased jobs, at least one.")]
+    jobs: Annotated[list[DequeuedJob], Meta(description="The leased jobs, at least one.")]
 
 
 class Extended(Success, frozen=True, kw_only=True):

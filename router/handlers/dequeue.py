@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw
 
 from router.api import parsing
 from router.api.life.trace_values import traceparent_out, tracestate_out
-from router.api.response_shapes import Leased, LeasedJobs, LeasedOne, NothingReadyAnswer
+from router.api.response_shapes import BulkDequeueAnswer, DequeuedJob, NothingReadyAnswer, SingleDequeueAnswer
 from router.bodies.parser import BodyParser
 from router.http.request import Request, has_left, is_gone, may_have_left
 from router.http.response import NO_STORE_HEADERS, Response
@@ -27,7 +27,7 @@ from sharq_core.models import LeasedJob
 
 log = logging.getLogger(__name__)
 
-LeasedT = TypeVar("LeasedT", Leased, LeasedOne)
+LeasedT = TypeVar("LeasedT", DequeuedJob, SingleDequeueAnswer)
 
 DEFAULT_QUEUE_TYPE = "default"
 _EMPTY_BODY = b'{"status":"failure"}'
@@ -66,9 +66,9 @@ class DequeueHandlers:
             return Response(await self._nothing_ready(queue_types), 404, "empty", NO_STORE_HEADERS)
         names_type = bool(named)
         body = _encode(
-            _leased(LeasedOne, jobs[0], names_type)
+            _leased(SingleDequeueAnswer, jobs[0], names_type)
             if count is None
-            else LeasedJobs(jobs=[_leased(Leased, job, names_type) for job in jobs])
+            else BulkDequeueAnswer(jobs=[_leased(DequeuedJob, job, names_type) for job in jobs])
         )
         return Response(body, headers=NO_STORE_HEADERS)
 

@@ -1,7 +1,8 @@
 """Refuses what a shard of an older version would misread, while such a shard is a member.
 
-An older shard drops the fields at the end of a job that it does not know, in silence, and an unknown call ends the
-link. So a router sends neither before every member handles them (sharq_core/link/messages.py, FORMATS).
+An older shard drops the fields at the end of a job that it does not know, in silence; an unknown call ends the link;
+and it takes a colon in the queue id for its end. So a router sends none of them before every member handles them
+(sharq_core/link/messages.py, FORMATS).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sharq_core.limits import QueueSettings, TypeSettings
 from sharq_core.link.control_calls import SetQueue, SetType
 from sharq_core.link.job_calls import ListDead
 from sharq_core.link.messages import Addressed, Call, QueueCall, SetRate
+from sharq_core.link.schedule_calls import PutSchedule
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 
 LIMITS = 2
@@ -27,6 +29,9 @@ LIFE = 3
 
 CAMPAIGNS = 4
 """The format from which on a shard knows campaigns: windows, quotas, results, progress, batches, schedules."""
+
+IDENTIFIERS = 5
+"""The format from which on a shard knows ids with `:` and `/`."""
 
 _CALL = "this call"
 _GATHERED = "queue_type with ~"
@@ -53,7 +58,9 @@ def newer_field_of_job(job: Addressed, formats: int) -> str | None:
         return field
     if formats < LIFE and (field := _life_of_job(job)) is not None:
         return field
-    return _campaign_of_job(job) if formats < CAMPAIGNS else None
+    if formats < CAMPAIGNS and (field := _campaign_of_job(job)) is not None:
+        return field
+    return _newer_identifier(job) if formats < IDENTIFIERS else None
 
 
 def newer_part_of_call(call: Call[Any], formats: int) -> str | None:
@@ -69,9 +76,11 @@ def newer_part_of_call(call: Call[Any], formats: int) -> str | None:
             return "burst"
         if isinstance(call, QueueCall) and not call.is_read and "~" in call.key.queue_type:
             return _GATHERED
-    if isinstance(call, SetQueue | SetType):
-        return _setting(call.settings, formats)
-    return "queue_id" if formats < LIFE and isinstance(call, ListDead) and call.queue_id else None
+    if isinstance(call, SetQueue | SetType) and (setting := _setting(call.settings, formats)) is not None:
+        return setting
+    if formats < LIFE and isinstance(call, ListDead) and call.queue_id:
+        return "queue_id"
+    return _newer_identifier_of_call(call) if formats < IDENTIFIERS else None
 
 
 def _setting(settings: QueueSettings | TypeSettings, formats: int) -> str | None:
@@ -137,6 +146,19 @@ def _campaign_of_job(job: Addressed) -> str | None:
     if isinstance(job, FinishJob):
         return _first(result=bool(job.result))
     return _first(progress=bool(job.progress)) if isinstance(job, ExtendJob) else None
+
+
+def _newer_identifier_of_call(call: Call[Any]) -> str | None:
+    """Return the name of an id with a character that came with format 5; None if the call has none."""
+    if isinstance(call, QueueCall) and (name := _newer_identifier(call.key)) is not None:
+        return name
+    return _newer_identifier(call.job if isinstance(call, PutSchedule) else call)
+
+
+def _newer_identifier(value: object) -> str | None:
+    """Return the name of an id with a character that came with format 5; None if the value has none."""
+    ids = {name: getattr(value, name, None) or "" for name in ("queue_id", "job_id", "batch", "prefix")}
+    return _first(**{name: ":" in text or "/" in text for name, text in ids.items()})
 
 
 def _first(**is_used: bool) -> str | None:

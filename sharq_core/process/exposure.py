@@ -25,8 +25,9 @@ def refuse_exposed_api(sockets: Sequence[socket], auth: AuthSettings) -> None:
     exposed = _exposed(sockets, auth, is_guarded=auth.tokens_file is not None)
     if exposed is not None:
         raise ConfigError(
-            f"{exposed} can be reached from other machines, and the API requires no token: set [auth] tokens_file, or "
-            "[auth] allow_anonymous = true if the network keeps strangers out"
+            f"{exposed} can be reached from other machines, and the API requires no token: set [auth] tokens_file "
+            "(SHARQ_AUTH_TOKENS_FILE; sharq-server --new-token NAME makes a token and its line), or [auth] "
+            "allow_anonymous = true (SHARQ_AUTH_ALLOW_ANONYMOUS) if the network keeps strangers out"
         )
 
 
@@ -39,7 +40,8 @@ def warn_of_exposed_api(sockets: Sequence[socket], auth: AuthSettings) -> None:
     if exposed is not None:
         log.critical(
             "open_to_everyone address=%s: anyone who reaches it can read, lease and delete every job; set [auth] "
-            "tokens_file, or [auth] allow_anonymous = true if the network keeps strangers out",
+            "tokens_file, or start with --make-token, or set [auth] allow_anonymous = true if the network keeps "
+            "strangers out",
             exposed,
         )
 

@@ -12,6 +12,7 @@ from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import PRIORITY, DeadRef, OnExpiry, Retry
 from sharq_core.limits import Burst, QueueSettings
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
+from sharq_core.scheduler.keys import stored_id
 from sharq_core.store.commands import Word
 
 _OWN_TIME, _UNIT_US, _MOST_SECONDS = 1 << 52, 64, 63
@@ -100,14 +101,15 @@ def token(lease: str | None) -> bytes:
     return decoded if len(decoded) == 16 else b"\xff" * 16
 
 
-def field(job: _AnyJob) -> str:
-    """Return the job's field in the store's hashes."""
-    return f"{job.queue_id}:{job.job_id}"
+def field(queue_id: str, job_id: str) -> str:
+    """Return the field of a job in the store's hashes. Its first colon ends the queue id; more may follow."""
+    return f"{stored_id(queue_id)}:{job_id}"
 
 
 def names(jobs: Sequence[_AnyJob]) -> list[str]:
     """Return the queue ids of the jobs, then their fields, so that the store reads each group with one command."""
-    return [job.queue_id for job in jobs] + [f"{job.queue_id}:{job.job_id}" for job in jobs]
+    ids = [stored_id(job.queue_id) for job in jobs]
+    return ids + [f"{queue_id}:{job.job_id}" for queue_id, job in zip(ids, jobs, strict=True)]
 
 
 def enqueue_header(job: NewJob) -> bytes:

@@ -31,7 +31,7 @@ from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, replies, status_replies
 from sharq_core.scheduler.campaigns.result_calls import ResultCalls
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
-from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.keys import Keys, stored_id
 from sharq_core.scheduler.replies import (
     ClockShift,
     CountsReply,
@@ -237,7 +237,13 @@ class Functions:
     ) -> FunctionCall[bool]:
         """Change a queue's rate. Value: False if there is no such queue and pin is not True."""
         pinned: int | str = "" if pin is None else int(pin)
-        arguments: list[Word] = [queue_id, interval_us, packed.number(burst or 0), pinned, not_after_us or 0]
+        arguments: list[Word] = [
+            stored_id(queue_id),
+            interval_us,
+            packed.number(burst or 0),
+            pinned,
+            not_after_us or 0,
+        ]
         return self._call(library.INTERVAL, partition, queue_type, now_us, arguments, replies.decode_flag)
 
     def pause(
@@ -253,7 +259,7 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[PauseStatus]:
         """Pause a queue, hold it for hold_us or until until_us (store's clock) instead, or resume it (ends both)."""
-        arguments: list[Word] = [queue_id, int(is_paused), not_after_us or 0]
+        arguments: list[Word] = [stored_id(queue_id), int(is_paused), not_after_us or 0]
         if hold_us is not None or until_us is not None:
             arguments += (hold_us or 0, until_us or 0)
         return self._call(library.PAUSE, partition, queue_type, now_us, arguments, replies.decode_pause)
@@ -270,7 +276,7 @@ class Functions:
         now_us: int | None = None,
     ) -> FunctionCall[int]:
         """Drop all queued and delayed jobs, and remove up to `limit` of their records. Value: the number dropped."""
-        arguments: list[Word] = [queue_id, int(purge), limit, not_after_us or 0]
+        arguments: list[Word] = [stored_id(queue_id), int(purge), limit, not_after_us or 0]
         return self._call(
             library.DELETE_QUEUE, partition, queue_type, now_us, arguments, replies.decode_number
         )
@@ -313,7 +319,7 @@ class Functions:
         self, partition: int, queue_type: str, queue_id: str, *, now_us: int | None = None
     ) -> FunctionCall[QueueStats]:
         """Read the statistics of one queue."""
-        arguments: list[Word] = [queue_id, status_replies.WITH_ALL]
+        arguments: list[Word] = [stored_id(queue_id), status_replies.WITH_ALL]
         return self._call(
             library.GET_QUEUE, partition, queue_type, now_us, arguments, status_replies.decode_queue
         )

@@ -17,7 +17,7 @@ from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, replies, status_replies
 from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
 from sharq_core.scheduler.functions import Retention
-from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.keys import Keys, stored_id
 from sharq_core.store.commands import Word
 
 MAX_PAGE_BYTES = 262_144
@@ -69,7 +69,12 @@ class JobCalls:
             knows_life: the caller can decode the states and fields about the life of a job.
         """
         keep = self._retention
-        arguments: list[Word] = [queue_id, f"{queue_id}:{job_id}", keep.finished_us, keep.dead_us]
+        arguments: list[Word] = [
+            stored_id(queue_id),
+            packed.field(queue_id, job_id),
+            keep.finished_us,
+            keep.dead_us,
+        ]
         decode = status_replies.decode_job_without_life
         if knows_life:
             arguments.append(packed.TELLS_TRACE)
@@ -98,7 +103,7 @@ class JobCalls:
             prefix: only jobs whose ids begin with it.
         """
         number = status_replies.STATE_NUMBERS[state]
-        arguments: list[Word] = [queue_id, number, prefix, min(limit, MAX_BATCH), MAX_PAGE_BYTES]
+        arguments: list[Word] = [stored_id(queue_id), number, prefix, min(limit, MAX_BATCH), MAX_PAGE_BYTES]
         arguments += _split(_LIST_CURSORS[state], scan) if scan else ("", "")
         arguments.append(packed.TELLS_TRACE)
         return make_call(
@@ -147,7 +152,7 @@ class JobCalls:
         Args:
             scan: the cursor of the step before; empty for the first one.
         """
-        arguments: list[Word] = [queue_id, prefix, not_after_us or 0, MAX_BATCH, MAX_PAGE_BYTES]
+        arguments: list[Word] = [stored_id(queue_id), prefix, not_after_us or 0, MAX_BATCH, MAX_PAGE_BYTES]
         if scan:
             arguments += _split(_MATCHING_CURSOR, scan)
         decode = status_replies.decode_cancel_page
@@ -168,8 +173,8 @@ class JobCalls:
     ) -> FunctionCall[ChangedJob]:
         """Change a queued or delayed job. It keeps its place unless its time or its priority changes."""
         head, payload = packed.change(change)
-        terms, field = self._terms(not_after_us), f"{queue_id}:{job_id}"
-        arguments: list[Word] = [terms, queue_id, field, head, payload, packed.TELLS_TRACE]
+        names = stored_id(queue_id), packed.field(queue_id, job_id)
+        arguments: list[Word] = [self._terms(not_after_us), *names, head, payload, packed.TELLS_TRACE]
         decode = status_replies.decode_changed
         return make_call(
             self._keys,
@@ -194,13 +199,22 @@ class JobCalls:
     ) -> FunctionCall[DeadPage]:
         """Read up to `limit` dead letters, oldest first, after `scan` (`<time of death>:<field>`; empty at first).
 
+        The field is that of the store, so that it can be split again.
+
         Args:
             queue_id: only those of this queue, of which a page may hold fewer, or none, although more follow; empty for
                 all.
         """
         died, _, field = scan.partition(":")
         keep = self._retention
-        arguments: list[Word] = [died or "0", field, limit, MAX_PAGE_BYTES, keep.dead_us, queue_id]
+        arguments: list[Word] = [
+            died or "0",
+            field,
+            limit,
+            MAX_PAGE_BYTES,
+            keep.dead_us,
+            stored_id(queue_id),
+        ]
         return make_call(
             self._keys,
             library.LIST_DEAD,
@@ -223,7 +237,7 @@ class JobCalls:
         """Queue dead letters again, with attempts from 0. Value: one answer for each job."""
         arguments: list[Word] = [self._retention.dead_us]
         for job in jobs:
-            arguments += (job.queue_id, packed.field(job))
+            arguments += (stored_id(job.queue_id), packed.field(job.queue_id, job.job_id))
         arguments.append(not_after_us or 0)
         return make_call(
             self._keys,
@@ -247,7 +261,12 @@ class JobCalls:
     ) -> FunctionCall[bool]:
         """Drop one dead letter. Value: False if there is none."""
         keep = self._retention
-        arguments: list[Word] = [queue_id, f"{queue_id}:{job_id}", keep.dead_us, not_after_us or 0]
+        arguments: list[Word] = [
+            stored_id(queue_id),
+            packed.field(queue_id, job_id),
+            keep.dead_us,
+            not_after_us or 0,
+        ]
         return make_call(
             self._keys,
             library.DROP_DEAD_LETTER,

@@ -1,6 +1,7 @@
-"""Builds the names of the store's keys. Each holds its partition's hash tag, and none contains a queue id.
+"""Builds the names of the store's keys, and translates queue ids to the form in which the store keeps them.
 
-lua/README.md describes the contents of the keys; sharq_core/partitions.py maps queues to partitions.
+Each key holds its partition's hash tag, and none contains a queue id. lua/README.md describes the contents of the keys;
+sharq_core/partitions.py maps queues to partitions.
 """
 
 from __future__ import annotations
@@ -19,6 +20,23 @@ OF_TYPE = frozenset(
     {"ready", "queued", "jobs", "timers", "queues", "dead", "deadjobs", "deadcounts", "notes"}
 )
 """Names of the keys that exist once for each partition and type; the other keys exist once for each partition."""
+
+COLON, STORED_COLON = ":", "~"
+"""The colon of a queue id, and the character that stands for it in the store.
+
+The store joins a queue id and a job id with a colon, and splits them at the first one: with the colons of the queue id
+in it, ("a:b", "c") and ("a", "b:c") would be one job. No queue id holds a `~` (router/api/fields.py).
+"""
+
+
+def stored_id(queue_id: str) -> str:
+    """Return a queue id as the store keeps it: without colons. One that has none stays as it is."""
+    return queue_id.replace(COLON, STORED_COLON)
+
+
+def shown_id(stored: bytes) -> str:
+    """Return the queue id that the store keeps as these bytes."""
+    return stored.decode().replace(STORED_COLON, COLON)
 
 
 def slot_of(tag: str) -> int:

@@ -25,7 +25,7 @@ from sharq_core.scheduler import library, status_replies
 from sharq_core.scheduler.campaigns import quotas as packed_quotas
 from sharq_core.scheduler.campaigns.quotas import UNITS, Bounds
 from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
-from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.keys import Keys, stored_id
 from sharq_core.scheduler.replies import decode_nothing, decoder
 from sharq_core.scheduler.status_replies import BLOCKED_BY, as_short, fate_of, retry_of
 from sharq_core.store.commands import Word
@@ -92,7 +92,7 @@ class LimitCalls:
         now_us: int | None = None,
     ) -> FunctionCall[QueueStats]:
         """Change the settings of a queue, which is created if need be. Value: the queue afterwards."""
-        arguments: list[Word] = [queue_id, not_after_us or 0, *packed.queue_settings(settings)]
+        arguments: list[Word] = [stored_id(queue_id), not_after_us or 0, *packed.queue_settings(settings)]
         decode = status_replies.decode_queue
         return make_call(self._keys, library.SET_QUEUE, partition, queue_type, now_us, arguments, decode)
 

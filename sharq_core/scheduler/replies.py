@@ -15,6 +15,7 @@ import msgspec
 from sharq_core.job_life import PRIORITY
 from sharq_core.limits import PauseStatus
 from sharq_core.models import Enqueued, EnqueueStatus, LeasedJob, LeaseOutcome, LeaseStatus, MinuteCounts
+from sharq_core.scheduler.keys import shown_id
 from sharq_core.top_queues import TopQueue
 
 T = TypeVar("T")
@@ -255,7 +256,7 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
         jobs.append(
             LeasedJob(
                 queue_type=queue_type,
-                queue_id=raw[i].decode(),
+                queue_id=shown_id(raw[i]),
                 job_id=raw[i + 1].decode(),
                 payload=raw[i + 2],
                 lease=token.hex(),
@@ -358,7 +359,7 @@ def decode_top_queues(raw: list[Any]) -> TopReply:
         is_due = due_since_us >= 0
         queues.append(
             TopQueue(
-                queue_id=queue_id.decode(),
+                queue_id=shown_id(queue_id),
                 queued=queued,
                 delayed=delayed,
                 leased=leased,

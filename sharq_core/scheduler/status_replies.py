@@ -20,6 +20,7 @@ from sharq_core.job_changes import (
 from sharq_core.job_life import DeadLetter, DeadPage, DeadReason, JobError, OnExpiry, RedriveStatus, Retry
 from sharq_core.limits import BlockedBy
 from sharq_core.models import JobState, JobStatus, QueuePage, QueueStats, QueueStatsPage
+from sharq_core.scheduler.keys import shown_id
 from sharq_core.scheduler.replies import decoder, minute_counts, triples
 
 WITH_ALL = "3"
@@ -119,13 +120,13 @@ def decode_queue(raw: list[Any]) -> QueueStats:
 def decode_queue_stats_page(raw: list[Any]) -> QueueStatsPage:
     """Decode the reply of list_queue_stats."""
     rows = zip(raw[5::2], raw[6::2], strict=True)
-    return QueueStatsPage([(queue_id.decode(), _queue(raw[1], row)) for queue_id, row in rows], int(raw[4]))
+    return QueueStatsPage([(shown_id(queue_id), _queue(raw[1], row)) for queue_id, row in rows], int(raw[4]))
 
 
 @decoder
 def decode_queue_page(raw: list[Any]) -> QueuePage:
     """Decode the reply of list_queues."""
-    return QueuePage([queue_id.decode() for queue_id in raw[5:]], int(raw[4]))
+    return QueuePage([shown_id(queue_id) for queue_id in raw[5:]], int(raw[4]))
 
 
 def _error(raw: bytes) -> JobError | None:
@@ -267,7 +268,7 @@ def _dead_letters(raw: list[Any]) -> Iterator[DeadLetter]:
     for at in range(7, len(raw), _DEAD_ROW):
         queue_id, job_id, payload, attempt, enqueued_us, died_us, reason, error = raw[at : at + _DEAD_ROW]
         yield DeadLetter(
-            queue_id.decode(),
+            shown_id(queue_id),
             job_id.decode(),
             payload,
             attempt,

@@ -11,6 +11,7 @@ import msgspec
 from sharq_core.config import Config, RedisSettings
 from sharq_core.errors import ConfigError
 from sharq_core.process.command_line import CommonArguments, load_config, make_parser
+from sharq_core.store.embedded.program import refuse_missing_package
 from sharq_server.local_cluster.stores import CLUSTER, KINDS, SINGLE
 
 _DATA_DIR = Path("sharq-cluster-data")
@@ -56,7 +57,8 @@ def read_command(argv: Sequence[str] | None) -> ClusterOptions:
         argv: None for the arguments of the process.
 
     Raises:
-        ConfigError: the configuration is wrong, or names a store; or a path cannot be used.
+        ConfigError: the configuration is wrong, or names a store; or a path cannot be used; or the embedded store is
+            not installed.
         SystemExit: the arguments are wrong (2), or ask for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
@@ -64,6 +66,9 @@ def read_command(argv: Sequence[str] | None) -> ClusterOptions:
     redis = config.redis
     _refuse_named_store(redis)
     _refuse_tls(config)
+    refuse_missing_package(
+        "the cluster starts its own stores", "start sharq-shard and sharq-router with a server in [redis]"
+    )
     if arguments.store == SINGLE and redis.durability != "fast":
         raise ConfigError(f"[redis] durability: {redis.durability} needs replicas; use --store {CLUSTER}")
     state_file = arguments.state_file and arguments.state_file.absolute()

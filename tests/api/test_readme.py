@@ -1,4 +1,4 @@
-"""The README's curl examples, run as printed and in order, and their answers held against the printed ones.
+"""The curl examples of README and docs/tour.md, run as printed and in order, their answers held against the printed ones.
 
 What differs from run to run is compared by what it means: a time must be near now, a span must be a number of
 ms that is not negative, and an id made by the server is learned once and is the same wherever it is printed.
@@ -23,8 +23,9 @@ import pytest
 from tests.support.processes.servers import ServerFactory
 from tests.support.tools import missing_tool
 
-README = Path(__file__).parents[2] / "README.md"
-CLIENT_PAGE = README.parent / "docs" / "client.md"
+ROOT = Path(__file__).parents[2]
+TOUR = ROOT / "docs" / "tour.md"
+CLIENT_PAGE = ROOT / "docs" / "client.md"
 TIMES = {"lease_expires_at", "enqueued_at", "dead_at", "delayed_until", "expires_at", "error_at"}
 SPANS = {"next_ready_in", "oldest_age"}
 MADE_BY_SERVER = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -109,10 +110,11 @@ class Comparison:
             assert printed == real, field
 
 
-async def test_readme_examples_answer_as_printed(server: Server) -> None:
+@pytest.mark.parametrize(("page", "least"), [(ROOT / "README.md", 3), (TOUR, 15)], ids=["README", "tour"])
+async def test_examples_answer_as_printed(server: Server, page: Path, least: int) -> None:
     if shutil.which("curl") is None:
         missing_tool("curl")
-    text = README.read_text()
+    text = page.read_text()
     for queue_type in QUEUE_TYPES:
         text = re.sub(rf"\b{queue_type}\b", f"{queue_type}-{uuid.uuid4().hex[:8]}", text)
     comparison = Comparison()
@@ -121,16 +123,16 @@ async def test_readme_examples_answer_as_printed(server: Server) -> None:
         real = await curl(comparison.translate(command), server.url)
         comparison.check(json.loads(printed), json.loads(real), command)
         seen += 1
-    assert seen == text.count("\n$ curl ") >= 15
+    assert seen == text.count("\n$ curl ") >= least
 
 
-async def test_first_program_of_the_client_page_runs_on_what_the_readme_left(
+async def test_first_program_of_the_client_page_runs_on_what_the_tour_left(
     own_server: ServerFactory,
 ) -> None:
     if shutil.which("curl") is None:
         missing_tool("curl")
     server, comparison = own_server(), Comparison()
-    for command, printed in examples(README.read_text()):
+    for command, printed in examples(TOUR.read_text()):
         comparison.check(
             json.loads(printed), json.loads(await curl(comparison.translate(command), server.url))
         )

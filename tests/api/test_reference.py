@@ -6,7 +6,8 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ from router.api.routes.table import ROUTES
 from router.http.errors import failed
 from sharq_core.errors import SharqError, from_code
 from tests.api.test_readme import NEAR_MS, SPANS, Comparison, Json, curl, examples
+from tests.support.http.contract import inlined
 from tests.support.processes.servers import ServerFactory
 from tests.support.tools import missing_tool
 
@@ -31,7 +33,7 @@ JOBS = 60_000
 
 Schema: TypeAlias = dict[str, Any]
 Row: TypeAlias = list[str]
-DOCUMENT: Schema = json.loads(build_openapi(ROUTES))
+DOCUMENT: Schema = inlined(json.loads(build_openapi(ROUTES)))
 
 
 def sections() -> dict[tuple[str, str], str]:
@@ -53,29 +55,37 @@ def rows(text: str, header: str) -> dict[str, Row]:
     return {name.strip("`"): rest for name, *rest in cells}
 
 
-def resolve(schema: Schema) -> Schema:
+def _named(schemas: Schema, schema: Schema) -> Schema:
+    """The schema, or if it is a reference, what it refers to and what stands beside it."""
     if "$ref" not in schema:
         return schema
-    found: Schema = DOCUMENT["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
-    return found
+    return {**schemas[schema["$ref"].rsplit("/", 1)[1]], **schema}
 
 
-def fields(schema: Schema, place: str = "") -> Iterator[tuple[str, Schema, bool]]:
+in_document = partial(_named, DOCUMENT["components"]["schemas"])
+
+
+def fields(
+    schema: Schema, place: str = "", resolve: Callable[[Schema], Schema] = in_document
+) -> Iterator[tuple[str, Schema, bool]]:
     """(name, schema, is required) of every field, in all depths: `jobs`, `jobs[].lease`, `store.mode`."""
     schema = resolve(schema)
-    for choice in schema.get("anyOf", []):
-        yield from fields(choice, place)
+    for choice in (*schema.get("anyOf", []), *schema.get("oneOf", [])):
+        yield from fields(choice, place, resolve)
     if "items" in schema:
-        yield from fields(schema["items"], f"{place}[]")
+        yield from fields(schema["items"], f"{place}[]", resolve)
     for name, field in schema.get("properties", {}).items():
         path = f"{place}.{name}" if place else name
         yield path, resolve(field), name in schema.get("required", ())
-        yield from fields(field, path)
+        yield from fields(field, path, resolve)
 
 
 def request_fields(operation: Schema) -> dict[str, tuple[Schema, bool]]:
     found = {
-        parameter["name"]: (parameter["schema"], parameter["required"])
+        parameter["name"]: (
+            {**parameter["schema"], "description": parameter["description"]},
+            parameter["required"],
+        )
         for parameter in operation["parameters"]
         if parameter["in"] == "query"
     }
@@ -83,6 +93,21 @@ def request_fields(operation: Schema) -> dict[str, tuple[Schema, bool]]:
     for content in body["content"].values():
         found |= {name: (schema, required) for name, schema, required in fields(content["schema"])}
     return found
+
+
+def defaults(call: tuple[str, str]) -> dict[str, object]:
+    """Field → the default that its shape has; the document has none in its schemas, for the sake of generators."""
+    method, path = call
+    (route,) = [route for route in ROUTES if method in route.methods and path in route.paths]
+    shapes = [route.query, *([route.body] if route.body and method != "GET" else [])]
+    references, schemas = msgspec.json.schema_components(shapes)
+    resolve_in = partial(_named, schemas)
+    return {
+        name: schema["default"]
+        for reference in references
+        for name, schema, _ in fields(reference, resolve=resolve_in)
+        if "default" in schema
+    }
 
 
 def answer_fields(operation: Schema) -> set[str]:
@@ -127,8 +152,10 @@ class TestCall:
     """One call of the document beside its section of the page."""
 
     def test_request_fields_are_those_of_the_document(self, call: tuple[str, str]) -> None:
-        expected, printed = request_fields(OPERATIONS[call]), rows(sections()[call], "field")
-        assert printed.keys() == expected.keys()
+        texts = sections()
+        together = [OPERATIONS[other] for other in OPERATIONS if texts[other] == texts[call]]
+        expected = {name for operation in together for name in request_fields(operation)}
+        assert rows(texts[call], "field").keys() == expected
 
     def test_bounds_and_defaults_are_those_of_the_document(self, call: tuple[str, str]) -> None:
         printed = rows(sections()[call], "field")
@@ -136,9 +163,14 @@ class TestCall:
             value, default, _ = printed[name]
             assert set(bounds(schema)) <= numbers(value), f"{name}: {value}"
             assert default.startswith("required") or not is_required, f"{name}: {default}"
-            if "default" in schema:
-                expected = schema["default"]
-                assert default == (expected if isinstance(expected, str) else json.dumps(expected)), name
+
+    def test_defaults_are_those_of_the_shapes_and_stated_in_the_document(self, call: tuple[str, str]) -> None:
+        described, printed = request_fields(OPERATIONS[call]), rows(sections()[call], "field")
+        for name, default in defaults(call).items():
+            shown = default if isinstance(default, str) else json.dumps(default)
+            assert printed[name][1] == shown, name
+            text = f"`{default}`" if isinstance(default, str) else shown
+            assert f"The default is {text}" in described[name][0]["description"], name
 
     def test_answer_fields_are_those_of_the_document(self, call: tuple[str, str]) -> None:
         assert rows(sections()[call], "answer").keys() == answer_fields(OPERATIONS[call])

@@ -23,7 +23,8 @@ from schemathesis.checks import (
 from schemathesis.core.result import Ok
 
 from tests.chaos.stage import is_quick
-from tests.support.processes.servers import SharqServer
+from tests.support.http.contract import closed
+from tests.support.processes.servers import SharqServer, get_json
 from tests.support.stores.server import running_store
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -68,7 +69,9 @@ def document() -> Iterator[schemathesis.BaseSchema]:
         server = SharqServer(Path(directory), environ={"SHARQ_REDIS_URL": store.url})
         try:
             server.start()
-            yield schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+            schema = schemathesis.openapi.from_dict(closed(get_json(f"{server.url}/openapi.json")))
+            schema.config.update(base_url=server.url)
+            yield schema
         finally:
             server.stop()
 

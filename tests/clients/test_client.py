@@ -74,7 +74,22 @@ async def test_identifiers_with_plus_and_at_reach_the_server_whole(client: Async
     assert status is not None and status.state is JobState.FINISHED and status.payload is None
 
 
-@pytest.mark.parametrize("queue_id", ["", ".", ".."])
+@pytest.mark.parametrize("queue_id", ["tenant:42", "a/b", ".a/..b:", "a/b/c:d", "::"])
+@pytest.mark.parametrize("job_id", ["order:7", "2026/11/29"])
+async def test_ids_with_colons_and_slashes_reach_the_server_whole(
+    client: AsyncClient, kind: str, queue_id: str, job_id: str
+) -> None:
+    await client.enqueue(a_job(kind, queue_id, job_id=job_id))
+    assert [row.job_id async for row in client.jobs.in_queue(kind, queue_id, prefix=job_id[:6])] == [job_id]
+    job = await leased(client, kind)
+    assert (job.queue_id, job.job_id) == (queue_id, job_id)
+    await client.release(job)
+    await client.finish(await leased(client, kind))
+    status = await client.job(kind, queue_id, job_id)
+    assert status is not None and status.state is JobState.FINISHED
+
+
+@pytest.mark.parametrize("queue_id", ["", ".", "..", "a/../b", "a//b", "/a", "a/", "./a", "a~b"])
 async def test_identifier_that_proxies_fold_away_is_refused(
     client: AsyncClient, kind: str, queue_id: str
 ) -> None:

@@ -94,6 +94,19 @@ async def test_a_finish_and_a_release_report_cost_and_hold(client: AsyncClient, 
         await client.release(job, hold_type_ms=1)
 
 
+async def test_a_bulk_finish_reports_the_cost_of_each_job(client: AsyncClient, kind: str) -> None:
+    for job_id in ("a", "b", "c"):
+        await client.enqueue(a_job(kind, job_id, job_id, rate="1/s", cost=3_600))
+        await client.enqueue(a_job(kind, f"{job_id}2", job_id))
+    jobs = await client.dequeue(kind, 3, wait_ms=1_000)
+    assert await client.finish_many(jobs, costs=[1, None, 0]) == [None] * 3
+    costs = {job.job_id: cost for job, cost in zip(jobs, [1, None, 0], strict=True)}
+    waits = {job_id: stats.next_ready_in for job_id in costs if (stats := await client.queue(kind, job_id))}
+    assert {job_id: (wait or 0) > 1_000 for job_id, wait in waits.items()} == {
+        job_id: cost is None for job_id, cost in costs.items()
+    }
+
+
 async def test_a_rate_may_be_said_in_words(client: AsyncClient, kind: str) -> None:
     await client.enqueue(a_job(kind, "a", interval=0))
     assert await client.set_interval(kind, "1", rate="40/s", burst=1.1)

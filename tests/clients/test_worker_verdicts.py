@@ -300,3 +300,45 @@ async def test_batch_handler_and_others_work_side_by_side_within_their_limits(
     async with worker:
         await until(lambda: len(done) == 50)
     assert most == {"single": 2, "batch": 2}
+
+
+@pytest.mark.parametrize("in_batch", [True, False])
+async def test_a_cost_needs_no_result(client: AsyncClient, kind: str, in_batch: bool) -> None:
+    worker = Worker(client, wait_ms=100)
+
+    async def use_one(job: RunningJob) -> JobResult:
+        return JobResult(cost=1) if job.job_id == "j0" else JobResult("said", cost=2)
+
+    async def use_many(jobs: list[RunningJob]) -> list[object]:
+        return [await use_one(job) for job in jobs]
+
+    worker.handler(kind, batch=2)(use_many) if in_batch else worker.handler(kind)(use_one)
+    await enqueue(client, kind, 2, cost=1_000)
+    async with worker:
+        for n in range(2):
+            await until_answer(
+                functools.partial(status_of, client, kind, n), lambda s: s.state is JobState.FINISHED
+            )
+    assert [(await status_of(client, kind, n)).result for n in range(2)] == [None, "said"]
+
+
+async def test_the_cost_that_a_handler_reports_frees_the_rate(client: AsyncClient, kind: str) -> None:
+    """Lease two jobs that reserve an hour each: the second one comes at once, because the first one took a second."""
+
+    async def use_less(job: RunningJob) -> JobResult:
+        return JobResult(cost=1)
+
+    job = {"queue_type": kind, "queue_id": "q0", "payload": None, "rate": "1/s", "cost": 3_600}
+    await client.enqueue_many([{**job, "job_id": f"j{n}"} for n in range(2)])
+    ended: list[str] = []
+    worker = Worker(
+        client, kind, use_less, wait_ms=100, on_reported=lambda job, outcome, error: ended.append(job.job_id)
+    )
+    async with worker:
+        await until(lambda: ended == ["j0", "j1"])
+
+
+@pytest.mark.parametrize("cost", [-1, 1_000_001, 1.5])
+def test_a_cost_that_no_job_can_have_is_refused(cost: int) -> None:
+    with pytest.raises(ValueError, match="cost: expected a whole number from 0 to 1,000,000, got"):
+        JobResult(cost=cost)

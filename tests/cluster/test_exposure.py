@@ -51,7 +51,8 @@ def test_a_router_is_not_open_to_everyone_by_accident(host: str) -> None:
     words = refused("router.main", "--shards", NOWHERE, "--listen", f"{host}:{port}")
     assert words == (
         f"sharq-router: {host}:{port} can be reached from other machines, and the API requires no token: set [auth] "
-        "tokens_file, or [auth] allow_anonymous = true if the network keeps strangers out\n"
+        "tokens_file (SHARQ_AUTH_TOKENS_FILE; sharq-server --new-token NAME makes a token and its line), or [auth] "
+        "allow_anonymous = true (SHARQ_AUTH_ALLOW_ANONYMOUS) if the network keeps strangers out\n"
     )
 
 

@@ -115,7 +115,7 @@ class LifeMachine(SchedulerMachine):
 
     @invariant()
     def batches_agree(self) -> None:
-        for name in ("b1", "b2", "unknown"):
+        for name in ("b1", "b:1", "unknown"):
             assert self.driver.get_batch(name) == self.model.get_batch(name)
 
     # Dead letters.

@@ -386,8 +386,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         tuple[QueuePage, CountsReply, RefreshReply],
     ]:
         functions, now_us = self.driver.functions, self.driver.now_us
-        names = ["a", "ab", "unknown"]
-        keys = [(queue_id, job_id) for queue_id in names for job_id in ("1", "2", "12")]
+        names = ["a", "a:1", "unknown"]
+        keys = [(queue_id, job_id) for queue_id in names for job_id in ("1", "2", "1:2")]
         calls: list[FunctionCall[Any]] = [functions.get_queue(0, TYPE, name, now_us=now_us) for name in names]
         get_job = self.driver.job_calls.get_job
         calls += [get_job(0, TYPE, *key, knows_life=True, now_us=now_us) for key in keys]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sharq_core.job_life import DeadReason, JobError
 from sharq_core.models import ExtendJob, FinishJob, JobState, LeaseOutcome, LeaseStatus, ReleaseJob
-from tests.scheduler.model_records import RELEASED, Job, JobKey, Kind
+from tests.scheduler.model_records import RELEASED, Job, JobKey, Kind, field_of
 from tests.scheduler.model_results import Kept
 from tests.scheduler.model_state import State
 
@@ -22,7 +22,7 @@ def finish(state: State, refs: Sequence[FinishJob]) -> list[LeaseOutcome]:
 
 def _finish_one(state: State, ref: FinishJob) -> LeaseOutcome:
     job = _find(state, ref.queue_id, ref.job_id, ref.lease, "finish")
-    name = f"{state.queue_type}:{ref.queue_id}:{ref.job_id}"
+    name = f"{state.queue_type}:{field_of(ref.queue_id, ref.job_id)}"
     if isinstance(job, LeaseStatus):
         is_kept = None
         if job is LeaseStatus.DONE and ref.result:

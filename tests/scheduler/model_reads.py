@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from sharq_core.job_life import DeadLetter, DeadPage, JobError
 from sharq_core.models import JobState, JobStatus, QueueStats
 from sharq_core.scheduler.replies import minute_counts
-from tests.scheduler.model_records import Job, JobKey, Letter, Queue
+from tests.scheduler.model_records import Job, JobKey, Letter, Queue, field_of
 from tests.scheduler.model_state import State
 from tests.scheduler.type_model import first_reason
 
@@ -25,7 +25,7 @@ def get_job(state: State, key: JobKey) -> JobStatus | None:
     leftover, tombstone = state.leftovers.get(key), state.tombstone(key)
     left = leftover if leftover and leftover.was_leased else tombstone and tombstone.job
     assert left
-    result = state.results.find(":".join((state.queue_type, *key)), left.token)
+    result = state.results.find(f"{state.queue_type}:{field_of(*key)}", left.token)
     return JobStatus(
         gone,
         left.attempt,
@@ -153,7 +153,7 @@ def list_dead(state: State, scan: str, limit: int) -> DeadPage:
     page = [_list_letter(state, state.letters[key]) for key in rest[:limit]]
     is_more = len(rest) > limit
     last = page[-1] if page else None
-    next_scan = f"{last.dead_at_us}:{last.queue_id}:{last.job_id}" if last and is_more else ""
+    next_scan = f"{last.dead_at_us}:{field_of(last.queue_id, last.job_id)}" if last and is_more else ""
     return DeadPage(page, next_scan, state.told_us)
 
 

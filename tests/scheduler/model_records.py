@@ -18,6 +18,11 @@ JobKey = tuple[str, str]
 """queue_id, job_id"""
 
 
+def field_of(queue_id: str, job_id: str) -> str:
+    """Return the name of a job in the store, by which it sorts the names of jobs."""
+    return f"{queue_id.replace(':', '~')}:{job_id}"
+
+
 @dataclass(eq=False)
 class Batch:
     """A batch. The jobs that live and the dead letters are counted where they are (model_batches.py).

@@ -22,6 +22,7 @@ from tests.scheduler.model_records import (
     Letter,
     Queue,
     Tombstone,
+    field_of,
 )
 from tests.scheduler.model_results import KeptResults
 from tests.scheduler.model_retry import wait_us
@@ -295,7 +296,7 @@ class State:
 
     def death_of(self, key: JobKey) -> tuple[int, str]:
         """The order of dead letters."""
-        return self.letters[key].died_us, ":".join(key)
+        return self.letters[key].died_us, field_of(*key)
 
     def count(self, enqueued: int, leased: int) -> None:
         """Add to the current minute."""

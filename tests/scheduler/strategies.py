@@ -14,8 +14,9 @@ from sharq_core.limits import MAX_HOLD_US, QueueSettings
 from sharq_core.models import NewJob
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, TYPE
 
-QUEUE_IDS = st.sampled_from(["a", "ab"])
-JOB_IDS = st.sampled_from(["1", "2", "12"])
+QUEUE_IDS = st.sampled_from(["a", "a:1"])
+JOB_IDS = st.sampled_from(["1", "2", "1:2"])
+"""("a:1", "2") and ("a", "1:2") would be one job if the ids were joined as they are."""
 INTERVALS_US = st.sampled_from([0, 1, 33_334, SECOND_US, SECOND_US, MINUTE_US, HOUR_US, 365 * DAY_US])
 BURSTS = st.sampled_from([None, None, 1, 2, 5, 1_000_000, 1.1, 2.35])
 COSTS = st.sampled_from([1, 1, 1, 1, 2, 5, 1_000_000])
@@ -45,7 +46,7 @@ RETRIES = st.sampled_from(
         Retry(60_000, 1.5, 120_000, 0.25),
     ]
 )
-BATCHES = st.sampled_from(["b1", "b2"])
+BATCHES = st.sampled_from(["b1", "b:1"])
 TRACES = st.sampled_from([bytes(range(25)), bytes(range(1, 26)) + b"vendor=1", bytes(25) + b"x" * 512])
 ERRORS = st.sampled_from(["", "", "TimeoutError", "Größe: 0", "x" * 2048])
 
@@ -116,7 +117,7 @@ CHANGES = st.one_of(
     st.builds(JobChange, at_us=FROM_NOW_US, expires_at_us=st.one_of(st.just(UNSET), FROM_NOW_US)),
 )
 """at_us and expires_at_us are times from now (change_on_the_clock)."""
-PREFIXES = st.sampled_from(["", "1", "12", "3"])
+PREFIXES = st.sampled_from(["", "1", "1:", "3"])
 REPORTS = st.fixed_dictionaries(
     {"cost": ACTUAL_COSTS, "hold_us": st.one_of(st.just(0), st.just(0), st.just(0), HOLDS_US)}
 )

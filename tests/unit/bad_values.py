@@ -22,13 +22,12 @@ DEEP = "[" * 10_000 + "]" * 10_000
 ValueT = TypeVar("ValueT")
 
 NOT_STRINGS = ("1", "1.5", "true", "null", "[]", "{}", "NaN", "1e400")
-NOT_IDENTIFIERS = (
+_NOT_IDS_OR_NAMES = (
     *NOT_STRINGS,
     '""',
     '"."',
     '".."',
     '"a b"',
-    '"a/b"',
     '"a\\n"',
     '"..\\n"',
     '"\\u0000"',
@@ -37,6 +36,21 @@ NOT_IDENTIFIERS = (
     '"9\\ufffd"',
     f'"{"x" * 101}"',
 )
+NOT_IDENTIFIERS = (
+    *_NOT_IDS_OR_NAMES,
+    '"a//b"',
+    '"/a"',
+    '"a/"',
+    '"/"',
+    '"./a"',
+    '"a/."',
+    '"a/../b"',
+    '"a/b\\n"',
+    '"a~b"',
+    '"a%2Fb"',
+    f'"a/{"x" * 99}"',
+)
+NOT_NAMES = (*_NOT_IDS_OR_NAMES, '"a/b"', '"a:b"')
 NOT_NUMBERS = (
     '"1"',
     '""',
@@ -89,8 +103,8 @@ BAD_JOB_FIELDS = {
     "payload": ("NaN", "1e400", '{"a": [-Infinity]}', '"\\ud800"', "01", "nul", DEEP, f'{{"a": {DEEP}}}'),
     "unknown": ("1", "null"),
 }
-NOT_TYPES = (*NOT_IDENTIFIERS, '"~a"', '"a~"', '"a~b~c"', '"~"', f'"{"x" * 50}~{"y" * 50}"')
-BAD_ADDRESS = {"queue_type": NOT_TYPES, "queue_id": (*NOT_IDENTIFIERS, '"a~b"')}
+NOT_TYPES = (*NOT_NAMES, '"~a"', '"a~"', '"a~b~c"', '"~"', f'"{"x" * 50}~{"y" * 50}"')
+BAD_ADDRESS = {"queue_type": NOT_TYPES, "queue_id": NOT_IDENTIFIERS}
 
 
 def body_of(good: dict[str, str], field: str, bad: str) -> bytes:

@@ -18,9 +18,12 @@ from sharq_core.errors import InvalidRequest
 FORMS = {kind: BulkDecoder(kind) for kind in (EnqueueEntry, FinishEntry, ReleaseEntry)}
 RAW = msgspec.json.Decoder(RawBulk)
 
-identifiers = st.sampled_from(["a", "sms", "a.b", "...", "A-Z_+@9", "x" * 100])
+queue_types = st.sampled_from(["a", "sms", "a.b", "...", "A-Z_+@9", "x" * 100])
+identifiers = queue_types | st.sampled_from(["tenant:42", ":", "a/b", "a/.b/...", "x/" + "y" * 98])
 bad_identifiers: st.SearchStrategy[Any] = st.sampled_from(
     ["", ".", "..", "a\n", "\na", "a\nb", "\n", ".\n.", "x" * 101, "ü", "a b", 7, None, True, ["a"], {}]
+) | st.sampled_from(
+    ["/", "/a", "a/", "a//b", "a/./b", "../a", "a/..", "a/\nb", "a~b", "a%2Fb", "x/" + "y" * 99]
 )
 values: st.SearchStrategy[Any] = st.sampled_from(
     [0, 1, 2.5, -1, "1", None, False, True, [], {}, 10**30, 1e300]
@@ -31,7 +34,7 @@ names = st.sampled_from(["job_id", "payload", "interval", "burst", "lease", "del
 @st.composite
 def entries(draw: st.DrawFn) -> Any:
     """Mostly an entry that fits, with a flaw now and then."""
-    entry: Any = {"queue_type": draw(identifiers), "queue_id": draw(identifiers)}
+    entry: Any = {"queue_type": draw(queue_types), "queue_id": draw(identifiers)}
     entry |= {"job_id": draw(identifiers), "payload": {"a": 1}, "lease": "0" * 32}
     for name in draw(st.lists(st.sampled_from(list(entry)), max_size=2)):
         entry.pop(name, None)

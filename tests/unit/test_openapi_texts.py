@@ -8,8 +8,9 @@ from typing import Any
 
 from router.api.openapi import build_openapi
 from router.api.routes.table import ROUTES
+from tests.support.http.contract import inlined
 
-DOCUMENT: dict[str, Any] = json.loads(build_openapi(ROUTES, asks_token=True))
+DOCUMENT: dict[str, Any] = inlined(json.loads(build_openapi(ROUTES, asks_token=True)))
 
 
 def descriptions(part: object) -> Iterator[str]:

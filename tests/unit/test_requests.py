@@ -103,13 +103,25 @@ class TestEnqueue:
         assert message.startswith("x" * 100 + ": unknown")
 
     @pytest.mark.parametrize("name", ["queue_type", "queue_id"])
-    @pytest.mark.parametrize("bad", ["", ".", "..", "a b", "ä", "a\n", "x" * 101, "a/b", "%41"])
+    @pytest.mark.parametrize(
+        "bad",
+        ["", ".", "..", "a b", "ä", "a\n", "x" * 101, "%41", "a%2Fb", "/a", "a/", "a//b", "a/../b", "./a"],
+    )
     def test_a_bad_part_of_the_path_is_named(self, name: str, bad: str) -> None:
         path = {**PATH, name: bad}
         message = message_of(lambda: parsing.enqueue(b'{"payload": 1}', path, SETTINGS))
         assert names(message, name)
 
-    @pytest.mark.parametrize("good", ["a", "...", "+1.a@b_c-D9", "active", "x" * 100])
+    @pytest.mark.parametrize("bad", ["a/b", "a:b"])
+    def test_a_queue_type_has_neither_a_slash_nor_a_colon(self, bad: str) -> None:
+        path = {**PATH, "queue_type": bad}
+        message = message_of(lambda: parsing.enqueue(b'{"payload": 1}', path, SETTINGS))
+        assert names(message, "queue_type")
+
+    @pytest.mark.parametrize(
+        "good",
+        ["a", "...", "+1.a@b_c-D9", "active", "x" * 100, "tenant:42", "::", "a/b", "a/.b/...", "a:/:b"],
+    )
     def test_identifiers_may_be_any_of_the_allowed_characters(self, good: str) -> None:
         job, is_new_id = parsing.enqueue(
             json.dumps({"payload": 1, "job_id": good}).encode(), {**PATH, "queue_id": good}, SETTINGS

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from router.shards.campaigns.batches import BatchRouting
+from router.shards.campaigns.schedules import ScheduleRouting
 from router.shards.dispatch import Dispatch
 from router.shards.one_shard import OneShard
-from router.shards.upgrade import CAMPAIGNS, LIFE, LIMITS
+from router.shards.upgrade import CAMPAIGNS, IDENTIFIERS, LIFE, LIMITS
 from sharq_core.campaigns.quotas import PeriodLength
+from sharq_core.campaigns.schedules import ScheduleRule
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelStatus, JobChange
 from sharq_core.job_life import OnExpiry, Retry
@@ -135,12 +137,24 @@ OUTPUT_JOBS: Sequence[tuple[type, Any, str]] = [
     (Extend, ExtendJob("sms", "q", "j", "l", 1, b"1"), "progress: "),
 ]
 
+NEWER_IDS: Sequence[tuple[type, Any, str]] = [
+    (Enqueue, NewJob("sms", "tenant:42", "j", b"1", -1, 1000), "queue_id: "),
+    (Enqueue, NewJob("sms", "tenant/42", "j", b"1", -1, 1000), "queue_id: "),
+    (Enqueue, NewJob("sms", "q", "order:7", b"1", -1, 1000), "job_id: "),
+    (Enqueue, new_job(batch="campaign/7"), "batch: "),
+    (Finish, FinishJob("sms", "tenant:42", "j", "l"), "queue_id: "),
+    (Extend, ExtendJob("sms", "q", "order/7", "l", 1), "job_id: "),
+    (Release, ReleaseJob("sms", "q", "order:7", "l"), "job_id: "),
+    (Cancel, CancelJob("sms", "q", "order:7"), "job_id: "),
+]
+
 
 @pytest.mark.parametrize(
     ("formats", "kind", "job", "name"),
     [(LIMITS, *newer) for newer in NEWER_JOBS]
     + [(LIFE, *newer) for newer in LIFE_JOBS]
-    + [(CAMPAIGNS, *newer) for newer in OUTPUT_JOBS],
+    + [(CAMPAIGNS, *newer) for newer in OUTPUT_JOBS]
+    + [(IDENTIFIERS, *newer) for newer in NEWER_IDS],
     ids=repr,
 )
 async def test_a_field_of_a_job_is_refused_by_name_below_its_format(
@@ -184,6 +198,12 @@ async def test_in_a_bulk_call_only_the_jobs_with_newer_fields_are_refused(cluste
         (LIFE, DropDeadLetter(KEY, "j"), "this call: "),
         (CAMPAIGNS, CancelBatch("sms", 0, "campaign7", ""), "this call: "),
         (CAMPAIGNS, GetBatch("sms", 0, "campaign7"), "this call: "),
+        (IDENTIFIERS, SetPaused(QueueKey("sms", "tenant:42"), True), "queue_id: "),
+        (IDENTIFIERS, SetQueue(QueueKey("sms", "tenant/42"), QueueSettings(weight=2)), "queue_id: "),
+        (IDENTIFIERS, GetJob(KEY, "order:7"), "job_id: "),
+        (IDENTIFIERS, ListDead("sms", 0, "", 1, "tenant:42"), "queue_id: "),
+        (IDENTIFIERS, CancelMatching(KEY, "order:", ""), "prefix: "),
+        (IDENTIFIERS, GetBatch("sms", 0, "campaign:7"), "batch: "),
     ],
     ids=repr,
 )
@@ -213,6 +233,14 @@ async def test_a_call_to_all_shards_is_not_sent_either(
 ) -> None:
     with pytest.raises(Unavailable, match="older version"):
         await ask(cluster.dispatch)
+    assert cluster.shard.calls == []
+
+
+async def test_schedule_with_newer_ids_is_refused_before_its_first_step() -> None:
+    cluster = Cluster(IDENTIFIERS - 1)
+    job = NewJob("sms", "tenant:42", "", b"1", -1, 1000)
+    with pytest.raises(Unavailable, match=r"^queue_id: .*older version"):
+        await ScheduleRouting(cluster.dispatch).put("daily", ScheduleRule(every_us=60_000_000), job, b"{}")
     assert cluster.shard.calls == []
 
 

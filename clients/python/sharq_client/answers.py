@@ -70,7 +70,7 @@ class Answers(list[AnswerT]):
 
 
 class LeasedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that this client holds the lease of until `leased_until_ms`.
+    """A job that this client holds the lease of until `lease_expires_at`.
 
     Attributes:
         lease: the token with which to finish, extend or release the job.

@@ -170,15 +170,19 @@ def lease_bodies(
     by_ms: float | None = None,
     *,
     results: Sequence[object] | None = None,
+    costs: Sequence[int | None] | None = None,
     progress: Sequence[object] | None = None,
 ) -> list[LeaseBody]:
-    """Return what a bulk finish or extend sends. Of results and progress there is one for each job, or None."""
+    """Return what a bulk finish or extend sends. Results, costs and progress have a value for each job, or are None."""
     refs = map(ref_of, jobs)
     bodies = [LeaseBody(ref.queue_type, ref.queue_id, ref.job_id, ref.lease, by_ms) for ref in refs]
     replace = msgspec.structs.replace
     if results is not None:
         rows = zip(bodies, results, strict=True)
         bodies = [body if value is UNSET else replace(body, result=json_text(value)) for body, value in rows]
+    if costs is not None:
+        priced = zip(bodies, costs, strict=True)
+        bodies = [body if cost is None else replace(body, cost=cost) for body, cost in priced]
     if progress is not None:
         rows = zip(bodies, progress, strict=True)
         bodies = [

@@ -7,9 +7,13 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from sharq_client import errors
 
+_CHARACTERS = "A-Z a-z 0-9 _ - . + @"
 _JOB = ("queue_type", "queue_id", "job_id")
 _NAMES = {"batch": ("queue_type", "batch"), "schedule": ("name",), "window": ("name",)}
 """The names of the identifiers in the paths that are not about a type, a queue or a job."""
+
+_IDS = frozenset({"queue_id", "job_id", "batch"})
+"""The identifiers that may have colons, and slashes between parts of them."""
 
 
 def path_of(verb: str, *identifiers: str) -> str:
@@ -21,8 +25,9 @@ def path_of(verb: str, *identifiers: str) -> str:
     """
     for name, identifier in zip(_NAMES.get(verb, _JOB), identifiers, strict=False):
         if not isinstance(identifier, str) or identifier in {"", ".", ".."}:
+            characters = f"{_CHARACTERS} : /" if name in _IDS else _CHARACTERS
             raise errors.InvalidRequest(
-                f"{name}: expected a string of 1 to 100 of A-Z a-z 0-9 _ - . + @, got {identifier!r}"
+                f"{name}: expected a string of 1 to 100 of {characters}, got {identifier!r}"
             )
     return "/".join(["", verb, *(quote(identifier, safe="") for identifier in identifiers), ""])
 

@@ -9,11 +9,10 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Raw
 
-from router.api.fields import MAX_WAIT_MS, Expected
+from router.api.fields import IDENTIFIER_PATTERN, IDENTIFIER_WORDS, MAX_WAIT_MS, NAME_PATTERN, Expected
 from sharq_core.campaigns.results import MAX_PROGRESS_BYTES, MAX_RESULT_BYTES
-from sharq_core.models import IDENTIFIER_PATTERN
 
-_name = Meta(pattern=IDENTIFIER_PATTERN + r"(?!\n)", max_length=100)
+_name = Meta(pattern=NAME_PATTERN, max_length=100)
 _NAME_TEXT = "1 to 100 characters of A-Z a-z 0-9 _ - . + @"
 
 WindowName: TypeAlias = Annotated[
@@ -36,12 +35,12 @@ IgnoreWindow: TypeAlias = Annotated[
 ]
 BatchId: TypeAlias = Annotated[
     str,
-    _name,
+    Meta(pattern=IDENTIFIER_PATTERN, max_length=100),
     Meta(
         description="The batch that counts the job, such as a campaign: all jobs of the type with this batch, in any "
-        f"queue. {_NAME_TEXT[0].upper()}{_NAME_TEXT[1:]}."
+        f"queue. {IDENTIFIER_WORDS[0].upper()}{IDENTIFIER_WORDS[1:]}."
     ),
-    Expected(f"the id of a batch, {_NAME_TEXT}"),
+    Expected(f"the id of a batch, {IDENTIFIER_WORDS}"),
 ]
 DefaultWindow: TypeAlias = Annotated[
     str,

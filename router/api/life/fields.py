@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta
 
 from router.api.fields import MAX_YEAR_MS, Expected, QueueId
-from sharq_core.job_life import FIRST_PRIORITY, LAST_PRIORITY, MAX_ERROR_BYTES, MAX_RETRY_MS, PRIORITY
+from sharq_core.job_life import FIRST_PRIORITY, LAST_PRIORITY, MAX_ERROR_BYTES, MAX_RETRY_MS
 
 MAX_TIME_MS = 2**53 // 1000
 """The latest time of a job, in ms since the epoch: in the year 2255. The store's numbers hold any µs up to it."""
@@ -50,7 +50,7 @@ Priority: TypeAlias = Annotated[
         ge=FIRST_PRIORITY,
         le=LAST_PRIORITY,
         description=f"The place of the job within its queue, from {FIRST_PRIORITY} to {LAST_PRIORITY}: jobs of a lower "
-        f"number leave first, whenever they came, and never past the queue's rate. The default is {PRIORITY}.",
+        f"number leave first, whenever they came, and never past the queue's rate.",
     ),
     Expected(f"an integer from {FIRST_PRIORITY} (first) to {LAST_PRIORITY} (last)"),
 ]
@@ -186,8 +186,8 @@ LettersOf: TypeAlias = Annotated[
         "it is absent, those of all queues."
     ),
 ]
-_PREFIX_TEXT = f"a string of up to {MAX_PREFIX} characters of A-Z a-z 0-9 _ - . + @"
-_prefix = Meta(pattern=rf"^[A-Za-z0-9_\-.+@]{{0,{MAX_PREFIX}}}$(?!\n)", max_length=MAX_PREFIX)
+_PREFIX_TEXT = f"a string of up to {MAX_PREFIX} characters of A-Z a-z 0-9 _ - . + @ : /"
+_prefix = Meta(pattern=rf"^[A-Za-z0-9_\-.+@:/]{{0,{MAX_PREFIX}}}$(?!\n)", max_length=MAX_PREFIX)
 Prefix: TypeAlias = Annotated[
     str,
     _prefix,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from router.api.campaigns.batch_shapes import BatchAnswer
 from router.api.life.answers import CancelledMany
 from router.api.request_shapes import NoBody
-from router.api.routes.route import READ, WRITE, Route
+from router.api.routes.route import READ, WRITE, Route, Tag
 from sharq_core.errors import NotFound
 
 _PATH = "/batch/{queue_type}/{batch}/"
@@ -13,6 +13,8 @@ _PATH = "/batch/{queue_type}/{batch}/"
 BATCHES = (
     Route(
         operation="batch",
+        operation_id="get_batch",
+        tag=Tag.BATCHES,
         methods=("GET",),
         paths=(_PATH,),
         summary="Get how many jobs of a batch are in which state, as for a progress bar.",
@@ -21,6 +23,7 @@ BATCHES = (
     ),
     Route(
         operation="cancel_batch",
+        tag=Tag.BATCHES,
         methods=("POST",),
         paths=(f"{_PATH}cancel/",),
         summary="Cancel a batch: it takes no further jobs, and its queued and delayed jobs are cancelled.",

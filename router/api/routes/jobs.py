@@ -13,12 +13,22 @@ from router.api.life.requests import (
 )
 from router.api.request_shapes import JobQuery, NoBody, RedriveBody
 from router.api.response_shapes import Done, Dropped, Redriven
-from router.api.routes.route import JOB, QUEUE, READ, WRITE, Route
-from sharq_core.errors import Duplicate, JobLeased, NotFound, NotWaiting, StoreFull, TooManyWindows
+from router.api.routes.route import JOB, QUEUE, READ, WRITE, Route, Tag
+from sharq_core.errors import (
+    BatchCancelled,
+    Duplicate,
+    JobLeased,
+    NotFound,
+    NotWaiting,
+    StoreFull,
+    TooManyWindows,
+)
 
 JOBS = (
     Route(
         operation="job",
+        operation_id="get_job",
+        tag=Tag.JOBS,
         methods=("GET",),
         paths=(f"/job/{JOB}/",),
         summary="Get the state of a job, at once or with `wait` as soon as it has ended.",
@@ -28,6 +38,8 @@ JOBS = (
     ),
     Route(
         operation="dead",
+        operation_id="list_dead_letters",
+        tag=Tag.DEAD_LETTERS,
         methods=("GET",),
         paths=("/dead/{queue_type}/",),
         summary="List a page of the dead letters of a type or of one queue, 100 without `limit`.",
@@ -37,6 +49,8 @@ JOBS = (
     ),
     Route(
         operation="drop_dead",
+        operation_id="drop_dead_letters",
+        tag=Tag.DEAD_LETTERS,
         methods=("DELETE",),
         paths=("/dead/{queue_type}/",),
         summary="Drop all dead letters that a type has when the call starts.",
@@ -46,6 +60,8 @@ JOBS = (
     ),
     Route(
         operation="redrive",
+        operation_id="redrive_dead_letters",
+        tag=Tag.DEAD_LETTERS,
         methods=("POST",),
         paths=("/dead/{queue_type}/redrive/",),
         summary="Redrive dead letters: enqueue those in the body again, or all that the type has when the call starts.",
@@ -55,15 +71,19 @@ JOBS = (
     ),
     Route(
         operation="redrive_letter",
+        operation_id="redrive_dead_letter",
+        tag=Tag.DEAD_LETTERS,
         methods=("POST",),
         paths=(f"/dead/{JOB}/redrive/",),
         summary="Redrive one dead letter: enqueue it again.",
         body=NoBody,
         answers={200: (Done,)},
-        failures=(*WRITE, NotFound, Duplicate, TooManyWindows),
+        failures=(*WRITE, NotFound, BatchCancelled, Duplicate, TooManyWindows),
     ),
     Route(
         operation="drop_letter",
+        operation_id="drop_dead_letter",
+        tag=Tag.DEAD_LETTERS,
         methods=("DELETE",),
         paths=(f"/dead/{JOB}/",),
         summary="Drop one dead letter.",
@@ -73,6 +93,7 @@ JOBS = (
     ),
     Route(
         operation="change_job",
+        tag=Tag.JOBS,
         methods=("PATCH",),
         paths=(f"/job/{JOB}/",),
         summary="Change a queued or delayed job. It keeps its place in its queue unless `at` or `delay` is changed.",
@@ -83,6 +104,7 @@ JOBS = (
     ),
     Route(
         operation="cancel_job",
+        tag=Tag.JOBS,
         methods=("DELETE",),
         paths=(f"/job/{JOB}/",),
         summary="Cancel a queued, delayed or dead job, and with `force` a leased one. It may be repeated.",
@@ -93,6 +115,7 @@ JOBS = (
     ),
     Route(
         operation="cancel_bulk",
+        tag=Tag.JOBS,
         methods=("POST",),
         paths=("/cancel/",),
         summary="Cancel up to 1,000 jobs, each with its own result.",
@@ -103,6 +126,8 @@ JOBS = (
     ),
     Route(
         operation="cancel_prefix",
+        operation_id="cancel_by_prefix",
+        tag=Tag.JOBS,
         methods=("POST",),
         paths=(f"/queue/{QUEUE}/cancel/",),
         summary="Cancel the queued and delayed jobs of a queue whose ids begin with a prefix. Jobs enqueued after the "
@@ -114,6 +139,7 @@ JOBS = (
     ),
     Route(
         operation="list_jobs",
+        tag=Tag.JOBS,
         methods=("GET",),
         paths=(f"/queue/{QUEUE}/jobs/",),
         summary="List a page of the jobs of a queue in one state.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from router.api.request_shapes import (
     DequeueQuery,
+    DequeueTypeQuery,
     EnqueueBody,
     EnqueueBulk,
     ExtendBody,
@@ -16,18 +17,19 @@ from router.api.request_shapes import (
     ReleaseBulk,
 )
 from router.api.response_shapes import (
+    BulkDequeueAnswer,
     Done,
     Extended,
     Finished,
-    LeasedJobs,
-    LeasedOne,
     LeaseResults,
     NothingReadyAnswer,
     Queued,
     QueuedJobs,
+    SingleDequeueAnswer,
 )
-from router.api.routes.route import JOB, LEASE, QUEUE, WRITE, Route
+from router.api.routes.route import JOB, LEASE, QUEUE, WRITE, Route, Tag
 from sharq_core.errors import (
+    BatchCancelled,
     QueueFull,
     StoreFull,
 )
@@ -35,26 +37,42 @@ from sharq_core.errors import (
 LEASES = (
     Route(
         operation="enqueue",
+        tag=Tag.JOBS,
         methods=("POST",),
         paths=(f"/enqueue/{QUEUE}/",),
         summary="Enqueue a job.",
         body=EnqueueBody,
         needs_body=True,
         answers={201: (Queued,)},
-        failures=(*WRITE, QueueFull, StoreFull),
+        failures=(*WRITE, BatchCancelled, QueueFull, StoreFull),
     ),
     Route(
         operation="dequeue",
+        operation_id="dequeue_type",
+        tag=Tag.JOBS,
         methods=("GET", "POST"),
-        paths=("/dequeue/{queue_type}/", "/dequeue/"),
-        summary="Lease a ready job, or up to `count` jobs. The queue type defaults to `default`.",
+        paths=("/dequeue/{queue_type}/",),
+        summary="Lease a ready job of a type, or up to `count` jobs.",
+        query=DequeueTypeQuery,
+        body=NoBody,
+        answers={200: (SingleDequeueAnswer, BulkDequeueAnswer), 404: (NothingReadyAnswer,)},
+        failures=WRITE,
+    ),
+    Route(
+        operation="dequeue",
+        tag=Tag.JOBS,
+        methods=("GET", "POST"),
+        paths=("/dequeue/",),
+        summary="Lease a ready job, or up to `count` jobs, of the types in the query; without them, of the type "
+        "`default`.",
         query=DequeueQuery,
         body=NoBody,
-        answers={200: (LeasedOne, LeasedJobs), 404: (NothingReadyAnswer,)},
+        answers={200: (SingleDequeueAnswer, BulkDequeueAnswer), 404: (NothingReadyAnswer,)},
         failures=WRITE,
     ),
     Route(
         operation="finish",
+        tag=Tag.JOBS,
         methods=("POST",),
         paths=(f"/finish/{JOB}/",),
         summary="Finish a job: end its lease and forget the job.",
@@ -65,6 +83,7 @@ LEASES = (
     ),
     Route(
         operation="extend",
+        tag=Tag.JOBS,
         methods=("POST",),
         paths=(f"/extend/{JOB}/",),
         summary="Extend a lease: it ends `by` milliseconds from now.",
@@ -76,6 +95,7 @@ LEASES = (
     ),
     Route(
         operation="release",
+        tag=Tag.JOBS,
         methods=("POST",),
         paths=(f"/release/{JOB}/",),
         summary="Release a job: end its lease and put it back into its queue, unfinished.",
@@ -86,6 +106,7 @@ LEASES = (
     ),
     Route(
         operation="enqueue_bulk",
+        tag=Tag.JOBS,
         methods=("POST",),
         paths=("/enqueue/",),
         summary="Enqueue up to 1,000 jobs, each with its own result.",
@@ -96,6 +117,7 @@ LEASES = (
     ),
     Route(
         operation="finish_bulk",
+        tag=Tag.JOBS,
         methods=("POST",),
         paths=("/finish/",),
         summary="Finish up to 1,000 jobs, each with its own result.",
@@ -106,6 +128,7 @@ LEASES = (
     ),
     Route(
         operation="extend_bulk",
+        tag=Tag.JOBS,
         methods=("POST",),
         paths=("/extend/",),
         summary="Extend up to 1,000 leases, each with its own result.",
@@ -116,6 +139,7 @@ LEASES = (
     ),
     Route(
         operation="release_bulk",
+        tag=Tag.JOBS,
         methods=("POST",),
         paths=("/release/",),
         summary="Release up to 1,000 jobs, each with its own result.",

@@ -8,7 +8,7 @@ from router.api.response_shapes import (
     HelloAnswer,
     Ready,
 )
-from router.api.routes.route import Route
+from router.api.routes.route import Route, Tag
 from sharq_core.errors import (
     Forbidden,
     OutcomeUnknown,
@@ -19,6 +19,8 @@ from sharq_core.errors import (
 OPERATIONS = (
     Route(
         operation="hello",
+        operation_id="get_greeting",
+        tag=Tag.OPERATIONS,
         methods=("GET",),
         paths=("/",),
         summary="Get the greeting of the original server.",
@@ -27,6 +29,8 @@ OPERATIONS = (
     ),
     Route(
         operation="deepstatus",
+        operation_id="check_store",
+        tag=Tag.OPERATIONS,
         methods=("GET",),
         paths=("/deepstatus/",),
         summary="Check that every server of the store answers.",
@@ -35,6 +39,8 @@ OPERATIONS = (
     ),
     Route(
         operation="healthz",
+        operation_id="check_health",
+        tag=Tag.OPERATIONS,
         methods=("GET",),
         paths=("/healthz",),
         summary="Check that the process is alive (liveness probe).",
@@ -43,6 +49,8 @@ OPERATIONS = (
     ),
     Route(
         operation="readyz",
+        operation_id="check_readiness",
+        tag=Tag.OPERATIONS,
         methods=("GET",),
         paths=("/readyz",),
         summary="Check that a load balancer may send requests here (readiness probe).",
@@ -52,6 +60,8 @@ OPERATIONS = (
     ),
     Route(
         operation="cluster",
+        operation_id="get_cluster",
+        tag=Tag.OPERATIONS,
         methods=("GET",),
         paths=("/cluster/",),
         summary="Get the members of the cluster, the ring version, the partitions and the store of each node.",
@@ -60,6 +70,8 @@ OPERATIONS = (
     ),
     Route(
         operation="prometheus",
+        operation_id="get_prometheus_metrics",
+        tag=Tag.OPERATIONS,
         methods=("GET",),
         paths=("/metrics",),
         summary="Get the metrics of this process in the Prometheus text format.",
@@ -69,6 +81,8 @@ OPERATIONS = (
     ),
     Route(
         operation="openapi",
+        operation_id="get_openapi_document",
+        tag=Tag.OPERATIONS,
         methods=("GET",),
         paths=("/openapi.json",),
         summary="Get this document.",

@@ -28,7 +28,7 @@ from router.api.request_shapes import (
 from router.api.response_shapes import (
     Done,
 )
-from router.api.routes.route import QUEUE, READ, WRITE, Route
+from router.api.routes.route import QUEUE, READ, WRITE, Route, Tag
 from sharq_core.errors import (
     NotFound,
 )
@@ -36,6 +36,8 @@ from sharq_core.errors import (
 QUEUES = (
     Route(
         operation="interval",
+        operation_id="set_interval",
+        tag=Tag.QUEUES,
         methods=("POST",),
         paths=(f"/interval/{QUEUE}/",),
         summary="Change the rate of a queue at once, and pin or unpin it.",
@@ -46,6 +48,8 @@ QUEUES = (
     ),
     Route(
         operation="queue",
+        operation_id="get_queue",
+        tag=Tag.QUEUES,
         methods=("GET",),
         paths=(f"/queue/{QUEUE}/",),
         summary="Get the state of a queue: its rate, its number of jobs and its next ready time.",
@@ -54,6 +58,7 @@ QUEUES = (
     ),
     Route(
         operation="set_queue",
+        tag=Tag.QUEUES,
         methods=("POST",),
         paths=(f"/queue/{QUEUE}/",),
         summary="Set or clear settings of a queue, which is created if need be. They last until they are cleared.",
@@ -64,6 +69,8 @@ QUEUES = (
     ),
     Route(
         operation="pause",
+        operation_id="pause_queue",
+        tag=Tag.QUEUES,
         methods=("POST",),
         paths=(f"/queue/{QUEUE}/pause/",),
         summary="Pause a queue, or hold it for or until a time: it accepts jobs but hands none out.",
@@ -73,6 +80,8 @@ QUEUES = (
     ),
     Route(
         operation="resume",
+        operation_id="resume_queue",
+        tag=Tag.QUEUES,
         methods=("POST",),
         paths=(f"/queue/{QUEUE}/resume/",),
         summary="Resume a queue: end its pause and its hold.",
@@ -82,6 +91,8 @@ QUEUES = (
     ),
     Route(
         operation="deletequeue",
+        operation_id="delete_queue",
+        tag=Tag.QUEUES,
         methods=("DELETE",),
         paths=(f"/deletequeue/{QUEUE}/",),
         summary="Delete a queue: drop its queued and delayed jobs. Leased jobs are not requeued.",
@@ -91,6 +102,8 @@ QUEUES = (
     ),
     Route(
         operation="queues",
+        operation_id="list_queues",
+        tag=Tag.QUEUES,
         methods=("GET",),
         paths=("/queues/{queue_type}/",),
         summary="List the queues of a type with their rates, their numbers and why each gives no job.",
@@ -100,6 +113,8 @@ QUEUES = (
     ),
     Route(
         operation="types",
+        operation_id="list_types",
+        tag=Tag.TYPES,
         methods=("GET",),
         paths=("/types/",),
         summary="List all types with their numbers over all queues.",
@@ -109,6 +124,8 @@ QUEUES = (
     ),
     Route(
         operation="type",
+        operation_id="get_type",
+        tag=Tag.TYPES,
         methods=("GET",),
         paths=("/type/{queue_type}/",),
         summary="Get the state of a gathered type (one with a `~` in its name): its limits and its number of jobs.",
@@ -117,6 +134,7 @@ QUEUES = (
     ),
     Route(
         operation="set_type",
+        tag=Tag.TYPES,
         methods=("POST",),
         paths=("/type/{queue_type}/",),
         summary="Set or clear the limits and quotas that all queues of a gathered type share, until they are cleared.",
@@ -127,6 +145,7 @@ QUEUES = (
     ),
     Route(
         operation="clear_type",
+        tag=Tag.TYPES,
         methods=("DELETE",),
         paths=("/type/{queue_type}/",),
         summary="Clear all settings of a gathered type: its limits, quotas, `max_leased` and its hold. A pause stays.",
@@ -136,6 +155,7 @@ QUEUES = (
     ),
     Route(
         operation="pause_type",
+        tag=Tag.TYPES,
         methods=("POST",),
         paths=("/type/{queue_type}/pause/",),
         summary="Pause all queues of a type, those that come later, too, until the type is resumed.",
@@ -145,6 +165,7 @@ QUEUES = (
     ),
     Route(
         operation="resume_type",
+        tag=Tag.TYPES,
         methods=("POST",),
         paths=("/type/{queue_type}/resume/",),
         summary="Resume a paused type. Queues that are paused themselves stay paused.",
@@ -154,6 +175,7 @@ QUEUES = (
     ),
     Route(
         operation="pause_all",
+        tag=Tag.OPERATIONS,
         methods=("POST",),
         paths=("/pause/",),
         summary="Pause all queues of all types, those that come later, too, until `/resume/`.",
@@ -163,6 +185,7 @@ QUEUES = (
     ),
     Route(
         operation="resume_all",
+        tag=Tag.OPERATIONS,
         methods=("POST",),
         paths=("/resume/",),
         summary="End the pause of everything. Types and queues that are paused themselves stay paused.",
@@ -172,6 +195,8 @@ QUEUES = (
     ),
     Route(
         operation="metrics",
+        operation_id="get_counts",
+        tag=Tag.TYPES,
         methods=("GET",),
         paths=("/metrics/",),
         summary="List the queue types in use, with the enqueues and dequeues of all queues in the last 10 minutes.",
@@ -180,6 +205,8 @@ QUEUES = (
     ),
     Route(
         operation="metrics_type",
+        operation_id="list_queue_ids",
+        tag=Tag.TYPES,
         methods=("GET",),
         paths=("/metrics/{queue_type}/",),
         summary="List the queues of a type that have queued, delayed or leased jobs; all of them without `limit`.",
@@ -189,6 +216,8 @@ QUEUES = (
     ),
     Route(
         operation="metrics_queue",
+        operation_id="get_queue_counts",
+        tag=Tag.QUEUES,
         methods=("GET",),
         paths=(f"/metrics/{QUEUE}/",),
         summary="Get the length of a queue and its enqueues and dequeues in the last 10 minutes.",
@@ -197,6 +226,8 @@ QUEUES = (
     ),
     Route(
         operation="top",
+        operation_id="list_top_queues",
+        tag=Tag.QUEUES,
         methods=("GET",),
         paths=("/top/{queue_type}/",),
         summary="List the queues of a type that have been ready longest, or with `by=depth` hold the most jobs.",

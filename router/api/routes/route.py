@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from msgspec import Struct
 
 from router.api.request_shapes import (
@@ -29,11 +31,25 @@ QUEUE = "{queue_type}/{queue_id}"
 JOB = "{queue_type}/{queue_id}/{job_id}"
 
 
+class Tag(StrEnum):
+    """The groups of operations in the OpenAPI document, in the order of its readers."""
+
+    JOBS = "Jobs"
+    QUEUES = "Queues"
+    TYPES = "Types"
+    DEAD_LETTERS = "Dead letters"
+    BATCHES = "Batches"
+    SCHEDULES = "Schedules"
+    WINDOWS = "Windows"
+    OPERATIONS = "Operations"
+
+
 class Route(Struct, frozen=True, kw_only=True):
     """One operation.
 
     Attributes:
         operation: the name in metrics and in the table of handlers.
+        operation_id: the name in the OpenAPI document; None for the same name.
         paths: the documented paths; each is served with and without its trailing slash (see spellings).
         answers: status → the shapes that the answer may have.
         failures: the documented errors; any other error is unexpected.
@@ -44,6 +60,8 @@ class Route(Struct, frozen=True, kw_only=True):
     """
 
     operation: str
+    operation_id: str | None = None
+    tag: Tag
     methods: tuple[str, ...]
     paths: tuple[str, ...]
     summary: str

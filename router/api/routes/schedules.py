@@ -5,7 +5,7 @@ from __future__ import annotations
 from router.api.campaigns.schedule_shapes import ScheduleAnswer, ScheduleBody, ScheduleRows
 from router.api.request_shapes import NoBody, PageQuery
 from router.api.response_shapes import Done
-from router.api.routes.route import READ, WRITE, Route
+from router.api.routes.route import READ, WRITE, Route, Tag
 from sharq_core.errors import NotFound, StoreFull
 
 _PATH = "/schedule/{schedule}/"
@@ -13,6 +13,7 @@ _PATH = "/schedule/{schedule}/"
 SCHEDULES = (
     Route(
         operation="put_schedule",
+        tag=Tag.SCHEDULES,
         methods=("PUT",),
         paths=(_PATH,),
         summary="Create or replace a schedule, which enqueues a job again and again at set times.",
@@ -23,6 +24,8 @@ SCHEDULES = (
     ),
     Route(
         operation="schedule",
+        operation_id="get_schedule",
+        tag=Tag.SCHEDULES,
         methods=("GET",),
         paths=(_PATH,),
         summary="Get the state of a schedule: its job, its next slot, and how the latest enqueue went.",
@@ -31,6 +34,7 @@ SCHEDULES = (
     ),
     Route(
         operation="delete_schedule",
+        tag=Tag.SCHEDULES,
         methods=("DELETE",),
         paths=(_PATH,),
         summary="Delete a schedule. The jobs that it has enqueued stay.",
@@ -40,6 +44,7 @@ SCHEDULES = (
     ),
     Route(
         operation="pause_schedule",
+        tag=Tag.SCHEDULES,
         methods=("POST",),
         paths=(f"{_PATH}pause/",),
         summary="Pause a schedule: no slot enqueues until it is resumed.",
@@ -49,6 +54,7 @@ SCHEDULES = (
     ),
     Route(
         operation="resume_schedule",
+        tag=Tag.SCHEDULES,
         methods=("POST",),
         paths=(f"{_PATH}resume/",),
         summary="Resume a schedule. The slots that passed during the pause are skipped.",
@@ -58,6 +64,8 @@ SCHEDULES = (
     ),
     Route(
         operation="schedules",
+        operation_id="list_schedules",
+        tag=Tag.SCHEDULES,
         methods=("GET",),
         paths=("/schedules/",),
         summary="List all schedules with their next slots.",

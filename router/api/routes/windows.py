@@ -5,12 +5,13 @@ from __future__ import annotations
 from router.api.campaigns.window_shapes import WindowAnswer, WindowBody, WindowRows
 from router.api.request_shapes import NoBody, PageQuery
 from router.api.response_shapes import Done
-from router.api.routes.route import READ, WRITE, Route
+from router.api.routes.route import READ, WRITE, Route, Tag
 from sharq_core.errors import NotFound, WindowUsed
 
 WINDOWS = (
     Route(
         operation="put_window",
+        tag=Tag.WINDOWS,
         methods=("PUT",),
         paths=("/window/{window}/",),
         summary="Define a window, or define it anew: when jobs and queues that name it may be leased from.",
@@ -21,6 +22,8 @@ WINDOWS = (
     ),
     Route(
         operation="window",
+        operation_id="get_window",
+        tag=Tag.WINDOWS,
         methods=("GET",),
         paths=("/window/{window}/",),
         summary="Get a window: its definition, when it opens or closes, and how many queues and types use it.",
@@ -29,6 +32,8 @@ WINDOWS = (
     ),
     Route(
         operation="windows",
+        operation_id="list_windows",
+        tag=Tag.WINDOWS,
         methods=("GET",),
         paths=("/windows/",),
         summary="List all windows with their definitions, page by page.",
@@ -38,6 +43,8 @@ WINDOWS = (
     ),
     Route(
         operation="drop_window",
+        operation_id="delete_window",
+        tag=Tag.WINDOWS,
         methods=("DELETE",),
         paths=("/window/{window}/",),
         summary="Delete a window that no job and no setting uses.",

@@ -15,6 +15,7 @@ import random
 from collections.abc import Iterable
 
 from router.shards.dispatch import Dispatch
+from router.shards.upgrade import newer_field_of_job, refusal
 from router.shards.walks.listings import read_queues
 from sharq_core.campaigns.schedules import (
     Schedule,
@@ -64,6 +65,9 @@ class ScheduleRouting:
         Raises:
             StoreFull: the store takes no more, or the partition of the queue no more schedules.
         """
+        # Before the first step, because a refusal of the last one would leave the name without its schedule.
+        if (newer := newer_field_of_job(job, self._dispatch.formats)) is not None:
+            raise refusal(newer)
         target = partition_of(job.queue_type, job.queue_id, self._dispatch.partitions)
         above = 0
         for attempt in range(TRIES):

@@ -27,7 +27,7 @@ from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
 from sharq_core.scheduler.functions import Functions
-from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.keys import Keys, shown_id, stored_id
 from sharq_core.scheduler.replies import decode_flag, decoder
 from sharq_core.store.commands import Word
 
@@ -141,7 +141,7 @@ class ScheduleCalls:
             version,
             int(is_paused),
             slot_us or 0,
-            job.queue_id,
+            stored_id(job.queue_id),
             _encode_rule(rule),
             header,
             entry,
@@ -231,7 +231,7 @@ class ScheduleCalls:
             schedule.slot_us or 0,
             slot_us,
             next_slot_us or 0,
-            f"{schedule.queue_id}:{job_id_of(schedule.name, slot_us)}",
+            packed.field(schedule.queue_id, job_id_of(schedule.name, slot_us)),
         ]
         return make_call(
             self._keys,
@@ -334,6 +334,6 @@ def _schedule(row: list[Any]) -> Schedule:
         last_status=status - 1 if status else None,
         fired=fired,
         queue_type=queue_type.decode(),
-        queue_id=queue_id.decode(),
+        queue_id=shown_id(queue_id),
         rule=_decode_rule(rule),
     )

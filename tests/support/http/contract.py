@@ -19,6 +19,40 @@ Document = dict[str, Any]
 """A JSON object whose shape the test knows."""
 
 
+def inlined(document: Document) -> Document:
+    """Return the document with its shared responses, headers and parameters in place of the references to them.
+
+    References to schemas stay.
+    """
+    found = _inlined(document, document["components"])
+    assert isinstance(found, dict)
+    return found
+
+
+def _inlined(part: Any, components: Document) -> Any:
+    if isinstance(part, list):
+        return [_inlined(inner, components) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    kind, _, name = str(part.get("$ref", "")).removeprefix("#/components/").partition("/")
+    if kind in ("responses", "headers", "parameters"):
+        return _inlined(components[kind][name], components)
+    return {name: _inlined(inner, components) for name, inner in part.items()}
+
+
+def closed(document: Document) -> Document:
+    """Return the document with every object closed that it leaves open for the fields of later versions.
+
+    So a test sees that an answer has a field that the document does not have.
+    """
+    schemas = document["components"]["schemas"]
+    shut = {
+        name: {"additionalProperties": False, **schema} if "properties" in schema else schema
+        for name, schema in schemas.items()
+    }
+    return {**document, "components": {**document["components"], "schemas": shut}}
+
+
 class Server(Protocol):
     """The part of the `server` fixture that tests use."""
 
@@ -49,7 +83,7 @@ class Api:
     async def open(cls, url: str, http: aiohttp.ClientSession) -> Api:
         """Reads the server's document."""
         async with http.get(f"{url}/openapi.json") as response:
-            return cls(url, http, await response.json())
+            return cls(url, http, inlined(closed(await response.json())))
 
     async def call(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
@@ -124,6 +158,8 @@ class Api:
             )
             documented = operation["responses"][str(reply.status)]
             _check_headers(documented["headers"], reply)
+            codes = documented.get("x-codes")
+            assert codes is None or reply.json["code"] in codes, (method, path, reply.status, reply.json)
             schema = documented["content"].get("application/json", {}).get("schema", {})
         if schema:
             validator = jsonschema.Draft202012Validator({**schema, "components": self.document["components"]})

@@ -301,10 +301,19 @@ class Client(Queues):
             self._caller.report("release", job, report)
 
     def finish_many(
-        self, jobs: Sequence[Referable], *, results: Sequence[object] | None = None
+        self,
+        jobs: Sequence[Referable],
+        *,
+        results: Sequence[object] | None = None,
+        costs: Sequence[int | None] | None = None,
     ) -> Answers[errors.SharqError | None]:
-        """Finish jobs, with a result each (UNSET for none). Return one answer for each job; None for success."""
-        bodies = lease_bodies(jobs, results=results)
+        """Finish jobs. Return one answer for each job, in order; None for success.
+
+        Args:
+            results: the result of each job, UNSET for none.
+            costs: the cost that each job turned out to have, None if it is as enqueued.
+        """
+        bodies = lease_bodies(jobs, results=results, costs=costs)
         with self.tracing.settle_many("finish", jobs) as span:
             answers = self._caller.report_many("finish", bodies)
             span.answered(answers)

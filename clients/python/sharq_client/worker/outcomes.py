@@ -53,12 +53,14 @@ class Report(msgspec.Struct, frozen=True, gc=False):
         release: the conditions of a release; None for a finish. Jobs with the same ones travel in one call.
         error: the reason of a release; None for none.
         result: the result of a finished job, as JSON text; UNSET for none.
+        cost: the cost that a finished job turned out to have; None if it is as enqueued.
     """
 
     job: LeasedJob
     release: ReleaseTerms | None = None
     error: str | None = None
     result: msgspec.Raw | UnsetType = UNSET
+    cost: int | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -108,9 +110,11 @@ class Outcomes:
         self._changed = asyncio.Event()
         self._is_closed = False
 
-    def add_finished(self, job: LeasedJob, result: msgspec.Raw | UnsetType = UNSET) -> None:
-        """Add the finish of a job to the next report, with its result as JSON text."""
-        self._add(Report(job, None, None, result))
+    def add_finished(
+        self, job: LeasedJob, result: msgspec.Raw | UnsetType = UNSET, cost: int | None = None
+    ) -> None:
+        """Add the finish of a job to the next report, with its result as JSON text and its actual cost."""
+        self._add(Report(job, None, None, result, cost))
 
     def add_failed(self, job: LeasedJob, error: BaseException | None) -> None:
         """Add the release of a job whose attempt failed, with the text of the error; None if it was interrupted."""
@@ -191,7 +195,8 @@ class Outcomes:
     ) -> Sequence[errors.SharqError | None]:
         jobs = [report.job for report in reports]
         if release is None:
-            return await self._client.finish_many(jobs, results=[report.result for report in reports])
+            results, costs = [report.result for report in reports], [report.cost for report in reports]
+            return await self._client.finish_many(jobs, results=results, costs=costs)
         return await self._client.release_many(
             jobs,
             release.delay_ms,

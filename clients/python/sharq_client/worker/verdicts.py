@@ -7,8 +7,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
-
 from sharq_client.worker.handlers.kinds import Unfit
 from sharq_client.worker.handlers.results import Drop, JobResult, Retry, RunningJob, Throttled, result_of
 from sharq_client.worker.outcomes import Outcomes
@@ -42,7 +40,10 @@ class Verdicts:
         if value is not None and isinstance(value, _RAISABLE):
             self.raised([job], value)
             return
-        self._outcomes.add_finished(job, result_of(job, value) if isinstance(value, JobResult) else UNSET)
+        if isinstance(value, JobResult):
+            self._outcomes.add_finished(job, result_of(job, value), value.cost)
+        else:
+            self._outcomes.add_finished(job)
         if self._metrics is not None:
             self._metrics.count(job.queue_type, "finished")
 

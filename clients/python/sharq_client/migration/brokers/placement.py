@@ -11,7 +11,7 @@ import msgspec
 FIELD = "$."
 """The beginning of a name of a queue type or queue that is the path of a field instead."""
 
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_\-.+@]{1,100}")
+_IDENTIFIER = re.compile(r"(?!.{101})(?!\.\.?(?:/|$))[\w\-.+@:]+(?:/(?!\.\.?(?:/|$))[\w\-.+@:]+)*", re.ASCII)
 
 
 class Unmovable(ValueError):
@@ -52,7 +52,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
 def job_id_of(foreign_id: str) -> str:
     """Return the id of a job: the foreign one, or a digest of it if the new server does not permit it."""
-    if _IDENTIFIER.fullmatch(foreign_id) and foreign_id not in (".", ".."):
+    if _IDENTIFIER.fullmatch(foreign_id):
         return foreign_id
     return hashlib.sha256(foreign_id.encode()).hexdigest()
 

@@ -13,11 +13,14 @@ LATEST_MS = 2**53 // 1000
 MAX_JOBS = 1000
 MAX_COST = 1_000_000
 
-_WORDS = "1 to 100 characters of A-Z a-z 0-9 _ - . + @, but neither . nor .."
-QUEUE_TYPE_WORDS = f"{_WORDS}, and at most one ~, neither first nor last"
-IDENTIFIER_WORDS = _WORDS
+_NAME_WORDS = "1 to 100 characters of A-Z a-z 0-9 _ - . + @, but neither . nor .."
+QUEUE_TYPE_WORDS = f"{_NAME_WORDS}, and at most one ~, neither first nor last"
+IDENTIFIER_WORDS = (
+    "1 to 100 characters of A-Z a-z 0-9 _ - . + @ : /, but no part between slashes may be empty, . or .."
+)
 
-IDENTIFIER_PATTERN = r"^(?!\.\.?$)[A-Za-z0-9_\-.+@]{1,100}$(?!\n)"
+_PART = r"(?!\.\.?(?:/|$))[A-Za-z0-9_\-.+@:]+"
+IDENTIFIER_PATTERN = rf"^(?=.{{1,100}}$){_PART}(?:/{_PART})*$(?!\n)"
 QUEUE_TYPE_PATTERN = r"^(?!\.\.?$)(?=.{1,100}$)[A-Za-z0-9_\-.+@]+(?:~[A-Za-z0-9_\-.+@]+)?$(?!\n)"
 TRACEPARENT_PATTERN = (
     r"^(?!ff|00.{53}.)(?!.{3}0{32})(?!.{36}0{16})"
@@ -52,11 +55,13 @@ _fate = expected("a word: dead or drop")
 QueueType: TypeAlias = Annotated[
     str, Meta(pattern=QUEUE_TYPE_PATTERN), expected(f"a string: {QUEUE_TYPE_WORDS}")
 ]
-Identifier: TypeAlias = Annotated[str, Meta(pattern=IDENTIFIER_PATTERN), expected(f"a string: {_WORDS}")]
+Identifier: TypeAlias = Annotated[
+    str, Meta(pattern=IDENTIFIER_PATTERN), expected(f"a string: {IDENTIFIER_WORDS}")
+]
 BatchId: TypeAlias = Annotated[
     str,
     Meta(pattern=IDENTIFIER_PATTERN),
-    expected("the id of a batch, 1 to 100 characters of A-Z a-z 0-9 _ - . + @"),
+    expected(f"the id of a batch, {IDENTIFIER_WORDS}"),
 ]
 Payload: TypeAlias = Annotated[Raw, expected("any JSON value")]
 Interval: TypeAlias = Annotated[float, Meta(ge=0, le=YEAR_MS), _year]
@@ -115,8 +120,8 @@ State: TypeAlias = Annotated[
 ]
 Prefix: TypeAlias = Annotated[
     str,
-    Meta(pattern=r"^[A-Za-z0-9_\-.+@]{0,100}$(?!\n)"),
-    expected("a string of up to 100 characters of A-Z a-z 0-9 _ - . + @"),
+    Meta(pattern=r"^[A-Za-z0-9_\-.+@:/]{0,100}$(?!\n)"),
+    expected("a string of up to 100 characters of A-Z a-z 0-9 _ - . + @ : /"),
 ]
 retry_expected = expected("an object with delay and, if need be, factor, max and jitter")
 jobs_bounds = Meta(min_length=1, max_length=MAX_JOBS, extra={"expected": f"a list of 1 to {MAX_JOBS} jobs"})

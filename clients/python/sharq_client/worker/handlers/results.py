@@ -22,6 +22,9 @@ MAX_RESULT_BYTES = 16 * 1024
 MAX_PROGRESS_BYTES = 1024
 """The longest progress that the server takes, in bytes of JSON text."""
 
+MAX_COST = 1_000_000
+"""The largest cost that the server takes."""
+
 MAX_HOLD_S = 24 * 3600
 """The longest hold that the server accepts."""
 
@@ -30,14 +33,23 @@ MAX_DELAY_S = 365 * 24 * 3600
 
 
 class JobResult:
-    """The result of a job. A handler returns it to have it kept with the finished job.
+    """The result of a job. A handler returns it to have it kept with the finished job, or to correct the job's cost.
 
     Attributes:
-        value: any JSON value of at most 16 KiB of JSON text, or msgspec.Raw with the text.
+        value: any JSON value of at most 16 KiB of JSON text, or msgspec.Raw with the text; UNSET for none.
+        cost: the cost that the job turned out to have; None if it is as enqueued.
     """
 
-    def __init__(self, value: object) -> None:
+    def __init__(self, value: object = UNSET, *, cost: int | None = None) -> None:
+        """Say what the work gave and what it has cost.
+
+        Raises:
+            ValueError: the cost is no whole number from 0 to 1,000,000.
+        """
+        if cost is not None and not (isinstance(cost, int) and 0 <= cost <= MAX_COST):
+            raise ValueError(f"cost: expected a whole number from 0 to {MAX_COST:,}, got {cost}")
         self.value = value
+        self.cost = cost
 
 
 class Throttled(Exception):

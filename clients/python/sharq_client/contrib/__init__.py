@@ -1,0 +1,1 @@
+"""Connects the client to frameworks. Each folder needs its framework, and nothing else of the client imports it."""

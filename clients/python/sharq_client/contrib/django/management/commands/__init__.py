@@ -1,0 +1,1 @@
+"""Holds the commands of `manage.py`, a module for each."""

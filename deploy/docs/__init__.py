@@ -1,0 +1,1 @@
+"""The documentation site: how the Markdown of this repository becomes the pages of mkdocs.yml."""

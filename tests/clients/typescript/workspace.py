@@ -1,0 +1,106 @@
+"""Builds the TypeScript client and compiles its tests, once for all processes of a test run."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from tests.support.foreign.libraries import installed, node
+from tests.support.tools import missing_tool
+
+ROOT = Path(__file__).parents[3]
+PACKAGE = ROOT / "clients" / "typescript"
+SUITE = Path(__file__).parent / "suite"
+
+BUILD_DEADLINE_S = 300.0
+
+
+class Workspace(msgspec.Struct, frozen=True):
+    """A folder beside the clone with what was built.
+
+    Attributes:
+        client: a copy of the package with `dist`.
+        suite: a copy of the tests, compiled to `dist`.
+        tools: the folder `node_modules` with the compiler and the other tools of the package.
+    """
+
+    client: Path
+    suite: Path
+    tools: Path
+
+
+def npm(*arguments: str, cwd: Path) -> str:
+    """Run npm, and return what it wrote. It asks no registry for anything but packages."""
+    if shutil.which("npm") is None:
+        missing_tool("npm")
+    return run("npm", *arguments, "--no-audit", "--no-fund", "--no-update-notifier", cwd=cwd)
+
+
+def run(*words: str | Path, cwd: Path) -> str:
+    """Run a command to its end, and return what it wrote; its failure shows that."""
+    done = subprocess.run(
+        words,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=BUILD_DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(map(str, words))}\n{done.stdout}"
+    return done.stdout
+
+
+def tools() -> Path:
+    """Return the `node_modules` of the package's lock file, installed once for all runs."""
+    lock = (PACKAGE / "package-lock.json").read_bytes()
+
+    def install(target: Path) -> None:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(PACKAGE / name, target)
+        npm("ci", "--ignore-scripts", cwd=target)
+
+    return installed("typescript", (hashlib.sha256(lock).hexdigest(),), install) / "node_modules"
+
+
+def tsc(tools: Path, *arguments: str, cwd: Path) -> str:
+    """Run the TypeScript compiler."""
+    return run(node(), tools / "typescript" / "bin" / "tsc", *arguments, cwd=cwd)
+
+
+def copy_package(target: Path, tools: Path) -> None:
+    """Copy the sources of the package, with its tools."""
+    shutil.copytree(PACKAGE, target, ignore=shutil.ignore_patterns("node_modules", "dist", "*.tgz"))
+    (target / "node_modules").symlink_to(tools)
+
+
+def built_workspace(folder: Path) -> Workspace:
+    """Return the workspace in a folder, built by the first process that asks."""
+    node()
+    workspace = Workspace(client=folder / "client", suite=folder / "suite", tools=tools())
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = folder.with_suffix(".new")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            _build(unfinished, workspace.tools)
+            unfinished.rename(folder)
+    return workspace
+
+
+def _build(folder: Path, tools: Path) -> None:
+    copy_package(folder / "client", tools)
+    npm("run", "build", cwd=folder / "client")
+    shutil.copytree(SUITE, folder / "suite")
+    modules = folder / "suite" / "node_modules"
+    modules.mkdir()
+    (modules / "sharq-client").symlink_to("../../client")
+    (modules / "@types").symlink_to(tools / "@types")
+    (folder / "suite" / "package.json").write_text('{"type": "module"}')
+    tsc(tools, cwd=folder / "suite")
