@@ -15,7 +15,7 @@ from examples.options import Options, read_options
 from examples.receiver import serving, write_log
 from examples.sms.carrier import Arrival, Carrier
 from examples.sms.sender import CUSTOMERS, LIMITS, Sender, message, set_up
-from examples.verdict import Verdict
+from examples.verdict import LEAST_SHARE, Verdict
 from sharq_client import AsyncClient, OpenRange, Window, Worker
 
 URGENT = 1
@@ -140,7 +140,7 @@ def judge_rates(verdict: Verdict, carriers: dict[str, Carrier]) -> None:
         rate = sum(arrival.units for arrival in arrivals[:-1]) / span_s
         verdict.check(
             f"{carrier.name} gets {carrier.units_per_s:g} a second",
-            is_kept=0.8 * carrier.units_per_s <= rate <= 1.05 * carrier.units_per_s,
+            is_kept=LEAST_SHARE * carrier.units_per_s <= rate <= 1.05 * carrier.units_per_s,
             seen=f"{rate:.1f} a second",
         )
         refused = sum(arrival.status == 429 for arrival in arrivals)

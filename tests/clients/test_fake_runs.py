@@ -221,6 +221,16 @@ def test_results_and_progress_are_kept(sharq: FakeSharq) -> None:
     assert (status.state, status.result) == (JobState.FINISHED, {"sent": "a"})
 
 
+def test_the_cost_that_a_handler_reports_moves_the_rate(sharq: FakeSharq) -> None:
+    put(sharq, "a", "b", interval=1_000, cost=60)
+
+    async def use_less(job: LeasedJob) -> JobResult:
+        await asyncio.sleep(2)
+        return JobResult(cost=5)
+
+    assert seen(sharq.run(worker(sharq, use_less))) == [(0, "a", "finished"), (5_000, "b", "finished")]
+
+
 def test_two_fakes_with_one_seed_do_the_same() -> None:
     def run(seed: int) -> list[tuple[int, str, str]]:
         sharq = FakeSharq(now_ms=START_MS, seed=seed)
