@@ -104,6 +104,19 @@ RUN = (
         "ts",
         "tests/api/test_openapi_tools.py::test_programs_with_generated_types_compile_and_run",
     ),
+    Rule("docs/tracing.md", "console", _OTHERS + "test_trace_context_of_a_job"),
+    Rule("docs/tracing.md", "ini", _OTHERS + "test_settings_of_traces"),
+    Rule("docs/tracing.md", "yaml", _OTHERS + "test_configuration_of_a_collector"),
+    Rule(
+        "docs/tracing.md",
+        "python",
+        "tests/clients/test_tracing_page.py::test_the_program_of_the_page_makes_one_trace",
+    ),
+    Rule(
+        "docs/typescript.md",
+        "ts",
+        "tests/clients/typescript/test_page.py::test_the_programs_do_what_the_page_says",
+    ),
     Rule("clients/python/README.md", "python", _OTHERS + "test_the_program_of_the_distribution"),
     Rule("docs/migration.md", "python", _MIGRATION + "test_examples_of_the_original", "original"),
     Rule("docs/migration.md", "python", _MIGRATION + "test_example_of_celery", "import_celery"),
@@ -134,8 +147,12 @@ NOT_RUN = (
     Rule("README.md docs/installation.md", "sh", _WHEELS, "make wheels"),
     Rule("docs/installation.md", "sh", _WHEELS, "/opt/sharq/"),
     Rule("docs/installation.md", "sh", _WHEELS, 'pip install "$(ls dist/sharq_client'),
-    Rule("README.md docs/installation.md docs/security.md", "sh", _ENGINE, "docker "),
-    Rule("clients/typescript/README.md", "sh", "tests/clients/typescript builds and packs the client"),
+    Rule("README.md docs/installation.md docs/security.md docs/tracing.md", "sh", _ENGINE, "docker "),
+    Rule(
+        "docs/typescript.md clients/typescript/README.md",
+        "sh",
+        "tests/clients/typescript builds and packs the client",
+    ),
     Rule("clients/typescript/README.md", "ts", "tests/clients/typescript runs the same calls"),
     Rule("examples/", "sh", "tests/examples runs each example as make does", "make example"),
     Rule(
@@ -203,6 +220,7 @@ NOT_RUN = (
 )
 
 DRAWN = (
+    Rule("docs/tracing.md", "text", "a drawing of spans"),
     Rule("docs/installation.md", "text", "what a program says", "[redis] names no server"),
     Rule("README.md", "text", "a drawing", "producers, workers"),
     Rule("docs/architecture.md", "text", "a drawing of folders"),
