@@ -18,6 +18,8 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 TOXIPROXY := $(TOOLS)/toxiproxy/server
 GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
 
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
 .PHONY: help
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +69,10 @@ example: setup  ## one of examples/, with a server of its own unless SHARQ_URL n
 .PHONY: test
 test: setup-dev  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
 	@FULL=$(FULL) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+.PHONY: typescript
+typescript: setup-dev  ## the TypeScript client: types, format, package, page, and its tests with the larger numbers
+	@FULL=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS) tests/clients/typescript
 
 .PHONY: coverage
 coverage: setup-dev  ## the tests again, with the lines of the product that none of them runs
@@ -144,5 +150,5 @@ $(UV):
 
 .PHONY: clean
 clean:  ## remove what these targets made; the data of sharq-server stays
-	rm -rf .coverage .coverage.* .venv .venvs .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .coverage .coverage.* .venv .venvs .tools build dist clients/typescript/dist clients/typescript/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

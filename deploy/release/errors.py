@@ -1,4 +1,4 @@
-"""What stops a release."""
+"""Defines the error that stops a release."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import PRIORITY, DeadRef, OnExpiry, Retry
 from sharq_core.limits import Burst, QueueSettings
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
-from sharq_core.scheduler.keys import stored_id
+from sharq_core.scheduler.keys import COLON, stored_id
 from sharq_core.store.commands import Word
 
 _OWN_TIME, _UNIT_US, _MOST_SECONDS = 1 << 52, 64, 63
@@ -108,7 +108,8 @@ def field(queue_id: str, job_id: str) -> str:
 
 def names(jobs: Sequence[_AnyJob]) -> list[str]:
     """Return the queue ids of the jobs, then their fields, so that the store reads each group with one command."""
-    ids = [stored_id(job.queue_id) for job in jobs]
+    # Without the price of a call for each job, most of which have no colon.
+    ids = [stored_id(queue_id) if COLON in (queue_id := job.queue_id) else queue_id for job in jobs]
     return ids + [f"{queue_id}:{job.job_id}" for queue_id, job in zip(ids, jobs, strict=True)]
 
 

@@ -99,8 +99,8 @@ def _fail(span: Span, error_type: str, message: str) -> None:
 
 
 def _context_of(packed: bytes) -> Context:
-    """Return the context of a remote parent; that of no parent for b""."""
-    if not packed:
+    """Return the context of a remote parent; that of no parent if the bytes hold none."""
+    if len(packed) < trace_context.PARENT_BYTES:
         return Context()
     tracestate = trace_context.tracestate(packed)
     parent = SpanContext(

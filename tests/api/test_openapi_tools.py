@@ -109,7 +109,7 @@ def program_of_the_page(url: str) -> str:
 
 
 def printed(*command: str | Path) -> str:
-    """What a program prints. It ends well and warns of nothing."""
+    """Run a program that ends well and warns of nothing, and return its output."""
     ran = run(*command, cwd=HERE)
     assert (ran.stderr, ran.returncode) == ("", 0)
     return ran.stdout

@@ -155,6 +155,13 @@ def test_the_key_of_a_row_may_be_a_queue_id(fake: FakeSharq) -> None:
         assert task_backends["default"].get_result(result.id).args == [1, 2]
 
 
+@pytest.mark.parametrize("queue_id", ["tenant:42", "eu/acme", "a:b/c:d"])
+def test_queue_ids_with_colons_and_slashes_are_found_again(backend: SharqBackend, queue_id: str) -> None:
+    result = project.add.enqueue(1, 2, customer=queue_id)
+    assert backend.ref(result.id).queue_id == queue_id
+    assert backend.get_result(result.id).kwargs == {"customer": queue_id}
+
+
 def test_an_id_stays_under_the_64_characters_of_django(backend: SharqBackend, fake: FakeSharq) -> None:
     assert len(project.add.enqueue(1, 2, customer="c" * 38).id) == 63
     with pytest.raises(InvalidTask, match=r"queue_id: .* may have 45 characters together"):

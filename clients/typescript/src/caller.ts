@@ -61,7 +61,7 @@ export class Caller {
   }
 
   /** Return the content at a path as text. It is not retried. */
-  text(path: string): Promise<string> {
+  async text(path: string): Promise<string> {
     return this.#transport.sendForText({ method: "GET", path });
   }
 
@@ -107,7 +107,7 @@ export class Caller {
   }
 
   /** Finish, extend or release one lease. */
-  report(verb: LeaseVerb, job: JobRef, body: LeaseBody): Promise<Reply> {
+  async report(verb: LeaseVerb, job: JobRef, body: LeaseBody): Promise<Reply> {
     return this.ask<Reply>({
       method: "POST",
       path: jobPath(verb, job),

@@ -217,16 +217,18 @@ export class Client extends Queues {
   /**
    * Finish jobs. Return one answer for each job, in order; null for success.
    *
-   * @param options - `results`: one for each job, undefined for none.
+   * @param options - `results`: the result of each job, undefined for none. `costs`: the cost that each job turned out
+   *   to have, undefined if it is as enqueued.
    */
-  finishMany(
+  async finishMany(
     jobs: readonly JobRef[],
-    options: { readonly results?: readonly unknown[] } = {},
+    options: { readonly results?: readonly unknown[]; readonly costs?: readonly (number | undefined)[] } = {},
   ): Promise<BulkAnswers<null>> {
-    const { results = [] } = options;
+    const { results = [], costs = [] } = options;
     const bodies = jobs.map((job, index) => {
       const result = results[index];
-      return leaseBody(job, {}, { result: result === undefined ? undefined : jsonText(result, "result") });
+      const values = { result: result === undefined ? undefined : jsonText(result, "result") };
+      return leaseBody(job, { cost: costs[index] }, values);
     });
     return this.caller.reportMany("finish", bodies);
   }
@@ -236,7 +238,7 @@ export class Client extends Queues {
    *
    * @param options - `progress`: one for each job, undefined for none.
    */
-  extendMany(
+  async extendMany(
     jobs: readonly JobRef[],
     byMs: number,
     options: { readonly progress?: readonly unknown[] } = {},
@@ -251,7 +253,7 @@ export class Client extends Queues {
   }
 
   /** Give jobs back unfinished, as `release` does. Return one answer for each job, in order; null for success. */
-  releaseMany(jobs: readonly JobRef[], options: ReleaseManyOptions = {}): Promise<BulkAnswers<null>> {
+  async releaseMany(jobs: readonly JobRef[], options: ReleaseManyOptions = {}): Promise<BulkAnswers<null>> {
     const { error } = options;
     const bodies = jobs.map((job, index) => {
       return leaseBody(job, releaseTerms(options, Array.isArray(error) ? error[index] : error));
@@ -260,17 +262,17 @@ export class Client extends Queues {
   }
 
   /** Return true if the server process responds. */
-  healthz(): Promise<boolean> {
+  async healthz(): Promise<boolean> {
     return this.caller.answers("/healthz");
   }
 
   /** Return true if the server accepts work; false if it is starting, draining or unreachable. */
-  readyz(): Promise<boolean> {
+  async readyz(): Promise<boolean> {
     return this.caller.answers("/readyz");
   }
 
   /** Return true if every server of the store answers every shard; false otherwise, or if none is reachable. */
-  deepstatus(): Promise<boolean> {
+  async deepstatus(): Promise<boolean> {
     return this.caller.answers("/deepstatus/");
   }
 

@@ -40,7 +40,7 @@ export class Control {
    *
    * Settings last until they are cleared, and win over the values that enqueues carry.
    */
-  setQueue(queueType: string, queueId: string, settings: QueueSettings): Promise<QueueStats> {
+  async setQueue(queueType: string, queueId: string, settings: QueueSettings): Promise<QueueStats> {
     const path = pathOf("queue", queueType, queueId);
     return this.#caller.ask<QueueStats>({ method: "POST", path, body: settings });
   }
@@ -52,17 +52,17 @@ export class Control {
    *
    * @throws InvalidRequest: a setting is out of range, or the type has no `~`. Nothing was done.
    */
-  setType(queueType: string, settings: TypeSettings): Promise<TypeStats> {
+  async setType(queueType: string, settings: TypeSettings): Promise<TypeStats> {
     return this.#caller.ask<TypeStats>({ method: "POST", path: pathOf("type", queueType), body: settings });
   }
 
   /** Return the state of a gathered type. */
-  type(queueType: string): Promise<TypeStats> {
+  async type(queueType: string): Promise<TypeStats> {
     return this.#caller.ask<TypeStats>({ method: "GET", path: pathOf("type", queueType) });
   }
 
   /** Clear all settings of a gathered type, and return its state afterwards. A pause stays. */
-  clearType(queueType: string): Promise<TypeStats> {
+  async clearType(queueType: string): Promise<TypeStats> {
     return this.#caller.ask<TypeStats>({ method: "DELETE", path: pathOf("type", queueType) });
   }
 
@@ -74,7 +74,7 @@ export class Control {
    * @param end - `forMs`: the time from now, from 1 ms to 24 hours. Or `untilMs`: the end in milliseconds since the epoch
    *   by the store's clock, up to 24 hours from now.
    */
-  hold(
+  async hold(
     queueType: string,
     queueId: string,
     end: { readonly forMs: number } | { readonly untilMs: number },
@@ -166,7 +166,7 @@ export class Control {
   }
 
   /** Return a window and its state; null if there is none of this name. */
-  window(name: string): Promise<WindowState | null> {
+  async window(name: string): Promise<WindowState | null> {
     return this.#caller.find<WindowState>(pathOf("window", name));
   }
 
@@ -185,17 +185,17 @@ export class Control {
    * @throws WindowUsed: jobs or settings use it. Nothing was done.
    * @throws OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
    */
-  dropWindow(name: string): Promise<boolean> {
+  async dropWindow(name: string): Promise<boolean> {
     return this.#caller.done({ method: "DELETE", path: pathOf("window", name) });
   }
 
   /** Return the cluster as the router sees it that answers: its members, and how each sees the store. */
-  cluster(): Promise<ClusterState> {
+  async cluster(): Promise<ClusterState> {
     return this.#caller.ask<ClusterState>({ method: "GET", path: "/cluster/" });
   }
 
   /** Return the metrics of the process that answers, as Prometheus text. */
-  prometheus(): Promise<string> {
+  async prometheus(): Promise<string> {
     return this.#caller.text("/metrics");
   }
 

@@ -3,30 +3,11 @@
  *
  * Not here: turning an answer or a broken connection into an error (http/failures.ts).
  */
+import type { components } from "./generated/openapi.js";
 
-/** The codes of errors. Those from `unknown_host` on are the client's own and never come from a server. */
+/** The codes of errors: those of the API, and those that only the client has. */
 export type ErrorCode =
-  | "internal_error"
-  | "invalid_request"
-  | "unauthorized"
-  | "forbidden"
-  | "not_found"
-  | "method_not_allowed"
-  | "lease_lost"
-  | "leased"
-  | "not_waiting"
-  | "batch_cancelled"
-  | "too_many_windows"
-  | "window_used"
-  | "duplicate"
-  | "too_slow"
-  | "unsupported_encoding"
-  | "too_large"
-  | "queue_full"
-  | "overloaded"
-  | "unavailable"
-  | "outcome_unknown"
-  | "store_full"
+  | components["schemas"]["FailureCode"]
   | "unknown_host"
   | "wrong_url"
   | "untrusted_certificate"
@@ -213,7 +194,11 @@ export class UntrustedCertificate extends SharqError {
   protected static override readonly facts: Facts = { code: "untrusted_certificate", status: 0 };
 }
 
-const BY_CODE: Partial<Record<string, new (message: string, options?: SharqErrorOptions) => SharqError>> = {
+type ErrorClass = new (message: string, options?: SharqErrorOptions) => SharqError;
+
+/** The class of each code of the API, but for the one whose error is made of a number. */
+const CLASSES: Readonly<Record<Exclude<components["schemas"]["FailureCode"], "queue_full">, ErrorClass>> = {
+  internal_error: SharqError,
   invalid_request: InvalidRequest,
   unauthorized: Unauthorized,
   forbidden: Forbidden,
@@ -248,5 +233,6 @@ export function errorFromCode(
   retryAfterMs?: number,
 ): SharqError {
   if (code === "queue_full") return new QueueFull(queueLength);
-  return new (BY_CODE[code] ?? SharqError)(message, { retryAfterMs });
+  const errorClass = Object.hasOwn(CLASSES, code) ? CLASSES[code as keyof typeof CLASSES] : SharqError;
+  return new errorClass(message, { retryAfterMs });
 }

@@ -98,7 +98,7 @@ export class Jobs {
    *
    * Cost: one request for each 1,000 jobs.
    */
-  cancelMany(
+  async cancelMany(
     jobs: readonly JobRef[],
     options: { readonly force?: boolean } = {},
   ): Promise<BulkAnswers<JobState>> {
@@ -141,7 +141,7 @@ export class Jobs {
    *
    * @throws OutcomeUnknown: a part of the cluster did not tell its numbers in time. The call is safe to repeat.
    */
-  batch(queueType: string, batch: string): Promise<BatchStatus | null> {
+  async batch(queueType: string, batch: string): Promise<BatchStatus | null> {
     return this.#caller.find<BatchStatus>(pathOf("batch", queueType, batch));
   }
 
@@ -173,7 +173,7 @@ export class Jobs {
    * @throws NotFound: the server does not know the job. Nothing was done.
    * @throws InvalidRequest: a value is out of range, or the job would expire before it is due. Nothing was done.
    */
-  change(queueType: string, queueId: string, jobId: string, change: JobChange): Promise<JobStatus> {
+  async change(queueType: string, queueId: string, jobId: string, change: JobChange): Promise<JobStatus> {
     const path = pathOf("job", queueType, queueId, jobId);
     const body = jsonText(present(change), "change");
     return this.#caller.ask<JobStatus>({ method: "PATCH", path, body, isSafeTwice: false });
@@ -214,7 +214,7 @@ export class Jobs {
   }
 
   /** Drop one dead letter. Return false if there is none. A retry is made only if nothing was done. */
-  dropDeadLetter(queueType: string, queueId: string, jobId: string): Promise<boolean> {
+  async dropDeadLetter(queueType: string, queueId: string, jobId: string): Promise<boolean> {
     const path = pathOf("dead", queueType, queueId, jobId);
     return this.#caller.done({ method: "DELETE", path, isSafeTwice: false });
   }

@@ -33,17 +33,17 @@ export class Queues {
    * @param change - `interval` in milliseconds or `rate`, `burst`, and `pin`: true to also create the rate and keep
    *   enqueues from changing it, false to unpin it.
    */
-  setInterval(queueType: string, queueId: string, change: RateChange): Promise<boolean> {
+  async setInterval(queueType: string, queueId: string, change: RateChange): Promise<boolean> {
     return this.caller.done({ method: "POST", path: pathOf("interval", queueType, queueId), body: change });
   }
 
   /** Pause a queue: it accepts jobs but hands none out. Return false if there is no such queue. */
-  pause(queueType: string, queueId: string): Promise<boolean> {
+  async pause(queueType: string, queueId: string): Promise<boolean> {
     return this.caller.done({ method: "POST", path: `${pathOf("queue", queueType, queueId)}pause/` });
   }
 
   /** Let a paused queue hand out jobs again. Return false if there is no such queue. */
-  resume(queueType: string, queueId: string): Promise<boolean> {
+  async resume(queueType: string, queueId: string): Promise<boolean> {
     return this.caller.done({ method: "POST", path: `${pathOf("queue", queueType, queueId)}resume/` });
   }
 
@@ -70,22 +70,22 @@ export class Queues {
   }
 
   /** Return the state of a queue; null if there is no such queue. */
-  queue(queueType: string, queueId: string): Promise<QueueStats | null> {
+  async queue(queueType: string, queueId: string): Promise<QueueStats | null> {
     return this.caller.find<QueueStats>(pathOf("queue", queueType, queueId));
   }
 
   /** Return the state of a job; null if the server does not know it. */
-  job(queueType: string, queueId: string, jobId: string): Promise<JobStatus | null> {
+  async job(queueType: string, queueId: string, jobId: string): Promise<JobStatus | null> {
     return this.caller.find<JobStatus>(pathOf("job", queueType, queueId, jobId));
   }
 
   /** Return the counts of enqueued and leased jobs in the last ten minutes, over all types. */
-  counts(): Promise<Counts> {
+  async counts(): Promise<Counts> {
     return this.caller.ask<Counts>({ method: "GET", path: "/metrics/" });
   }
 
   /** Return the counts of one queue in the last ten minutes; zeros for an unknown queue. */
-  queueCounts(queueType: string, queueId: string): Promise<QueueCounts> {
+  async queueCounts(queueType: string, queueId: string): Promise<QueueCounts> {
     return this.caller.ask<QueueCounts>({ method: "GET", path: pathOf("metrics", queueType, queueId) });
   }
 
@@ -124,7 +124,7 @@ export class Queues {
   }
 
   /** Queue these dead letters again. Return one answer for each, in order; null for success. */
-  redriveMany(queueType: string, letters: readonly DeadRef[]): Promise<BulkAnswers<null>> {
+  async redriveMany(queueType: string, letters: readonly DeadRef[]): Promise<BulkAnswers<null>> {
     const path = `${pathOf("dead", queueType)}redrive/`;
     const bodies = letters.map(({ queue_id, job_id }) => plainBody({ queue_id, job_id }));
     return this.caller.redriveMany(path, bodies);

@@ -22,7 +22,7 @@ export class Schedules {
    *   time between two slots in milliseconds, 1,000 or more. The first one comes after this time.
    * @throws InvalidRequest: a field is wrong. Nothing was done.
    */
-  put(name: string, job: ScheduledJob, slots: Slots): Promise<ScheduleState> {
+  async put(name: string, job: ScheduledJob, slots: Slots): Promise<ScheduleState> {
     const { cron, every, tz } = slots;
     const text = JSON.stringify({ cron, every, tz });
     const body = `${text.slice(0, -1)}${text === "{}" ? "" : ","}"job":${scheduledText(job)}}`;
@@ -30,22 +30,22 @@ export class Schedules {
   }
 
   /** Return the state of a schedule; null if there is none. */
-  get(name: string): Promise<ScheduleState | null> {
+  async get(name: string): Promise<ScheduleState | null> {
     return this.#caller.find<ScheduleState>(pathOf("schedule", name));
   }
 
   /** Pause a schedule: no slot enqueues until `resume`. Return false if there is no such schedule. */
-  pause(name: string): Promise<boolean> {
+  async pause(name: string): Promise<boolean> {
     return this.#caller.done({ method: "POST", path: `${pathOf("schedule", name)}pause/` });
   }
 
   /** Resume a schedule from its next slot on. Return false if there is no such schedule. */
-  resume(name: string): Promise<boolean> {
+  async resume(name: string): Promise<boolean> {
     return this.#caller.done({ method: "POST", path: `${pathOf("schedule", name)}resume/` });
   }
 
   /** Delete a schedule; its jobs stay. Return false if there is no such schedule, as after a retry perhaps. */
-  delete(name: string): Promise<boolean> {
+  async delete(name: string): Promise<boolean> {
     return this.#caller.done({ method: "DELETE", path: pathOf("schedule", name) });
   }
 

@@ -10,8 +10,10 @@ type Schemas = components["schemas"];
 /** An answer without its `status`, which says nothing more than that it is one. */
 type Plain<AnswerT> = Omit<AnswerT, "status">;
 
-/** A failure as the API sends it. */
-export type Failure = Plain<Schemas["FailureAnswer"]>;
+/** A failure as the API sends it. The code is empty if a dequeue found no ready job. */
+export interface Failure extends Omit<Plain<Schemas["FailureAnswer"]>, "code"> {
+  readonly code: string;
+}
 
 /** The state of a job: queued, delayed, leased, finished, dead, cancelled or expired. */
 export type JobState = Schemas["JobState"];
@@ -78,7 +80,10 @@ export interface Enqueued {
  *
  * @typeParam PayloadT - the type of the payload. Nothing checks it.
  */
-export interface LeasedJob<PayloadT = unknown> extends Omit<Schemas["Leased"], "payload" | "queue_type"> {
+export interface LeasedJob<PayloadT = unknown> extends Omit<
+  Schemas["DequeuedJob"],
+  "payload" | "queue_type"
+> {
   /** The type of the queue. */
   queue_type: string;
   /** The content of the job. */

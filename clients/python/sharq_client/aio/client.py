@@ -247,7 +247,7 @@ class AsyncClient(AsyncQueues):
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
         job = ref_of(job)
-        text = json_text(result)
+        text = json_text(result, "result")
         report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
         with self.tracing.settle("finish", job):
             return (await self._caller.report("finish", job, report)).result_kept
@@ -265,7 +265,7 @@ class AsyncClient(AsyncQueues):
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
         job = ref_of(job)
-        report = LeaseBody(lease=job.lease, by=by_ms, progress=json_text(progress))
+        report = LeaseBody(lease=job.lease, by=by_ms, progress=json_text(progress, "progress"))
         return (await self._caller.report("extend", job, report)).lease_expires_at
 
     async def release(

@@ -15,8 +15,8 @@ import { Running, WorkerStopped } from "./running_job.js";
 import { Verdicts } from "./verdicts.js";
 import { verbOf } from "./verbs.js";
 
-/** The time that handlers have to end after their signals were aborted, if the stop is a graceful one. */
-const CLEANUP_MS = 5_000;
+/** The most time that handlers have to end after their signals were aborted, if the stop is a graceful one. */
+const MAX_CLEANUP_MS = 5_000;
 
 /** The time that they have if the worker shall end at once. */
 const ABORT_WAIT_MS = 1_000;
@@ -109,7 +109,7 @@ export class Calls {
   async finish(timeoutMs: number): Promise<void> {
     await Promise.race([this.#isIdle.waitFor(timeoutMs), this.#isAborted.wait()]);
     this.#stopAll();
-    await Promise.race([this.#isIdle.waitFor(CLEANUP_MS), this.#isAborted.wait()]);
+    await Promise.race([this.#isIdle.waitFor(Math.min(timeoutMs, MAX_CLEANUP_MS)), this.#isAborted.wait()]);
     if (this.#hasAborted) await this.#isIdle.waitFor(ABORT_WAIT_MS);
     for (const call of this.#running) {
       call.isAbandoned = true;

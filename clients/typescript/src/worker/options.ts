@@ -23,8 +23,8 @@ export interface WorkerOptions {
    */
   readonly releaseDelayMs?: number | undefined;
   /**
-   * The time in milliseconds that a stop waits for handlers, and then again for the reports; 30,000 by default. Then
-   * the signals of the jobs that still run are aborted, and their handlers have 5 s more at most.
+   * The time in milliseconds that a stop waits for handlers, and then again for the reports; 30,000 by default. The
+   * signals of the jobs that still run are aborted then, and their handlers have as long again, at most 5 s.
    */
   readonly stopTimeoutMs?: number | undefined;
   /** True, the default, if SIGTERM and SIGINT stop `run`: the first one gracefully, a second one at once. */

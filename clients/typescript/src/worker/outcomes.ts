@@ -32,6 +32,8 @@ interface Report {
   readonly error?: string | undefined;
   /** The result of a finished job. */
   readonly result?: RawJson | undefined;
+  /** The cost that a finished job turned out to have. */
+  readonly cost?: number | undefined;
 }
 
 /** What a call of reports tells about. */
@@ -71,9 +73,9 @@ export class Outcomes {
     return this.#sending.length + this.#waiting.length;
   }
 
-  /** Add the finish of a job to the next report, with its result. */
-  addFinished(job: LeasedJob, result?: RawJson): void {
-    this.#add({ job, release: null, result });
+  /** Add the finish of a job to the next report, with its result and its actual cost. */
+  addFinished(job: LeasedJob, result?: RawJson, cost?: number): void {
+    this.#add({ job, release: null, result, cost });
   }
 
   /** Add the release of a job whose attempt failed, with the text of the error; undefined if it was interrupted. */
@@ -172,11 +174,13 @@ export class Outcomes {
   async #send(reports: readonly Report[]): Promise<readonly (SharqError | null)[]> {
     const jobs = reports.map((report) => report.job);
     const release = reports[0]?.release ?? null;
-    const { answers } =
-      release === null
-        ? await this.#client.finishMany(jobs, { results: reports.map((report) => report.result) })
-        : await this.#client.releaseMany(jobs, { ...release, error: reports.map((report) => report.error) });
-    return answers;
+    if (release === null) {
+      const results = reports.map((report) => report.result);
+      const costs = reports.map((report) => report.cost);
+      return (await this.#client.finishMany(jobs, { results, costs })).answers;
+    }
+    const errors = reports.map((report) => report.error);
+    return (await this.#client.releaseMany(jobs, { ...release, error: errors })).answers;
   }
 }
 

@@ -35,21 +35,11 @@ export interface RunningJob<PayloadT = unknown> extends LeasedJob<PayloadT> {
   progress(value: unknown): void;
 }
 
+/** The fields of the job, which the constructor copies. */
+export interface Running extends LeasedJob {}
+
 /** A running job, and the worker's end of it. */
 export class Running implements RunningJob {
-  declare readonly queue_type: string;
-  declare readonly queue_id: string;
-  declare readonly job_id: string;
-  declare readonly payload: unknown;
-  declare readonly lease: string;
-  declare readonly lease_expires_at: number;
-  declare readonly enqueued_at: number;
-  declare readonly attempt: number;
-  declare readonly requeues_remaining: number;
-  declare readonly current_queue_length: number;
-  declare readonly cost: number;
-  declare readonly priority: number;
-  declare readonly expires_at: number | null;
   readonly #report: (lease: string, json: string) => void;
   #controller: AbortController | null = null;
   #abortedBy: Error | null = null;

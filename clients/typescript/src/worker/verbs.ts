@@ -12,13 +12,28 @@ const MAX_DELAY_MS = 365 * 24 * 3600 * 1_000;
 /** Tells what a value is, also if it is of another copy of this package, such as its CommonJS form. */
 const KIND = Symbol.for("sharq-client.verb");
 
-/** The result of a job. A handler returns it to have it kept with the finished job. */
+/** The largest cost that the server takes. */
+const MAX_COST = 1_000_000;
+
+/** The result of a job. A handler returns it to have it kept with the finished job, or to correct the job's cost. */
 export class JobResult {
   /** @internal */
   readonly [KIND] = "result";
+  readonly value: unknown;
+  readonly cost: number | undefined;
 
-  /** @param value - any JSON value of at most 16 KiB of JSON text. */
-  constructor(readonly value: unknown) {}
+  /**
+   * @param value - any JSON value of at most 16 KiB of JSON text; undefined for none.
+   * @param options - `cost`: the cost that the job turned out to have, 0 to 1,000,000; absent if it is as enqueued.
+   * @throws RangeError: the cost is not in its range.
+   */
+  constructor(value?: unknown, { cost }: { readonly cost?: number | undefined } = {}) {
+    if (cost !== undefined && !(Number.isInteger(cost) && cost >= 0 && cost <= MAX_COST)) {
+      throw new RangeError(`cost: expected an integer from 0 to ${MAX_COST}, got ${cost}`);
+    }
+    this.value = value;
+    this.cost = cost;
+  }
 }
 
 /** How long a receiver takes nothing. */

@@ -3,7 +3,7 @@ import { jsonText, RawJson } from "../json.js";
 import type { OnEvent } from "./events.js";
 import { type Outcomes, textOfError } from "./outcomes.js";
 import type { Running } from "./running_job.js";
-import { type Drop, JobResult, kindOf, type Retry, type Throttled, verbOf } from "./verbs.js";
+import { type Drop, type JobResult, kindOf, type Retry, type Throttled, verbOf } from "./verbs.js";
 
 /** The longest result that the server takes, in bytes of JSON text. */
 const MAX_RESULT_BYTES = 16 * 1024;
@@ -25,7 +25,9 @@ export class Verdicts {
       this.threw([job], verb, durationMs);
       return;
     }
-    this.#outcomes.addFinished(job, verb === null ? undefined : this.#resultOf(job, verb as JobResult));
+    const result = verb as JobResult | null;
+    if (result === null) this.#outcomes.addFinished(job);
+    else this.#outcomes.addFinished(job, this.#resultOf(job, result), result.cost);
     this.#onEvent({ type: "job_finished", job, durationMs });
   }
 

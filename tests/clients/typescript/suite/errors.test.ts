@@ -21,15 +21,7 @@ import {
   UntrustedCertificate,
   WrongUrl,
 } from "sharq-client";
-import {
-  freePort,
-  listen,
-  newType,
-  open,
-  OwnServer,
-  SHARED_URL,
-  Wire,
-} from "./support.js";
+import { freePort, listen, newType, open, OwnServer, SHARED_URL, Wire } from "./support.js";
 
 const client = open();
 const directory = mkdtempSync(join(tmpdir(), "sharq-ts-"));
@@ -49,55 +41,29 @@ function newJob() {
 test("the server's refusals have their codes and say that nothing was done", async () => {
   const job = newJob();
   await client.enqueue(job);
-  await assert.rejects(
-    client.enqueue({ ...job, job_id: "k", max_queued_length: 1 }),
-    (error) => {
-      assert.ok(error instanceof QueueFull);
-      assert.deepEqual(
-        [
-          error.name,
-          error.code,
-          error.status,
-          error.perhapsDone,
-          error.retryAfterMs,
-          error.queueLength,
-        ],
-        ["QueueFull", "queue_full", 429, false, null, 1],
-      );
-      return true;
-    },
-  );
-  await assert.rejects(client.enqueue({ ...job, priority: 0 }), (error) => {
-    assert.ok(
-      error instanceof InvalidRequest &&
-        error instanceof SharqError &&
-        error instanceof Error,
+  await assert.rejects(client.enqueue({ ...job, job_id: "k", max_queued_length: 1 }), (error) => {
+    assert.ok(error instanceof QueueFull);
+    assert.deepEqual(
+      [error.name, error.code, error.status, error.perhapsDone, error.retryAfterMs, error.queueLength],
+      ["QueueFull", "queue_full", 429, false, null, 1],
     );
+    return true;
+  });
+  await assert.rejects(client.enqueue({ ...job, priority: 0 }), (error) => {
+    assert.ok(error instanceof InvalidRequest && error instanceof SharqError && error instanceof Error);
     assert.match(error.message, /^priority: /);
     return true;
   });
-  await assert.rejects(
-    client.enqueue({ ...job, payload: "x".repeat(300_000) }),
-    TooLarge,
-  );
-  await assert.rejects(
-    client.extend({ ...job, job_id: "nothing", lease: "none" }, 1_000),
-    NotFound,
-  );
+  await assert.rejects(client.enqueue({ ...job, payload: "x".repeat(300_000) }), TooLarge);
+  await assert.rejects(client.extend({ ...job, job_id: "nothing", lease: "none" }, 1_000), NotFound);
   await client.enqueue({ ...job, job_id: "b", batch: "b" });
   await client.jobs.cancelBatch(job.queue_type, "b");
-  await assert.rejects(
-    client.enqueue({ ...job, job_id: "c", batch: "b" }),
-    BatchCancelled,
-  );
+  await assert.rejects(client.enqueue({ ...job, job_id: "c", batch: "b" }), BatchCancelled);
 });
 
 test("a bulk call names each failed job's field without its place in the call", async () => {
   const job = newJob();
-  const { answers, failed } = await client.enqueueMany([
-    job,
-    { ...job, job_id: "bad", priority: 77 },
-  ]);
+  const { answers, failed } = await client.enqueueMany([job, { ...job, job_id: "bad", priority: 77 }]);
   assert.equal(failed, 1);
   assert.ok(answers[1] instanceof InvalidRequest);
   assert.match(answers[1].message, /^priority: /);
@@ -111,10 +77,7 @@ test("a port without a server is unavailable, and nothing was done", async () =>
   await assert.rejects(nowhere.enqueue(newJob()), (error) => {
     assert.ok(error instanceof Unavailable);
     assert.equal(error.perhapsDone, false);
-    assert.match(
-      error.message,
-      /is the server running\? \(connection refused\)$/,
-    );
+    assert.match(error.message, /is the server running\? \(connection refused\)$/);
     assert.equal((error.cause as NodeJS.ErrnoException).code, "ECONNREFUSED");
     return true;
   });
@@ -132,24 +95,14 @@ test("a token is asked for, and sent", async () => {
   const [token, line] = tokenIn(made.toString());
   writeFileSync(file, `${line}\n`, { mode: 0o600 });
   const guarded = await OwnServer.start({ SHARQ_AUTH_TOKENS_FILE: file });
-  await assert.rejects(
-    open({ url: guarded.url }).enqueue(newJob()),
-    (error) => {
-      assert.ok(error instanceof Unauthorized);
-      assert.match(
-        error.message,
-        /pass token, or set the variable SHARQ_TOKEN/,
-      );
-      return true;
-    },
-  );
-  assert.equal(
-    (await open({ url: guarded.url, token }).enqueue(newJob())).job_id,
-    "j",
-  );
+  await assert.rejects(open({ url: guarded.url }).enqueue(newJob()), (error) => {
+    assert.ok(error instanceof Unauthorized);
+    assert.match(error.message, /pass token, or set the variable SHARQ_TOKEN/);
+    return true;
+  });
+  assert.equal((await open({ url: guarded.url, token }).enqueue(newJob())).job_id, "j");
   process.env["SHARQ_TOKEN"] = token;
-  process.env["SHARQ_URL"] =
-    `http://127.0.0.1:${await freePort()} ${guarded.url}`;
+  process.env["SHARQ_URL"] = `http://127.0.0.1:${await freePort()} ${guarded.url}`;
   try {
     const named = new Client({ retries: 0 });
     assert.equal((await named.enqueue(newJob())).job_id, "j");
@@ -170,8 +123,7 @@ test("a web page, another API and a redirection are wrong URLs", async () => {
   const answers: Record<string, (response: http.ServerResponse) => void> = {
     page: (response) => response.end("<html>Welcome</html>"),
     missing: (response) => response.writeHead(404).end("not here"),
-    moved: (response) =>
-      response.writeHead(301, { location: SHARED_URL }).end(),
+    moved: (response) => response.writeHead(301, { location: SHARED_URL }).end(),
   };
   const other = http.createServer((request, response) => {
     request.resume();
@@ -187,40 +139,16 @@ test("a web page, another API and a redirection are wrong URLs", async () => {
       return true;
     });
   }
-  await assert.rejects(
-    open({ url: `${SHARED_URL}/prefix` }).enqueue(newJob()),
-    WrongUrl,
-  );
+  await assert.rejects(open({ url: `${SHARED_URL}/prefix` }).enqueue(newJob()), WrongUrl);
 });
 
 test("a server behind TLS: the authority of its certificate is trusted by ca alone", async () => {
   const [key, cert] = [join(directory, "key.pem"), join(directory, "cert.pem")];
-  const subject = [
-    "-subj",
-    "/CN=localhost",
-    "-addext",
-    "subjectAltName=DNS:localhost",
-  ];
-  const kind = [
-    "-x509",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:P-256",
-    "-nodes",
-    "-days",
-    "1",
-  ];
-  execFileSync(
-    "openssl",
-    ["req", ...kind, ...subject, "-keyout", key, "-out", cert],
-    { stdio: "pipe" },
-  );
+  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+  const kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"];
+  execFileSync("openssl", ["req", ...kind, ...subject, "-keyout", key, "-out", cert], { stdio: "pipe" });
   const { port } = await Wire.open(SHARED_URL, (onSocket) =>
-    tls.createServer(
-      { key: readFileSync(key), cert: readFileSync(cert) },
-      onSocket,
-    ),
+    tls.createServer({ key: readFileSync(key), cert: readFileSync(cert) }, onSocket),
   );
   const url = `https://localhost:${port}`;
   await assert.rejects(open({ url }).enqueue(newJob()), (error) => {
@@ -231,22 +159,16 @@ test("a server behind TLS: the authority of its certificate is trusted by ca alo
   for (const ca of [cert, readFileSync(cert), readFileSync(cert, "utf8")]) {
     assert.equal((await open({ url, ca }).enqueue(newJob())).job_id, "j");
   }
-  await assert.rejects(
-    open({ url: `https://127.0.0.1:${port}`, ca: cert }).enqueue(newJob()),
-    (error) => {
-      assert.ok(error instanceof UntrustedCertificate);
-      assert.match(error.message, /for another host/);
-      return true;
-    },
-  );
-  await assert.rejects(
-    open({ url: `http://localhost:${port}` }).enqueue(newJob()),
-    (error) => {
-      assert.ok(error instanceof WrongUrl, String(error));
-      assert.match(error.message, /write https:\/\/ instead of http:\/\//);
-      return true;
-    },
-  );
+  await assert.rejects(open({ url: `https://127.0.0.1:${port}`, ca: cert }).enqueue(newJob()), (error) => {
+    assert.ok(error instanceof UntrustedCertificate);
+    assert.match(error.message, /for another host/);
+    return true;
+  });
+  await assert.rejects(open({ url: `http://localhost:${port}` }).enqueue(newJob()), (error) => {
+    assert.ok(error instanceof WrongUrl, String(error));
+    assert.match(error.message, /write https:\/\/ instead of http:\/\//);
+    return true;
+  });
   const plain = SHARED_URL.replace("http:", "https:");
   await assert.rejects(open({ url: plain }).enqueue(newJob()), (error) => {
     assert.ok(error instanceof WrongUrl, String(error));
@@ -275,20 +197,11 @@ test("a request whose answer does not come was perhaps done", async () => {
     retries: 0,
     timeoutMs: 100,
   });
-  await assert.rejects(
-    late.enqueue(job),
-    /OutcomeUnknown: .*timeout after 100 ms/,
-  );
+  await assert.rejects(late.enqueue(job), /OutcomeUnknown: .*timeout after 100 ms/);
 });
 
 test("settings that cannot work are refused at once", () => {
-  for (const url of [
-    "127.0.0.1:8080",
-    "ftp://host",
-    "http://host?x=1",
-    [],
-    "http://user@host",
-  ]) {
+  for (const url of ["127.0.0.1:8080", "ftp://host", "http://host?x=1", [], "http://user@host"]) {
     assert.throws(() => new Client({ url }), /^TypeError: url: expected/);
   }
   assert.throws(
@@ -302,8 +215,5 @@ test("settings that cannot work are refused at once", () => {
   assert.throws(() => new Client({ timeoutMs: 0 }), /^RangeError: timeoutMs: /);
   assert.throws(() => new Client({ retries: -1 }), /^RangeError: retries: /);
   assert.throws(() => new Client({ ca: "/nothing/there.pem" }), /ENOENT/);
-  assert.throws(
-    () => new Client({ ca: Buffer.from("no certificate") }),
-    /ca: no certificate in PEM/,
-  );
+  assert.throws(() => new Client({ ca: Buffer.from("no certificate") }), /ca: no certificate in PEM/);
 });

@@ -1,4 +1,4 @@
-/** Every operation of the client, once, on a real server. */
+/** Every operation of producers and workers, once, on a real server; control.test.ts has those of operators. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -9,10 +9,9 @@ import {
   NotFound,
   NotWaiting,
   RawJson,
-  WindowUsed,
   DEFAULT_RETRY,
 } from "sharq-client";
-import { all, newType, open, until } from "./support.js";
+import { all, newType, open } from "./support.js";
 
 const client = open();
 
@@ -30,10 +29,7 @@ test("a job goes from enqueue over dequeue to finish, with its result", async ()
     leaseMs: 20_000,
   });
   assert.ok(job);
-  assert.deepEqual(
-    [job.queue_type, job.queue_id, job.job_id],
-    [type, "acme", queued.job_id],
-  );
+  assert.deepEqual([job.queue_type, job.queue_id, job.job_id], [type, "acme", queued.job_id]);
   assert.equal(job.payload.to, "+15550100");
   assert.deepEqual([job.attempt, job.requeues_remaining], [1, 10]);
   assert.equal(await client.finish(job, { result: { sid: 7 } }), true);
@@ -100,10 +96,7 @@ test("dequeue leases several jobs of several types, an empty array or null if no
     });
   }
   const jobs = await client.dequeue([one, other], { count: 5 });
-  assert.deepEqual(
-    new Set(jobs.map((job) => job.queue_type)),
-    new Set([one, other]),
-  );
+  assert.deepEqual(new Set(jobs.map((job) => job.queue_type)), new Set([one, other]));
   assert.deepEqual(await client.dequeue(one, { count: 5 }), []);
   assert.equal(await client.dequeue(one), null);
   assert.equal(await client.dequeue([one, other], { waitMs: 20 }), null);
@@ -151,10 +144,7 @@ test("extend moves the end of a lease, with a progress, and an older lease is lo
   const end = await client.extend(second, 60_000, { progress: { done: 0.5 } });
   assert.ok(end > second.lease_expires_at);
   const status = await client.job(type, "q", "j");
-  assert.deepEqual(
-    [status?.lease_expires_at, status?.progress],
-    [end, { done: 0.5 }],
-  );
+  assert.deepEqual([status?.lease_expires_at, status?.progress], [end, { done: 0.5 }]);
 });
 
 test("release gives a job back with its error, a delay and a hold of its queue", async () => {
@@ -176,10 +166,7 @@ test("release gives a job back with its error, a delay and a hold of its queue",
     cost: 2,
   });
   const status = await client.job(type, "q", "j");
-  assert.deepEqual(
-    [status?.state, status?.attempt, status?.error],
-    ["queued", 0, "busy"],
-  );
+  assert.deepEqual([status?.state, status?.attempt, status?.error], ["queued", 0, "busy"]);
   const queue = await client.queue(type, "q");
   assert.ok(queue?.held_until);
 });
@@ -198,9 +185,7 @@ test("the bulk calls answer for each job", async () => {
   );
   assert.deepEqual([sent.sent, sent.queued, sent.failed], [4, 4, 0]);
   assert.deepEqual(sent.answers[0], { job_id: "a", duplicate: false });
-  const jobs = (await client.dequeue(type, { count: 10 })).sort((x, y) =>
-    x.job_id < y.job_id ? -1 : 1,
-  );
+  const jobs = (await client.dequeue(type, { count: 10 })).sort((x, y) => (x.job_id < y.job_id ? -1 : 1));
   const [a, b, c, d] = jobs;
   assert.ok(a && b && c && d);
   assert.equal(
@@ -240,27 +225,15 @@ test("the calls about queues", async () => {
     rate: "1/h",
   }));
   await client.enqueueMany([...jobs, ...jobs]);
-  assert.equal(
-    await client.setInterval(type, "x", { rate: "20/s", burst: 2, pin: true }),
-    true,
-  );
-  assert.equal(
-    await client.setInterval(type, "nothing", { interval: 10 }),
-    false,
-  );
+  assert.equal(await client.setInterval(type, "x", { rate: "20/s", burst: 2, pin: true }), true);
+  assert.equal(await client.setInterval(type, "nothing", { interval: 10 }), false);
   const queue = await client.queue(type, "x");
-  assert.deepEqual(
-    [queue?.interval, queue?.burst, queue?.pinned, queue?.queued],
-    [50, 2, true, 2],
-  );
+  assert.deepEqual([queue?.interval, queue?.burst, queue?.pinned, queue?.queued], [50, 2, true, 2]);
   assert.equal(await client.queue(type, "nothing"), null);
   assert.equal(await client.pause(type, "x"), true);
   assert.equal((await client.queue(type, "x"))?.paused, true);
   assert.equal(await client.resume(type, "x"), true);
-  assert.deepEqual((await all(client.queues(type, { page: 1 }))).sort(), [
-    "x",
-    "y",
-  ]);
+  assert.deepEqual((await all(client.queues(type, { page: 1 }))).sort(), ["x", "y"]);
   const counts = await client.queueCounts(type, "x");
   assert.equal(
     Object.values(counts.enqueue_counts).reduce((sum, each) => sum + each),
@@ -284,8 +257,7 @@ test("the calls about dead letters", async () => {
       requeue_limit: 0,
     });
   }
-  for (const job of await client.dequeue(type, { count: 4 }))
-    await client.release(job, { error: "no" });
+  for (const job of await client.dequeue(type, { count: 4 })) await client.release(job, { error: "no" });
   const letters = await all(client.dead(type, { page: 2 }));
   assert.deepEqual(letters.map((letter) => letter.job_id).sort(), ids);
   assert.equal(letters[0]?.error, "no");
@@ -296,10 +268,7 @@ test("the calls about dead letters", async () => {
     type,
     letters.filter((letter) => letter.job_id < "c"),
   );
-  assert.deepEqual(
-    many.answers.map((answer) => answer?.code ?? null).sort(),
-    ["not_found", null].sort(),
-  );
+  assert.deepEqual(many.answers.map((answer) => answer?.code ?? null).sort(), ["not_found", null].sort());
   assert.equal(await client.jobs.dropDeadLetter(type, "q", "c"), true);
   assert.equal(await client.jobs.dropDeadLetter(type, "q", "c"), false);
   assert.equal(await client.redrive(type), 1);
@@ -333,18 +302,14 @@ test("the calls that look after jobs", async () => {
     interval: 0,
     batch: "campaign",
   };
-  for (const id of ["a1", "a2", "b1", "b2"])
-    await client.enqueue({ ...job, job_id: id, delay: 60_000 });
+  for (const id of ["a1", "a2", "b1", "b2"]) await client.enqueue({ ...job, job_id: id, delay: 60_000 });
   const changed = await client.jobs.change(type, "q", "a1", {
     delay: 0,
     priority: 1,
     payload: [2],
     expires: undefined,
   });
-  assert.deepEqual(
-    [changed.state, changed.priority, changed.payload],
-    ["queued", 1, [2]],
-  );
+  assert.deepEqual([changed.state, changed.priority, changed.payload], ["queued", 1, [2]]);
   assert.deepEqual(
     (await all(client.jobs.inQueue(type, "q"))).map((row) => row.job_id),
     ["a1"],
@@ -361,15 +326,9 @@ test("the calls that look after jobs", async () => {
   const leased = await client.dequeue(type);
   assert.ok(leased);
   await assert.rejects(client.jobs.cancel(type, "q", "a1"), Leased);
-  await assert.rejects(
-    client.jobs.change(type, "q", "a1", { priority: 2 }),
-    NotWaiting,
-  );
+  await assert.rejects(client.jobs.change(type, "q", "a1", { priority: 2 }), NotWaiting);
   assert.equal((await client.jobs.batch(type, "campaign"))?.leased, 1);
-  const cancelled = await client.jobs.cancelMany(
-    [leased, { ...leased, job_id: "nothing" }],
-    { force: true },
-  );
+  const cancelled = await client.jobs.cancelMany([leased, { ...leased, job_id: "nothing" }], { force: true });
   assert.equal(cancelled.answers[0], "leased");
   assert.ok(cancelled.answers[1] instanceof NotFound);
   assert.equal(await client.jobs.cancel(type, "q", "a2"), "delayed");
@@ -400,141 +359,4 @@ test("wait returns when the job has ended, or when the time is over", async () =
   assert.ok(ended && hasEnded(ended));
   assert.equal(ended.result, 42);
   assert.equal(await client.jobs.wait(type, "q", "nothing"), null);
-});
-
-test("the settings of operators", async () => {
-  const type = newType();
-  const gathered = `${type}~carrier`;
-  const queue = await client.control.setQueue(type, "q", {
-    rate: "5/s",
-    weight: 3,
-    max_leased: 7,
-  });
-  assert.deepEqual(
-    [queue.interval, queue.weight, queue.max_leased],
-    [200, 3, 7],
-  );
-  assert.equal(
-    (await client.control.setQueue(type, "q", { max_leased: null })).max_leased,
-    null,
-  );
-  assert.equal(await client.control.hold(type, "q", { forMs: 5_000 }), true);
-  assert.equal(
-    await client.control.hold(type, "q", { untilMs: Date.now() + 60_000 }),
-    true,
-  );
-  assert.ok((await client.queue(type, "q"))?.held_until);
-  const stats = await client.control.setType(gathered, {
-    limits: [{ rate: "40/s" }],
-    quotas: [{ quota: 2000, period: "day", tz: "Asia/Tokyo" }],
-    max_leased: 9,
-  });
-  assert.deepEqual(
-    [stats.limits[0]?.interval, stats.max_leased, stats.quotas[0]?.used],
-    [25, 9, 0],
-  );
-  assert.equal((await client.control.type(gathered)).max_leased, 9);
-  assert.equal((await client.control.clearType(gathered)).max_leased, null);
-  await client.control.pauseType(type);
-  await client.enqueue({
-    queue_type: type,
-    queue_id: "free",
-    payload: 1,
-    interval: 0,
-  });
-  assert.equal(await client.dequeue(type), null);
-  await client.control.resumeType(type);
-  assert.ok(await client.dequeue(type, { waitMs: 2_000 }));
-});
-
-test("the lists of operators", async () => {
-  const type = newType();
-  const jobs = ["x", "y", "y"].map((queueId) => ({
-    queue_type: type,
-    queue_id: queueId,
-    payload: 1,
-    rate: "1/h",
-  }));
-  await client.enqueueMany(jobs);
-  const rows = await all(client.control.queues(type, { page: 1 }));
-  assert.deepEqual(rows.map((row) => [row.queue_id, row.queued]).sort(), [
-    ["x", 1],
-    ["y", 2],
-  ]);
-  assert.equal(
-    (await client.control.topQueues(type, "depth", { limit: 1 }))[0]?.queue_id,
-    "y",
-  );
-  assert.deepEqual(
-    (await client.control.queueAges(type)).map((row) => row.queue_id).sort(),
-    ["x", "y"],
-  );
-  assert.ok(
-    (await all(client.control.types())).some(
-      (row) => row.queue_type === type && row.queued === 3,
-    ),
-  );
-});
-
-test("the calls about windows", async () => {
-  const name = newType();
-  const type = newType();
-  await client.control.putWindow(name, {
-    tz: "Asia/Kolkata",
-    open: [{ days: "daily", from: "00:00", to: "24:00" }],
-    except: ["2030-01-01"],
-  });
-  assert.equal((await client.control.window(name))?.is_open, true);
-  assert.ok(
-    (await all(client.control.windows({ page: 1 }))).some(
-      (row) => row.name === name,
-    ),
-  );
-  await client.control.setQueue(type, "q", { window: name });
-  await assert.rejects(client.control.dropWindow(name), WindowUsed);
-  await client.control.setQueue(type, "q", { window: null });
-  await until(() => client.control.dropWindow(name));
-  assert.equal(await client.control.dropWindow(name), false);
-  assert.equal(await client.control.window(name), null);
-});
-
-test("the calls about schedules", async () => {
-  const { schedules } = client.control;
-  const name = newType();
-  const type = newType();
-  const job = {
-    queue_type: type,
-    queue_id: "q",
-    payload: { n: 1 },
-    interval: 0,
-  };
-  const state = await schedules.put(name, job, {
-    cron: "0 8 * * 1",
-    tz: "Asia/Kolkata",
-  });
-  assert.deepEqual(
-    [state.cron, state.tz, state.paused],
-    ["0 8 * * 1", "Asia/Kolkata", false],
-  );
-  assert.equal((await schedules.put(name, job, { every: 1_000 })).every, 1_000);
-  const fired = await client.dequeue<{ n: number }>(type, { waitMs: 10_000 });
-  assert.equal(fired?.payload.n, 1);
-  assert.equal(fired?.requeues_remaining, 10);
-  assert.equal(await schedules.pause(name), true);
-  assert.equal((await schedules.get(name))?.paused, true);
-  assert.equal(await schedules.resume(name), true);
-  assert.ok((await all(schedules.list())).some((row) => row.name === name));
-  assert.equal(await schedules.delete(name), true);
-  assert.equal(await schedules.get(name), null);
-  assert.equal(await schedules.pause(name), false);
-});
-
-test("the calls about the server", async () => {
-  assert.equal(await client.healthz(), true);
-  assert.equal(await client.readyz(), true);
-  assert.equal(await client.deepstatus(), true);
-  assert.ok((await client.control.cluster()).members.length >= 1);
-  assert.match(await client.control.prometheus(), /^# HELP /m);
-  assert.equal((await client.control.openapi())["openapi"], "3.1.0");
-  assert.match(await client.control.greeting(), /SharQ/);
 });

@@ -2,23 +2,8 @@
 import assert from "node:assert/strict";
 import * as http from "node:http";
 import { after, test } from "node:test";
-import {
-  type EnqueueJob,
-  EnqueueStopped,
-  OutcomeUnknown,
-  Unavailable,
-} from "sharq-client";
-import {
-  freePort,
-  IS_FULL,
-  listen,
-  newType,
-  open,
-  OwnServer,
-  SHARED_URL,
-  until,
-  Wire,
-} from "./support.js";
+import { type EnqueueJob, EnqueueStopped, OutcomeUnknown, Unavailable } from "sharq-client";
+import { freePort, IS_FULL, listen, newType, open, OwnServer, SHARED_URL, until, Wire } from "./support.js";
 
 /** The jobs of the stream through which the server is killed. */
 const JOBS = IS_FULL ? 100_000 : 8_000;
@@ -114,13 +99,10 @@ test("a 503 with a Retry-After is repeated after that time, and a 429 as well", 
       return;
     }
     const { method, url, headers } = request;
-    const far = http.request(
-      { hostname, port, method, path: url, headers },
-      (answer) => {
-        response.writeHead(answer.statusCode ?? 500, answer.headers);
-        answer.pipe(response);
-      },
-    );
+    const far = http.request({ hostname, port, method, path: url, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+    });
     request.pipe(far);
   });
   const front = await listen(balancer);
@@ -149,8 +131,7 @@ test(`a stream of ${JOBS} jobs loses none and queues none twice, although the se
   }
   let restart: Promise<void> | null = null;
   const onProgress = ({ sent }: { sent: number }) => {
-    if (restart === null && sent > JOBS / 4)
-      restart = server.kill().then(() => server.start());
+    if (restart === null && sent > JOBS / 4) restart = server.kill().then(() => server.start());
   };
   let begin = 0;
   for (;;) {
@@ -165,8 +146,7 @@ test(`a stream of ${JOBS} jobs loses none and queues none twice, although the se
     } catch (error) {
       if (!(error instanceof EnqueueStopped)) throw error;
       assert.ok(
-        error.cause instanceof Unavailable ||
-          error.cause instanceof OutcomeUnknown,
+        error.cause instanceof Unavailable || error.cause instanceof OutcomeUnknown,
         String(error.cause),
       );
       begin += error.resumeAt;

@@ -12,12 +12,7 @@ import { all, freePort, IS_FULL, newType, open } from "./support.js";
 
 const client = open();
 
-function* jobsOf(
-  type: string,
-  count: number,
-  queues: number,
-  payload: unknown = 1,
-): Generator<EnqueueJob> {
+function* jobsOf(type: string, count: number, queues: number, payload: unknown = 1): Generator<EnqueueJob> {
   for (let n = 0; n < count; n += 1) {
     const jobId = `j${String(n).padStart(7, "0")}`;
     yield {
@@ -47,9 +42,9 @@ test("a stream gives a summary, and the jobs of each queue keep their order", as
   assert.ok(progress.length >= 6);
   assert.equal(progress.at(-1)?.resumeAt, 5_500);
   for (let number = 0; number < 3; number += 1) {
-    const ids = (
-      await all(client.jobs.inQueue(type, `q${number}`, { page: 1_000 }))
-    ).map((row) => row.job_id);
+    const ids = (await all(client.jobs.inQueue(type, `q${number}`, { page: 1_000 }))).map(
+      (row) => row.job_id,
+    );
     assert.equal(ids.length, Math.ceil((5_500 - number) / 3));
     assert.deepEqual(ids, [...ids].sort());
   }
@@ -67,30 +62,17 @@ test("an async iterable is read, and closed if the stream ends early", async () 
   }
   assert.equal((await client.enqueueMany(jobs())).queued, 10);
   assert.ok(isClosed);
-  assert.equal(
-    (await client.enqueueMany(jobs(), { repeat: true })).duplicates,
-    10,
-  );
+  assert.equal((await client.enqueueMany(jobs(), { repeat: true })).duplicates, 10);
 });
 
 test("what the server refuses by itself is listed and stops nothing", async () => {
   const type = newType();
   const jobs = [...jobsOf(type, 5, 1)];
-  const mixed: unknown[] = [
-    jobs[0],
-    { ...jobs[1], priority: 99 },
-    { ...jobs[2], payload: 1n },
-    7,
-    jobs[3],
-  ];
+  const mixed: unknown[] = [jobs[0], { ...jobs[1], priority: 99 }, { ...jobs[2], payload: 1n }, 7, jobs[3]];
   const summary = await client.enqueueMany(new Set(mixed) as Set<EnqueueJob>);
   assert.deepEqual([summary.queued, summary.failed], [2, 3]);
   assert.deepEqual(
-    summary.failures.map((failure) => [
-      failure.index,
-      failure.job_id,
-      failure.error.code,
-    ]),
+    summary.failures.map((failure) => [failure.index, failure.job_id, failure.error.code]),
     [
       [1, "j0000001", "invalid_request"],
       [2, "j0000002", "invalid_request"],
@@ -111,21 +93,13 @@ test("a stream that no server takes says where to resume, and an array has an er
     retries: 0,
   });
   const type = newType();
-  await assert.rejects(
-    nowhere.enqueueMany(jobsOf(type, 50_000, 10)),
-    (error) => {
-      assert.ok(error instanceof EnqueueStopped);
-      assert.ok(error.cause instanceof Unavailable);
-      assert.deepEqual(
-        [error.code, error.resumeAt, error.perhapsDone],
-        ["enqueue_stopped", 0, false],
-      );
-      return true;
-    },
-  );
-  const { answers, failed, sent } = await nowhere.enqueueMany([
-    ...jobsOf(type, 3_000, 2),
-  ]);
+  await assert.rejects(nowhere.enqueueMany(jobsOf(type, 50_000, 10)), (error) => {
+    assert.ok(error instanceof EnqueueStopped);
+    assert.ok(error.cause instanceof Unavailable);
+    assert.deepEqual([error.code, error.resumeAt, error.perhapsDone], ["enqueue_stopped", 0, false]);
+    return true;
+  });
+  const { answers, failed, sent } = await nowhere.enqueueMany([...jobsOf(type, 3_000, 2)]);
   assert.deepEqual([failed, sent], [3_000, 3_000]);
   assert.ok(answers.every((answer) => answer instanceof Unavailable));
 });
@@ -170,15 +144,9 @@ test("a signal ends a stream", async () => {
 
 test("what is no iterable of jobs is refused", async () => {
   for (const jobs of ["text", { queue_type: "t" }, null, 5]) {
-    await assert.rejects(
-      client.enqueueMany(jobs as never),
-      /^TypeError: jobs: expected an array/,
-    );
+    await assert.rejects(client.enqueueMany(jobs as never), /^TypeError: jobs: expected an array/);
   }
-  await assert.rejects(
-    client.enqueueMany([], { inFlight: 0 }),
-    /^RangeError: inFlight: expected 1 to 64/,
-  );
+  await assert.rejects(client.enqueueMany([], { inFlight: 0 }), /^RangeError: inFlight: expected 1 to 64/);
   assert.equal((await client.enqueueMany([])).sent, 0);
 });
 

@@ -17,8 +17,7 @@ const START_DEADLINE_MS = 60_000;
 /** Return a variable that pytest sets. */
 function given(name: string): string {
   const value = process.env[name];
-  if (!value)
-    throw new Error(`${name} is not set: run these tests with pytest`);
+  if (!value) throw new Error(`${name} is not set: run these tests with pytest`);
   return value;
 }
 
@@ -38,22 +37,16 @@ export function open(options: ClientOptions = {}): Client {
 }
 
 /** Wait until something is true. */
-export async function until(
-  isTrue: () => boolean | Promise<boolean>,
-  deadlineMs = 20_000,
-): Promise<void> {
+export async function until(isTrue: () => boolean | Promise<boolean>, deadlineMs = 20_000): Promise<void> {
   const endMs = performance.now() + deadlineMs;
   while (!(await isTrue())) {
-    if (performance.now() > endMs)
-      throw new Error(`not true after ${deadlineMs} ms: ${isTrue.toString()}`);
+    if (performance.now() > endMs) throw new Error(`not true after ${deadlineMs} ms: ${isTrue.toString()}`);
     await sleep(10);
   }
 }
 
 /** Return all that an async iterable yields. */
-export async function all<ItemT>(
-  items: AsyncIterable<ItemT>,
-): Promise<ItemT[]> {
+export async function all<ItemT>(items: AsyncIterable<ItemT>): Promise<ItemT[]> {
   const found: ItemT[] = [];
   for await (const item of items) found.push(item);
   return found;
@@ -83,14 +76,7 @@ export class OwnServer {
 
   /** Start the server, again on the same port and data. */
   async start(): Promise<void> {
-    const words = [
-      "-m",
-      "sharq_server.main",
-      "--port",
-      String(this.#port),
-      "--data-dir",
-      "data",
-    ];
+    const words = ["-m", "sharq_server.main", "--port", String(this.#port), "--data-dir", "data"];
     this.#process = spawn(given("TEST_PYTHON"), words, {
       cwd: this.#directory,
       env: { ...process.env, ...this.#environ },
@@ -100,8 +86,7 @@ export class OwnServer {
   }
 
   async isReady(): Promise<boolean> {
-    if (this.#process?.exitCode !== null)
-      throw new Error("the server has ended");
+    if (this.#process?.exitCode !== null) throw new Error("the server has ended");
     try {
       const answer = await fetch(`${this.url}/readyz`, {
         headers: { connection: "close" },
@@ -126,8 +111,7 @@ export class OwnServer {
 
   async #end(signal: NodeJS.Signals): Promise<void> {
     const ended = this.#process;
-    if (ended === null || ended.exitCode !== null || ended.signalCode !== null)
-      return;
+    if (ended === null || ended.exitCode !== null || ended.signalCode !== null) return;
     const exit = new Promise((resolve) => ended.once("exit", resolve));
     ended.kill(signal);
     await exit;
@@ -157,10 +141,7 @@ export class Wire {
   readonly #pairs = new Set<net.Socket>();
   readonly #server: net.Server;
 
-  private constructor(
-    target: string,
-    makeServer: (onSocket: (socket: net.Socket) => void) => net.Server,
-  ) {
+  private constructor(target: string, makeServer: (onSocket: (socket: net.Socket) => void) => net.Server) {
     const { hostname, port } = new URL(target);
     this.#server = makeServer((near) => {
       this.connections += 1;
@@ -186,9 +167,8 @@ export class Wire {
   /** Open a path to a server, and return it with its URL. `makeServer` may speak TLS on the near side. */
   static async open(
     target: string,
-    makeServer: (onSocket: (socket: net.Socket) => void) => net.Server = (
-      onSocket,
-    ) => net.createServer(onSocket),
+    makeServer: (onSocket: (socket: net.Socket) => void) => net.Server = (onSocket) =>
+      net.createServer(onSocket),
   ): Promise<{ wire: Wire; port: number }> {
     const wire = new Wire(target, makeServer);
     const port = await listen(wire.#server);
