@@ -79,4 +79,3 @@ def test_the_package_is_installed_and_used_by_programs(
     (application / "script.cjs").write_text(SCRIPT)
     assert run(node(), "script.cjs", server.url, cwd=application) == "true\n"
     shutil.rmtree(application)
-
