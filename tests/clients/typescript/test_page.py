@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def sms_of_the_page(folder: Path, client: Client, url: str, gateway: str) -> Non
         client.enqueue(job)
     with started(folder, "sms", url, GATEWAY_URL=gateway) as process:
         for status, outcome in expected.items():
-            wait_until(lambda s=status, o=outcome: is_settled(client, s, o), DEADLINE_S)
+            wait_until(partial(is_settled, client, status, outcome), DEADLINE_S)
         lines = stopped(process)
     assert any(line.startswith("sharq job_failed queue_type=sms queue_id=500") for line in lines)
     sent = client.job("sms", "200", "200")
@@ -155,6 +156,10 @@ def is_settled(client: Client, status: str, outcome: JobState) -> bool:
     return status != "429" or (queue is not None and queue.held_until is not None)
 
 
+def is_finished(client: Client, row: str) -> bool:
+    return state(client, "rows", row, row) is JobState.FINISHED
+
+
 def metrics_of_the_page(folder: Path, client: Client, url: str) -> None:
     jobs = [
         EnqueueJob(queue_type="rows", queue_id=str(n), job_id=str(n), payload={"row": n}, interval=0)
@@ -163,8 +168,7 @@ def metrics_of_the_page(folder: Path, client: Client, url: str) -> None:
     client.enqueue_many(jobs)
     with started(folder, "metrics", url) as process:
         for job in jobs:
-            job_id = str(job.job_id)
-            wait_until(lambda i=job_id: state(client, "rows", i, i) is JobState.FINISHED, DEADLINE_S)
+            wait_until(partial(is_finished, client, str(job.job_id)), DEADLINE_S)
         lines = stopped(process)
     assert "finished: 2" in lines
     assert "a call with 2 jobs is done" in lines
