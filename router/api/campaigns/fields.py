@@ -9,10 +9,17 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Raw
 
-from router.api.fields import IDENTIFIER_PATTERN, IDENTIFIER_WORDS, MAX_WAIT_MS, NAME_PATTERN, Expected
+from router.api.fields import (
+    IDENTIFIER_PATTERN,
+    IDENTIFIER_WORDS,
+    MAX_NAME,
+    MAX_WAIT_MS,
+    NAME_PATTERN,
+    Expected,
+)
 from sharq_core.campaigns.results import MAX_PROGRESS_BYTES, MAX_RESULT_BYTES
 
-_name = Meta(pattern=NAME_PATTERN, max_length=100)
+_name = Meta(pattern=NAME_PATTERN, max_length=MAX_NAME)
 _NAME_TEXT = "1 to 100 characters of A-Z a-z 0-9 _ - . + @"
 
 WindowName: TypeAlias = Annotated[
@@ -35,7 +42,7 @@ IgnoreWindow: TypeAlias = Annotated[
 ]
 BatchId: TypeAlias = Annotated[
     str,
-    Meta(pattern=IDENTIFIER_PATTERN, max_length=100),
+    Meta(pattern=IDENTIFIER_PATTERN, max_length=MAX_NAME),
     Meta(
         description="The batch that counts the job, such as a campaign: all jobs of the type with this batch, in any "
         f"queue. {IDENTIFIER_WORDS[0].upper()}{IDENTIFIER_WORDS[1:]}."

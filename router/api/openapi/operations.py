@@ -10,6 +10,7 @@ from router.api.campaigns.batch_shapes import BATCH_MEANING
 from router.api.campaigns.schedule_shapes import NAME_MEANING as SCHEDULE_MEANING
 from router.api.fields import (
     JOB_ID_MEANING,
+    MAX_NAME,
     PATH_PATTERNS,
     QUEUE_ID_MEANING,
     QUEUE_TYPE_MEANING,
@@ -104,7 +105,7 @@ def _body(route: Route, examples: Named) -> Json:
 
 
 def _path_parameter(name: str) -> Json:
-    schema: Json = {"type": "string", "pattern": PATH_PATTERNS[name]}
+    schema: Json = {"type": "string", "pattern": PATH_PATTERNS[name], "maxLength": MAX_NAME}
     return {
         "name": name,
         "in": "path",
