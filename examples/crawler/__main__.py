@@ -23,7 +23,7 @@ DELAYS_S = {"news.example": 0.1, "docs.example": 0.2, "shop.example": 0.5}
 NEW_DELAY_S = 0.1
 """What shop.example asks for from the middle of the run on."""
 
-AHEAD_S = 0.3
+AHEAD_S = 0.5
 """How long a request may take from the server to the host."""
 
 

@@ -19,9 +19,9 @@ from examples.voice.trunk import Call, Trunk
 from sharq_client import AsyncClient, EnqueueJob, Limit, RetryPolicy, TypeSettings
 
 CALLS_PER_S, CHANNELS, BURST = 10, 5, 2
-SHORT_S, LONG_S = 0.2, 2.2
+SHORT_S, LONG_S = 0.2, 2.6
 CUSTOMERS = ("clinic", "institute")
-AHEAD_S = 0.4
+AHEAD_S = 0.5
 """How long a call may take from the server to the trunk."""
 
 

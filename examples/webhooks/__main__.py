@@ -21,7 +21,7 @@ from examples.webhooks.sender import AT_ONCE, ATTEMPTS, PER_S, QUEUE_TYPE, RETRY
 from sharq_client import AsyncClient, DeadLetter, Worker
 
 CUSTOMERS = tuple(AT_ONCE)
-AHEAD_S = 0.4
+AHEAD_S = 0.5
 """How long a request may take from the server to the customer."""
 
 

@@ -125,7 +125,7 @@ def enqueue_header(job: NewJob) -> bytes:
         job.delay_us,
         job.requeue_limit,
         -1 if job.max_queued_length is None else job.max_queued_length,
-        job.repeat | KNOWS_EXPIRED | (_TRACED if job.trace else 0),
+        job.repeat | (KNOWS_EXPIRED | _TRACED if job.trace else KNOWS_EXPIRED),
     )
     says_nothing_of_its_life = (
         job.retry is None
@@ -135,7 +135,7 @@ def enqueue_header(job: NewJob) -> bytes:
         and job.expires_at_us is None
         and job.on_expiry is None
     )
-    is_campaign = job.window is not None or job.batch is not None or job.ignores_window or job.trace != b""
+    is_campaign = job.window is not None or job.batch is not None or job.ignores_window or job.trace
     campaign = _campaign(job) if is_campaign else b""
     says_nothing_of_its_life = says_nothing_of_its_life and not is_campaign
     if says_nothing_of_its_life and not hundredths and job.cost == 1 and job.max_leased is None:

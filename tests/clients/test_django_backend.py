@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -174,6 +175,12 @@ def test_arguments_are_json(backend: SharqBackend, fake: FakeSharq, argument: ob
     with pytest.raises((TypeError, ValueError)):
         project.add.enqueue(argument, 2)
     assert fake.jobs("default") == []
+
+
+def test_arguments_are_normalized_as_by_the_backends_of_django(backend: SharqBackend) -> None:
+    result = project.add.enqueue((1, b"two"), b=MappingProxyType({"three": (4,)}))
+    found = backend.get_result(result.id)
+    assert (found.args, found.kwargs) == (result.args, result.kwargs) == ([[1, "two"]], {"b": {"three": [4]}})
 
 
 def test_a_long_number_comes_back_as_it_was(backend: SharqBackend) -> None:

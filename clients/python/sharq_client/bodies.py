@@ -11,9 +11,8 @@ from msgspec import UNSET, UnsetType
 
 from sharq_client.errors import InvalidRequest
 from sharq_client.json_values import NotJson, check_fields, to_text
-from sharq_client.mappings import ref_of, value_of
 from sharq_client.paths import path_of
-from sharq_client.requests import Enqueueable, EnqueueJob, Referable, RetryPolicy, Types
+from sharq_client.requests import Enqueueable, EnqueueJob, Referable, RetryPolicy, Types, ref_of, value_of
 
 
 class EnqueueBody(EnqueueJob, frozen=True, kw_only=True, omit_defaults=True):

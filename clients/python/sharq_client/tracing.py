@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MAX_LINKS = 128
 """The most links of one span, which is the limit of the SDK, too."""
 
+MAX_TRACESTATE_BYTES = 512
+"""The longest tracestate that the server takes with a job; a longer one is left out."""
+
 _API = "opentelemetry.trace"
 _TRACEPARENT, _TRACESTATE = "traceparent", "tracestate"
 
@@ -314,7 +317,8 @@ def _with_context(job: EnqueueBody, context: SpanContext) -> EnqueueBody:
 def _fields_of(context: SpanContext) -> dict[str, str]:
     """Return the traceparent and, if there is one, the tracestate of a context."""
     fields = {_TRACEPARENT: f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"}
-    if state := context.trace_state.to_header():
+    state = context.trace_state.to_header()
+    if state and state.isascii() and len(state) <= MAX_TRACESTATE_BYTES:
         fields[_TRACESTATE] = state
     return fields
 

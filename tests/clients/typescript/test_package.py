@@ -7,9 +7,13 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.clients.typescript.workspace import PACKAGE, SUITE, Workspace, npm, run, tsc
 from tests.support.foreign.libraries import node
 from tests.support.processes.servers import SharqServer
+
+pytestmark = pytest.mark.timeout(300)
 
 GENERATED = PACKAGE / "src" / "generated" / "openapi.ts"
 

@@ -6,43 +6,23 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from sharq_client import Client, EnqueueJob, JobState
-from tests.clients.typescript.workspace import ROOT, Workspace, run, tsc
+from tests.clients.typescript.workspace import PAGE, PROGRAMS, Workspace, run
 from tests.support.foreign.libraries import node
 from tests.support.processes.servers import ServerFactory, SharqServer
 from tests.support.waits import wait_until
 
-PAGE = (ROOT / "docs" / "typescript.md").read_text()
-PROGRAMS = dict(re.findall(r"^```ts\n// (\w+)\.ts\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 DEADLINE_S = 60.0
-STRICT = ["--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes", "--noUnusedLocals"]
-MODERN = ["--module", "nodenext", "--target", "es2022", "--types", "node"]
 
-Start = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture(scope="module")
-def compiled(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the page's programs, compiled."""
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "package.json").write_text('{"type": "module"}')
-    modules = folder / "node_modules"
-    modules.mkdir()
-    (modules / "sharq-client").symlink_to(workspace.client)
-    (modules / "@types").symlink_to(workspace.tools / "@types")
-    for name, text in PROGRAMS.items():
-        program = text.replace('"http://127.0.0.1:8080"', 'process.env["TEST_URL"] ?? ""')
-        assert program != text, f"{name} names no server"
-        (folder / f"{name}.ts").write_text(program)
-    tsc(workspace.tools, *STRICT, *MODERN, *(f"{name}.ts" for name in PROGRAMS), cwd=folder)
-    return folder
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -112,20 +92,24 @@ def test_every_program_of_the_page_is_run() -> None:
 
 
 def test_the_programs_do_what_the_page_says(
-    compiled: Path, page_server: SharqServer, gateway: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
+    page_server: SharqServer,
+    gateway: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    url = page_server.url
+    url, programs = page_server.url, workspace.suite / "dist" / "page"
     monkeypatch.setenv("TEST_URL", url)
-    assert run(node(), "first.js", cwd=compiled) == "acme +15550100\n"
-    (compiled / "campaign.csv").write_text("a,acme,+15550100\nb,initech,+15550101\nc,acme,+15550102\n")
-    assert run(node(), "campaign.js", cwd=compiled) == "3 sent\n3 queued, 0 refused\n"
-    assert run(node(), "errors.js", cwd=compiled) == "full with 0 jobs\n"
+    assert run(node(), programs / "first.js", cwd=tmp_path) == "acme +15550100\n"
+    (tmp_path / "campaign.csv").write_text("a,acme,+15550100\nb,initech,+15550101\nc,acme,+15550102\n")
+    assert run(node(), programs / "campaign.js", cwd=tmp_path) == "3 sent\n3 queued, 0 refused\n"
+    assert run(node(), programs / "errors.js", cwd=tmp_path) == "full with 0 jobs\n"
     with Client(url) as client:
         for customer in ("acme", "initech"):  # the campaign's jobs have no text for the gateway
             assert client.delete_queue("sms", customer)
-        worker_of_the_page(compiled, client, url)
-        sms_of_the_page(compiled, client, url, gateway)
-        metrics_of_the_page(compiled, client, url)
+        worker_of_the_page(programs, client, url)
+        sms_of_the_page(programs, client, url, gateway)
+        metrics_of_the_page(programs, client, url)
 
 
 def worker_of_the_page(folder: Path, client: Client, url: str) -> None:
@@ -156,7 +140,7 @@ def sms_of_the_page(folder: Path, client: Client, url: str, gateway: str) -> Non
         client.enqueue(job)
     with started(folder, "sms", url, GATEWAY_URL=gateway) as process:
         for status, outcome in expected.items():
-            wait_until(lambda s=status, o=outcome: is_settled(client, s, o), DEADLINE_S)
+            wait_until(partial(is_settled, client, status, outcome), DEADLINE_S)
         lines = stopped(process)
     assert any(line.startswith("sharq job_failed queue_type=sms queue_id=500") for line in lines)
     sent = client.job("sms", "200", "200")
@@ -172,6 +156,10 @@ def is_settled(client: Client, status: str, outcome: JobState) -> bool:
     return status != "429" or (queue is not None and queue.held_until is not None)
 
 
+def is_finished(client: Client, row: str) -> bool:
+    return state(client, "rows", row, row) is JobState.FINISHED
+
+
 def metrics_of_the_page(folder: Path, client: Client, url: str) -> None:
     jobs = [
         EnqueueJob(queue_type="rows", queue_id=str(n), job_id=str(n), payload={"row": n}, interval=0)
@@ -180,8 +168,7 @@ def metrics_of_the_page(folder: Path, client: Client, url: str) -> None:
     client.enqueue_many(jobs)
     with started(folder, "metrics", url) as process:
         for job in jobs:
-            job_id = str(job.job_id)
-            wait_until(lambda i=job_id: state(client, "rows", i, i) is JobState.FINISHED, DEADLINE_S)
+            wait_until(partial(is_finished, client, str(job.job_id)), DEADLINE_S)
         lines = stopped(process)
     assert "finished: 2" in lines
     assert "a call with 2 jobs is done" in lines

@@ -33,9 +33,8 @@ from sharq_client.bodies import (
 )
 from sharq_client.decoders import ENQUEUED, LEASED
 from sharq_client.failures import NothingReady
-from sharq_client.mappings import ref_of
 from sharq_client.paths import path_of
-from sharq_client.requests import AsyncJobStream, Enqueueable, Referable, Types
+from sharq_client.requests import AsyncJobStream, Enqueueable, Referable, Types, ref_of
 from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
 from sharq_client.tracing import Tracing
 

@@ -27,9 +27,8 @@ from sharq_client.bodies import (
 )
 from sharq_client.decoders import ENQUEUED, LEASED
 from sharq_client.failures import NothingReady
-from sharq_client.mappings import ref_of
 from sharq_client.paths import path_of
-from sharq_client.requests import Enqueueable, JobStream, Referable, Types
+from sharq_client.requests import Enqueueable, JobStream, Referable, Types, ref_of
 from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
 from sharq_client.sync.caller import Caller
 from sharq_client.sync.connections import Urllib3Connections
