@@ -37,7 +37,7 @@ from sharq_client.mappings import ref_of
 from sharq_client.paths import path_of
 from sharq_client.requests import AsyncJobStream, Enqueueable, Referable, Types
 from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
-from sharq_client.tracing import Tracing
+from sharq_client.tracing.client import Tracing
 
 
 class AsyncClient(AsyncQueues):
