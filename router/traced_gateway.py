@@ -18,8 +18,19 @@ from sharq_core.telemetry import call_traces
 if TYPE_CHECKING:
     from sharq_core.telemetry.spans import RecordedSpan, Spans
 
-_TEMPLATES = {route.operation: route.paths[0] for route in ROUTES}
-"""Operation → the path in the API's document, for `http.route`."""
+
+def _depth(path: str) -> int:
+    """Return the number of segments of a path, with or without a slash at its end."""
+    return path.strip("/").count("/")
+
+
+_TEMPLATES = {(route.operation, _depth(path)): path for route in ROUTES for path in reversed(route.paths)}
+"""(operation, number of segments) → the path in the API's document, for `http.route`."""
+
+
+def template_of(operation: str, path: str) -> str:
+    """Return the path in the API's document that a request of an operation has used."""
+    return _TEMPLATES[operation, _depth(path)]
 
 
 class TracedGateway:
@@ -80,8 +91,9 @@ class TracedGateway:
         }
         name = request.method
         if operation is not None:
-            attributes |= {"http.route": _TEMPLATES[operation], "sharq.operation": operation}
-            name = f"{request.method} {_TEMPLATES[operation]}"
+            template = template_of(operation, request.rel_url.raw_path)
+            attributes |= {"http.route": template, "sharq.operation": operation}
+            name = f"{request.method} {template}"
         return self._spans.begin(name, self._kind, parent, attributes)
 
     def _operation(self, request: Request) -> str | None:

@@ -45,6 +45,7 @@ _OPERATIONS = "tests/deploy/test_operations.py::"
 _STORE_STEPS = "tests/deploy/test_store_steps.py::"
 _OTHERS = "tests/docs/test_other_blocks.py::"
 _CLIENT = "tests/clients/test_pages.py::"
+_TRACES = "tests/clients/test_tracing_page.py::"
 _DJANGO = "tests/clients/test_django_page.py::"
 _WHEELS = "tests/installation builds the wheels and installs them into empty environments"
 _STEPS = "tests/installation does these steps; a server there ends"
@@ -139,6 +140,9 @@ RUN = (
     Rule("docs/cluster.md", "json", _OTHERS + "test_state_of_a_cluster_on_one_machine"),
     Rule("docs/configuration.md", "json", _OTHERS + "test_a_line_of_the_log"),
     Rule("docs/deploy.md", "yaml", _OTHERS + "test_values_of_the_page_about_deployment"),
+    Rule("docs/tracing.md", "console", _TRACES + "test_the_request_of_the_page_gives_its_job_a_trace"),
+    Rule("docs/tracing.md", "ini", _TRACES + "test_the_setting_of_the_page_switches_tracing_on"),
+    Rule("docs/tracing.md", "python", _TRACES + "test_the_program_of_the_page_makes_one_trace"),
 )
 
 NOT_RUN = (
@@ -169,6 +173,13 @@ NOT_RUN = (
         "tests/clients/test_django_page.py starts it in the page's project",
         "manage.py",
     ),
+    Rule(
+        "docs/tracing.md",
+        "sh",
+        _ENGINE + "; tests/cluster/test_traces.py sends spans to a collector",
+        "docker ",
+    ),
+    Rule("docs/tracing.md", "yaml", "the collector's own configuration; " + _ENGINE, "receivers"),
     Rule("docs/quickstart.md", "sh", "the same: make setup, and a server that goes on"),
     Rule("docs/client.md", "sh", _PIP),
     Rule("docs/command.md", "sh", _PIP, "pip "),
@@ -221,6 +232,7 @@ NOT_RUN = (
 
 DRAWN = (
     Rule("docs/tracing.md", "text", "a drawing of spans"),
+    Rule("docs/tracing.md", "text", "a drawing", "trace of the order"),
     Rule("docs/installation.md", "text", "what a program says", "[redis] names no server"),
     Rule("README.md", "text", "a drawing", "producers, workers"),
     Rule("docs/architecture.md", "text", "a drawing of folders"),

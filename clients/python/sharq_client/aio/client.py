@@ -36,7 +36,7 @@ from sharq_client.failures import NothingReady
 from sharq_client.paths import path_of
 from sharq_client.requests import AsyncJobStream, Enqueueable, Referable, Types, ref_of
 from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
-from sharq_client.tracing import Tracing
+from sharq_client.tracing.client import Tracing
 
 
 class AsyncClient(AsyncQueues):

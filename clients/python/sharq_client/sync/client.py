@@ -37,7 +37,7 @@ from sharq_client.sync.jobs import Jobs
 from sharq_client.sync.queues import Queues
 from sharq_client.sync.streaming import send_stream
 from sharq_client.sync.transport import Connections, Transport
-from sharq_client.tracing import Tracing
+from sharq_client.tracing.client import Tracing
 
 
 class Client(Queues):

@@ -17,7 +17,7 @@ from sharq_client.bodies import body_text
 from sharq_client.decoders import AnswerDecoder
 from sharq_client.environment import ClientSettings
 from sharq_client.paths import bases_of, target_of
-from sharq_client.tracing import Tracing
+from sharq_client.tracing.client import Tracing
 
 AnswerT = TypeVar("AnswerT")
 
