@@ -11,7 +11,7 @@ import {
   RawJson,
   DEFAULT_RETRY,
 } from "sharq-client";
-import { all, newType, open } from "./support.js";
+import { all, newType, open, SHARED_URL } from "./support.js";
 
 const client = open();
 
@@ -62,27 +62,21 @@ test("a job says that it is safe by default, and null leaves it to the server", 
 
 test("identifiers and payloads of any characters come back as they were", async () => {
   const type = newType();
-  const payload = {
-    text: 'é"\\\u0000 \u{1f600}',
-    list: [1, null, true, { at: new Date(0) }],
-  };
-  const queueId = "a+b@c.d";
-  await client.enqueue({
-    queue_type: type,
-    queue_id: queueId,
-    payload,
-    interval: 0,
-  });
-  await client.enqueue({
-    queue_type: type,
-    queue_id: queueId,
-    payload: new RawJson('{"id":  12345678901234567890}'),
-    interval: 0,
-  });
-  const jobs = await client.dequeue(type, { count: 10 });
-  assert.equal(jobs.length, 2);
-  assert.deepEqual(jobs[0]?.payload, JSON.parse(JSON.stringify(payload)));
-  assert.equal(jobs[0]?.queue_id, queueId);
+  const payload = { text: 'é"\\\u0000 \u{1f600}', list: [1, null, true, { at: new Date(0) }] };
+  const job = { queue_type: type, queue_id: "eu/acme:7+b@c.d", job_id: "2030/11:j", interval: 0 };
+  await client.enqueue({ ...job, payload });
+  await client.enqueue({ ...job, job_id: "raw", payload: new RawJson('{"id":  12345678901234567890}') });
+  assert.equal((await client.queue(type, job.queue_id))?.queued, 2);
+  const [first, second] = await client.dequeue(type, { count: 10 });
+  assert.ok(first && second);
+  assert.deepEqual(first.payload, JSON.parse(JSON.stringify(payload)));
+  assert.deepEqual([first.queue_id, first.job_id], [job.queue_id, job.job_id]);
+  await client.finish(first);
+  assert.equal((await client.job(type, job.queue_id, job.job_id))?.state, "finished");
+  const text = await (
+    await fetch(`${SHARED_URL}/job/${type}/${encodeURIComponent(job.queue_id)}/raw/`)
+  ).text();
+  assert.match(text, /"payload":\{"id":\s*12345678901234567890\}/);
 });
 
 test("dequeue leases several jobs of several types, an empty array or null if nothing is ready", async () => {
