@@ -70,6 +70,10 @@ example: setup  ## one of examples/, with a server of its own unless SHARQ_URL n
 test: setup-dev  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
 	@FULL=$(FULL) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
+.PHONY: typescript
+typescript: setup-dev  ## the TypeScript client: types, format, package, page, and its tests with the larger numbers
+	@FULL=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS) tests/clients/typescript
+
 .PHONY: coverage
 coverage: setup-dev  ## the tests again, with the lines of the product that none of them runs
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
@@ -146,5 +150,5 @@ $(UV):
 
 .PHONY: clean
 clean:  ## remove what these targets made; the data of sharq-server stays
-	rm -rf .coverage .coverage.* .venv .venvs .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .coverage .coverage.* .venv .venvs .tools build dist clients/typescript/dist clients/typescript/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LEAST_SHARE = 0.6
+"""The share of a promised rate that must be delivered even on a busy machine; on one at rest it is about 0.98."""
+
 
 class Verdict:
     """The promises of an example, each with what was seen of it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.api.life.trace_values import trace_of
+from router.api.life.trace_values import TRACEPARENT, trace_of
 from router.api.routes.table import ROUTES
 from router.http.gateway import PROBES, Gateway
 from router.http.request import Request
@@ -66,6 +66,9 @@ class TracedGateway:
             span.end()
 
     def _begin(self, request: Request) -> RecordedSpan | None:
+        parent = trace_of(request.headers) if TRACEPARENT in request.headers else b""
+        if self._spans.leaves_out(parent):
+            return None
         operation = self._operation(request)
         if operation in PROBES:
             return None
@@ -79,7 +82,7 @@ class TracedGateway:
         if operation is not None:
             attributes |= {"http.route": _TEMPLATES[operation], "sharq.operation": operation}
             name = f"{request.method} {_TEMPLATES[operation]}"
-        return self._spans.begin(name, self._kind, trace_of(request.headers), attributes)
+        return self._spans.begin(name, self._kind, parent, attributes)
 
     def _operation(self, request: Request) -> str | None:
         """Return the operation of a request; None if there is none at its path."""

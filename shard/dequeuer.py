@@ -113,9 +113,11 @@ class Dequeuer:
                 alike = take_alike(requests)
                 run = Run(self, queue_type, alike) if alike else None
                 if run is not None:
-                    # The run's calls belong to all its requests; their spans have one parent, the first traced one.
-                    traces = (request.trace for request in alike if request.trace is not None)
-                    call_traces.current.set(next(traces, None))
+                    # The run's calls belong to all its requests; their spans have one parent, a traced request.
+                    trace = None
+                    for request in alike:
+                        trace = trace or request.trace
+                    call_traces.current.set(trace)
                     run.begin()
                 if finished is not None:
                     finished.hand_out()

@@ -241,7 +241,7 @@ class DeletedQueue(msgspec.Struct, frozen=True, array_like=True):
 class JobState(enum.StrEnum):
     """The state of a job. Finished, cancelled and expired jobs are remembered for a while.
 
-    An expired job that was kept is DEAD. The jobs that go with a deleted queue are not remembered, unless they were
+    An expired job that was kept is `dead`. The jobs that go with a deleted queue are not remembered, unless they were
     leased before.
     """
 

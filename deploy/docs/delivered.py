@@ -1,8 +1,8 @@
 """Measures and draws the picture of the README: `python -m deploy.docs.delivered` (25 s).
 
-A `sharq-server` of its own runs, two customers enqueue in spikes, and one worker leases whatever is ready. The times are
-those of the store: when each job was enqueued, and when it was leased. The measured times are kept beside the picture, so
-that `--draw` draws it anew from the same run.
+A `sharq-server` of its own runs, two customers enqueue in spikes, and one worker leases whatever is ready. The times
+are those of the store: when each job was enqueued, and when it was leased. They are kept beside the picture, so that
+`--draw` draws it anew from the same run.
 """
 
 from __future__ import annotations
@@ -66,9 +66,12 @@ async def measure() -> Run:
         enqueued_ms.append(job.enqueued_at)
         leased_ms.append(job.lease_expires_at - LEASE_MS)
 
-    async with own_server() as url, AsyncClient(url) as client:
-        async with Worker(client, "sms", note, concurrency=20, lease_ms=LEASE_MS):
-            await asyncio.gather(*(_produce(client, customer) for customer in CUSTOMERS))
+    async with (
+        own_server() as url,
+        AsyncClient(url) as client,
+        Worker(client, "sms", note, concurrency=20, lease_ms=LEASE_MS),
+    ):
+        await asyncio.gather(*(_produce(client, customer) for customer in CUSTOMERS))
     start_ms = min(times[0][0] for times in times_ms.values()) - 350
     in_s = [[[(ms - start_ms) / 1000 for ms in times] for times in both] for both in times_ms.values()]
     return Run([both[0] for both in in_s], [both[1] for both in in_s])
@@ -98,7 +101,7 @@ def draw(run: Run) -> Figure:
         top = 10 + _ROW * number
         middle, foot = top + 58, top + 112
         figure.text(10, top + 20, customer.name, "strong", "start")
-        figure.text(10, top + 40, f"promised {customer.rate_per_s} a second", "small", "start")
+        figure.text(10, top + 40, f"promised {customer.rate_per_s}/s", "small", "start")
         figure.text(_LEFT - 14, middle - 4, "arrive", "small", "end")
         figure.text(_LEFT - 14, foot - 4, "leave", "small", "end")
         _bars(figure, run.enqueued_s[number], middle, 46, "two")

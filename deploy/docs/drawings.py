@@ -64,7 +64,7 @@ def leases_s(burst: float) -> list[float]:
     for arrival_s in _ARRIVALS_S:
         job = {"queue_type": "sms", "queue_id": "acme", "payload": 1, "rate": "2/s", "burst": burst}
         sharq.client().enqueue({**job, "delay": round(arrival_s * 1000)})
-    worker = Worker(sharq.async_client(), "sms", lambda job: None)
+    worker = Worker(sharq.async_client(), "sms", lambda _: None)
     return [(delivery.time_ms - start_ms) / 1000 for delivery in sharq.run(worker)]
 
 
@@ -154,7 +154,7 @@ def lease() -> Figure:
         figure.path([(90, y), (710, y)])
     figure.bar(120, 40, 80, 20, "one")
     figure.text(120, 30, "dequeue", "small", "start")
-    figure.text(206, 55, "×", "strong")
+    figure.text(206, 55, "x", "strong")
     figure.text(206, 82, "dies", "small")
     figure.path([(200, 50), (420, 50)], "one-line dashed")
     figure.path([(420, 30), (420, 70)])

@@ -1,7 +1,7 @@
 """Pages and links of the repository, as the site has them.
 
-The Markdown files of docs/ link to other files of the repository by their relative paths, as a code host wants it. On the
-site, a file outside of docs/ is either a page of its own, such as the changelog, or a page that shows its text.
+The Markdown files of docs/ link to other files of the repository by their relative paths, as a code host wants it. On
+the site, a file outside of docs/ is either a page of its own, such as the changelog, or a page that shows its text.
 """
 
 from __future__ import annotations
@@ -17,14 +17,20 @@ from mkdocs.structure.files import File
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
+_README_FILES = [*ROOT.glob("clients/*/README.md"), *ROOT.glob("examples/*/README.md")]
+
 PAGES = {
     "README.md": "index.md",
     "docs/README.md": "pages.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security-policy.md",
-    "clients/python/README.md": "clients/python.md",
+    "examples/README.md": "examples.md",
     "sharq_core/scheduler/lua/README.md": "lua.md",
+    **{
+        f"{path.parent.relative_to(ROOT)}/README.md": f"{path.parent.relative_to(ROOT)}.md"
+        for path in _README_FILES
+    },
 }
 """Path of a Markdown file in the repository → its page. A file of docs/ that is not listed keeps its path."""
 

@@ -1,6 +1,6 @@
 """Tabs: the same step for curl and for Python.
 
-In the repository these are two blocks of code with an empty line between them; on the site one of them is shown at a time.
+In the repository they are two blocks of code with an empty line between them; the site shows one of them at a time.
 """
 
 from __future__ import annotations

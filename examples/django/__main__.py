@@ -31,7 +31,7 @@ DELAY_S = 1.0
 class Arrival:
     """One text that came to the carrier."""
 
-    time_s: float
+    at: float
     customer: str
     text: str
     attempt: int
@@ -139,7 +139,7 @@ def judge(carrier: Carrier, texts: list[dict[str, Any]], count: int, delayed_s: 
         seen=f"{len(texts)} receipts",
     )
     for customer, rate in RATES.items():
-        times_s = [arrival.time_s for arrival in carrier.arrivals if arrival.customer == customer]
+        times_s = [arrival.at for arrival in carrier.arrivals if arrival.customer == customer]
         check_rate(verdict, customer, times_s, rate)
     behind = [arrival.text for arrival in carrier.sent("globex")].index("code")
     verdict.check(
@@ -147,7 +147,7 @@ def judge(carrier: Carrier, texts: list[dict[str, Any]], count: int, delayed_s: 
         is_kept=behind < len(carrier.sent("globex")) - 1,
         seen=f"it was posted last, and sent before {len(carrier.sent('globex')) - 1 - behind} others",
     )
-    (later,) = [arrival.time_s for arrival in carrier.sent("acme") if arrival.text == "later"]
+    (later,) = [arrival.at for arrival in carrier.sent("acme") if arrival.text == "later"]
     verdict.check(
         "a deferred text waits for its time",
         is_kept=later >= delayed_s,

@@ -25,7 +25,7 @@ RATE = 5
 class Arrival:
     """One call of a customer's web hook."""
 
-    time_s: float
+    at: float
     customer: str
     order_id: str
     status: int
@@ -113,7 +113,7 @@ def judge(hooks: Hooks, states: dict[str, dict[str, Any]]) -> int:
         seen=f"{len(taken)} notifications of {len(states)} orders",
     )
     for customer in CUSTOMERS:
-        times_s = [seen.time_s for seen in hooks.arrivals if seen.customer == customer]
+        times_s = [seen.at for seen in hooks.arrivals if seen.customer == customer]
         check_rate(verdict, customer, times_s, RATE)
     tries = max(state["attempts"] for state in states.values())
     verdict.check("a failed notification is tried again", is_kept=tries == 2, seen=f"{tries} attempts")

@@ -32,7 +32,7 @@ PAUSE_S = 1
 class Arrival:
     """One mail that came to the provider."""
 
-    time_s: float
+    at: float
     customer: str
     subject: str
     status: int
@@ -129,15 +129,15 @@ def judge(provider: Provider, sent: list[dict[str, Any]], refused: dict[str, Any
         "each caller gets its receipt", is_kept=len(receipts) == len(sent), seen=f"{len(receipts)} receipts"
     )
     for customer in CUSTOMERS:
-        times_s = [seen.time_s for seen in provider.arrivals if seen.customer == customer]
+        times_s = [seen.at for seen in provider.arrivals if seen.customer == customer]
         check_rate(verdict, customer, times_s, RATE)
-    early = [seen.time_s for seen in provider.arrivals if seen.status == 429]
+    early = [seen.at for seen in provider.arrivals if seen.status == 429]
     verdict.check(
         "a 429 with Retry-After holds the customer's queue",
         is_kept=1 <= len(early) <= 3,  # others may be on their way when the first one is refused
         seen=f"{len(early)} of globex's mails came in its pause, in which {PAUSE_S * RATE} have room",
     )
-    others = sum(early[0] < seen.time_s < early[0] + PAUSE_S for seen in taken)
+    others = sum(early[0] < seen.at < early[0] + PAUSE_S for seen in taken)
     verdict.check("and nobody else's", is_kept=others > 1, seen=f"{others} mails of acme were sent meanwhile")
     tries = sum(seen.status == 400 for seen in provider.arrivals)
     verdict.check(

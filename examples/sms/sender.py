@@ -30,10 +30,12 @@ class Sender:
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
         self._url = url
+        self.dropped = 0
 
     async def send(self, job: RunningJob) -> None:
         """Send a message, unless it has expired since it was leased."""
         if job.expires_at is not None and time.time() * 1000 >= job.expires_at:
+            self.dropped += 1
             raise Drop("expired on its way")
         carrier = job.queue_type.partition("~")[2]
         message = {

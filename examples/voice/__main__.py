@@ -19,9 +19,9 @@ from examples.voice.trunk import Call, Trunk
 from sharq_client import AsyncClient, EnqueueJob, Limit, RetryPolicy, TypeSettings
 
 CALLS_PER_S, CHANNELS, BURST = 10, 5, 2
-SHORT_S, LONG_S = 0.2, 2.2
+SHORT_S, LONG_S = 0.2, 2.6
 CUSTOMERS = ("clinic", "institute")
-AHEAD_S = 0.4
+AHEAD_S = 0.5
 """How long a call may take from the server to the trunk."""
 
 
@@ -61,12 +61,13 @@ async def main(options: Options) -> int:
             while not (surveys := [call for call in calls if call.name.startswith("survey")]):
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.5)
-            (one if surveys[0].dialer == one.pid else other).kill()  # in the middle of its calls
+            victim = one if surveys[0].dialer == one.pid else other
+            victim.kill()  # in the middle of its calls
             while not await is_done(client):
                 await asyncio.sleep(0.1)
         await clear(client)
     write_log(options.log, calls)
-    return judge(calls, [each.job_id or "" for each in to_make])
+    return judge(calls, [each.job_id or "" for each in to_make], victim.pid)
 
 
 @asynccontextmanager
@@ -95,8 +96,11 @@ async def clear(client: AsyncClient) -> None:
         await client.delete_queue(QUEUE_TYPE, customer, purge_all=True)
 
 
-def judge(calls: list[Call], names: list[str]) -> int:
-    """Print what the trunk saw and return the exit code."""
+def judge(calls: list[Call], names: list[str], dead_dialer: int) -> int:
+    """Print what the trunk saw and return the exit code.
+
+    A call that had ended when its dialer died, but was not reported yet, is made again: a job is done at least once.
+    """
     outcomes = Counter(call.outcome for call in calls)
     lasted_s = max(call.at + call.lasted for call in calls) - calls[0].at
     used = sum(call.lasted for call in calls) / (lasted_s * CHANNELS)
@@ -118,10 +122,12 @@ def judge(calls: list[Call], names: list[str]) -> int:
         seen=f"at most {busiest} at once, {outcomes['503']} answers 503",
     )
     answered = Counter(call.name for call in calls if call.outcome == "answered")
+    unreported = {call.name for call in calls if call.outcome == "answered" and call.dialer == dead_dialer}
+    twice = {name for name, count in answered.items() if count > 1}
     verdict.check(
         "each call is put through once",
-        is_kept=answered == Counter(names),
-        seen=f"{answered.total()} calls put through to {len(answered)} of {len(names)} numbers",
+        is_kept=answered.keys() == set(names) and twice <= unreported,
+        seen=f"{len(answered)} of {len(names)} numbers, {len(twice)} of them twice because of the dialer that died",
     )
     broken = [call for call in calls if call.outcome == "broken"]
     again_s = [
@@ -130,7 +136,7 @@ def judge(calls: list[Call], names: list[str]) -> int:
         if call.name in answered
     ]
     verdict.check(
-        "the calls of a dialer that died are made again",
+        "the calls of a dead dialer are made again",
         is_kept=len(broken) == len(again_s) > 0,
         seen=f"{len(broken)} calls broke, made again after at most {max(again_s, default=0):.1f} s "
         f"(the lease is {LEASE_S:g} s)",

@@ -15,7 +15,7 @@ import aiohttp
 from sharq_client import AsyncClient, Retry, RunningJob, Throttled, Worker
 
 QUEUE_TYPE = "calls~trunk1"
-LEASE_S = 1.5
+LEASE_S = 2
 """Shorter than a call, so that little time is lost if a dialer dies."""
 
 ENGAGED_S = 0.8

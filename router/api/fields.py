@@ -36,9 +36,12 @@ _PART = r"(?!\.\.?(?:/|$))[A-Za-z0-9_\-.+@:]+"
 IDENTIFIER_PATTERN = rf"^(?=.{{1,100}}$){_PART}(?:/{_PART})*$(?!\n)"
 """The id of a queue, a job or a batch. A proxy that decodes `%2F` folds `.`, `..` and empty parts of the path away."""
 
-_are_identifiers = re.compile(r"[A-Za-z0-9_\-.+@:/]{1,100}(?:\n[A-Za-z0-9_\-.+@:/]{1,100})*").fullmatch
+_LINE = r"(?!\.\.?(?:\n|\Z))[A-Za-z0-9_\-.+@:/]{1,100}"
+_are_identifiers = re.compile(rf"{_LINE}(?:\n{_LINE})*").fullmatch
+"""Matches identifiers that are joined by newlines, if no part between slashes is empty, `.` or `..`."""
+
 _has_folded_part = re.compile(r"(?:^|/)\.{0,2}(?:/|$)", re.MULTILINE).search
-"""Together they match identifiers that are joined by newlines: the first, and not the second."""
+"""Finds such a part."""
 
 match_queue_type = re.compile(QUEUE_TYPE_PATTERN).match
 """Matches a queue type."""
@@ -300,8 +303,10 @@ def are_queue_types(values: Iterable[str]) -> bool:
 def are_identifiers(values: Sequence[str]) -> bool:
     """Return whether all values are identifiers. Matching them joined is faster than matching each."""
     lines = "\n".join(values)
-    are_written_right = lines.count("\n") < len(values) and _are_identifiers(lines) is not None
-    return are_written_right and _has_folded_part(lines) is None
+    if lines.count("\n") >= len(values) or _are_identifiers(lines) is None:
+        return False
+    # Most lists have no slash, and the search takes half as long as all of the parsing.
+    return "/" not in lines or _has_folded_part(lines) is None
 
 
 def to_us(duration_ms: float) -> int:

@@ -232,7 +232,7 @@ class TypeAnswer(Success, frozen=True, kw_only=True):
 
 
 class DeletedAnswer(Shape, frozen=True, kw_only=True):
-    """The answer of a delete. The status is capitalised as in the original."""
+    """The answer of the deletion of a queue. The status is capitalised as in the original."""
 
     status: Annotated[
         Literal["Success", "Failure"],
@@ -278,7 +278,7 @@ class TopQueueAnswer(Shape, frozen=True, kw_only=True):
 class TopQueuesAnswer(Success, frozen=True, kw_only=True):
     """The first queues of the requested order."""
 
-    queues: Annotated[list[TopQueueAnswer], Meta(description="The queues, the first of the order first.")]
+    queues: Annotated[list[TopQueueAnswer], Meta(description="The queues in the requested order.")]
     complete: Annotated[bool, Meta(description="False if there were too many queues to examine all.")]
 
 

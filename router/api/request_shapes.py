@@ -327,7 +327,7 @@ class PauseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class DeleteQueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Options of a deletequeue."""
+    """The options of the deletion of a queue."""
 
     purge_all: PurgeAll = False
 

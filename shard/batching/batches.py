@@ -122,7 +122,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
             batch.places.append((reply, index))
             batch.size += size
             if trace is not None and trace not in batch.traces:
-                batch.traces.append(trace)
+                batch.traces += (trace,)
             self.job_count += 1
             self.size += size
         if len(jobs) == 1:  # the jobs of one bulk call must stay together to stay in order (I3)
@@ -180,7 +180,7 @@ class JobBatch(Generic[JobT, OutcomeT]):
         self.jobs: list[JobT] = []
         self.places: list[tuple[BulkReply[OutcomeT], int]] = []
         self.size = 0
-        self.traces: list[CallTrace] = []
+        self.traces: tuple[CallTrace, ...] = ()
         self._verb = verb
         self._key = (partition, queue_type)
 

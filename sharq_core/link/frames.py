@@ -19,6 +19,7 @@ from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import Call, View
 from sharq_core.models import NewJob
 from sharq_core.request_ids import MAX_LENGTH
+from sharq_core.telemetry.trace_context import MAX_TRACESTATE_BYTES, PARENT_BYTES
 
 VERSION = 1
 """The protocol's version, the same at both ends. Fields and entries added at the end do not change it."""
@@ -58,6 +59,7 @@ Nonce: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_len
 
 
 RequestId: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_LENGTH)]
+Trace: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=PARENT_BYTES + MAX_TRACESTATE_BYTES)]
 
 
 class FrameError(Exception):
@@ -111,7 +113,7 @@ class CallFrame(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=3)
     deadline_us: int
     call: T
     request_id: RequestId | None = None
-    trace: bytes = b""
+    trace: Trace = b""
 
 
 class ReplyFrame(msgspec.Struct, Generic[T], frozen=True, array_like=True, tag=4):

@@ -12,7 +12,7 @@ from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import PRIORITY, DeadRef, OnExpiry, Retry
 from sharq_core.limits import Burst, QueueSettings
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
-from sharq_core.scheduler.keys import stored_id
+from sharq_core.scheduler.keys import COLON, stored_id
 from sharq_core.store.commands import Word
 
 _OWN_TIME, _UNIT_US, _MOST_SECONDS = 1 << 52, 64, 63
@@ -108,7 +108,8 @@ def field(queue_id: str, job_id: str) -> str:
 
 def names(jobs: Sequence[_AnyJob]) -> list[str]:
     """Return the queue ids of the jobs, then their fields, so that the store reads each group with one command."""
-    ids = [stored_id(job.queue_id) for job in jobs]
+    # Without the price of a call for each job, most of which have no colon.
+    ids = [stored_id(queue_id) if COLON in (queue_id := job.queue_id) else queue_id for job in jobs]
     return ids + [f"{queue_id}:{job.job_id}" for queue_id, job in zip(ids, jobs, strict=True)]
 
 
@@ -124,7 +125,7 @@ def enqueue_header(job: NewJob) -> bytes:
         job.delay_us,
         job.requeue_limit,
         -1 if job.max_queued_length is None else job.max_queued_length,
-        job.repeat | KNOWS_EXPIRED | (_TRACED if job.trace else 0),
+        job.repeat | (KNOWS_EXPIRED | _TRACED if job.trace else KNOWS_EXPIRED),
     )
     says_nothing_of_its_life = (
         job.retry is None
@@ -134,7 +135,7 @@ def enqueue_header(job: NewJob) -> bytes:
         and job.expires_at_us is None
         and job.on_expiry is None
     )
-    is_campaign = job.window is not None or job.batch is not None or job.ignores_window or job.trace != b""
+    is_campaign = job.window is not None or job.batch is not None or job.ignores_window or job.trace
     campaign = _campaign(job) if is_campaign else b""
     says_nothing_of_its_life = says_nothing_of_its_life and not is_campaign
     if says_nothing_of_its_life and not hundredths and job.cost == 1 and job.max_leased is None:

@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.job_life import PRIORITY
 from sharq_core.limits import PauseStatus
 from sharq_core.models import Enqueued, EnqueueStatus, LeasedJob, LeaseOutcome, LeaseStatus, MinuteCounts
-from sharq_core.scheduler.keys import shown_id
+from sharq_core.scheduler.keys import STORED_COLON, shown_id
 from sharq_core.top_queues import TopQueue
 
 T = TypeVar("T")
@@ -256,7 +256,8 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
         jobs.append(
             LeasedJob(
                 queue_type=queue_type,
-                queue_id=shown_id(raw[i]),
+                # Without the price of a call for each job, most of which have no colon.
+                queue_id=shown_id(raw[i]) if STORED_COLON in (queue_id := raw[i].decode()) else queue_id,
                 job_id=raw[i + 1].decode(),
                 payload=raw[i + 2],
                 lease=token.hex(),

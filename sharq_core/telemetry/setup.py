@@ -71,6 +71,7 @@ def _make(service: str) -> tuple[Spans, _Provider]:
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    from opentelemetry.sdk.trace.sampling import ParentBased  # noqa: PLC0415
 
     from sharq_core.telemetry.spans import Spans  # noqa: PLC0415
 
@@ -80,7 +81,7 @@ def _make(service: str) -> tuple[Spans, _Provider]:
     resource = Resource.create({} if is_named else {"service.name": service})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return Spans(provider), provider
+    return Spans(provider, follows_parents=isinstance(provider.sampler, ParentBased)), provider
 
 
 class _Troubles(logging.Handler):

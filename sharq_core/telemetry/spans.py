@@ -29,11 +29,23 @@ _STORE = {"db.system.name": "redis", "db.operation.name": "FCALL"}
 """What every call to the store has in common; Valkey speaks the same protocol and has no name of its own there."""
 
 
-class Spans:
-    """The maker of spans of one process."""
+_SAMPLED = 0x01
 
-    def __init__(self, provider: TracerProvider) -> None:
+
+class Spans:
+    """The maker of spans of one process.
+
+    Args:
+        follows_parents: the sampler leaves out every span whose parent is not sampled, so that it need not be asked.
+    """
+
+    def __init__(self, provider: TracerProvider, *, follows_parents: bool = True) -> None:
         self._tracer = provider.get_tracer("sharq", __version__)
+        self._follows_parents = follows_parents
+
+    def leaves_out(self, parent: bytes) -> bool:
+        """Return True if a span with this parent would certainly be left out."""
+        return self._follows_parents and parent != b"" and not parent[24] & _SAMPLED
 
     def begin(
         self, name: str, kind: SpanKind, parent: bytes, attributes: Mapping[str, str | int]
@@ -56,10 +68,12 @@ class RecordedSpan:
 
     @property
     def context(self) -> bytes:
-        """Its context in the packed form."""
+        """Its context in the packed form, without its tracestate if that is too long for the link."""
         found = self._span.get_span_context()
         ids = found.trace_id.to_bytes(16) + found.span_id.to_bytes(8)
-        return ids + bytes((found.trace_flags,)) + found.trace_state.to_header().encode()
+        state = found.trace_state.to_header().encode()
+        is_short = len(state) <= trace_context.MAX_TRACESTATE_BYTES
+        return ids + bytes((found.trace_flags & 0xFF,)) + (state if is_short else b"")
 
     def add_store_call(self, function: str, jobs: int, sent_at: float, error: SharqError | None) -> None:
         """Add a span of a call to the store that ends now; see call_traces.CallTrace."""
@@ -99,8 +113,8 @@ def _fail(span: Span, error_type: str, message: str) -> None:
 
 
 def _context_of(packed: bytes) -> Context:
-    """Return the context of a remote parent; that of no parent for b""."""
-    if not packed:
+    """Return the context of a remote parent; that of no parent if the bytes hold none."""
+    if len(packed) < trace_context.PARENT_BYTES:
         return Context()
     tracestate = trace_context.tracestate(packed)
     parent = SpanContext(

@@ -25,7 +25,9 @@ TRACESTATE_PATTERN = r"^[ -~]*$(?!\n)"
 _KNOWN_FLAGS = 0x03
 """The flags that have a meaning: sampled, and a random trace id. The others are sent as 0."""
 
-_PARENT_BYTES = 25
+PARENT_BYTES = 25
+"""The length of a packed context without a tracestate."""
+
 _find_traceparent = re.compile(TRACEPARENT_PATTERN).match
 _find_tracestate = re.compile(TRACESTATE_PATTERN).match
 
@@ -58,4 +60,4 @@ def traceparent(packed: bytes) -> str:
 
 def tracestate(packed: bytes) -> str:
     """Return the tracestate of a packed context; empty for none."""
-    return packed[_PARENT_BYTES:].decode(errors="replace")
+    return packed[PARENT_BYTES:].decode(errors="replace")

@@ -25,7 +25,7 @@ from tests.support.tools import missing_tool
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 MINUTES = 10
-OF_LAST_MINUTE = {"promised", "delivered"}
+OF_LAST_MINUTE = {"promised", "delivered", "enqueued"}
 SOON_MS = 4 * 24 * 3_600_000
 """The slots of the examples come within a long weekend."""
 JOBS = 60_000

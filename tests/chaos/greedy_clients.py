@@ -88,7 +88,7 @@ def nest(target: Target) -> None:
     """Two send bulks full of deeply nested payloads, none of which is taken."""
     nested = b"[" * 490 + b"1" + b"]" * 490
     payload = b"[" + b",".join([nested] * (PAYLOAD_BYTES // 1000)) + b"]"
-    entry = b'{"queue_type":"t","queue_id":"a/b","payload":%s}' % payload
+    entry = b'{"queue_type":"t","queue_id":"a//b","payload":%s}' % payload
     target.repeat(2, "POST", "/enqueue/", bulk([entry] * (FULL_BYTES // len(entry))))
 
 

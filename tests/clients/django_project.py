@@ -105,7 +105,8 @@ def leave(customer: str = "acme") -> None:
 
 @task
 def give_back(value: Any = None, *, size: int = 0, kind: str = "") -> Any:
-    return {"nan": float("nan"), "set": {1}, "text": "x" * size}.get(kind, value)
+    values = {"nan": float("nan"), "set": {1}, "text": "x" * size, "bytes": (b"a", {"b": (1,)})}
+    return values.get(kind, value)
 
 
 connections: list[Any] = []

@@ -142,7 +142,7 @@ def test_bad_lines_are_told_and_do_not_stop_the_others(
         "not json",
         json.dumps({"queue_type": kind, "queue_id": "a", "payload": 1, "nope": 1}),
         json.dumps({"queue_type": kind, "payload": 1}),
-        json.dumps({"queue_type": kind, "queue_id": "a/b", "payload": 1}),
+        json.dumps({"queue_type": kind, "queue_id": "a//b", "payload": 1}),
         json.dumps({"queue_type": kind, "queue_id": "q", "payload": 1, "rate": "fast"}),
         "[]",
     ]

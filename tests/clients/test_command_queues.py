@@ -281,3 +281,19 @@ def test_delete_drops_the_jobs_that_wait(client: Client, sharq: Sharq, kind: str
     assert sharq("delete", kind, "acme", "--yes").out == f"The jobs of {kind} acme are deleted.\n"
     assert client.dequeue(kind) is None
     assert sharq("delete", kind, "acme", "--yes").out == f"{kind} acme has no jobs that wait.\n"
+
+
+@pytest.mark.parametrize("queue_id", ["tenant:42", "eu/acme"])
+def test_ids_with_colons_and_slashes_are_shown_and_changed_as_they_are(
+    client: Client, sharq: Sharq, kind: str, queue_id: str
+) -> None:
+    sharq("enqueue", kind, queue_id, "--job-id", "a:b/c", "--rate", "40/s", '{"n": 1}')
+    assert sharq("queue", kind, queue_id).out.startswith(f"{kind} {queue_id}\n")
+    assert queue_id in sharq("queues", kind).out
+    sharq("pause", kind, queue_id)
+    state = client.queue(kind, queue_id)
+    assert state is not None and (state.paused, state.queued) == (True, 1)
+    assert "a:b/c" in sharq("jobs", kind, queue_id).out
+    sharq("cancel", kind, queue_id, "a:b/c")
+    state = client.queue(kind, queue_id)
+    assert state is not None and state.queued == 0

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -155,6 +156,13 @@ def test_the_key_of_a_row_may_be_a_queue_id(fake: FakeSharq) -> None:
         assert task_backends["default"].get_result(result.id).args == [1, 2]
 
 
+@pytest.mark.parametrize("queue_id", ["tenant:42", "eu/acme", "a:b/c:d"])
+def test_queue_ids_with_colons_and_slashes_are_found_again(backend: SharqBackend, queue_id: str) -> None:
+    result = project.add.enqueue(1, 2, customer=queue_id)
+    assert backend.ref(result.id).queue_id == queue_id
+    assert backend.get_result(result.id).kwargs == {"customer": queue_id}
+
+
 def test_an_id_stays_under_the_64_characters_of_django(backend: SharqBackend, fake: FakeSharq) -> None:
     assert len(project.add.enqueue(1, 2, customer="c" * 38).id) == 63
     with pytest.raises(InvalidTask, match=r"queue_id: .* may have 45 characters together"):
@@ -167,6 +175,12 @@ def test_arguments_are_json(backend: SharqBackend, fake: FakeSharq, argument: ob
     with pytest.raises((TypeError, ValueError)):
         project.add.enqueue(argument, 2)
     assert fake.jobs("default") == []
+
+
+def test_arguments_are_normalized_as_by_the_backends_of_django(backend: SharqBackend) -> None:
+    result = project.add.enqueue((1, b"two"), b=MappingProxyType({"three": (4,)}))
+    found = backend.get_result(result.id)
+    assert (found.args, found.kwargs) == (result.args, result.kwargs) == ([[1, "two"]], {"b": {"three": [4]}})
 
 
 def test_a_long_number_comes_back_as_it_was(backend: SharqBackend) -> None:

@@ -98,11 +98,11 @@ def test_the_test_of_the_page_passes(project: Path) -> None:
     (project / "conftest.py").write_text(
         "import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'shop.settings'\nimport django\ndjango.setup()\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(project)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "pytest_sharq", str(project)]
     done = subprocess.run(
         command,
         cwd=project,
-        env=dict(os.environ),
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # without the plugins of this project
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

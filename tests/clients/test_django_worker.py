@@ -164,6 +164,10 @@ def test_a_value_that_cannot_be_kept_fails_a_task_without_a_second_try(
     assert problem in result.errors[0].traceback
 
 
+def test_a_value_is_normalized_as_by_the_backends_of_django(shop: Project) -> None:
+    assert shop.result_of(project.give_back, kind="bytes").return_value == ["a", {"b": [1]}]
+
+
 def test_arguments_make_room_for_a_value(shop: Project) -> None:
     for length, kept in [(5_000, 5_000), (10_000, 0)]:
         result_id = shop.result_of(project.give_back, "y" * length).id

@@ -11,6 +11,7 @@ from sharq_client import (
     JobState,
     LeasedJob,
     Limit,
+    QueueSettings,
     RetryPolicy,
     Throttled,
     TypeSettings,
@@ -219,6 +220,33 @@ def test_results_and_progress_are_kept(sharq: FakeSharq) -> None:
     status = sharq.client().job("sms", "acme", "a")
     assert status is not None
     assert (status.state, status.result) == (JobState.FINISHED, {"sent": "a"})
+
+
+def test_the_cost_that_a_handler_reports_moves_the_rate(sharq: FakeSharq) -> None:
+    put(sharq, "a", "b", interval=1_000, cost=60)
+
+    async def use_less(job: LeasedJob) -> JobResult:
+        await asyncio.sleep(2)
+        return JobResult(cost=5)
+
+    assert seen(sharq.run(worker(sharq, use_less))) == [(0, "a", "finished"), (5_000, "b", "finished")]
+
+
+def test_a_corrected_cost_does_not_end_the_turn_of_a_queue(sharq: FakeSharq) -> None:
+    control = sharq.client().control
+    control.set_type("sms~a", TypeSettings(limits=[Limit(rate="10/s")]))
+    for queue_id, weight in (("acme", 3), ("bolt", 1)):
+        control.set_queue("sms~a", queue_id, QueueSettings(weight=weight))
+        for n in range(6):
+            sharq.client().enqueue(
+                {"queue_type": "sms~a", "queue_id": queue_id, "payload": n, "interval": 0, "cost": 2}
+            )
+
+    async def use_less(job: LeasedJob) -> JobResult:
+        return JobResult(cost=1)
+
+    deliveries = sharq.run(Worker(sharq.async_client(), "sms~a", use_less, concurrency=1))
+    assert "".join(each.job.queue_id[0] for each in deliveries[:8]) == "aaabaaab"
 
 
 def test_two_fakes_with_one_seed_do_the_same() -> None:

@@ -293,6 +293,7 @@ def test_running_job_has_every_field_of_the_leased_job() -> None:
     leased = LeasedJob(
         queue_type="sms", queue_id="acme", job_id="j", lease="l", lease_expires_at=1, enqueued_at=2, attempt=3,
         requeues_remaining=4, current_queue_length=5, cost=6, priority=7, expires_at=8,
+            traceparent="00-1-2-01", tracestate="v=1",
         payload_json=msgspec.Raw(b'{"to": 1}'),
     )  # fmt: skip
     defaults = {

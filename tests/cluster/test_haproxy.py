@@ -17,6 +17,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from sharq_client import AsyncClient
+from sharq_client.answers import JobState
 from sharq_core.config import parse_url
 from sharq_core.process.launch import tied
 from tests.support.load.clients import CLIENTS, running_load
@@ -168,6 +170,18 @@ async def test_long_poll_passes_through_and_wakes_up(proxy: HaProxy) -> None:
         async with http.post(f"{proxy.url}/enqueue/poll/1/", json=job) as sent:
             assert sent.status == 201
         assert await asyncio.wait_for(waiting, DEADLINE_S) == "j"
+
+
+@pytest.mark.parametrize("queue_id", ["tenant:42", "eu/acme", ".a/..b:"])
+async def test_ids_with_colons_and_slashes_pass_through_as_they_are(proxy: HaProxy, queue_id: str) -> None:
+    async with AsyncClient(proxy.url) as client:
+        job = {"queue_type": "ids", "queue_id": queue_id, "job_id": "a/b:c", "payload": 1, "interval": 0}
+        await client.enqueue(job)
+        leased = await client.dequeue("ids", wait_ms=20_000)
+        assert leased is not None and (leased.queue_id, leased.job_id) == (queue_id, "a/b:c")
+        await client.finish(leased)
+        state = await client.job("ids", queue_id, "a/b:c")
+        assert state is not None and state.state is JobState.FINISHED
 
 
 async def _dequeue(http: aiohttp.ClientSession, url: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from router.shards.upgrade import LIFE, LIMITS
+from router.shards.upgrade import CAMPAIGNS, IDENTIFIERS, LIFE, LIMITS
 from shard.store_factory import make_store
 from sharq_core.config import parse_url
 from sharq_core.link.messages import Member
@@ -188,6 +188,58 @@ async def test_the_life_of_a_job_is_refused_by_name_while_an_older_shard_is_a_me
     assert [job["job_id"] for job in jobs] == ["urgent", "plain", "usual"]
     assert (await api.get("/job/letters/1/urgent/")).json["priority"] == 1
     assert (await api.lease("letters"))["priority"] == 1
+
+
+async def test_ids_with_colons_and_slashes_are_refused_by_name_while_an_older_shard_is_a_member(
+    api: Api, server: StoreServer
+) -> None:
+    new = {"interval": 0, "payload": 1}
+    enqueue = "/enqueue/ids/tenant:42/"
+    every = {"every": 1000, "job": {"queue_type": "ids", "queue_id": "a:b", **new}}
+    async with older_shard(server, IDENTIFIERS - 1):
+        refusal = await until_status(api, "/enqueue/probe/a:b/", {**new, "job_id": "probe"}, 503)
+        assert refusal.json["message"].startswith("queue_id: ")
+        refused: tuple[tuple[str, str, object, str], ...] = (
+            ("POST", "/enqueue/ids/a%2Fb/", new, "queue_id"),
+            ("POST", "/enqueue/ids/1/", {**new, "job_id": "a:b"}, "job_id"),
+            ("POST", "/enqueue/ids/1/", {**new, "batch": "a/b"}, "batch"),
+            ("POST", "/finish/ids/a:b/1/", {"lease": "x"}, "queue_id"),
+            ("GET", "/job/ids/1/a%2Fb/", None, "job_id"),
+            ("GET", "/queue/ids/a:b/", None, "queue_id"),
+            ("POST", "/queue/ids/a:b/pause/", None, "queue_id"),
+            ("GET", "/queue/ids/1/jobs/?prefix=a:", None, "prefix"),
+            ("GET", "/dead/ids/?queue_id=a:b", None, "queue_id"),
+            ("DELETE", "/deletequeue/ids/a:b/", None, "queue_id"),
+            ("PUT", "/schedule/ids/", every, "queue_id"),
+            ("GET", "/batch/ids/a:b/", None, "batch"),
+        )
+        for method, path, body, name in refused:
+            reply = await api.call(method, path, body)
+            assert (reply.status, reply.json["code"]) == (503, "unavailable"), path
+            assert reply.json["message"].startswith(f"{name}: "), reply.json
+        assert (await api.get("/schedule/ids/")).status == 404
+        entries = [{"queue_type": "ids", "queue_id": queue_id, **new} for queue_id in ("plain", "a:b")]
+        results = (await api.post("/enqueue/", {"jobs": entries})).json["results"]
+        assert [result["status"] for result in results] == ["queued", "failure"]
+        assert (await api.get("/metrics/ids/")).json["queue_ids"] == ["plain"]
+    assert (await until_status(api, enqueue, {**new, "job_id": "a:b"}, 201)).status == 201
+    assert {(await api.lease("ids"))["queue_id"] for _ in range(2)} == {"plain", "tenant:42"}
+
+
+async def test_a_trace_is_never_refused_while_an_older_shard_is_a_member(
+    api: Api, server: StoreServer
+) -> None:
+    """An older shard drops the trace of a job in silence; a newer one keeps it all the same."""
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    job = {"interval": 0, "payload": 1, "job_id": "traced"}
+    async with older_shard(server, CAMPAIGNS - 1):
+        await until_status(api, "/enqueue/probe/2/", {**job, "window": "w"}, 503)
+        assert (await api.post("/enqueue/traced/1/", {**job, "traceparent": parent})).status == 201
+        entry = {**job, "queue_type": "traced", "queue_id": "2", "traceparent": parent}
+        assert (await api.post("/enqueue/", {"jobs": [entry]})).json["failed"] == 0
+        assert (await api.get("/job/traced/1/traced/")).json["traceparent"] == parent
+        for _ in range(2):
+            assert (await api.get("/dequeue/traced/")).json["traceparent"] == parent
 
 
 async def test_one_shard_has_all_queues_of_a_gathered_type(api: Api) -> None:

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-ROOT = Path(__file__).parents[2]
+from deploy.docs.repository import ROOT
+from deploy.docs.spelling import pages
+
+__all__ = ["ROOT", "Block", "all_blocks", "blocks", "pages"]
+
 _BLOCK = re.compile(r'^( *)(```+)(\w*)(?: title="([^"]+)")?\n(.*?)^\1\2$', re.MULTILINE | re.DOTALL)
 _FENCE = re.compile(r"^ *```", re.MULTILINE)
 
@@ -34,13 +38,6 @@ class Block(msgspec.Struct, frozen=True):
     def place(self) -> str:
         """The page and the line of the block, as an editor opens them."""
         return f"{self.page}:{self.line}"
-
-
-def pages() -> list[Path]:
-    """Return the Markdown files that people read: those of the root, of docs/, clients/ and examples/."""
-    folders = ("docs", "clients", "examples")
-    found = [*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*.md"))]
-    return sorted(path for path in found if "node_modules" not in path.parts)
 
 
 def blocks(path: Path) -> Iterator[Block]:

@@ -10,27 +10,27 @@ import pytest
 
 from tests.docs.blocks import ROOT
 from tests.docs.walk import Walk
-from tests.support.processes.servers import ServerFactory
+from tests.support.processes.servers import SharqServer
 from tests.support.tools import missing_tool
 
 TUTORIALS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "tutorials").glob("*.md"))
 
 
 @pytest.mark.parametrize("language", ["console", "python"])
-async def test_quick_start(own_server: ServerFactory, tmp_path: Path, language: str) -> None:
+async def test_quick_start(server: SharqServer, tmp_path: Path, language: str) -> None:
     if language == "console" and shutil.which("curl") is None:
         missing_tool("curl")
-    walk = Walk("docs/quickstart.md", own_server(), tmp_path, {language})
+    walk = Walk("docs/quickstart.md", server, tmp_path, {language})
     assert len(walk.blocks) == 4
     await walk.follow()
 
 
 @pytest.mark.parametrize("page", TUTORIALS)
 async def test_tutorial(
-    own_server: ServerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
+    server: SharqServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    walk = Walk(page, own_server(), tmp_path, {"console", "python"})
+    walk = Walk(page, server, tmp_path, {"console", "python"})
     assert len(walk.blocks) >= 7
     await walk.follow()
     if page.endswith("carrier.md"):

@@ -1,89 +1,122 @@
-"""The examples of web frameworks, each started as a user does: a server, the framework's server, and a worker.
+"""The examples of web frameworks: each starts the framework's server and a worker, and a server of SHARQ is given.
 
-What arrived at the other side is judged here once more, from the log of the run.
+What arrived at the other side is judged once more, from the log of the run; afterwards nothing is left on the server.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
-import subprocess
-import sys
+import shutil
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from examples.__main__ import own_server
 from sharq_client import Client
-from tests.support.processes.servers import running_server
+from tests.clients.typescript.conftest import workspace
+from tests.clients.typescript.workspace import Workspace
+from tests.examples.judges import assert_paced
+from tests.examples.runs import ROOT, Run, run_example
 
-ROOT = Path(__file__).parents[2]
-DEADLINE_S = 90.0
-LATE_S = 0.15
-"""By how much the first arrival of a customer may be late, so that the others seem to come sooner."""
-
-
-def run(name: str, tmp_path: Path, queue_types: list[str], seconds: float) -> list[dict[str, Any]]:
-    """Run an example with a server of the test's own, and return what arrived at the other side, in order.
-
-    Afterwards nothing may be left on the server.
-    """
-    log = tmp_path / "log"
-    command = [sys.executable, "-m", "examples", name, "--seconds", str(seconds), "--log", str(log)]
-    with running_server() as server:
-        environ = {**os.environ, "SHARQ_URL": server.url}
-        done = subprocess.run(
-            command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=DEADLINE_S, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.splitlines()[-1] == "VERDICT: every promise was kept"
-        with Client(server.url) as client:
-            types = {row.queue_type: row for row in client.control.types()}
-            for queue_type in queue_types:
-                row = types[queue_type]
-                assert (row.queued, row.delayed, row.leased, row.dead) == (0, 0, 0, 0), row
-    return [json.loads(line) for line in log.read_text().splitlines()]
+__all__ = ["workspace"]
 
 
-def check_pace(arrivals: list[dict[str, Any]], customer: str, interval_s: float) -> None:
-    """Hold the arrivals of a customer against its rate."""
-    times = [arrival["time_s"] for arrival in arrivals if arrival["customer"] == customer]
-    assert len(times) > 3
-    assert times[-1] - times[0] >= interval_s * (len(times) - 1) - LATE_S
-    gaps = sorted(later - earlier for earlier, later in pairwise(times))
-    assert (
-        gaps[len(gaps) // 2] >= interval_s * 0.8
-    )  # the one in the middle: one that was late makes the next one short
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server for the examples of this module; their types differ."""
+    with own_server() as started:
+        yield started
 
 
-def test_flask(tmp_path: Path) -> None:
-    arrivals = run("flask", tmp_path, ["notifications"], 1)
-    taken = Counter(arrival["order_id"] for arrival in arrivals if arrival["status"] == 200)
-    assert set(taken.values()) == {1}
+def of_customer(run: Run, customer: str, *statuses: int) -> list[dict[str, object]]:
+    return [
+        each
+        for each in run.arrivals
+        if each["customer"] == customer and (not statuses or each["status"] in statuses)
+    ]
+
+
+def judge_flask(run: Run) -> None:
+    """Each order is notified once, after one failure, at the rate of its customer."""
+    assert Counter(each["status"] for each in run.arrivals) == {200: 10, 503: 1}
+    taken = Counter(each["order_id"] for each in run.arrivals if each["status"] == 200)
     assert len(taken) == 10
-    assert Counter(arrival["status"] for arrival in arrivals) == {200: 10, 503: 1}
-    check_pace(arrivals, "acme", 0.2)
+    for customer in ("acme", "globex"):
+        assert_paced(of_customer(run, customer), 5, 1.1)
 
 
-def test_fastapi(tmp_path: Path) -> None:
-    reports = run("fastapi", tmp_path, ["reports"], 2)
-    assert [report["customer"] for report in reports] == [*["acme"] * 8, "globex"]
-    for report in reports:
-        assert report["result"] == {"file": f"{report['customer']}-{report['month']}.csv", "rows": 9_000}
-    assert any(report["refusals"] for report in reports)
-    ordered = sorted(reports, key=lambda report: float(report["finished_s"]))
-    check_pace([{**report, "time_s": report["finished_s"]} for report in ordered], "acme", 0.25)
+def judge_fastapi(run: Run) -> None:
+    """Each caller has its own report, some after a refusal, at the rate of the customer."""
+    assert Counter(each["customer"] for each in run.arrivals) == {"acme": 8, "globex": 1}
+    for each in run.arrivals:
+        assert each["result"] == {"file": f"{each['customer']}-{each['month']}.csv", "rows": 9_000}
+    assert any(each["refusals"] for each in run.arrivals)
+    assert_paced(sorted(of_customer(run, "acme"), key=lambda each: float(str(each["at"]))), 4, 1)
 
 
-def test_django(tmp_path: Path) -> None:
-    pytest.importorskip("django", reason="Django 6 needs Python 3.12 or newer")
-    arrivals = run("django", tmp_path, ["texts", "default"], 1)
-    sent = [arrival for arrival in arrivals if arrival["status"] == 200]
-    texts = Counter((arrival["customer"], arrival["text"]) for arrival in sent)
-    assert set(texts.values()) == {1}
-    assert Counter(arrival["customer"] for arrival in sent) == {"acme": 6, "globex": 11}
-    globex = [arrival["text"] for arrival in sent if arrival["customer"] == "globex"]
+def judge_django(run: Run) -> None:
+    """Each text is sent once at the rate of its customer, and a code before the news that were posted earlier."""
+    sent = [each for each in run.arrivals if each["status"] == 200]
+    assert Counter(each["customer"] for each in sent) == {"acme": 6, "globex": 11}
+    assert len({(each["customer"], each["text"]) for each in sent}) == len(sent)
+    globex = [each["text"] for each in of_customer(run, "globex", 200)]
     assert globex.index("code") < len(globex) - 1
-    check_pace(arrivals, "globex", 0.1)
+    assert_paced(of_customer(run, "acme"), 5, 1.1)
+    assert_paced(of_customer(run, "globex"), 10, 1.1)
+
+
+def judge_node(run: Run) -> None:
+    """Each mail is sent once at the rate of its customer; a pause holds one customer only."""
+    sent = [each for each in run.arrivals if each["status"] == 200]
+    assert Counter(each["customer"] for each in sent) == {"acme": 10, "globex": 10, "initech": 1}
+    assert len({(each["customer"], each["subject"]) for each in sent}) == len(sent)
+    assert Counter(each["status"] for each in run.arrivals)[400] == 1
+    early = of_customer(run, "globex", 429)
+    assert 1 <= len(early) <= 3
+    assert_paced(of_customer(run, "acme"), 5, 1.1)
+    assert_paced(of_customer(run, "globex"), 5, 1.1)
+
+
+def judge(run: Run, url: str, queue_types: list[str]) -> None:
+    """Hold a run against its promises."""
+    assert run.exit_code == 0, run.output
+    assert run.output.splitlines()[-1] == "VERDICT: every promise was kept", run.output
+    {"flask": judge_flask, "fastapi": judge_fastapi, "django": judge_django, "node": judge_node}[run.name](
+        run
+    )
+    with Client(url) as client:
+        rows = {row.queue_type: row for row in client.control.types()}
+    for queue_type in queue_types:
+        row = rows[queue_type]
+        assert (row.queued, row.delayed, row.leased, row.dead) == (0, 0, 0, 0), row
+
+
+@pytest.mark.alone
+async def test_flask_and_fastapi(url: str, tmp_path: Path) -> None:
+    flask, fastapi = await asyncio.gather(
+        run_example("flask", tmp_path, url, ["--seconds", "1"]),
+        run_example("fastapi", tmp_path, url, ["--seconds", "2"]),
+    )
+    judge(flask, url, ["notifications"])
+    judge(fastapi, url, ["reports"])
+
+
+@pytest.mark.alone
+async def test_django(url: str, tmp_path: Path) -> None:
+    pytest.importorskip("django", reason="Django 6 needs Python 3.12 or newer")
+    run = await run_example("django", tmp_path, url, ["--seconds", "1"])
+    judge(run, url, ["texts", "default"])
+
+
+@pytest.mark.alone
+async def test_node(url: str, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "programs"
+    shutil.copytree(ROOT / "examples" / "node", programs, ignore=shutil.ignore_patterns("node_modules"))
+    (programs / "node_modules").mkdir()
+    (programs / "node_modules" / "sharq-client").symlink_to(workspace.client)
+    monkeypatch.setenv("NODE_PROGRAMS", os.fspath(programs))
+    run = await run_example("node", tmp_path, url, ["--seconds", "2"])
+    judge(run, url, ["mails"])

@@ -359,7 +359,7 @@ class State:
         self.turned_us = turned_us if self.tombstones or self.old_tombstones else None
 
     def settle(self) -> None:
-        """Give every ready queue its place: new and just served ones go to the end."""
+        """Give every ready queue its place: new and just served ones go to the end. One in its turn keeps it."""
         for queue_id, queue in self.queues.items():
             is_closed = queue.is_paused or self.is_full(queue_id)
             if is_closed or not self.in_state(JobState.QUEUED, queue_id):
@@ -367,7 +367,8 @@ class State:
             elif queue.place_us is None or queue.was_served:
                 queue.place_us = max(queue.ready_us, self.now_us + queue.served_after_us)
             elif queue.was_moved:
-                queue.place_us = max(queue.ready_us, min(queue.place_us, self.now_us))
+                place_us, waits = min(queue.place_us, self.now_us), queue.ready_us > self.now_us
+                queue.place_us = max(queue.ready_us, place_us) if waits or not queue.given else place_us
             queue.was_served = queue.was_moved = False
             queue.served_after_us = 0
         self.watch_batches()

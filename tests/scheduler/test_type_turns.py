@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sharq_core.limits import BlockedBy, Explanation, LimitUnit, QueueSettings, TypeSettings
+from sharq_core.models import FinishJob
 from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US, TYPE, Driver
 from tests.scheduler.type_driver import (
     GATHERED,
@@ -68,6 +69,27 @@ def test_a_turn_goes_on_in_the_next_call(sms: TypeDriver) -> None:
     fill(sms, "b", 7)
     order = [leased.queue_id for _, leased in leases_over(sms, 8 * TENTH_US, TENTH_US, count=1)]
     assert order == ["a", "a", "a", "b", "a", "a", "a", "b"]
+
+
+@pytest.mark.parametrize("by", ["correction", "settings"])
+def test_a_change_of_a_queue_does_not_end_its_turn(sms: TypeDriver, by: str) -> None:
+    sms.limit(job_limit(TENTH_US))
+    for queue in "ab":
+        weigh(sms, queue, 3 if queue == "a" else 1)
+        fill(sms, queue, 9, cost=2)
+        sms.advance(1)
+    order: list[str] = []
+    for _ in range(8):
+        (held,) = lease(sms, 1)
+        order.append(held.queue_id)
+        sms.advance(TENTH_US // 2)
+        if by == "correction":
+            finish = FinishJob(GATHERED, held.queue_id, held.job_id, held.lease, cost=1)
+            sms.value(sms.functions.finish(0, GATHERED, [finish], now_us=sms.now_us))
+        else:
+            sms.set_queue(QueueSettings(burst=2 + len(order)), held.queue_id)
+        sms.advance(TENTH_US // 2)
+    assert "".join(order) == "aaabaaab"
 
 
 def test_a_queue_whose_own_rate_says_no_ends_its_turn(sms: TypeDriver) -> None:

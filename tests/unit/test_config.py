@@ -48,6 +48,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("sharq-server", "accesslog_sample", "100", 100),
     ("log", "format", "JSON", "json"),
     ("log", "level", "debug", "debug"),
+    ("telemetry", "traces", "on", True),
     ("sharq-server", "accesslog", "logs/access.log", Path("logs/access.log")),
     ("sharq-server", "shutdown_timeout", "0", 0),
     ("sharq-server", "max_connections", "5", 5),
@@ -214,6 +215,7 @@ BAD: list[tuple[str, str, list[str]]] = [
     ("sharq-server", "accesslog_sample", ["0", "0.5"]),
     ("log", "format", ["xml"]),
     ("log", "level", ["loud"]),
+    ("telemetry", "traces", ["sometimes"]),
 ]
 
 

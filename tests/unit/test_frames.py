@@ -243,6 +243,35 @@ def test_one_end_without_a_secret_is_told_from_one_with_another() -> None:
         frames.check_proof(None, frames.SHARD, NONCE, NONCE, b"x" * 32)
 
 
+def test_an_older_end_passes_over_traces() -> None:
+    """So a job with a trace is as good as one without, and a call with a trace as ever, on both sides of an upgrade."""
+    fields = [field for field in msgspec.structs.fields(NewJob) if field.name != "trace"]
+    older = msgspec.defstruct(
+        "OlderJob",
+        [(field.name, field.type, msgspec.field(default=None)) for field in fields],
+        array_like=True,
+        frozen=True,
+    )
+    job = NewJob("sms", "q", "j", b"1", -1, 1000, trace=bytes(25))
+    found = msgspec.msgpack.decode(frames.encode(job), type=older)
+    assert [getattr(found, field.name) for field in fields] == [getattr(job, field.name) for field in fields]
+    bare = msgspec.msgpack.decode(frames.encode(found), type=NewJob)
+    assert bare == msgspec.structs.replace(job, trace=b"")
+    call = frames.CallFrame(1, 2, messages.Peek("sms"), "id", bytes(25))
+    written = msgspec.msgpack.decode(frames.encode(call))
+    assert written[-2:] == ["id", bytes(25)] and len(written) == 6
+    data = frames.pack(7, [msgspec.msgpack.encode(written[:5])], 1)
+    (read,) = frames.decode_from_router(data).entries
+    assert isinstance(read, frames.CallFrame) and read.trace == b""
+
+
+def test_the_trace_of_a_job_counts_when_a_bulk_is_split() -> None:
+    jobs = [NewJob("sms", "q", str(n), b"1", -1, 1000, trace=bytes(537)) for n in range(1000)]
+    parts = frames.split_jobs(messages.Enqueue(jobs))
+    assert len(parts) > 1 and [job for part in parts for job in part.jobs] == jobs
+    assert all(len(frames.encode(part)) <= frames.MAX_FRAME_BYTES for part in parts)
+
+
 @given(sizes=st.lists(st.integers(0, 2 << 20) | st.integers(0, 100_000), max_size=20))
 def test_a_bulk_is_split_in_order_into_what_fits_into_a_frame(sizes: list[int]) -> None:
     blob = bytes(2 << 20)

@@ -16,6 +16,8 @@ from router.api.request_shapes import NoBody
 from router.api.routes.route import Tag
 from router.api.routes.table import ROUTES
 from sharq_core.errors import SharqError
+from sharq_core.limits import BlockedBy
+from sharq_core.models import JobState
 from tests.support.http.contract import Document, closed, inlined
 
 DOCUMENT: Document = json.loads(build_openapi(ROUTES))
@@ -152,6 +154,11 @@ def test_codes_are_those_of_the_errors() -> None:
             assert all(f"`{code}`" in response["description"] for code in codes), name
             seen |= set(codes)
     assert seen == {error.code for error in errors} - {"internal_error", "method_not_allowed"}
+
+
+def test_words_that_have_an_order_keep_it() -> None:
+    assert SCHEMAS["BlockedBy"]["enum"] == [reason.value for reason in BlockedBy]
+    assert SCHEMAS["JobState"]["enum"] == [state.value for state in JobState]
 
 
 def test_every_failure_of_a_route_is_a_code_of_its_status() -> None:

@@ -40,3 +40,11 @@ def test_every_parameter_has_a_description() -> None:
     ]
     assert {"count", "wait", "lease", "limit", "cursor", "by"} < {one["name"] for one in parameters}
     assert [one["name"] for one in parameters if not one.get("description")] == []
+
+
+def test_headings_are_short_and_plain_and_each_operation_has_its_own() -> None:
+    headings = [
+        operation["summary"] for operations in DOCUMENT["paths"].values() for operation in operations.values()
+    ]
+    assert [heading for heading in headings if len(heading) > 50 or "`" in heading] == []
+    assert len(set(headings)) == len(headings)

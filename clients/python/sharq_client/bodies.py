@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from sharq_client.errors import InvalidRequest
-from sharq_client.mappings import ref_of, value_of
+from sharq_client.json_values import NotJson, check_fields, to_text
 from sharq_client.paths import path_of
-from sharq_client.requests import Enqueueable, EnqueueJob, Referable, RetryPolicy, Types
+from sharq_client.requests import Enqueueable, EnqueueJob, Referable, RetryPolicy, Types, ref_of, value_of
 
 
 class EnqueueBody(EnqueueJob, frozen=True, kw_only=True, omit_defaults=True):
@@ -19,6 +20,10 @@ class EnqueueBody(EnqueueJob, frozen=True, kw_only=True, omit_defaults=True):
 
     requeue_limit: int | None = None
     retry: RetryPolicy | None = None
+
+
+_CHECKED = frozenset({EnqueueBody})
+"""Bodies that `ready_to_send` has checked."""
 
 
 class LeaseBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -104,6 +109,7 @@ def ready_to_send(job: Enqueueable, *, repeat: bool = False) -> EnqueueBody:
         fields["job_id"] = str(uuid.uuid4())
     if not isinstance(fields["payload"], msgspec.Raw):
         fields["payload"] = encoded(fields["payload"], "payload")
+    check_fields(fields)
     if repeat:
         fields["repeat"] = True
     return EnqueueBody(**fields)
@@ -141,28 +147,37 @@ def lease_body(
         count=counts,
         error=error,
         prefer_retry=prefer_retry,
-        result=json_text(result),
-        progress=json_text(progress),
+        result=json_text(result, "result"),
+        progress=json_text(progress, "progress"),
     )
 
 
-def json_text(value: object) -> msgspec.Raw | UnsetType:
-    """Return a value as JSON text; UNSET and text stay as they are."""
-    if isinstance(value, msgspec.Raw | UnsetType):
-        return value
-    return msgspec.Raw(msgspec.json.encode(value))
+def json_text(value: object, name: str) -> msgspec.Raw | UnsetType:
+    """Return a value as JSON text; UNSET and text stay as they are. Raise as `encoded` does."""
+    return value if isinstance(value, msgspec.Raw | UnsetType) else encoded(value, name)
 
 
 def encoded(value: object, name: str) -> msgspec.Raw:
     """Return a value as JSON text.
 
     Raises:
-        InvalidRequest: the value is no JSON. Nothing was sent.
+        InvalidRequest: the value is no JSON, or would come back as another one. Nothing was sent.
     """
+    return msgspec.Raw(_text(value, name))
+
+
+def body_text(body: object) -> bytes:
+    """Return the body of a request as JSON text; raise as `encoded` does."""
+    return _text(body, "", _CHECKED)
+
+
+def _text(value: object, name: str, checked: frozenset[type[Any]] = frozenset()) -> bytes:
     try:
-        return msgspec.Raw(msgspec.json.encode(value))
+        return to_text(value, name, checked)
+    except NotJson:
+        raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidRequest(f"{name}: expected a JSON value: {error}") from error
+        raise InvalidRequest(f"{name or 'body'}: expected a JSON value: {error}") from error
 
 
 def lease_bodies(
@@ -178,17 +193,19 @@ def lease_bodies(
     bodies = [LeaseBody(ref.queue_type, ref.queue_id, ref.job_id, ref.lease, by_ms) for ref in refs]
     replace = msgspec.structs.replace
     if results is not None:
-        rows = zip(bodies, results, strict=True)
-        bodies = [body if value is UNSET else replace(body, result=json_text(value)) for body, value in rows]
+        rows = zip(bodies, _texts(results, "results"), strict=True)
+        bodies = [body if text is UNSET else replace(body, result=text) for body, text in rows]
     if costs is not None:
         priced = zip(bodies, costs, strict=True)
         bodies = [body if cost is None else replace(body, cost=cost) for body, cost in priced]
     if progress is not None:
-        rows = zip(bodies, progress, strict=True)
-        bodies = [
-            body if value is UNSET else replace(body, progress=json_text(value)) for body, value in rows
-        ]
+        rows = zip(bodies, _texts(progress, "progress"), strict=True)
+        bodies = [body if text is UNSET else replace(body, progress=text) for body, text in rows]
     return bodies
+
+
+def _texts(values: Sequence[object], name: str) -> list[msgspec.Raw | UnsetType]:
+    return [json_text(value, f"{name}[{number}]") for number, value in enumerate(values)]
 
 
 def release_bodies(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 MAX_LINKS = 128
 """The most links of one span, which is the limit of the SDK, too."""
+
+MAX_TRACESTATE_BYTES = 512
+"""The longest tracestate that the server takes with a job; a longer one is left out."""
 
 _API = "opentelemetry.trace"
 _TRACEPARENT, _TRACESTATE = "traceparent", "tracestate"
@@ -230,8 +233,12 @@ class Processing:
         self._span: Span | None = None
 
     @contextlib.contextmanager
-    def span(self, harmless: tuple[type[BaseException], ...]) -> Iterator[None]:
-        """Run a block within the span. An exception of a harmless type is an outcome, and does not fail the span."""
+    def span(self, outcomes: Mapping[type[BaseException], str]) -> Iterator[None]:
+        """Run a block within the span.
+
+        Args:
+            outcomes: the exceptions that are outcomes and no failures, with the words for them.
+        """
         from opentelemetry import trace  # noqa: PLC0415 - the program has loaded it
         from opentelemetry.context import Context  # noqa: PLC0415
 
@@ -245,27 +252,23 @@ class Processing:
         with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
             try:
                 yield
-            except harmless as outcome:
-                span.set_attribute("sharq.outcome", type(outcome).__name__.lower())
-                raise
             except BaseException as error:
-                _fail(span, error)
-                span.record_exception(error)
+                if not _note(span, error, outcomes):
+                    _fail(span, error)
+                    span.record_exception(error)
                 raise
 
-    def returned(self, value: object, harmless: tuple[type[BaseException], ...]) -> None:
+    def returned(self, value: object, outcomes: Mapping[type[BaseException], str]) -> None:
         """Say what the handler returned: a returned exception counts as if it were raised."""
         span = self._span
         if span is None:
             return
-        if isinstance(value, harmless):
-            span.set_attribute("sharq.outcome", type(value).__name__.lower())
-        elif isinstance(value, BaseException):
-            _fail(span, value)
+        if isinstance(value, BaseException):
+            if not _note(span, value, outcomes):
+                _fail(span, value)
         elif isinstance(value, list | tuple):
-            failed = [
-                each for each in value if isinstance(each, BaseException) and not isinstance(each, harmless)
-            ]
+            raised = [each for each in value if isinstance(each, BaseException)]
+            failed = [each for each in raised if not isinstance(each, tuple(outcomes))]
             if failed:
                 span.set_attribute("sharq.failed", len(failed))
             if failed and len(failed) == len(value):
@@ -314,7 +317,8 @@ def _with_context(job: EnqueueBody, context: SpanContext) -> EnqueueBody:
 def _fields_of(context: SpanContext) -> dict[str, str]:
     """Return the traceparent and, if there is one, the tracestate of a context."""
     fields = {_TRACEPARENT: f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"}
-    if state := context.trace_state.to_header():
+    state = context.trace_state.to_header()
+    if state and state.isascii() and len(state) <= MAX_TRACESTATE_BYTES:
         fields[_TRACESTATE] = state
     return fields
 
@@ -344,6 +348,15 @@ def _context_of(traceparent: str, tracestate: str | None) -> SpanContext | None:
     except ValueError:
         return None
     return context if context.is_valid else None
+
+
+def _note(span: Span, error: BaseException, outcomes: Mapping[type[BaseException], str]) -> bool:
+    """Add the word for an exception that is an outcome; return False if it is a failure."""
+    for kind, word in outcomes.items():
+        if isinstance(error, kind):
+            span.set_attribute("sharq.outcome", word)
+            return True
+    return False
 
 
 def _fail(span: Span, error: BaseException) -> None:

@@ -10,6 +10,11 @@ type Schemas = components["schemas"];
 /** An answer without its `status`, which says nothing more than that it is one. */
 type Plain<AnswerT> = Omit<AnswerT, "status">;
 
+/** A request, whose optional fields may also be there as undefined; they are not sent then. */
+type Request<BodyT> = {
+  [Name in keyof BodyT]: object extends Pick<BodyT, Name> ? BodyT[Name] | undefined : BodyT[Name];
+};
+
 /** A failure as the API sends it. The code is empty if a dequeue found no ready job. */
 export interface Failure extends Omit<Plain<Schemas["FailureAnswer"]>, "code"> {
   readonly code: string;
@@ -26,7 +31,7 @@ export type DeadReason = Schemas["DeadReason"];
  *
  * An attempt fails if its lease ends by time, or if it is released without a delay or with `preferRetry`.
  */
-export type RetryPolicy = Schemas["RetryBody"];
+export type RetryPolicy = Request<Schemas["RetryBody"]>;
 
 /**
  * A job to enqueue.
@@ -34,7 +39,7 @@ export type RetryPolicy = Schemas["RetryBody"];
  * A job is safe by default: one that always fails is tried at most 11 times, ever more rarely, and is then a dead letter.
  * `requeue_limit: -1, retry: null` turns this off.
  */
-export interface EnqueueJob extends Omit<Schemas["EnqueueEntry"], "requeue_limit" | "retry"> {
+export interface EnqueueJob extends Request<Omit<Schemas["EnqueueEntry"], "requeue_limit" | "retry">> {
   /**
    * The content of the job: any JSON value. An object may have a method `toJSON`, as a Date has. Bytes, bigint,
    * functions, symbols, undefined, maps and sets are refused; NaN and infinities become null.
@@ -109,7 +114,7 @@ export type JobRow = Schemas["ListedJob"];
  * A change of a waiting job: a field that is absent stays as it is. `expires` or `expires_at` of null: it never
  * expires.
  */
-export type JobChange = Schemas["ChangeBody"];
+export type JobChange = Request<Schemas["ChangeBody"]>;
 
 /** A job that passed its requeue limit or expired, kept for inspection. */
 export type DeadLetter = Schemas["DeadJob"];
@@ -118,13 +123,13 @@ export type DeadLetter = Schemas["DeadJob"];
 export type DeadRef = Schemas["RedriveEntry"];
 
 /** A rate to set: `interval` or `rate`, `burst` and `pin`. */
-export type RateChange = Schemas["RateBody"];
+export type RateChange = Request<Schemas["RateBody"]>;
 
 /** The current state of one queue. */
 export type QueueStats = Plain<Schemas["QueueAnswer"]>;
 
 /** A change of the settings of a queue: a field that is absent stays as it is, and null clears the setting. */
-export type QueueSettings = Schemas["SettingsBody"];
+export type QueueSettings = Request<Schemas["SettingsBody"]>;
 
 /** One queue in a list, with its numbers. */
 export type QueueRow = Schemas["QueueRow"];
@@ -136,7 +141,7 @@ export type QueueAge = Schemas["TopQueueAnswer"];
 export type TypeStats = Plain<Schemas["TypeAnswer"]>;
 
 /** A change of the settings of a gathered type: a field that is absent stays, and null clears the setting. */
-export type TypeSettings = Schemas["TypeBody"];
+export type TypeSettings = Request<Schemas["TypeBody"]>;
 
 /** One type in a list, with its numbers over all queues. */
 export type TypeRow = Schemas["TypeRowAnswer"];
@@ -151,7 +156,7 @@ export type QueueCounts = Plain<Schemas["QueueCounts"]>;
 export type BatchStatus = Plain<Schemas["BatchAnswer"]>;
 
 /** The definition of a window: it is open if the clock of the zone reads a minute of one of its ranges. */
-export type Window = Schemas["WindowBody"];
+export type Window = Request<Schemas["WindowBody"]>;
 
 /** A window and its state. */
 export type WindowState = Plain<Schemas["WindowAnswer"]>;
@@ -163,7 +168,7 @@ export type WindowRow = Schemas["WindowRow"];
 export type ScheduledJob = Omit<EnqueueJob, "job_id" | "delay" | "at" | "expires_at">;
 
 /** The slots of a schedule: `cron`, in the zone `tz`, or `every` in milliseconds. */
-export type Slots = Pick<Schemas["ScheduleBody"], "cron" | "every" | "tz">;
+export type Slots = Request<Pick<Schemas["ScheduleBody"], "cron" | "every" | "tz">>;
 
 /** The state of one schedule, with its job. */
 export type ScheduleState = Plain<Schemas["ScheduleAnswer"]>;

@@ -19,9 +19,9 @@ WindowName: TypeAlias = Annotated[
     str,
     _name,
     Meta(
-        description="The name of the window outside of which the job is not leased, as that of its recipient. It "
-        "waits, keeps its place and uses no slot of the rate. The windows of its queue and of its gathered type hold "
-        f"it back, too. {_NAME_TEXT[0].upper()}{_NAME_TEXT[1:]}."
+        description="The name of the window outside of which the job is not leased, such as the hours of its "
+        "recipient. It waits, keeps its place and uses no slot of the rate. The windows of its queue and of its "
+        f"gathered type hold it back, too. {_NAME_TEXT[0].upper()}{_NAME_TEXT[1:]}."
     ),
     Expected(f"the name of a window, {_NAME_TEXT}"),
 ]

@@ -88,7 +88,9 @@ class ScheduleBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Annotated[TimeZone, Meta(description="The time zone of `cron`. The default is `UTC`.")] | UnsetType
     ) = UNSET
     job: Annotated[
-        ScheduledEntry, Meta(description="The job: an entry of a bulk enqueue."), Expected("a JSON object")
+        ScheduledEntry,
+        Meta(description="The job that each slot enqueues, as an entry of a bulk enqueue."),
+        Expected("a JSON object"),
     ]
 
 
@@ -111,8 +113,8 @@ LastOut: TypeAlias = Annotated[
 LastStatusOut: TypeAlias = Annotated[
     str | None,
     Meta(
-        description="The outcome of its enqueue: `queued`, `duplicate`, or why there is no job: `full`, `no_interval`, "
-        "and so on; null for none."
+        description="The outcome of the enqueue of the latest slot: `queued`, `duplicate`, or why there is no job: "
+        "`full`, `no_interval`, and so on; null for none."
     ),
 ]
 FiredOut: TypeAlias = Annotated[

@@ -138,7 +138,7 @@ class JobFacts(Shape, frozen=True, kw_only=True):
         | UnsetType
     ) = UNSET
     on_expiry: (
-        Annotated[OnExpiry, Meta(description="The fate of the job then; absent if it never expires.")]
+        Annotated[OnExpiry, Meta(description="The fate of the job when it expires; absent if it never does.")]
         | UnsetType
     ) = UNSET
     dead_at: _DeadAtOut | UnsetType = UNSET
@@ -193,7 +193,8 @@ class JobFacts(Shape, frozen=True, kw_only=True):
         | UnsetType
     ) = UNSET
     progress_at: (
-        Annotated[int, Meta(description="The time of that report, in ms since the epoch.")] | UnsetType
+        Annotated[int, Meta(description="The time of the latest report of progress, in ms since the epoch.")]
+        | UnsetType
     ) = UNSET
     traceparent: TraceparentOut | UnsetType = UNSET
     tracestate: TracestateOut | UnsetType = UNSET
@@ -212,7 +213,7 @@ class ListedJob(JobFacts, frozen=True, kw_only=True):
 class ListedJobs(Success, frozen=True, kw_only=True):
     """A page of the jobs of a queue."""
 
-    jobs: Annotated[list[ListedJob], Meta(description="The jobs.")]
+    jobs: Annotated[list[ListedJob], Meta(description="The jobs of the page.")]
     cursor: CursorOut
 
 
@@ -260,7 +261,7 @@ class CancelResults(Success, frozen=True, kw_only=True):
 
 
 class CancelledMany(Success, frozen=True, kw_only=True):
-    """The result of a cancellation by prefix."""
+    """The result of a cancellation by prefix, or of that of a batch."""
 
     cancelled: Annotated[int, Meta(description="Number of jobs that were cancelled.")]
 

@@ -60,7 +60,7 @@ def operation_of(route: Route, method: str, path: str) -> dict[str, Json]:
     operation: dict[str, Json] = {
         "operationId": operation_id(route, method),
         "tags": [route.tag.value],
-        **_headed(f"{route.summary} {_REPEATED}" if _is_second_form(route, method) else route.summary),
+        **_headed(route, method),
         "parameters": [
             *map(_path_parameter, _PATH_PART.findall(path)),
             *_query_parameters(route.query),
@@ -90,10 +90,12 @@ def takes_body(route: Route, method: str) -> bool:
     return route.body not in (None, NoBody) and method != "GET"
 
 
-def _headed(text: str) -> dict[str, Json]:
-    """Return the first clause of a text as the heading, and if there is more, the whole text as the description."""
-    heading, *others = _CLAUSE_END.split(text)
-    return {"summary": heading, "description": text} if any(others) else {"summary": heading}
+def _headed(route: Route, method: str) -> dict[str, Json]:
+    """Return the first clause of the summary as the heading, and if there is more, the whole text as description."""
+    heading, *others = _CLAUSE_END.split(route.summary)
+    if _is_second_form(route, method):
+        return {"summary": f"{heading} by GET", "description": f"{route.summary} {_REPEATED}"}
+    return {"summary": heading, "description": route.summary} if any(others) else {"summary": heading}
 
 
 def _body(route: Route, examples: Named) -> Json:

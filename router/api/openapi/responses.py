@@ -10,6 +10,7 @@ from msgspec import Struct
 from router.api.openapi.examples import Named, failure, shown
 from router.api.openapi.forms import Json
 from router.api.openapi.schemas import reference
+from router.api.openapi.texts import failure_meaning, first_paragraph
 from router.api.response_shapes import FailureAnswer
 from router.api.routes.route import Route
 from sharq_core import request_ids
@@ -69,7 +70,7 @@ def failure_responses(routes: Iterable[Route]) -> dict[str, Json]:
         for errors in _failures(route):
             responses[_name(errors)] = _failure(errors)
     responses[_UNEXPECTED] = _response(
-        "An unexpected error.",
+        failure_meaning(SharqError),
         content_of((FailureAnswer,), {SharqError.code: failure(SharqError.code)}),
     )
     return responses
@@ -92,7 +93,7 @@ def _name(errors: tuple[type[SharqError], ...]) -> str:
 
 def _failure(errors: tuple[type[SharqError], ...]) -> Json:
     """Return the response for the errors of one status."""
-    description = " ".join(f"`{error.code}`: {_first_paragraph(error.__doc__ or '')}" for error in errors)
+    description = " ".join(failure_meaning(error) for error in errors)
     headers: dict[str, str] = {}
     hinting = [error for error in errors if error.retry_after_s is not None]
     if hinting:
@@ -104,17 +105,12 @@ def _failure(errors: tuple[type[SharqError], ...]) -> Json:
     return {**_response(description, content, headers), "x-codes": codes}
 
 
-def _first_paragraph(docstring: str) -> str:
-    """Return the text of a docstring without its sections, such as Attributes."""
-    return docstring.strip().partition("\n\n")[0]
-
-
 def _meaning(route: Route, shapes: tuple[type[Struct], ...]) -> str:
     if not shapes:
         return "The text." if route.media_type == "text/plain" else "The document."
     if len(shapes) > 1:
         return "The leased job, or the leased jobs."
-    return _first_paragraph(shapes[0].__doc__ or "")
+    return first_paragraph(shapes[0].__doc__)
 
 
 def _response(description: str, content: Json, headers: dict[str, str] | None = None) -> dict[str, Json]:

@@ -7,12 +7,14 @@ Not here: the form of each schema (router/api/openapi/forms.py), and the parts o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 
 import msgspec
 from msgspec import Struct
 
 from router.api.life.answers import Cancelled
 from router.api.openapi.forms import Schema, require_defaults, share_enums, tidy
+from router.api.openapi.texts import failure_meaning
 from router.api.response_shapes import (
     BulkDequeueAnswer,
     FailureAnswer,
@@ -20,21 +22,33 @@ from router.api.response_shapes import (
     Queued,
     SingleDequeueAnswer,
 )
+from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.errors import ERRORS
+from sharq_core.job_life import DeadReason, OnExpiry
+from sharq_core.limits import BlockedBy, LimitUnit
+from sharq_core.models import JobState
 
 _REF = "#/components/schemas/{name}"
 _STATUS_MEANING = "The outcome of the request, or of one job of a bulk call."
+_CODES_MEANING = (
+    "The kinds of failures, each with its HTTP status. Later versions may add codes: a client handles a code that it "
+    "does not know by the HTTP status."
+)
 _ENUMS = {
     "FailureCode": (
         [error.code for error in ERRORS],
-        "The kinds of failures. Later versions may add codes: a client handles a code that it does not know by the "
-        "HTTP status.",
+        "\n".join(
+            [f"{_CODES_MEANING}\n", *(f"- {error.status}, {failure_meaning(error)}" for error in ERRORS)]
+        ),
     ),
     "SuccessStatus": (["success"], "The status of an answer that reports success."),
     "QueuedStatus": (["queued"], "The status of an answer that reports an enqueued job."),
     "FailureStatus": (["failure"], "The status of an answer that reports a failure."),
 }
 """The name of each list of words that shapes do not name, its words and its description."""
+
+_WORDS: tuple[type[StrEnum], ...] = (BlockedBy, DeadReason, JobState, LimitUnit, OnExpiry, PeriodLength)
+"""The lists of words that shapes name. msgspec sorts their words, but their order has a meaning."""
 
 _UNIONS: dict[str, tuple[tuple[type[Struct], ...], str]] = {
     "DequeueAnswer": (
@@ -66,7 +80,10 @@ def components(requests: Iterable[type[Struct]], answers: Iterable[type[Struct]]
         tuple(choice.__name__ for choice in choices): _refer(name) for name, (choices, _) in _UNIONS.items()
     }
     schemas = {name: tidy(schema, unions) for name, schema in schemas.items()}
-    enums = {name: schema for name, schema in schemas.items() if "enum" in schema}
+    enums = {
+        words.__name__: {**schemas[words.__name__], "enum": [word.value for word in words]}
+        for words in _WORDS
+    }
     for name, (words, meaning) in _ENUMS.items():
         enums[name] = {"description": meaning, "type": "string", "enum": words}
     names = {frozenset(schema["enum"]): _refer(name) for name, schema in enums.items()}

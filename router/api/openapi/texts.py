@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from router.api.routes.route import Tag
+from sharq_core.errors import SharqError
 
 SUMMARY = "A distributed queueing system that delivers the jobs of each queue at the queue's own rate."
 
@@ -29,3 +30,17 @@ TAGS: dict[Tag, str] = {
     Tag.WINDOWS: "Define the times of the day in which jobs may be leased.",
     Tag.OPERATIONS: "Check the health of the servers, read metrics, and pause everything.",
 }
+
+UNEXPECTED = (
+    "An unexpected error of the server, which its log explains. The request may have been carried out."
+)
+
+
+def first_paragraph(docstring: str | None) -> str:
+    """Return the first paragraph of a docstring, on one line."""
+    return " ".join((docstring or "").strip().partition("\n\n")[0].split())
+
+
+def failure_meaning(error: type[SharqError]) -> str:
+    """Return the code of an error and what it means."""
+    return f"`{error.code}`: {UNEXPECTED if error is SharqError else first_paragraph(error.__doc__)}"

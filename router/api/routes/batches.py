@@ -17,7 +17,7 @@ BATCHES = (
         tag=Tag.BATCHES,
         methods=("GET",),
         paths=(_PATH,),
-        summary="Get how many jobs of a batch are in which state, as for a progress bar.",
+        summary="Get the progress of a batch: how many of its jobs are in which state.",
         answers={200: (BatchAnswer,)},
         failures=(*READ, NotFound),
     ),

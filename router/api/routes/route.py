@@ -50,6 +50,7 @@ class Route(Struct, frozen=True, kw_only=True):
     Attributes:
         operation: the name in metrics and in the table of handlers.
         operation_id: the name in the OpenAPI document; None for the same name.
+        summary: a short heading, which ends with the first `:` or `.`, and what else is to say.
         paths: the documented paths; each is served with and without its trailing slash (see spellings).
         answers: status → the shapes that the answer may have.
         failures: the documented errors; any other error is unexpected.

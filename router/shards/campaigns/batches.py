@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 from router.shards.dispatch import Dispatch
-from router.shards.upgrade import refusal
+from router.shards.upgrade import newer_part_of_call, refusal
 from router.shards.walks.everywhere import confirmed
 from router.shards.walks.jobs import MAX_REST_S
 from sharq_core.campaigns.batches import BatchCounts, sum_of
@@ -40,8 +40,9 @@ class BatchRouting:
 
     async def get(self, queue_type: str, batch: str) -> BatchCounts:
         """Return the numbers of a batch over all partitions. Cost: one small store call for each partition."""
-        if self._dispatch.formats < GetBatch.formats:
-            raise refusal("this call")
+        newer = newer_part_of_call(GetBatch(queue_type, 0, batch), self._dispatch.formats)
+        if newer is not None:
+            raise refusal(newer)
         partitions = self._partitions(queue_type)
         answers = await asyncio.gather(
             *(self._dispatch.route(GetBatch(queue_type, partition, batch)) for partition in partitions),

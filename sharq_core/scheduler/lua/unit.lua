@@ -246,12 +246,15 @@ local function watch_idle(tx, queue)
   end
 end
 
--- Set the score of a queue's new entry in ready, and return it.
+-- Set the score of a queue's new entry in ready, and return it. A queue whose turn goes on keeps its place before the
+-- queues that wait for theirs, unless it has to wait itself.
 local function set_ready_score(tx, queue, is_flagged)
   local at, ready_at, hint = queue.ready_score or tx.now, queue.tat, tx.ready_hint
   if is_flagged then ready_at = queue_limits.ready_at(queue) end
-  if at < ready_at then at = ready_at end
-  if (is_flagged or tx.settings) and lines.matter(tx, queue) then at = math.max(at, lines.ready_at(tx, queue)) end
+  if (is_flagged or tx.settings) and lines.matter(tx, queue) then
+    ready_at = math.max(ready_at, lines.ready_at(tx, queue))
+  end
+  if at < ready_at and (ready_at > tx.now or not queue.given) then at = ready_at end
   if not hint or at < hint then tx.ready_hint = at end
   queue.ready_score = at
   return at

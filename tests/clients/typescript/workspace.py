@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.support.tools import missing_tool
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "clients" / "typescript"
 SUITE = Path(__file__).parent / "suite"
+PAGE = (ROOT / "docs" / "typescript.md").read_text()
+PROGRAMS = dict(re.findall(r"^```ts\n// (\w+)\.ts\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+"""The programs of the page, by name."""
 
 BUILD_DEADLINE_S = 300.0
 
@@ -25,7 +29,7 @@ class Workspace(msgspec.Struct, frozen=True):
 
     Attributes:
         client: a copy of the package with `dist`.
-        suite: a copy of the tests, compiled to `dist`.
+        suite: a copy of the tests, and of the page's programs in `page`, compiled to `dist`.
         tools: the folder `node_modules` with the compiler and the other tools of the package.
     """
 
@@ -103,4 +107,10 @@ def _build(folder: Path, tools: Path) -> None:
     (modules / "sharq-client").symlink_to("../../client")
     (modules / "@types").symlink_to(tools / "@types")
     (folder / "suite" / "package.json").write_text('{"type": "module"}')
+    page = folder / "suite" / "page"
+    page.mkdir()
+    for name, text in PROGRAMS.items():
+        program = text.replace('"http://127.0.0.1:8080"', 'process.env["TEST_URL"] ?? ""')
+        assert program != text, f"{name} names no server"
+        (page / f"{name}.ts").write_text(program)
     tsc(tools, cwd=folder / "suite")

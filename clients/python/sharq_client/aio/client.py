@@ -33,9 +33,8 @@ from sharq_client.bodies import (
 )
 from sharq_client.decoders import ENQUEUED, LEASED
 from sharq_client.failures import NothingReady
-from sharq_client.mappings import ref_of
 from sharq_client.paths import path_of
-from sharq_client.requests import AsyncJobStream, Enqueueable, Referable, Types
+from sharq_client.requests import AsyncJobStream, Enqueueable, Referable, Types, ref_of
 from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
 from sharq_client.tracing import Tracing
 
@@ -247,7 +246,7 @@ class AsyncClient(AsyncQueues):
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
         job = ref_of(job)
-        text = json_text(result)
+        text = json_text(result, "result")
         report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
         with self.tracing.settle("finish", job):
             return (await self._caller.report("finish", job, report)).result_kept
@@ -265,7 +264,7 @@ class AsyncClient(AsyncQueues):
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
         job = ref_of(job)
-        report = LeaseBody(lease=job.lease, by=by_ms, progress=json_text(progress))
+        report = LeaseBody(lease=job.lease, by=by_ms, progress=json_text(progress, "progress"))
         return (await self._caller.report("extend", job, report)).lease_expires_at
 
     async def release(

@@ -17,9 +17,8 @@ from sharq_client.bodies import HoldBody
 from sharq_client.campaigns.windows import Window, WindowState
 from sharq_client.cluster import ClusterState
 from sharq_client.decoders import REPLY, TEXT
-from sharq_client.mappings import value_of
 from sharq_client.paths import path_of
-from sharq_client.requests import QueueSettings, TypeSettings
+from sharq_client.requests import QueueSettings, TypeSettings, value_of
 
 
 class _QueueRows(msgspec.Struct, frozen=True):

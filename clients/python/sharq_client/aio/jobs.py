@@ -17,9 +17,8 @@ from sharq_client.bodies import CancelBody
 from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.decoders import JOB, REPLY
 from sharq_client.errors import NotFound, SharqError
-from sharq_client.mappings import ref_of, value_of
 from sharq_client.paths import path_of
-from sharq_client.requests import JobChange, Referable
+from sharq_client.requests import JobChange, Referable, ref_of, value_of
 
 MAX_WAIT_MS = 30_000
 """The longest time that one request waits for the end of a job."""

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from sharq_client import errors, failures
+from sharq_client.bodies import body_text
 from sharq_client.decoders import AnswerDecoder
 from sharq_client.environment import ClientSettings
 from sharq_client.paths import bases_of, target_of
@@ -101,9 +102,10 @@ class AsyncTransport:
         Raises:
             Unavailable: no server accepted a connection. Nothing was done.
             OutcomeUnknown: the request was sent and no valid answer came. It was perhaps done.
+            InvalidRequest: the body is no JSON. Nothing was sent.
             SharqError: the server answered with this failure.
         """
-        data = None if body is None else msgspec.json.encode(body)
+        data = None if body is None else body_text(body)
         base, status, content = await self._exchange(method, target_of(path, query), data, wait_s)
         if status >= 300:
             failure = failures.from_answer(status, content, base + path)

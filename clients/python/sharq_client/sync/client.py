@@ -27,9 +27,8 @@ from sharq_client.bodies import (
 )
 from sharq_client.decoders import ENQUEUED, LEASED
 from sharq_client.failures import NothingReady
-from sharq_client.mappings import ref_of
 from sharq_client.paths import path_of
-from sharq_client.requests import Enqueueable, JobStream, Referable, Types
+from sharq_client.requests import Enqueueable, JobStream, Referable, Types, ref_of
 from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
 from sharq_client.sync.caller import Caller
 from sharq_client.sync.connections import Urllib3Connections
@@ -246,7 +245,7 @@ class Client(Queues):
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
         job = ref_of(job)
-        text = json_text(result)
+        text = json_text(result, "result")
         report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
         with self.tracing.settle("finish", job):
             return (self._caller.report("finish", job, report)).result_kept
@@ -264,7 +263,7 @@ class Client(Queues):
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
         job = ref_of(job)
-        report = LeaseBody(lease=job.lease, by=by_ms, progress=json_text(progress))
+        report = LeaseBody(lease=job.lease, by=by_ms, progress=json_text(progress, "progress"))
         return (self._caller.report("extend", job, report)).lease_expires_at
 
     def release(

@@ -13,9 +13,8 @@ from sharq_client import errors
 from sharq_client.answers import Answers, Counts, DeadLetter, JobStatus, QueueStats
 from sharq_client.bodies import RateBody
 from sharq_client.decoders import COUNTS, DEAD_LETTERS, JOB, QUEUE, QUEUE_IDS, REPLY
-from sharq_client.mappings import value_of
 from sharq_client.paths import path_of
-from sharq_client.requests import DeadRef
+from sharq_client.requests import DeadRef, value_of
 from sharq_client.sync.caller import Caller
 
 

@@ -35,8 +35,8 @@ log = logging.getLogger("sharq.worker")
 
 _Task: TypeAlias = asyncio.Task[object]
 
-_HARMLESS = (Throttled, Drop)
-"""What a handler raises that is no failure of its span."""
+_NO_FAILURES = {Throttled: "throttled", Drop: "dropped"}
+"""What a handler raises that is no failure of its span → the word for it, as in the metrics."""
 
 ABORT_WAIT_S = 1.0
 """The time that cancelled handlers have to end if the worker shall end at once."""
@@ -164,9 +164,9 @@ class Calls:
         processing = None if self._tracing is None else self._tracing.process(call.jobs, is_batch=is_batch)
         if processing is None:
             return await self._handle(call)
-        with processing.span(_HARMLESS):
+        with processing.span(_NO_FAILURES):
             value = await self._handle(call)
-            processing.returned(value, _HARMLESS)
+            processing.returned(value, _NO_FAILURES)
             return value
 
     async def _handle(self, call: Call) -> object:

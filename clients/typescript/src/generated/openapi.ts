@@ -41,6 +41,20 @@ export interface components {
             /** @description The reason why the queue cannot keep the rate; absent if it can. */
             warning?: string;
         };
+        /** @description The results of a bulk enqueue. */
+        QueuedJobs: {
+            /** @description The outcome of the request, or of one job of a bulk call. */
+            status: components["schemas"]["SuccessStatus"];
+            /**
+             * Format: int64
+             * @description Number of results that are failures; 0 if every job succeeded.
+             */
+            failed: number;
+            /** @description The reason why some queues cannot keep the rates that were sent; else absent. */
+            warning?: string;
+            /** @description One result for each job of the request, in order. */
+            results: components["schemas"]["EnqueueResult"][];
+        };
         /** @description The answer of a dequeue without `count`. */
         SingleDequeueAnswer: {
             /** @description The outcome of the request, or of one job of a bulk call. */
@@ -183,35 +197,6 @@ export interface components {
             /** @description False if the server had no room for the result. The job is finished all the same. Absent if there was no result. */
             result_kept?: boolean;
         };
-        /** @description The new end of a lease. */
-        Extended: {
-            /** @description The outcome of the request, or of one job of a bulk call. */
-            status: components["schemas"]["SuccessStatus"];
-            /**
-             * Format: int64
-             * @description The end of the lease, in ms since the epoch.
-             */
-            lease_expires_at: number;
-        };
-        /** @description The confirmation that the request was carried out. */
-        Done: {
-            /** @description The outcome of the request, or of one job of a bulk call. */
-            status: components["schemas"]["SuccessStatus"];
-        };
-        /** @description The results of a bulk enqueue. */
-        QueuedJobs: {
-            /** @description The outcome of the request, or of one job of a bulk call. */
-            status: components["schemas"]["SuccessStatus"];
-            /**
-             * Format: int64
-             * @description Number of results that are failures; 0 if every job succeeded.
-             */
-            failed: number;
-            /** @description The reason why some queues cannot keep the rates that were sent; else absent. */
-            warning?: string;
-            /** @description One result for each job of the request, in order. */
-            results: components["schemas"]["EnqueueResult"][];
-        };
         /** @description The results of a bulk finish, extend or release. */
         LeaseResults: {
             /** @description The outcome of the request, or of one job of a bulk call. */
@@ -238,6 +223,21 @@ export interface components {
             lease_expires_at?: number;
             /** @description False if the server had no room for the result. The job is finished all the same. Absent if there was no result. */
             result_kept?: boolean;
+        };
+        /** @description The new end of a lease. */
+        Extended: {
+            /** @description The outcome of the request, or of one job of a bulk call. */
+            status: components["schemas"]["SuccessStatus"];
+            /**
+             * Format: int64
+             * @description The end of the lease, in ms since the epoch.
+             */
+            lease_expires_at: number;
+        };
+        /** @description The confirmation that the request was carried out. */
+        Done: {
+            /** @description The outcome of the request, or of one job of a bulk call. */
+            status: components["schemas"]["SuccessStatus"];
         };
         /** @description The state of one job. */
         JobAnswer: {
@@ -294,7 +294,7 @@ export interface components {
              * @description The time at which the job expires, in ms since the epoch; absent for never.
              */
             expires_at?: number;
-            /** @description The fate of the job then; absent if it never expires. */
+            /** @description The fate of the job when it expires; absent if it never does. */
             on_expiry?: components["schemas"]["OnExpiry"];
             /**
              * Format: int64
@@ -332,7 +332,7 @@ export interface components {
             progress?: unknown;
             /**
              * Format: int64
-             * @description The time of that report, in ms since the epoch.
+             * @description The time of the latest report of progress, in ms since the epoch.
              */
             progress_at?: number;
             /** @description The context of the trace in which the job was made, in the form of W3C Trace Context; absent if it has none. */
@@ -459,7 +459,7 @@ export interface components {
             /** @description One result for each job of the request, in order. */
             results: components["schemas"]["CancelResult"][];
         };
-        /** @description The result of a cancellation by prefix. */
+        /** @description The result of a cancellation by prefix, or of that of a batch. */
         CancelledMany: {
             /** @description The outcome of the request, or of one job of a bulk call. */
             status: components["schemas"]["SuccessStatus"];
@@ -473,7 +473,7 @@ export interface components {
         ListedJobs: {
             /** @description The outcome of the request, or of one job of a bulk call. */
             status: components["schemas"]["SuccessStatus"];
-            /** @description The jobs. */
+            /** @description The jobs of the page. */
             jobs: components["schemas"]["ListedJob"][];
             /** @description The `cursor` of the next page; null at the end of the list. */
             cursor: string | null;
@@ -531,7 +531,7 @@ export interface components {
              * @description The time at which the job expires, in ms since the epoch; absent for never.
              */
             expires_at?: number;
-            /** @description The fate of the job then; absent if it never expires. */
+            /** @description The fate of the job when it expires; absent if it never does. */
             on_expiry?: components["schemas"]["OnExpiry"];
             /**
              * Format: int64
@@ -569,7 +569,7 @@ export interface components {
             progress?: unknown;
             /**
              * Format: int64
-             * @description The time of that report, in ms since the epoch.
+             * @description The time of the latest report of progress, in ms since the epoch.
              */
             progress_at?: number;
             /** @description The context of the trace in which the job was made, in the form of W3C Trace Context; absent if it has none. */
@@ -667,7 +667,7 @@ export interface components {
              */
             oldest_age: number | null;
         };
-        /** @description The answer of a delete. The status is capitalised as in the original. */
+        /** @description The answer of the deletion of a queue. The status is capitalised as in the original. */
         DeletedAnswer: {
             /**
              * @description `Success`, or `Failure` if there was nothing to delete.
@@ -946,7 +946,7 @@ export interface components {
         TopQueuesAnswer: {
             /** @description The outcome of the request, or of one job of a bulk call. */
             status: components["schemas"]["SuccessStatus"];
-            /** @description The queues, the first of the order first. */
+            /** @description The queues in the requested order. */
             queues: components["schemas"]["TopQueueAnswer"][];
             /** @description False if there were too many queues to examine all. */
             complete: boolean;
@@ -1121,7 +1121,7 @@ export interface components {
              * @description The latest slot that was fired, in ms since the epoch; null for none.
              */
             last_at: number | null;
-            /** @description The outcome of its enqueue: `queued`, `duplicate`, or why there is no job: `full`, `no_interval`, and so on; null for none. */
+            /** @description The outcome of the enqueue of the latest slot: `queued`, `duplicate`, or why there is no job: `full`, `no_interval`, and so on; null for none. */
             last_status: string | null;
             /**
              * Format: int64
@@ -1167,7 +1167,7 @@ export interface components {
              * @description The latest slot that was fired, in ms since the epoch; null for none.
              */
             last_at: number | null;
-            /** @description The outcome of its enqueue: `queued`, `duplicate`, or why there is no job: `full`, `no_interval`, and so on; null for none. */
+            /** @description The outcome of the enqueue of the latest slot: `queued`, `duplicate`, or why there is no job: `full`, `no_interval`, and so on; null for none. */
             last_status: string | null;
             /**
              * Format: int64
@@ -1297,7 +1297,7 @@ export interface components {
             on_expiry?: components["schemas"]["OnExpiry"];
             /** @description How long the job waits after an attempt that failed: min(`max`, `delay` x `factor` ^ (attempt - 1)), less a random part of up to `jitter`. It applies to a lease that ends by time, and to a release without `delay` or with `prefer_retry`. If it is absent, the policy of the queue or else of the gathered type applies, and else there is no wait. */
             retry?: components["schemas"]["RetryBody"];
-            /** @description The name of the window outside of which the job is not leased, as that of its recipient. It waits, keeps its place and uses no slot of the rate. The windows of its queue and of its gathered type hold it back, too. 1 to 100 characters of A-Z a-z 0-9 _ - . + @. */
+            /** @description The name of the window outside of which the job is not leased, such as the hours of its recipient. It waits, keeps its place and uses no slot of the rate. The windows of its queue and of its gathered type hold it back, too. 1 to 100 characters of A-Z a-z 0-9 _ - . + @. */
             window?: string;
             /** @description True lets the job leave outside of all windows: its own, that of its queue and that of its gathered type, as a one-time code may. The default is false. */
             ignore_window?: boolean;
@@ -1334,65 +1334,6 @@ export interface components {
              * @description The share of the wait that chance may take off, from 0 to 1, with at most two decimals, so that jobs that failed together do not come back together. The default is 0.
              */
             jitter?: number;
-        };
-        /** @description The lease to end. Without a lease token, the current lease of the job ends. */
-        FinishBody: {
-            /** @description The lease token that the dequeue returned, 1 to 100 characters. Only the newest token of a job acts. */
-            lease?: string;
-            /** @description The cost that the job turned out to have, from 0 to 1000000. It replaces the cost of this delivery in the rate, once per lease. If it is absent, the cost of the job stands. */
-            cost?: number;
-            /**
-             * Format: double
-             * @description Time from now for which the queue gives no job, in milliseconds from 0 to 86400000 (24 hours). A hold ends by itself and only grows. The default is 0.
-             */
-            hold?: number;
-            /**
-             * Format: double
-             * @description Time from now for which no queue of the gathered type gives a job, in milliseconds from 0 to 86400000 (24 hours). Only for types with a `~` in their name. The default is 0.
-             */
-            hold_type?: number;
-            /** @description What the work gave: any JSON value of up to 16 KiB. The state of the job shows it, for as long as the server remembers the job and has room for its result. */
-            result?: unknown;
-        };
-        /** @description The new end of a lease: now + `by`. The lease token is here or in the query. */
-        ExtendBody: {
-            /**
-             * Format: double
-             * @description Time from now to the new end of the lease, in milliseconds from 100 to 86400000.
-             */
-            by: number;
-            /** @description The lease token that the dequeue returned, 1 to 100 characters. Only the newest token of a job acts. */
-            lease?: string;
-            /** @description How far the work is: any JSON value of up to 1 KiB. The state of the job shows the latest one until the job has ended. */
-            progress?: unknown;
-        };
-        /** @description A job to give back, which may be leased again after `delay`. The lease token is here or in the query. */
-        ReleaseBody: {
-            /** @description The lease token that the dequeue returned, 1 to 100 characters. Only the newest token of a job acts. */
-            lease?: string;
-            /**
-             * Format: double
-             * @description Time from now until the job may be leased, in milliseconds from 0 to 31536000000; fractions are allowed.
-             */
-            delay?: number;
-            /** @description True lets the retry policy of the job, its queue or its gathered type decide how long the job waits; `delay` then applies only if there is none. False lets `delay` decide. The default is true if `delay` is absent, else false. */
-            prefer_retry?: boolean;
-            /** @description The cost that the job turned out to have, from 0 to 1000000. It replaces the cost of this delivery in the rate, once per lease. If it is absent, the cost of the job stands. */
-            cost?: number;
-            /**
-             * Format: double
-             * @description Time from now for which the queue gives no job, in milliseconds from 0 to 86400000 (24 hours). A hold ends by itself and only grows. The default is 0.
-             */
-            hold?: number;
-            /**
-             * Format: double
-             * @description Time from now for which no queue of the gathered type gives a job, in milliseconds from 0 to 86400000 (24 hours). Only for types with a `~` in their name. The default is 0.
-             */
-            hold_type?: number;
-            /** @description False if the delivery does not count as an attempt, such as one that a carrier throttled. The default is true. */
-            count?: boolean;
-            /** @description The reason of the failure, for a person. It is kept with the job, shown with it and with its dead letter, and replaced by that of a later release. It is cut to 2048 bytes of UTF-8. */
-            error?: string;
         };
         /** @description Jobs for any queues. */
         EnqueueBulk: {
@@ -1460,7 +1401,7 @@ export interface components {
             on_expiry?: components["schemas"]["OnExpiry"];
             /** @description How long the job waits after an attempt that failed: min(`max`, `delay` x `factor` ^ (attempt - 1)), less a random part of up to `jitter`. It applies to a lease that ends by time, and to a release without `delay` or with `prefer_retry`. If it is absent, the policy of the queue or else of the gathered type applies, and else there is no wait. */
             retry?: components["schemas"]["RetryBody"];
-            /** @description The name of the window outside of which the job is not leased, as that of its recipient. It waits, keeps its place and uses no slot of the rate. The windows of its queue and of its gathered type hold it back, too. 1 to 100 characters of A-Z a-z 0-9 _ - . + @. */
+            /** @description The name of the window outside of which the job is not leased, such as the hours of its recipient. It waits, keeps its place and uses no slot of the rate. The windows of its queue and of its gathered type hold it back, too. 1 to 100 characters of A-Z a-z 0-9 _ - . + @. */
             window?: string;
             /** @description True lets the job leave outside of all windows: its own, that of its queue and that of its gathered type, as a one-time code may. The default is false. */
             ignore_window?: boolean;
@@ -1470,6 +1411,25 @@ export interface components {
             traceparent?: string;
             /** @description What tracing systems add to the `traceparent`, a list of `key=value`, as it is: up to 512 printable ASCII characters. Only together with the field `traceparent`. */
             tracestate?: string;
+        };
+        /** @description The lease to end. Without a lease token, the current lease of the job ends. */
+        FinishBody: {
+            /** @description The lease token that the dequeue returned, 1 to 100 characters. Only the newest token of a job acts. */
+            lease?: string;
+            /** @description The cost that the job turned out to have, from 0 to 1000000. It replaces the cost of this delivery in the rate, once per lease. If it is absent, the cost of the job stands. */
+            cost?: number;
+            /**
+             * Format: double
+             * @description Time from now for which the queue gives no job, in milliseconds from 0 to 86400000 (24 hours). A hold ends by itself and only grows. The default is 0.
+             */
+            hold?: number;
+            /**
+             * Format: double
+             * @description Time from now for which no queue of the gathered type gives a job, in milliseconds from 0 to 86400000 (24 hours). Only for types with a `~` in their name. The default is 0.
+             */
+            hold_type?: number;
+            /** @description What the work gave: any JSON value of up to 16 KiB. The state of the job shows it, for as long as the server remembers the job and has room for its result. */
+            result?: unknown;
         };
         /** @description Leases to end. */
         FinishBulk: {
@@ -1501,6 +1461,18 @@ export interface components {
             /** @description What the work gave: any JSON value of up to 16 KiB. The state of the job shows it, for as long as the server remembers the job and has room for its result. */
             result?: unknown;
         };
+        /** @description The new end of a lease: now + `by`. The lease token is here or in the query. */
+        ExtendBody: {
+            /**
+             * Format: double
+             * @description Time from now to the new end of the lease, in milliseconds from 100 to 86400000.
+             */
+            by: number;
+            /** @description The lease token that the dequeue returned, 1 to 100 characters. Only the newest token of a job acts. */
+            lease?: string;
+            /** @description How far the work is: any JSON value of up to 1 KiB. The state of the job shows the latest one until the job has ended. */
+            progress?: unknown;
+        };
         /** @description Leases to extend. */
         ExtendBulk: {
             /** @description 1 to 1000 jobs. The result of each job is at the same place in `results`. */
@@ -1523,6 +1495,34 @@ export interface components {
             by: number;
             /** @description How far the work is: any JSON value of up to 1 KiB. The state of the job shows the latest one until the job has ended. */
             progress?: unknown;
+        };
+        /** @description A job to give back, which may be leased again after `delay`. The lease token is here or in the query. */
+        ReleaseBody: {
+            /** @description The lease token that the dequeue returned, 1 to 100 characters. Only the newest token of a job acts. */
+            lease?: string;
+            /**
+             * Format: double
+             * @description Time from now until the job may be leased, in milliseconds from 0 to 31536000000; fractions are allowed.
+             */
+            delay?: number;
+            /** @description True lets the retry policy of the job, its queue or its gathered type decide how long the job waits; `delay` then applies only if there is none. False lets `delay` decide. The default is true if `delay` is absent, else false. */
+            prefer_retry?: boolean;
+            /** @description The cost that the job turned out to have, from 0 to 1000000. It replaces the cost of this delivery in the rate, once per lease. If it is absent, the cost of the job stands. */
+            cost?: number;
+            /**
+             * Format: double
+             * @description Time from now for which the queue gives no job, in milliseconds from 0 to 86400000 (24 hours). A hold ends by itself and only grows. The default is 0.
+             */
+            hold?: number;
+            /**
+             * Format: double
+             * @description Time from now for which no queue of the gathered type gives a job, in milliseconds from 0 to 86400000 (24 hours). Only for types with a `~` in their name. The default is 0.
+             */
+            hold_type?: number;
+            /** @description False if the delivery does not count as an attempt, such as one that a carrier throttled. The default is true. */
+            count?: boolean;
+            /** @description The reason of the failure, for a person. It is kept with the job, shown with it and with its dead letter, and replaced by that of a later release. It is cut to 2048 bytes of UTF-8. */
+            error?: string;
         };
         /** @description Jobs to give back. */
         ReleaseBulk: {
@@ -1696,7 +1696,7 @@ export interface components {
              */
             until?: number;
         };
-        /** @description Options of a deletequeue. */
+        /** @description The options of the deletion of a queue. */
         DeleteQueueBody: {
             /** @description True also forgets the rate of the queue, once its ready time has passed. The default is false. */
             purge_all?: boolean;
@@ -1802,7 +1802,7 @@ export interface components {
             every?: number;
             /** @description The time zone of `cron`. The default is `UTC`. */
             tz?: string;
-            /** @description The job: an entry of a bulk enqueue. */
+            /** @description The job that each slot enqueues, as an entry of a bulk enqueue. */
             job: components["schemas"]["ScheduledEntry"];
         };
         /** @description The job that each slot enqueues, with the queue that it is for. */
@@ -1849,7 +1849,7 @@ export interface components {
             on_expiry?: components["schemas"]["OnExpiry"];
             /** @description How long the job waits after an attempt that failed: min(`max`, `delay` x `factor` ^ (attempt - 1)), less a random part of up to `jitter`. It applies to a lease that ends by time, and to a release without `delay` or with `prefer_retry`. If it is absent, the policy of the queue or else of the gathered type applies, and else there is no wait. */
             retry?: components["schemas"]["RetryBody"];
-            /** @description The name of the window outside of which the job is not leased, as that of its recipient. It waits, keeps its place and uses no slot of the rate. The windows of its queue and of its gathered type hold it back, too. 1 to 100 characters of A-Z a-z 0-9 _ - . + @. */
+            /** @description The name of the window outside of which the job is not leased, such as the hours of its recipient. It waits, keeps its place and uses no slot of the rate. The windows of its queue and of its gathered type hold it back, too. 1 to 100 characters of A-Z a-z 0-9 _ - . + @. */
             window?: string;
             /** @description True lets the job leave outside of all windows: its own, that of its queue and that of its gathered type, as a one-time code may. The default is false. */
             ignore_window?: boolean;
@@ -1860,36 +1860,58 @@ export interface components {
          * @description The reason why nothing is leased. If there are several, the first one in this order is told.
          * @enum {string}
          */
-        BlockedBy: "all_paused" | "delayed" | "empty" | "hold" | "max_leased" | "paused" | "quota" | "rate" | "type_hold" | "type_max_leased" | "type_paused" | "type_rate" | "window";
+        BlockedBy: "all_paused" | "type_paused" | "paused" | "type_hold" | "hold" | "empty" | "delayed" | "window" | "quota" | "type_max_leased" | "max_leased" | "type_rate" | "rate";
+        /**
+         * @description The reason why a job became a dead letter: it passed its requeue limit, or it expired.
+         * @enum {string}
+         */
+        DeadReason: "limit" | "expired";
         /**
          * @description The state of a job. Finished, cancelled and expired jobs are remembered for a while.
          *
-         *     An expired job that was kept is DEAD. The jobs that go with a deleted queue are not remembered, unless they were leased before.
+         *     An expired job that was kept is `dead`. The jobs that go with a deleted queue are not remembered, unless they were leased before.
          * @enum {string}
          */
-        JobState: "cancelled" | "dead" | "delayed" | "expired" | "finished" | "leased" | "queued";
+        JobState: "queued" | "delayed" | "leased" | "finished" | "dead" | "cancelled" | "expired";
+        /**
+         * @description A thing that a limit of a type counts.
+         * @enum {string}
+         */
+        LimitUnit: "job" | "cost";
         /**
          * @description The fate of a job that expires: it becomes a dead letter, or it is dropped and counts as cancelled.
          * @enum {string}
          */
         OnExpiry: "dead" | "drop";
         /**
-         * @description The reason why a job became a dead letter: it passed its requeue limit, or it expired.
-         * @enum {string}
-         */
-        DeadReason: "expired" | "limit";
-        /**
-         * @description A thing that a limit of a type counts.
-         * @enum {string}
-         */
-        LimitUnit: "cost" | "job";
-        /**
          * @description The period of a quota.
          * @enum {string}
          */
         PeriodLength: "day" | "hour";
         /**
-         * @description The kinds of failures. Later versions may add codes: a client handles a code that it does not know by the HTTP status.
+         * @description The kinds of failures, each with its HTTP status. Later versions may add codes: a client handles a code that it does not know by the HTTP status.
+         *
+         *     - 400, `invalid_request`: An invalid request; the message names the field. Nothing was done.
+         *     - 401, `unauthorized`: A missing or unknown token. Nothing was done.
+         *     - 403, `forbidden`: A forbidden caller: a web page of another site, or a host name that is not this server's. Nothing was done.
+         *     - 404, `not_found`: A queue, job or path that does not exist. Nothing was done.
+         *     - 405, `method_not_allowed`: A method that an existing path does not support. Nothing was done.
+         *     - 408, `too_slow`: A request body that did not arrive in time. Nothing was done.
+         *     - 409, `batch_cancelled`: A job or a dead letter whose batch was cancelled. Nothing was done.
+         *     - 409, `duplicate`: A job id that a live job has already. Nothing was done.
+         *     - 409, `lease_lost`: A lease that no longer counts: the job has a newer lease, is dead or was deleted. Nothing was done.
+         *     - 409, `leased`: A job that a worker holds, so that it is not cancelled without `force`. Nothing was done.
+         *     - 409, `not_waiting`: A job that is not queued or delayed, so that it cannot be changed. Nothing was done.
+         *     - 409, `too_many_windows`: A dead letter whose queue has waiting or leased jobs of as many other windows as it may. Nothing was done.
+         *     - 409, `window_used`: A window that jobs or settings use, so that it is not deleted. Nothing was done.
+         *     - 413, `too_large`: A payload or a body above its size limit. Nothing was done.
+         *     - 415, `unsupported_encoding`: A body with an unsupported Content-Encoding. Nothing was done.
+         *     - 429, `overloaded`: A process at its limit of unfinished work. Nothing was done; retry here or on another process.
+         *     - 429, `queue_full`: A queue that holds as many jobs as the enqueue allows. Nothing was done.
+         *     - 500, `internal_error`: An unexpected error of the server, which its log explains. The request may have been carried out.
+         *     - 503, `unavailable`: A store or shard that cannot be reached, or that refused the call before it started. Nothing was done.
+         *     - 504, `outcome_unknown`: A call that was sent and not answered: it may have been done. Repeat it with the same ids.
+         *     - 507, `store_full`: A store without free memory: it refuses new jobs; dequeue and finish still work. Nothing was done.
          * @enum {string}
          */
         FailureCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "too_slow" | "batch_cancelled" | "duplicate" | "lease_lost" | "leased" | "not_waiting" | "too_many_windows" | "window_used" | "too_large" | "unsupported_encoding" | "overloaded" | "queue_full" | "internal_error" | "unavailable" | "outcome_unknown" | "store_full";
@@ -2103,7 +2125,7 @@ export interface components {
                 "application/json": components["schemas"]["FailureAnswer"];
             };
         };
-        /** @description An unexpected error. */
+        /** @description `internal_error`: An unexpected error of the server, which its log explains. The request may have been carried out. */
         UnexpectedFailure: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];

@@ -43,9 +43,9 @@ test("results, progress and changes are checked, too", async () => {
     client.extend(job, 1_000, { progress: { at: 1n } }),
     /^InvalidRequest: progress\.at: /,
   );
-  assert.throws(() => client.finishMany([job], { results: [Buffer.from("x")] }), /^InvalidRequest: result: /);
-  assert.throws(
-    () => client.jobs.change("t", "q", "j", { payload: 1n }),
+  await assert.rejects(client.finishMany([job], { results: [Buffer.of(1)] }), /^InvalidRequest: result: /);
+  await assert.rejects(
+    client.jobs.change("t", "q", "j", { payload: 1n }),
     /^InvalidRequest: change\.payload: /,
   );
 });

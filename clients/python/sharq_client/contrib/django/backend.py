@@ -13,6 +13,7 @@ from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
 from django.tasks.signals import task_enqueued
 from django.utils import timezone
 from django.utils.crypto import get_random_string
+from django.utils.json import normalize_json
 
 from sharq_client.contrib.django.options import check_fields, client_of, job_of, problems_of
 from sharq_client.contrib.django.records import TaskPayload, id_of, parts_of
@@ -132,8 +133,8 @@ class SharqBackend(BaseTaskBackend):
         self.validate_task(task)
         payload = TaskPayload(
             task=task.module_path,
-            args=list(args),
-            kwargs=dict(kwargs),
+            args=normalize_json(args),
+            kwargs=normalize_json(kwargs),
             priority=task.priority,
             run_after=None if task.run_after is None else to_ms(task.run_after),
         )

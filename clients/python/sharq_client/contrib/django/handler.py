@@ -14,6 +14,7 @@ from django.db import close_old_connections, reset_queries
 from django.tasks.base import TaskContext, TaskResultStatus
 from django.tasks.signals import task_finished, task_started
 from django.utils import timezone
+from django.utils.json import normalize_json
 
 from sharq_client.contrib.django import failures
 from sharq_client.contrib.django.backend import SharqBackend
@@ -143,10 +144,11 @@ class Attempt:
     def _returned(self, value: object) -> JobResult:
         """Return what the server keeps of a task that has returned a value."""
         try:
-            text = self._record(is_successful=True, return_value=value).to_json()
+            record = self._record(is_successful=True, return_value=normalize_json(value))
+            text = record.to_json()
         except (TypeError, ValueError) as error:  # the work is done, so it is not done again for this
             return self._given_up(error)
-        set_field(self._result, "_return_value", value)
+        set_field(self._result, "_return_value", record.return_value)
         self._end(TaskResultStatus.SUCCESSFUL)
         return JobResult(text)
 

@@ -149,14 +149,18 @@ class Queue:
         return True
 
     def settle(self, now_us: int, call: int) -> None:
-        """Take its place in the line after a call: a queue that is new in it, or was just served, goes to the end."""
+        """Take its place in the line after a call: a queue that is new in it, or was just served, goes to the end.
+
+        A queue whose turn goes on keeps its place, unless it has to wait.
+        """
         place_us = self.place_us
         if self.is_paused or self.is_full or not self.waiting:
             self.place_us = None
         elif self.place_us is None or self.was_served:
             self.place_us = max(self.ready_us, now_us + self.served_after_us)
         elif self.was_moved:
-            self.place_us = max(self.ready_us, min(self.place_us, now_us))
+            kept_us, waits = min(self.place_us, now_us), self.ready_us > now_us
+            self.place_us = max(self.ready_us, kept_us) if waits or not self.given else kept_us
         if self.place_us != place_us or self.was_served:
             self.placed_by = call if self.place_us == now_us else 0
         self.was_served = self.was_moved = False

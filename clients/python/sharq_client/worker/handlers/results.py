@@ -12,7 +12,7 @@ from collections.abc import Callable
 from msgspec import UNSET, Raw, UnsetType
 
 from sharq_client.answers import LeasedJob
-from sharq_client.bodies import json_text
+from sharq_client.json_values import to_text
 
 log = logging.getLogger("sharq.worker")
 
@@ -125,10 +125,9 @@ class RunningJob(LeasedJob, frozen=True, kw_only=True):
 
         Raises:
             ValueError: the value is too long.
-            TypeError: msgspec cannot encode the value.
+            TypeError: the value is no JSON, or would come back as another one, as bytes would.
         """
-        text = json_text(value)
-        assert not isinstance(text, UnsetType)
+        text = value if isinstance(value, Raw) else Raw(to_text(value, "progress"))
         if len(memoryview(text)) > MAX_PROGRESS_BYTES:
             raise ValueError(
                 f"progress: expected up to {MAX_PROGRESS_BYTES} bytes of JSON, got {len(memoryview(text))}"
@@ -169,7 +168,8 @@ def result_of(job: LeasedJob, result: JobResult) -> Raw | UnsetType:
     The work is done, so a result that cannot be sent is logged and left out: the job is not done again for it.
     """
     try:
-        text = json_text(result.value)
+        value = result.value
+        text = value if isinstance(value, Raw | UnsetType) else Raw(to_text(value, "result"))
     except (TypeError, ValueError) as error:
         log.error(  # noqa: TRY400 - the message says it all, and results are not logged
             "result_left_out queue_type=%s queue_id=%s job_id=%s error=%s",
