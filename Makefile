@@ -40,7 +40,7 @@ setup: $(STAMP)  ## install the locked dependencies and the project, with every 
 $(STAMP): pyproject.toml clients/python/pyproject.toml requirements/run.lock
 	@python='$(PYTHON)' && test -n "$$python" && "$$python" -m venv --clear $(VENV)
 	@echo "setup: $$($(BIN)/python --version) in $(VENV)"
-	@$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements/run.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . -e clients/python
 	@touch $@
 

@@ -95,8 +95,11 @@ def attempt(
 
 
 def outside_environment() -> dict[str, str]:
-    """Return this process's environment without what imports the source tree, or configures server or make."""
-    ours = ("PYTHONPATH", "SHARQ_", "MAKE", "FULL", "VIRTUAL_ENV", "COV_", "PYTEST_")
+    """Return this process's environment without what imports the source tree, or configures server or make.
+
+    PYTHONDONTWRITEBYTECODE is left out, too: each start would compile every module again.
+    """
+    ours = ("PYTHONPATH", "PYTHONDONTWRITE", "SHARQ_", "MAKE", "FULL", "VIRTUAL_ENV", "COV_", "PYTEST_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
