@@ -105,14 +105,6 @@ RUN = (
         "ts",
         "tests/api/test_openapi_tools.py::test_programs_with_generated_types_compile_and_run",
     ),
-    Rule("docs/tracing.md", "console", _OTHERS + "test_trace_context_of_a_job"),
-    Rule("docs/tracing.md", "ini", _OTHERS + "test_settings_of_traces"),
-    Rule("docs/tracing.md", "yaml", _OTHERS + "test_configuration_of_a_collector"),
-    Rule(
-        "docs/tracing.md",
-        "python",
-        "tests/clients/test_tracing_page.py::test_the_program_of_the_page_makes_one_trace",
-    ),
     Rule(
         "docs/typescript.md",
         "ts",
@@ -140,6 +132,7 @@ RUN = (
     Rule("docs/cluster.md", "json", _OTHERS + "test_state_of_a_cluster_on_one_machine"),
     Rule("docs/configuration.md", "json", _OTHERS + "test_a_line_of_the_log"),
     Rule("docs/deploy.md", "yaml", _OTHERS + "test_values_of_the_page_about_deployment"),
+    Rule("docs/tracing.md", "yaml", _OTHERS + "test_configuration_of_a_collector"),
     Rule("docs/tracing.md", "console", _TRACES + "test_the_request_of_the_page_gives_its_job_a_trace"),
     Rule("docs/tracing.md", "ini", _TRACES + "test_the_setting_of_the_page_switches_tracing_on"),
     Rule("docs/tracing.md", "python", _TRACES + "test_the_program_of_the_page_makes_one_trace"),
@@ -179,7 +172,6 @@ NOT_RUN = (
         _ENGINE + "; tests/cluster/test_traces.py sends spans to a collector",
         "docker ",
     ),
-    Rule("docs/tracing.md", "yaml", "the collector's own configuration; " + _ENGINE, "receivers"),
     Rule("docs/quickstart.md", "sh", "the same: make setup, and a server that goes on"),
     Rule("docs/client.md", "sh", _PIP),
     Rule("docs/command.md", "sh", _PIP, "pip "),
@@ -231,7 +223,6 @@ NOT_RUN = (
 )
 
 DRAWN = (
-    Rule("docs/tracing.md", "text", "a drawing of spans"),
     Rule("docs/tracing.md", "text", "a drawing", "trace of the order"),
     Rule("docs/installation.md", "text", "what a program says", "[redis] names no server"),
     Rule("README.md", "text", "a drawing", "producers, workers"),

@@ -15,7 +15,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import jsonschema
 import msgspec
 import pytest
@@ -29,7 +28,6 @@ from tests.api.test_readme import curl, examples
 from tests.api.test_reference import ReferenceComparison
 from tests.docs.blocks import ROOT, blocks
 from tests.support.processes.servers import SharqServer
-from tests.support.processes.sharq import Sharq
 
 URL = "http://127.0.0.1:8080"
 DEADLINE_S = 60.0
@@ -119,20 +117,6 @@ def test_a_line_of_the_log(server: SharqServer) -> None:
     for line in lines:
         assert list(line)[:4] == list(printed)[:4] == ["time", "level", "logger", "event"]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
-
-
-async def test_trace_context_of_a_job(server: SharqServer, kind: str) -> None:
-    ((command, printed),) = examples(f"```console\n{block('docs/tracing.md', 'console')}```")
-    answer = await curl(command.replace("/sms/", f"/{kind}/").replace("\\\n", ""), server.url)
-    assert json.loads(answer) == json.loads(printed)
-    async with aiohttp.ClientSession() as http, http.get(f"{server.url}/dequeue/{kind}/") as leased:
-        assert (await leased.json())["traceparent"] in command
-
-
-def test_settings_of_traces(tmp_path: Path) -> None:
-    path = tmp_path / "sharq.conf"
-    path.write_text(block("docs/tracing.md", "ini"))
-    Sharq(URL).process("config", "check", str(path), "--no-environment")
 
 
 def test_configuration_of_a_collector() -> None:
