@@ -144,7 +144,7 @@ NOT_RUN = (
     Rule("README.md docs/installation.md", "sh", _WHEELS, "make wheels"),
     Rule("docs/installation.md", "sh", _WHEELS, "/opt/sharq/"),
     Rule("docs/installation.md", "sh", _WHEELS, 'pip install "$(ls dist/sharq_client'),
-    Rule("README.md docs/installation.md docs/security.md docs/tracing.md", "sh", _ENGINE, "docker "),
+    Rule("README.md docs/installation.md docs/security.md", "sh", _ENGINE, "docker "),
     Rule(
         "docs/typescript.md clients/typescript/README.md",
         "sh",
