@@ -16,7 +16,7 @@ from multidict import MultiMapping
 from router.api.bulk_decoding import BulkDecoder, Entries, raw_redrive
 from router.api.campaigns.values import with_campaign
 from router.api.decoding import Decoder, Effort, read_json
-from router.api.fields import PATH_PARTS, clamp_cap, to_us
+from router.api.fields import PATH_PARTS, QUEUE_TYPE_WORDS, clamp_cap, match_queue_type, to_us
 from router.api.job_ids import new_job_id
 from router.api.life.trace_values import with_trace
 from router.api.life.values import cut_error, with_life
@@ -76,7 +76,10 @@ def identifier(path: Mapping[str, str], name: str) -> str:
 
 def queue_type_of(path: Mapping[str, str]) -> str:
     """Return the queue type of a request's path, percent-decoded; raise InvalidRequest if it is none."""
-    return identifier(path, "queue_type")
+    value = path["queue_type"]
+    if not match_queue_type(value):  # not by `identifier`, since every request takes this way
+        raise InvalidRequest(f"queue_type: expected {QUEUE_TYPE_WORDS} in the path")
+    return value
 
 
 def queue_key(path: Mapping[str, str]) -> QueueKey:
