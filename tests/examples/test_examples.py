@@ -14,6 +14,7 @@ from examples.__main__ import own_server
 from sharq_client import AsyncClient, QueueSettings
 from tests.examples.judges import JUDGES
 from tests.examples.runs import ROOT, run_example
+from tests.support.extent import is_full
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,7 @@ BROKEN = {
 """The promise that is broken then."""
 
 
+@pytest.mark.skipif(not is_full(), reason="half a minute; make test FULL=1 ARGS=tests/examples")
 async def test_every_example_notices_that_a_limit_is_gone(url: str, tmp_path: Path) -> None:
     async with AsyncClient(url) as client:
 

@@ -33,7 +33,7 @@ from sharq_client.bodies import (
 )
 from sharq_client.decoders import ENQUEUED, LEASED
 from sharq_client.failures import NothingReady
-from sharq_client.paths import path_of
+from sharq_client.paths import bases_of, path_of
 from sharq_client.requests import AsyncJobStream, Enqueueable, Referable, Types, ref_of
 from sharq_client.streaming import EnqueueAnswers, EnqueueSummary, OnProgress
 from sharq_client.tracing.client import Tracing
@@ -89,7 +89,7 @@ class AsyncClient(AsyncQueues):
         self.settings = environment.settings_of(
             url, token, timeout_s, retries, ca, uses_http=connections is None, tracing=tracing
         )
-        self.tracing = Tracing(self.settings.urls[0], is_wanted=tracing)
+        self.tracing = Tracing(bases_of(self.settings.urls)[0], is_wanted=tracing)
         connections = connections or AiohttpConnections(self.settings.tls)
         self._transport = AsyncTransport(self.settings, connections, self.tracing)
         super().__init__(AsyncCaller(self._transport))
