@@ -38,7 +38,7 @@ from tests.support.stores.server import StoreServer
 START_MS = 1_700_000_000_000
 LOOK_EVERY = 3
 """The number of calls after which all is compared that the two know."""
-EXAMPLES, CALLS = (1500, 60) if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else (60, 40)
+EXAMPLES, CALLS = (1500, 60) if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else (30, 40)
 
 _PROFILE = settings(
     max_examples=EXAMPLES,

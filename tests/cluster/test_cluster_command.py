@@ -20,6 +20,7 @@ import redis
 
 from sharq_core.version import __version__
 from tests.support.demo_verdict import broken_promises
+from tests.support.extent import is_full
 from tests.support.ports import free_port, is_free
 from tests.support.processes.commands import CLUSTER_START_S, CLUSTER_STOP_S, ClusterCommand
 from tests.support.waits import wait_until
@@ -198,6 +199,7 @@ def test_redis_cluster_is_made_again_after_a_failover(start: Start) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not is_full(), reason="half a minute; make demo CLUSTER=1 does the same")
 def test_demo_keeps_every_promise_on_a_cluster_that_loses_a_shard_and_a_router() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "deploy.demo", "--cluster"],

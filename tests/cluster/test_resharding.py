@@ -11,6 +11,7 @@ import pytest
 
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
+from tests.support.extent import is_full
 from tests.support.load.crowd import STEADY, running_crowd
 from tests.support.load.history import History
 from tests.support.load.verdict import check
@@ -39,7 +40,7 @@ def command(tmp_path: Path) -> Iterator[ClusterCommand]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("way", ["redis-cli", "whole"])
+@pytest.mark.parametrize("way", ["redis-cli", "whole"] if is_full() else ["whole"])
 async def test_slots_are_moved_under_load_without_a_failed_request(command: ClusterCommand, way: str) -> None:
     slots = Slots([NodeAt(url) for url in await asyncio.to_thread(command.urls, "store")])
     move = slots.reshard if way == "redis-cli" else slots.move_whole
