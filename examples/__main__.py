@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     """Run the example of the first argument with the other ones and return its exit code; 2 if there is none such."""
     names = sorted(path.parent.name for path in FOLDER.glob("*/__main__.py"))
     if not arguments or arguments[0] not in names:
+        if arguments:
+            print(f"there is no example {arguments[0]!r}", file=sys.stderr)
         print(f"usage: python -m examples NAME [--help | ARGUMENT ...]\nNAME is one of: {', '.join(names)}")
         return 2 if arguments else 0
     signal.signal(signal.SIGTERM, _exit)

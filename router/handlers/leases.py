@@ -113,5 +113,5 @@ def _check(outcome: LeaseOutcome | SharqError) -> LeaseOutcome:
     if outcome.status is LeaseStatus.NOT_FOUND:
         raise NotFound("this job has no such lease")
     if outcome.status is LeaseStatus.LOST:
-        raise LeaseLost("lease: another lease of this job exists, or it is dead or deleted")
+        raise LeaseLost("lease: another lease of this job exists, or it is finished, dead or deleted")
     return outcome

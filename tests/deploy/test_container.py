@@ -16,6 +16,7 @@ import pytest
 from sharq_core.version import __version__
 from tests.deploy.layout import Service, find
 from tests.support.ports import free_port
+from tests.support.tools import missing_tool
 
 ROOT = Path(__file__).parents[2]
 TARGET = "/opt/sharq"
@@ -106,11 +107,11 @@ def confined(volume: Path, command: Sequence[str], mode: str = "rw") -> list[str
 
 @pytest.fixture(scope="module")
 def volume_maker(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """Makes empty volumes; skips if this machine lets nobody mount in a namespace of one's own."""
+    """Makes empty volumes for containers of namespaces; a missing tool if this machine lets nobody make these."""
     probe = tmp_path_factory.mktemp("probe")
     done = subprocess.run(confined(probe, ["id", "-u"]), check=False, capture_output=True, text=True)
     if done.returncode != 0:
-        pytest.skip(f"no namespaces for users and mounts here: {done.stderr.strip()}")
+        missing_tool(f"unshare that may make namespaces of users and mounts ({done.stderr.strip()})")
     assert done.stdout == "10001\n"
     assert run_confined(probe, ["touch", str(probe.with_name("outside"))]).returncode != 0
     return lambda: tmp_path_factory.mktemp("volume")

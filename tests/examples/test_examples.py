@@ -97,3 +97,4 @@ def test_the_runner_names_the_examples() -> None:
     assert listed.returncode == 0 and "crawler, " in listed.stdout
     unknown = subprocess.run([*command, "smms"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert unknown.returncode == 2 and "NAME is one of" in unknown.stdout
+    assert unknown.stderr.startswith("there is no example '")

@@ -43,7 +43,7 @@ _DONE: Final[Named] = {"status": "success"}
 _LOST: Final[Named] = {
     "status": "failure",
     "code": "lease_lost",
-    "message": "lease: another lease of this job exists, or it is dead or deleted",
+    "message": "lease: another lease of this job exists, or it is finished, dead or deleted",
 }
 _DELIVERY: Final[Named] = {
     "queue_id": "acme",
@@ -294,7 +294,7 @@ MESSAGES: Final[dict[str, str]] = {
     "forbidden": "Origin: web pages of other sites may not call this API; nothing was done",
     "not_found": "no such queue",
     "too_slow": "body: not received within 30 s",
-    "lease_lost": "lease: another lease of this job exists, or it is dead or deleted",
+    "lease_lost": "lease: another lease of this job exists, or it is finished, dead or deleted",
     "duplicate": "job_id: another live job of this queue has this id",
     "leased": "job_id: a worker holds this job; with force it is cancelled all the same",
     "not_waiting": "job_id: this job is leased, finished, dead, cancelled or expired; only one that waits can be "

@@ -253,4 +253,4 @@ def _check(outcome: LeaseOutcome) -> None:
     if outcome is LeaseOutcome.NOT_FOUND:
         raise errors.NotFound("this job has no such lease")
     if outcome is LeaseOutcome.LOST:
-        raise errors.LeaseLost("lease: another lease of this job exists, or it is dead or deleted")
+        raise errors.LeaseLost("lease: another lease of this job exists, or it is finished, dead or deleted")
