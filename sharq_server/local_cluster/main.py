@@ -116,6 +116,10 @@ class _Cluster:
         """Log the death of each child. This does not return."""
         await asyncio.gather(*map(_tell_of_death, self._children), asyncio.Event().wait())
 
+    def why_not_ready(self) -> str | None:
+        """Return None: `start` has waited until every process was ready, and a death changes nothing here."""
+        return None
+
     def _reload_services(self) -> Sequence[str]:
         for child in self._services:
             child.send(signal.SIGHUP)
