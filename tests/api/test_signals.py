@@ -139,6 +139,9 @@ class Service:
     async def watch(self):
         await asyncio.Event().wait()
 
+    def why_not_ready(self):
+        return None
+
 sys.exit(run_program("test", lambda: serve_until_stopped(Service, 0.1)))
 """
 
