@@ -101,7 +101,9 @@ class Guard:
     def _check_limits(self, request: Request, operation: str, token: Token) -> None:
         rate = self._rates.get(token.name)
         if rate is not None and not rate.take():
-            raise Overloaded(f"token: {token.name} may send {rate.rps} requests per second to a router")
+            raise Overloaded(
+                f"token: {token.name} may send {rate.rps} requests per second to a router; nothing was done"
+            )
         route = self._routes[operation]
         token.check_permission(route.permissions)
         if token.types is not None:
