@@ -16,7 +16,7 @@ from multidict import MultiDict, MultiMapping, istr
 from router.access.token import Token
 from router.bodies.inflation import DEFLATE, GZIP, Inflation
 from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
-from router.bodies.parser import BodyParser
+from router.bodies.parser import QUICK_BYTES, BodyParser
 from router.bodies.room import Arrival, BodyRoom
 from router.http.unread_answers import UnreadAnswers
 from sharq_core._compat.aiohttp import PlainRequest
@@ -158,7 +158,13 @@ class Request(PlainRequest):
                 such types become this error. Nothing was done.
             SharqError: the body cannot be read or parsed; see `body` and `BodyParser.run`.
         """
-        value = await parser.run(read, await self.body(), *arguments, **no_names)
+        body = await self.body()
+        if (
+            isinstance(body, bytes) and len(body) <= QUICK_BYTES
+        ):  # as `run` does; a call of it would cost 0.2 µs
+            value = read(body, *arguments, **no_names)
+        else:
+            value = await parser.run(read, body, *arguments, **no_names)
         if self.token is None or not self.token.is_limited:
             return value
         return cast(ValueT, self.token.limited(value))

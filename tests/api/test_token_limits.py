@@ -12,7 +12,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from router.access.words import parse_line
+from router.http.tokens import new_token
 from sharq_client import EnqueueJob, errors
+from sharq_server.token_file import add_token, remove_token
 from tests.support.http.roles import Roles
 from tests.support.waits import until_answer
 
@@ -165,3 +168,20 @@ async def test_words_change_while_the_server_runs_and_a_wrong_one_changes_nothin
     finally:
         roles.write()
     await until_answer(status, lambda found: found == 403)
+
+
+async def test_a_new_token_is_in_force_within_a_second_and_a_revoked_one_is_not(
+    roles: Roles, http: aiohttp.ClientSession
+) -> None:
+    secret, line = new_token("trial")
+
+    async def status() -> int:
+        headers = {"Authorization": f"Bearer {secret}"}
+        async with http.get(f"{roles.url}/token/", headers=headers) as answer:
+            return answer.status
+
+    assert await status() == 401
+    add_token(roles.path, parse_line(line))
+    await until_answer(status, lambda found: found == 200)
+    remove_token(roles.path, "trial")
+    await until_answer(status, lambda found: found == 401)
