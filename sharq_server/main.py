@@ -38,6 +38,8 @@ from shard.store_factory import make_configured_store
 from shard.store_opening import open_node
 from shard.traced_node import traced
 from sharq_core.config import Config, StoreMode, parse_url
+from sharq_core.process.certificates.files import api_certificates, store_certificates
+from sharq_core.process.certificates.watch import watch_certificates
 from sharq_core.process.command_line import log_store
 from sharq_core.process.exposure import warn_of_exposed_api
 from sharq_core.process.file_reload import follow_files
@@ -137,6 +139,11 @@ class _Server:
             else DirectoryMemory(self._data_dir, self._store.directory_fault),
         )
         self._stack.push_async_callback(_stop_node, node, self._stop)
+        files = (
+            *api_certificates(self._config.server),
+            *store_certificates(self._config.redis, self._config.store),
+        )
+        watch_certificates(self._stack, self._registry, files, node.notices)
         await self._serve(node, http, make_gate(self._config, sockets))
         show_banner(addresses_of(sockets))
 
@@ -265,6 +272,7 @@ async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
         is_draining=False,
         partitions=len(node.ring.owned_by(node.settings.node_id)),
         store=store,
+        notices=list(node.notices.all()),
     )
     return ClusterInfo(version=node.ring.version, partitions=node.settings.partitions, members=[member])
 
@@ -274,7 +282,7 @@ def _why_not_ready(node: ShardNode) -> str | None:
 
 
 def _warning(node: ShardNode) -> str | None:
-    return node.warning
+    return node.notices.beside(node.warning)
 
 
 if __name__ == "__main__":
