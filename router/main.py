@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
 from router.app import make_front
+from router.audit.audit_log import open_audit_file
 from router.cli import RouterOptions, read_command
 from router.http.access_log import AccessLog, open_access_log
 from router.http.gate import make_gate
@@ -34,6 +35,7 @@ from router.traced_gateway import TracedGateway
 from sharq_core.errors import SharqError
 from sharq_core.link import messages
 from sharq_core.link.messages import DescribeStore, ShardPort
+from sharq_core.logs.line_queue import LineQueue
 from sharq_core.logs.standard_files import announce
 from sharq_core.models import StoreState
 from sharq_core.partitions import Ring
@@ -76,9 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> Coroutine[None, None, int]:
         command = read_command(argv)
-        access_log = open_access_log(command.config)
+        access_log, audit_file = open_access_log(command.config), open_audit_file(command.config)
         timeout_s = command.config.server.shutdown_timeout_ms / 1000
-        return serve_until_stopped(partial(_Router, command, access_log), timeout_s)
+        return serve_until_stopped(partial(_Router, command, access_log, audit_file), timeout_s)
 
     return run_program("sharq-router", work, ListenError)
 
@@ -87,10 +89,16 @@ class _Router:
     """The parts of the process. Each pushes its own end onto the stack as soon as it runs."""
 
     def __init__(
-        self, command: RouterOptions, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
+        self,
+        command: RouterOptions,
+        access_log: AccessLog | None,
+        audit_file: LineQueue | None,
+        stack: AsyncExitStack,
+        stop: Stop,
     ) -> None:
         self._command = command
         self._access_log = access_log
+        self._audit_file = audit_file
         self._stack = stack
         self._stop = stop
 
@@ -130,6 +138,7 @@ class _Router:
             partial(_cluster_info, directory, stores, notices),
             guard,
             make_gate(config, sockets),
+            self._audit_file,
         )
         http = HttpServer(sockets, config, registry, self._access_log, self._stop)
         await http.serve(stack, front if spans is None else TracedGateway(front, spans))

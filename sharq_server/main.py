@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 
 from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
 from router.app import make_front
+from router.audit.audit_log import open_audit_file
 from router.http.access_log import AccessLog, open_access_log
 from router.http.gate import Gate, make_gate
 from router.http.tokens import Guard, make_guard
@@ -38,6 +39,7 @@ from shard.store_factory import make_configured_store
 from shard.store_opening import open_node
 from shard.traced_node import traced
 from sharq_core.config import Config, StoreMode, parse_url
+from sharq_core.logs.line_queue import LineQueue
 from sharq_core.process.certificates.files import api_certificates, store_certificates
 from sharq_core.process.certificates.watch import watch_certificates
 from sharq_core.process.command_line import log_store
@@ -87,9 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _accept(command)
         if command.repairs:
             return run_repair(command)
-        access_log = open_access_log(command.config)
+        access_log, audit_file = open_access_log(command.config), open_audit_file(command.config)
         timeout_s = command.config.server.shutdown_timeout_ms / 1000
-        return serve_until_stopped(partial(_Server, command, access_log), timeout_s)
+        return serve_until_stopped(partial(_Server, command, access_log, audit_file), timeout_s)
 
     failures = (DataDirError, EmbeddedStoreError, ListenError, NotAccepted, NotRepaired)
     return run_program("sharq-server", work, *failures)
@@ -99,12 +101,18 @@ class _Server:
     """The parts of the process. Each pushes its own end onto the stack as soon as it runs."""
 
     def __init__(
-        self, command: ServerOptions, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
+        self,
+        command: ServerOptions,
+        access_log: AccessLog | None,
+        audit_file: LineQueue | None,
+        stack: AsyncExitStack,
+        stop: Stop,
     ) -> None:
         self._config = command.config
         self._data_dir = command.data_dir
         self._makes_token = command.makes_token
         self._access_log = access_log
+        self._audit_file = audit_file
         self._stack = stack
         self._stop = stop
         self._registry = CollectorRegistry()
@@ -196,6 +204,7 @@ class _Server:
             partial(_cluster_info, self._config, node),
             self._guard,
             gate,
+            self._audit_file,
         )
         await http.serve(self._stack, front if spans is None else TracedGateway(front, spans))
         readiness.warning = partial(_warning, node)
