@@ -43,7 +43,7 @@ _BODY_NOT_SHOWN = {"body": "(too long to be shown)"}
 _encode = msgspec.json.Encoder().encode
 
 
-class _Counts(Struct, frozen=True):
+class _Affected(Struct, frozen=True):
     """The numbers in an answer that say how much a change affected."""
 
     cancelled: int | UnsetType = UNSET
@@ -52,7 +52,7 @@ class _Counts(Struct, frozen=True):
     failed: int | UnsetType = UNSET
 
 
-_decode_counts = msgspec.json.Decoder(_Counts).decode
+_decode_affected = msgspec.json.Decoder(_Affected).decode
 
 
 class AuditLog:
@@ -112,7 +112,7 @@ class AuditLog:
             return by_query | _BODY_NOT_SHOWN
 
     def _write(self, entry: Mapping[str, Any]) -> None:
-        counts = [name for name in _Counts.__struct_fields__ if name in entry]
+        counts = [name for name in _Affected.__struct_fields__ if name in entry]
         template = "change token=%s operation=%s target=%r changed=%r outcome=%s"
         audit.info(
             template + "".join(f" {name}=%d" for name in counts),
@@ -163,5 +163,5 @@ def _calls_for_entry(status: int) -> bool:
 def _counts(response: Response) -> dict[str, int]:
     if response.status >= 400:
         return {}
-    counts = msgspec.structs.asdict(_decode_counts(response.body))
+    counts = msgspec.structs.asdict(_decode_affected(response.body))
     return {name: count for name, count in counts.items() if count is not UNSET}

@@ -31,7 +31,7 @@ _decode = msgspec.json.decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
-class _Entry(Struct, frozen=True):
+class _NamedJob(Struct, frozen=True):
     """The job that an entry of a bulk call names; a redrive has the type in its path."""
 
     queue_id: str
@@ -40,7 +40,7 @@ class _Entry(Struct, frozen=True):
 
 
 _decode_entries = msgspec.json.Decoder(list[Raw]).decode
-_decode_entry = msgspec.json.Decoder(_Entry).decode
+_decode_entry = msgspec.json.Decoder(_NamedJob).decode
 
 
 def changed_fields(body: bytes) -> dict[str, Any]:
