@@ -175,7 +175,9 @@ class Ends(Collector):
         self._watched = watched
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the end of each certificate that could be read."""
+        """Yield the end of each certificate that could be read; nothing for a process without certificates."""
+        if not self._watched:
+            return
         ends = GaugeMetricFamily(
             "sharq_certificate_expiry_seconds",
             "Time at which a certificate of this process ends, in seconds since the epoch, by use",
