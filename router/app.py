@@ -11,6 +11,7 @@ from router.api.cluster_shapes import ClusterInfo
 from router.api.openapi import build_openapi
 from router.api.routes.route import spellings
 from router.api.routes.table import ROUTES
+from router.audit.audit_log import AuditLog
 from router.bodies.parser import BodyParser
 from router.handlers.campaigns.batches import BatchHandlers
 from router.handlers.campaigns.schedules import ScheduleHandlers
@@ -35,6 +36,7 @@ from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from router.shards.dispatch import Dispatch
+from sharq_core.logs.line_queue import LineQueue
 
 
 def make_front(
@@ -46,6 +48,7 @@ def make_front(
     cluster_info: Callable[[], Awaitable[ClusterInfo]],
     guard: Guard | None = None,
     gate: Gate | None = None,
+    audit_file: LineQueue | None = None,
 ) -> Gateway:
     """Return the entry point of requests, with every route of router/api/routes.
 
@@ -55,12 +58,14 @@ def make_front(
         cluster_info: returns the content of /cluster/.
         guard: the check of tokens; None if no token is required.
         gate: the check of request heads; None for one without configured names.
+        audit_file: the lines of the audit file; None for the log alone.
     """
     parser = BodyParser()
     document = build_openapi(ROUTES, asks_token=guard is not None)
     operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document)
     paths = _paths(_handlers(dispatch, polls, parser, settings, operations))
-    return Gateway(paths, RouterMetrics(registry), settings, readiness, guard, gate, parser)
+    audit_log = AuditLog(ROUTES, parser, audit_file)
+    return Gateway(paths, RouterMetrics(registry), settings, readiness, guard, gate, parser, audit_log)
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:

@@ -172,6 +172,12 @@ NODES = Dashboard(
             unit="ops",
         ),
         graph(
+            "Certificates",
+            "Time until a certificate or an authority ends, by its use. Empty without TLS.",
+            Query("min by (use) (sharq_certificate_expiry_seconds) - time()", "{{use}}"),
+            unit="s",
+        ),
+        graph(
             "Versions",
             "More than one version means that an upgrade is in progress.",
             Query("count by (version) (sharq_router_build_info)", "router {{version}}"),
