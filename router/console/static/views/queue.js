@@ -1,0 +1,98 @@
+// One queue: its state, what may be done with it, its settings and its jobs.
+
+import { ApiError, call, path } from "../api.js";
+import { h, replace } from "../dom.js";
+import { repeat } from "../repeat.js";
+import { href } from "../routes.js";
+import { sayError } from "../widgets/notices.js";
+import { JobList } from "./queue_jobs.js";
+import { settingsForm } from "./queue_settings.js";
+import { QueueState } from "./queue_state.js";
+
+/**
+ * @typedef {{queue_type: string, queue_id: string}} QueueKey
+ * @typedef {object} Queue the answer of GET /queue/…/
+ * @property {number} interval ms
+ * @property {string | null} rate
+ * @property {number} burst
+ * @property {boolean} pinned
+ * @property {boolean} paused
+ * @property {number} queued
+ * @property {number} delayed
+ * @property {number} leased
+ * @property {number} dead
+ * @property {number | null} max_leased
+ * @property {number} weight
+ * @property {number | null} held_until ms since the epoch
+ * @property {{delay: number, factor: number, max: number, jitter: number} | null} retry
+ * @property {number | null} expires ms
+ * @property {"dead" | "drop" | null} on_expiry
+ * @property {string | null} window
+ * @property {string[]} settings
+ * @property {string | null} blocked_by
+ * @property {number | null} next_ready_in ms
+ * @property {number | null} oldest_age ms
+ */
+
+const REFRESH_MS = 2000;
+
+/**
+ * Show a queue until the signal aborts.
+ *
+ * @param {HTMLElement} root
+ * @param {Record<string, string>} parameters `queue_type`, `queue_id`, and perhaps `state` and `job`
+ * @param {{signal: AbortSignal}} options
+ */
+export async function show(root, parameters, { signal }) {
+  const key = { queue_type: parameters.queue_type ?? "", queue_id: parameters.queue_id ?? "" };
+  const queue = await readQueue(key, signal);
+  const windows = await call("GET", "/windows/", { query: { limit: 1000 }, signal });
+  const state = new QueueState(key, () => refresh.again());
+  const names = windows.windows.map((/** @type {{name: string}} */ window) => window.name);
+  const settings = settingsForm(key, queue, names, (/** @type {Queue} */ newer) => draw(newer));
+  const jobs = new JobList(key, { parameters, signal, onChange: () => refresh.again() });
+
+  /** @param {Queue | null} newer */
+  function draw(newer) {
+    state.update(newer);
+    if (newer === null) return;
+    settings.refresh(newer);
+    jobs.update(newer);
+  }
+
+  replace(
+    root,
+    h(
+      "header",
+      { class: "view-head" },
+      h("p", { class: "crumbs" }, h("a", { href: href("type", [key.queue_type]) }, key.queue_type), " / "),
+      h("h1", null, key.queue_id),
+    ),
+    state.node,
+    jobs.node,
+    h("section", { class: "panel", "aria-labelledby": "settings-heading" }, h("h2", { id: "settings-heading" }, "Settings"), settings.node),
+  );
+  draw(queue);
+  void jobs.load();
+  const refresh = repeat(async () => draw(await readQueue(key, signal)), {
+    everyMs: REFRESH_MS,
+    signal,
+    onError: sayError,
+  });
+}
+
+/**
+ * Return the state of a queue; null if there is none.
+ *
+ * @param {QueueKey} key
+ * @param {AbortSignal} signal
+ * @returns {Promise<Queue | null>}
+ */
+async function readQueue(key, signal) {
+  try {
+    return await call("GET", path("queue", key.queue_type, key.queue_id), { signal });
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null;
+    throw error;
+  }
+}
