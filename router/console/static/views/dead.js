@@ -6,6 +6,7 @@ import { h, replace, setText } from "../dom.js";
 import { amount, count, dateTime } from "../format.js";
 import { href } from "../routes.js";
 import { change, changeButton } from "../widgets/change.js";
+import { card, pageHead } from "../widgets/page.js";
 import { table } from "../widgets/table.js";
 import { groupPanel } from "./dead_group.js";
 
@@ -60,17 +61,17 @@ class DeadView {
     this.more = h("button", { type: "button", class: "plain", hidden: true, onclick: () => void this.#readOn() }, "Read on");
     this.list = this.#table();
     this.place = h("div", null);
-    const of = queueId ? ` of ${queueId}` : "";
+    const trail = [
+      { label: "Types", href: href("types") },
+      { label: type, href: href("type", [type]) },
+      ...(queueId ? [{ label: queueId, href: href("queue", [type, queueId]) }] : []),
+    ];
+    const head = h("div", { class: "card-tools" }, h("div", { class: "actions" }, this.extent, this.more), this.#all());
     this.node = h(
       "div",
-      null,
-      h(
-        "header",
-        { class: "view-head" },
-        h("p", { class: "crumbs" }, h("a", { href: href("type", [type]) }, type), " / "),
-        h("h1", null, `Dead letters${of}`),
-      ),
-      h("section", { class: "panel", "aria-label": "Groups" }, this.extent, this.more, this.list.node, this.#all()),
+      { class: "view" },
+      pageHead("Dead letters", { trail }),
+      card("By error", { isWide: true }, head, this.list.node),
       this.place,
     );
   }

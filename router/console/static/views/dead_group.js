@@ -7,6 +7,7 @@ import { href } from "../routes.js";
 import { change, changeButton } from "../widgets/change.js";
 import { jobPanel } from "../widgets/job.js";
 import { say, textOf } from "../widgets/notices.js";
+import { card } from "../widgets/page.js";
 import { table } from "../widgets/table.js";
 
 /**
@@ -39,7 +40,7 @@ const WORDS = /** @type {import("../session.js").Word[]} */ (["operate"]);
 export function groupPanel(type, group, { signal, onGone, onClose }) {
   const size = group.letters.length;
   const these = size === 1 ? "it" : `these ${count(size)}`;
-  const progress = h("p", { class: "muted", role: "status" });
+  const progress = h("p", { class: "soft", role: "status" });
   const jobPlace = h("div", null);
 
   async function redriveAll() {
@@ -112,15 +113,10 @@ export function groupPanel(type, group, { signal, onGone, onClose }) {
     replace(jobPlace, jobPanel(key, { signal, onChange, onClose: () => void replace(jobPlace) }));
   }
 
-  return h(
-    "section",
-    { class: "panel", "aria-label": "Group of dead letters" },
-    h(
-      "div",
-      { class: "panel-head" },
-      h("h2", { tabindex: -1 }, group.text || "No error was given"),
-      h("button", { type: "button", class: "plain", onclick: onClose }, "Close"),
-    ),
+  const listed = size > MAX_LISTED ? `The first ${MAX_LISTED} of ${count(size)} are listed.` : null;
+  return card(
+    group.text || "No error was given",
+    { onClose },
     h(
       "div",
       { class: "actions" },
@@ -128,7 +124,7 @@ export function groupPanel(type, group, { signal, onGone, onClose }) {
       changeButton(`Drop ${these}`, { words: WORDS, type, isDangerous: true, onClick: dropAll }),
       progress,
     ),
-    h("p", { class: "muted" }, size > MAX_LISTED ? `The first ${MAX_LISTED} are listed.` : ""),
+    listed && h("p", { class: "soft" }, listed),
     letterTable(type, group.letters.slice(0, MAX_LISTED), open),
     jobPlace,
   );

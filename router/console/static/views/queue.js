@@ -1,10 +1,11 @@
 // One queue: its state, what may be done with it, its settings and its jobs.
 
 import { ApiError, call, path } from "../api.js";
-import { h, replace } from "../dom.js";
+import { replace } from "../dom.js";
 import { repeat } from "../repeat.js";
 import { href } from "../routes.js";
 import { sayError } from "../widgets/notices.js";
+import { card, pageHead } from "../widgets/page.js";
 import { JobList } from "./queue_jobs.js";
 import { settingsForm } from "./queue_settings.js";
 import { QueueState } from "./queue_state.js";
@@ -49,7 +50,7 @@ export async function show(root, parameters, { signal }) {
   const windows = await call("GET", "/windows/", { query: { limit: 1000 }, signal });
   const state = new QueueState(key, () => refresh.again());
   const names = windows.windows.map((/** @type {{name: string}} */ window) => window.name);
-  const settings = settingsForm(key, queue, names, (/** @type {Queue} */ newer) => draw(newer));
+  const settings = settingsForm(key, queue, names, draw);
   const jobs = new JobList(key, { parameters, signal, onChange: () => refresh.again() });
 
   /** @param {Queue | null} newer */
@@ -60,18 +61,12 @@ export async function show(root, parameters, { signal }) {
     jobs.update(newer);
   }
 
-  replace(
-    root,
-    h(
-      "header",
-      { class: "view-head" },
-      h("p", { class: "crumbs" }, h("a", { href: href("type", [key.queue_type]) }, key.queue_type), " / "),
-      h("h1", null, key.queue_id),
-    ),
-    state.node,
-    jobs.node,
-    h("section", { class: "panel", "aria-labelledby": "settings-heading" }, h("h2", { id: "settings-heading" }, "Settings"), settings.node),
-  );
+  const trail = [
+    { label: "Types", href: href("types") },
+    { label: key.queue_type, href: href("type", [key.queue_type]) },
+    { label: "Customers", href: href("customers", [key.queue_type]) },
+  ];
+  replace(root, pageHead(key.queue_id, { trail }), state.node, jobs.node, card("Settings", {}, settings.node));
   draw(queue);
   void jobs.load();
   const refresh = repeat(async () => draw(await readQueue(key, signal)), {

@@ -6,9 +6,10 @@ import { amount, count, dateTime } from "../format.js";
 import { go, href } from "../routes.js";
 import { change, forbid, refusal } from "../widgets/change.js";
 import { Form } from "../widgets/form.js";
-import { sayError } from "../widgets/notices.js";
-import { table } from "../widgets/table.js";
 import { jobPanel } from "../widgets/job.js";
+import { sayError } from "../widgets/notices.js";
+import { card } from "../widgets/page.js";
+import { table } from "../widgets/table.js";
 
 /**
  * @typedef {import("./queue.js").Queue} Queue
@@ -62,18 +63,25 @@ export class JobList {
     this.loading = null;
     this.tabs = STATES.map(([state, label]) => this.#tab(state, label));
     this.list = this.#table();
-    this.where = h("p", { class: "muted", role: "status" });
+    this.where = h("p", { class: "soft", role: "status" });
     this.back = h("button", { type: "button", class: "plain", onclick: () => this.#turn(-1) }, "Previous page");
     this.forth = h("button", { type: "button", class: "plain", onclick: () => this.#turn(1) }, "Next page");
-    this.panel = h("div", { class: "job-place" });
+    this.panel = h("div", null);
     this.node = h(
-      "section",
-      { class: "panel", "aria-labelledby": "jobs-heading" },
-      h("h2", { id: "jobs-heading" }, "Jobs"),
-      h("div", { class: "tabs", role: "group", "aria-label": "State" }, this.tabs.map((tab) => tab.node)),
-      this.#search(),
-      this.list.node,
-      h("div", { class: "pager" }, this.back, this.forth, this.where),
+      "div",
+      { class: "stack" },
+      card(
+        "Jobs",
+        { isWide: true },
+        h(
+          "div",
+          { class: "card-tools" },
+          h("div", { class: "segments", role: "group", "aria-label": "State" }, this.tabs.map((tab) => tab.node)),
+          this.#search(),
+        ),
+        this.list.node,
+        h("div", { class: "pager" }, this.back, this.forth, this.where),
+      ),
       this.panel,
     );
     this.#mark();
@@ -121,8 +129,8 @@ export class JobList {
    * @param {string} label
    */
   #tab(state, label) {
-    const number = h("span", { class: "tab-number" });
-    const node = h("button", { type: "button", class: "tab", onclick: () => this.#choose(state) }, label, " ", number);
+    const number = h("span", { class: "faint" });
+    const node = h("button", { type: "button", onclick: () => this.#choose(state) }, label, " ", number);
     return { state, node, number };
   }
 

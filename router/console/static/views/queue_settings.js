@@ -122,7 +122,7 @@ export function settingsForm(key, queue, windows, onChange) {
   const form = new Form({ fields, action: "Review changes", label: "Settings", onSubmit });
   const reason = refusal(["operate"], key.queue_type);
   if (reason !== null) forbid(form.button, reason);
-  const note = h("p", { class: "muted", role: "status" });
+  const note = h("p", { class: "soft", role: "status" });
   form.foot.append(note);
 
   /** @param {Record<string, string>} after */

@@ -9,6 +9,7 @@ import { href } from "../routes.js";
 import { distance, zoned } from "../times.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
 import { FieldError, Form } from "../widgets/form.js";
+import { card } from "../widgets/page.js";
 
 /**
  * @typedef {import("./queue.js").Queue} Queue
@@ -28,6 +29,7 @@ export class QueueState {
     this.onChange = onChange;
     /** @type {Queue | null} */
     this.queue = null;
+    this.sign = h("span", { class: "badge" });
     this.sentence = h("p", { class: "verdict" });
     this.figures = {
       queued: h("dd", null),
@@ -41,13 +43,13 @@ export class QueueState {
     this.resume = this.#button("Resume", () => this.#resume());
     this.drop = this.#button("Delete the queue", () => this.#delete(), true);
     this.hold = this.#holdForm();
-    this.node = h(
-      "section",
-      { class: "panel", "aria-labelledby": "state-heading" },
-      h("h2", { id: "state-heading", class: "unseen" }, "State"),
-      this.sentence,
+    this.node = card(
+      "State",
+      {},
+      h("div", { class: "verdict-line" }, this.sign, this.sentence),
       this.#facts(),
-      h("div", { class: "actions" }, this.pause, this.resume, this.hold.node, this.drop),
+      h("div", { class: "actions" }, this.pause, this.resume, this.drop),
+      this.hold.node,
     );
   }
 
@@ -55,7 +57,9 @@ export class QueueState {
   update(queue) {
     this.queue = queue;
     const { figures } = this;
-    this.sentence.dataset["mood"] = moodOf(queue);
+    const { word, tone } = signOf(queue);
+    setText(this.sign, word);
+    this.sign.dataset["tone"] = tone;
     setText(this.sentence, verdict(queue));
     this.pause.hidden = queue?.paused === true;
     this.resume.hidden = queue === null || !(queue.paused || isHeld(queue));
@@ -68,11 +72,11 @@ export class QueueState {
   }
 
   #facts() {
-    const names = { queued: "Queued", delayed: "Delayed", leased: "Leased", dead: "Dead letters", oldest: "Oldest", rate: "Rate" };
-    const pairs = Object.entries(names).map(([name, label]) =>
-      h("div", null, h("dt", null, label), this.figures[/** @type {keyof typeof names} */ (name)]),
+    const labels = { queued: "Queued", delayed: "Delayed", leased: "Leased", dead: "Dead letters", oldest: "Oldest", rate: "Rate" };
+    const pairs = Object.entries(labels).map(([name, label]) =>
+      h("div", null, h("dt", null, label), this.figures[/** @type {keyof typeof labels} */ (name)]),
     );
-    return h("dl", { class: "figures" }, pairs);
+    return h("dl", { class: "facts" }, pairs);
   }
 
   /**
@@ -143,7 +147,7 @@ export class QueueState {
         this.onChange();
       },
     });
-    form.node.classList.add("form-inline");
+    form.node.classList.add("inline");
     const reason = refusal(WORDS, queue_type);
     if (reason !== null) forbid(form.button, reason);
     return form;
@@ -194,10 +198,15 @@ function verdict(queue) {
   return ready ? `${text} The next one may leave in ${duration(ready)}.` : text;
 }
 
-/** @param {Queue | null} queue */
-function moodOf(queue) {
-  if (queue === null || queue.blocked_by === "empty") return "idle";
-  return queue.paused || isHeld(queue) ? "stopped" : "well";
+/**
+ * @param {Queue | null} queue
+ * @returns {{word: string, tone: "well" | "watch" | "idle"}}
+ */
+function signOf(queue) {
+  if (queue === null) return { word: "absent", tone: "idle" };
+  if (queue.paused) return { word: "paused", tone: "watch" };
+  if (isHeld(queue)) return { word: "held", tone: "watch" };
+  return queue.queued > 0 ? { word: "at work", tone: "well" } : { word: "idle", tone: "idle" };
 }
 
 /** @param {Queue} queue */

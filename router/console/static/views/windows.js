@@ -4,11 +4,13 @@ import { call, path } from "../api.js";
 import { h, replace } from "../dom.js";
 import { amount } from "../format.js";
 import { repeat } from "../repeat.js";
-import { clockNote, storeNow } from "../store_clock.js";
+import { isTaken } from "../taken.js";
+import { clockNote, serverNow } from "../server_clock.js";
 import { moment } from "../times.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
-import { Form } from "../widgets/form.js";
+import { FieldError, Form } from "../widgets/form.js";
 import { sayError } from "../widgets/notices.js";
+import { badge, card, facts, pageHead } from "../widgets/page.js";
 import { table } from "../widgets/table.js";
 import { weekChart } from "../widgets/week.js";
 import { RANGE_HINT, readRanges, writeRanges } from "../window_text.js";
@@ -45,10 +47,10 @@ export async function show(root, _parameters, { signal }) {
   const define = changeButton("Define a window", { words: WORDS, onClick: async () => void edit(null) });
   replace(
     root,
-    h("header", { class: "view-head" }, h("h1", null, "Windows"), define),
-    h("p", { class: "lead" }, "A window says at which times of the day jobs may leave. The store's clock decides, in the zone of the window."),
+    pageHead("Windows", { actions: [define] }),
+    h("p", { class: "soft" }, "A window says at which times of the day jobs may leave. The store's clock decides, in the zone of the window."),
     clockNote(signal),
-    h("section", { class: "panel", "aria-label": "All windows" }, list.node),
+    card("All windows", { isWide: true }, list.node),
     place,
   );
   await load();
@@ -94,7 +96,7 @@ function windowTable(onOpen) {
       {
         name: "hours",
         label: "Open",
-        cell: (window) => window.open.map(({ days, from, to }) => h("span", { class: "line" }, `${days} ${from}–${to}`)),
+        cell: (window) => h("ul", { class: "lines" }, window.open.map((range) => h("li", null, rangeText(range)))),
       },
       { name: "except", label: "Closed on", cell: (window) => (window.except.length === 0 ? "" : amount(window.except.length, "date")) },
     ],
@@ -107,14 +109,14 @@ function windowTable(onOpen) {
 
 /** @param {Window} window */
 function stateOf({ is_open }) {
-  return h("span", { class: `state ${is_open ? "state-open" : "state-closed"}` }, is_open ? "open" : "closed");
+  return badge(is_open ? "open" : "closed", is_open ? "well" : "idle");
 }
 
 /** @param {Window} window */
 function nextChange({ is_open, opens_at, closes_at, tz }) {
   const at = is_open ? closes_at : opens_at;
   if (at === null) return is_open ? "stays open for two days or longer" : "does not open within 400 days";
-  return [is_open ? "closes " : "opens ", moment(at, { now: storeNow(), zone: tz })];
+  return [is_open ? "closes " : "opens ", moment(at, { now: serverNow(), zone: tz })];
 }
 
 /**
@@ -127,18 +129,12 @@ function nextChange({ is_open, opens_at, closes_at, tz }) {
  */
 function windowPanel(window, { onClose, onChange }) {
   const drop = window && changeButton("Drop the window", { words: WORDS, isDangerous: true, onClick: () => dropWindow(window, onChange) });
-  return h(
-    "section",
-    { class: "panel", "aria-label": window ? `Window ${window.name}` : "New window" },
-    h(
-      "div",
-      { class: "panel-head" },
-      h("h2", { tabindex: -1 }, window?.name ?? "New window"),
-      h("button", { type: "button", class: "plain", onclick: onClose }, "Close"),
-    ),
+  return card(
+    window?.name ?? "New window",
+    { onClose },
     window && summary(window),
     windowForm(window, onChange),
-    window && h("div", { class: "actions" }, drop),
+    drop && h("div", { class: "actions" }, drop),
   );
 }
 
@@ -147,15 +143,18 @@ function summary(window) {
   return h(
     "div",
     { class: "beside" },
-    h(
-      "dl",
-      { class: "facts" },
-      h("div", null, h("dt", null, "Now"), h("dd", null, stateOf(window))),
-      h("div", null, h("dt", null, "Next change"), h("dd", null, nextChange(window))),
-      h("div", null, h("dt", null, "Used by"), h("dd", null, usesText(window.uses ?? 0))),
-    ),
+    facts([
+      ["Now", stateOf(window)],
+      ["Next change", nextChange(window)],
+      ["Used by", usesText(window.uses ?? 0)],
+    ]),
     weekChart(window.open),
   );
+}
+
+/** @param {import("../window_text.js").Range} range */
+function rangeText({ days, from, to }) {
+  return `${days} ${from}–${to}`;
 }
 
 /** @param {number} uses */
@@ -187,10 +186,13 @@ function windowForm(window, onChange) {
     const name = values["window"] ?? "";
     const body = windowBody(values);
     const uses = window?.uses ?? 0;
+    if (window === null && (await isTaken(path("window", name)))) {
+      throw new FieldError("window", "there is a window of this name; open it to change it");
+    }
     const answer = await change({
       title: window ? `Change the window ${name}?` : `Define the window ${name}?`,
       text: [
-        `${body.tz}: ${body.open.map(({ days, from, to }) => `${days} ${from}–${to}`).join("; ")}`,
+        `${body.tz}: ${body.open.map(rangeText).join("; ")}`,
         ...(body.except.length > 0 ? [`Closed on ${amount(body.except.length, "date")}.`] : []),
         ...(window ? [`It is used by ${usesText(uses)}. The new hours hold for jobs that wait, too.`] : []),
       ],

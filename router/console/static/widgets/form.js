@@ -53,7 +53,7 @@ class Row {
     const id = freshId("field");
     this.input = control(field, id);
     this.input.value = this.filled;
-    this.error = h("p", { class: "field-error", id: `${id}-error`, hidden: true });
+    this.error = h("p", { class: "failure", id: `${id}-error`, hidden: true });
     const hint = h("p", { class: "hint", id: `${id}-hint` }, field.hint ?? "");
     this.described = field.hint ? `${id}-hint` : "";
     this.node = h(
@@ -117,7 +117,7 @@ export class Form {
    */
   constructor({ fields, action, label, onSubmit }) {
     this.rows = fields.map((field) => new Row(field));
-    this.message = h("p", { class: "form-error", role: "alert", hidden: true });
+    this.message = h("p", { class: "failure", role: "alert", hidden: true });
     this.button = /** @type {HTMLButtonElement} */ (h("button", { type: "submit", class: "primary" }, action));
     this.fields = h("div", { class: "fields" }, ...this.rows.map((row) => row.node));
     this.foot = h("div", { class: "form-foot" }, this.button);

@@ -9,6 +9,7 @@ import { moment } from "../times.js";
 import { change, changeButton, forbid, refusal } from "./change.js";
 import { FieldError, Form } from "./form.js";
 import { textOf } from "./notices.js";
+import { badge, card, facts } from "./page.js";
 import { jsonBlock, textBlock } from "./payload.js";
 
 /**
@@ -34,24 +35,17 @@ const CHANGERS = /** @type {import("../session.js").Word[]} */ (["operate", "pro
  * @returns {HTMLElement}
  */
 export function jobPanel(key, { signal, onChange, onClose }) {
-  const body = h("div", { class: "job-body" }, h("p", { class: "muted" }, "Loading the job."));
-  const heading = h("h3", { tabindex: -1 }, key.job_id);
-  const close = h("button", { type: "button", class: "plain", onclick: onClose }, "Close");
-  const panel = h(
-    "section",
-    { class: "panel job", "aria-label": `Job ${key.job_id}` },
-    h("div", { class: "panel-head" }, heading, close),
-    body,
-  );
+  const body = h("div", { class: "stack" }, h("p", { class: "soft" }, "Loading the job."));
+  const panel = card(`Job ${key.job_id}`, { onClose }, body);
 
   async function load() {
     try {
       const parse = exactMembers("payload", "result", "progress");
       const job = await call("GET", path("job", key.queue_type, key.queue_id, key.job_id), { signal, parse });
-      replace(body, facts(job), ...details(job), actions(key, job, reload));
+      replace(body, state(job), ...details(job), actions(key, job, reload));
     } catch (error) {
       if (signal.aborted) return;
-      replace(body, h("p", { class: "form-error" }, textOf(error)));
+      replace(body, h("p", { class: "failure" }, textOf(error)));
     }
   }
 
@@ -60,24 +54,25 @@ export function jobPanel(key, { signal, onChange, onClose }) {
     void load();
   }
 
-  void load().then(() => heading.focus());
+  void load().then(() => panel.querySelector("h2")?.focus());
   return panel;
 }
 
 /** @param {Job} job */
-function facts(job) {
+function state(job) {
   const now = Date.now();
-  /** @type {[string, import("../dom.js").Child][]} */
-  const rows = [
-    ["State", h("span", { class: `state state-${job.state}` }, job.state)],
+  /** @param {number | undefined} at */
+  const time = (at) => at && moment(at, { now });
+  return facts([
+    ["State", badge(job.state, job.state === "dead" ? "bad" : "idle")],
     ["Attempts", `${count(job.attempt)}${limitText(job.requeue_limit)}`],
-    ["Enqueued", moment(job.enqueued_at, { now })],
-    ["Place in its queue", job.position === undefined ? null : count(job.position)],
-    ["Due", job.delayed_until && moment(job.delayed_until, { now })],
-    ["Window opens", job.opens_at && moment(job.opens_at, { now })],
-    ["Lease ends", job.lease_expires_at && moment(job.lease_expires_at, { now })],
-    ["Died", job.dead_at && moment(job.dead_at, { now })],
-    ["Expires", job.expires_at && moment(job.expires_at, { now })],
+    ["Enqueued", time(job.enqueued_at)],
+    ["Place in its queue", job.position && count(job.position)],
+    ["Due", time(job.delayed_until)],
+    ["Window opens", time(job.opens_at)],
+    ["Lease ends", time(job.lease_expires_at)],
+    ["Died", time(job.dead_at)],
+    ["Expires", time(job.expires_at)],
     ["When expired", job.on_expiry],
     ["Priority", job.priority],
     ["Cost", job.cost],
@@ -85,13 +80,7 @@ function facts(job) {
     ["Window", job.ignore_window ? "ignores windows" : job.window],
     ["Batch", job.batch],
     ["Trace", job.traceparent],
-  ];
-  const present = rows.filter(([, value]) => value !== null && value !== undefined);
-  return h(
-    "dl",
-    { class: "facts" },
-    present.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
-  );
+  ]);
 }
 
 /** @param {number | undefined} limit */
@@ -116,13 +105,13 @@ function details(job) {
   if (job.error !== undefined) {
     const when = moment(job.error_at);
     parts.push(
-      h("h4", null, `Error of attempt ${count(job.error_attempt)}`),
-      h("p", { class: "muted" }, when),
+      h("h3", null, `Error of attempt ${count(job.error_attempt)}`),
+      h("p", { class: "soft" }, when),
       textBlock(job.error, "Error"),
     );
   }
-  if (job.progress !== undefined) parts.push(h("h4", null, "Progress"), jsonBlock(job.progress, "Progress"));
-  if (job.result !== undefined) parts.push(h("h4", null, "Result"), jsonBlock(job.result, "Result"));
+  if (job.progress !== undefined) parts.push(h("h3", null, "Progress"), jsonBlock(job.progress, "Progress"));
+  if (job.result !== undefined) parts.push(h("h3", null, "Result"), jsonBlock(job.result, "Result"));
   if (Object.hasOwn(job, "payload")) parts.push(payload(job.payload));
   return parts;
 }
@@ -133,7 +122,7 @@ function payload(value) {
   const show = h("button", { type: "button", class: "plain" }, "Show the payload");
   show.addEventListener("click", () => {
     const block = jsonBlock(value, "Payload");
-    replace(place, h("h4", null, "Payload"), block);
+    replace(place, h("h3", null, "Payload"), block);
     (block.matches("pre") ? block : block.querySelector("pre"))?.focus();
   });
   return replace(place, show);
@@ -149,7 +138,7 @@ function actions(key, job, reload) {
   const address = path("job", key.queue_type, key.queue_id, key.job_id);
   const dead = path("dead", key.queue_type, key.queue_id, key.job_id);
   const type = key.queue_type;
-  /** @type {(question: Parameters<typeof change>[0]) => Promise<void>} */
+  /** @type {(question: Parameters<typeof change<any>>[0]) => Promise<void>} */
   const ask = async (question) => {
     if ((await change(question)) !== null) reload();
   };

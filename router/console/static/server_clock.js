@@ -1,4 +1,4 @@
-// Knows the clock of the store, by which windows open, schedules fire and leases end.
+// Knows the clock of the server, so that "in 5 min" is right on a device whose clock is not.
 
 import { h, setText } from "./dom.js";
 import { duration } from "./format.js";
@@ -9,13 +9,13 @@ const NOTICED_MS = 5000;
 
 let offsetMs = 0;
 
-/** Return the present time of the store in ms since the epoch, as of the latest snapshot of the stream. */
-export function storeNow() {
+/** Return the present time of the server in ms since the epoch, as of the latest snapshot of the stream. */
+export function serverNow() {
   return Date.now() + offsetMs;
 }
 
 /**
- * Make a line that says how far the store's clock is from the reader's, if that is far.
+ * Make a line that says how far the clock of this device is from the server's, if that is far.
  *
  * @param {AbortSignal} signal
  * @returns {HTMLElement}
@@ -28,7 +28,7 @@ export function clockNote(signal) {
     const away = Math.abs(offsetMs);
     node.hidden = away < NOTICED_MS;
     const side = offsetMs > 0 ? "ahead of" : "behind";
-    setText(node, `The store's clock is ${duration(away)} ${side} the clock of this device. The store's clock counts here.`);
+    setText(node, `The server's clock is ${duration(away)} ${side} the clock of this device. Times here count by the clock of the store.`);
   });
   signal.addEventListener("abort", stop, { once: true });
   return node;
