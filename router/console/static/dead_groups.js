@@ -1,4 +1,4 @@
-// Dead letters grouped by their reason and the text of their error.
+// Dead letters grouped by their reason and the first line of their error.
 
 /**
  * @typedef {object} Letter
@@ -12,7 +12,7 @@
  * @typedef {object} Group
  * @property {string} key
  * @property {string} reason `limit` or `expired`
- * @property {string} text the error with its varying parts left out; empty if no release gave one
+ * @property {string} text the first line of the error without its varying parts; empty if no release gave one
  * @property {Letter[]} letters in the order of their reading
  * @property {Set<string>} queues
  * @property {number} oldest_at ms since the epoch
@@ -24,14 +24,15 @@ const VARYING = /[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\b(?=[a-f]*\d)[0-9a
 const MAX_TEXT = 300;
 
 /**
- * Return an error without the parts that differ from job to job: UUIDs, hexadecimal ids and numbers of four digits or
+ * Return the first line of an error without the parts that differ from job to job: UUIDs, hexadecimal ids and numbers of four digits or
  * more.
  *
  * @param {string | undefined} error
  * @returns {string}
  */
 export function errorPattern(error) {
-  const text = (error ?? "").replace(VARYING, "…");
+  const [line = ""] = (error ?? "").trim().split("\n", 1);
+  const text = line.replace(VARYING, "…");
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 }
 

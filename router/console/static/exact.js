@@ -8,6 +8,8 @@
  * @typedef {{rawJSON?: (text: string) => unknown, isRawJSON?: (value: unknown) => boolean}} RawJson
  */
 
+const MAX_LINE = 100;
+
 const raw = /** @type {RawJson} */ (/** @type {unknown} */ (JSON));
 
 /**
@@ -30,13 +32,18 @@ export function parseExactly(text) {
 }
 
 /**
- * Return a value of parseExactly as indented JSON.
+ * Return a value of parseExactly as indented JSON; a short list of numbers is one line.
  *
  * @param {unknown} value
  * @returns {string}
  */
 export function writeExactly(value) {
-  return JSON.stringify(value, null, 2);
+  const text = JSON.stringify(value, null, 2);
+  // A list of numbers is easier to read in one line. No string has a real line break, so that this changes none.
+  return text.replace(/\[\n([^[\]{}"]*)\n *\]/g, (lines, /** @type {string} */ items) => {
+    const line = `[${items.trim().replace(/,\s+/g, ", ")}]`;
+    return line.length <= MAX_LINE ? line : lines;
+  });
 }
 
 /**

@@ -14,13 +14,14 @@ const formats = new Map();
  *
  * @param {number} ms since the epoch
  * @param {string} [zone] that of the reader if left out
- * @returns {string} such as `Mon 30 Nov 2026, 08:00:00 GMT-5`
+ * @returns {string} such as `Mon 30 Nov 2026, 08:00 GMT-5`, with seconds unless they are 0
  * @throws {RangeError} this browser does not know the zone
  */
 export function zoned(ms, zone = HERE) {
   const format = formats.get(zone) ?? formatOf(zone);
   formats.set(zone, format);
-  return format.format(ms).replace(",", "");
+  const text = format.format(ms).replace(",", "");
+  return ms % 60_000 === 0 ? text.replace(/(:\d\d):00/, "$1") : text;
 }
 
 /**
@@ -33,7 +34,8 @@ export function zoned(ms, zone = HERE) {
 export function distance(ms, now) {
   const away = Math.abs(ms - now);
   if (away < 1000) return "now";
-  return ms > now ? `in ${duration(away)}` : `${duration(away)} ago`;
+  const text = duration(Math.round(away / 1000) * 1000);
+  return ms > now ? `in ${text}` : `${text} ago`;
 }
 
 /**
@@ -52,7 +54,7 @@ export function moment(ms, { now = Date.now(), zone = HERE } = {}) {
     { datetime: new Date(ms).toISOString() },
     distance(ms, now),
     h("span", { class: "moment" }, here),
-    there === here ? null : h("span", { class: "moment" }, there),
+    there === here ? null : h("span", { class: "moment" }, there.includes(zone) ? there : `${there} (${zone})`),
   );
 }
 
@@ -63,7 +65,7 @@ export function moment(ms, { now = Date.now(), zone = HERE } = {}) {
  */
 function zonedIfKnown(ms, zone) {
   try {
-    return `${zoned(ms, zone)} (${zone})`;
+    return zoned(ms, zone);
   } catch (error) {
     if (error instanceof RangeError) return `${zone} is no zone of this browser`;
     throw error;

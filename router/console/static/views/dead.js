@@ -1,6 +1,6 @@
 // The dead letters of a type by reason and error, with retry and drop of one group or of all.
 
-import { ApiError, call, path } from "../api.js";
+import { call, path } from "../api.js";
 import { DeadGroups } from "../dead_groups.js";
 import { h, replace, setText } from "../dom.js";
 import { amount, count, dateTime } from "../format.js";
@@ -24,6 +24,8 @@ const AT_ONCE = 2000;
 /** Letters that the tab keeps at most. */
 const MAX_KEPT = 20_000;
 
+const TYPES_PAGE = 1000;
+const MAX_TYPE_PAGES = 5;
 const WORDS = /** @type {import("../session.js").Word[]} */ (["operate"]);
 
 const REASONS = /** @type {Record<string, string>} */ ({ limit: "Failed too often", expired: "Expired" });
@@ -70,7 +72,7 @@ class DeadView {
     this.node = h(
       "div",
       { class: "view" },
-      pageHead("Dead letters", { trail }),
+      pageHead(`Dead letters of ${queueId || type}`, { trail }),
       card("By error", { isWide: true }, head, this.list.node),
       this.place,
     );
@@ -81,19 +83,30 @@ class DeadView {
     this.groups = new DeadGroups();
     this.cursor = null;
     this.isWhole = false;
-    this.total = await this.#count();
+    this.total = null;
     await this.#readOn();
+    if (this.isWhole) return;
+    this.total = await this.#count();
+    this.#draw();
   }
 
+  /**
+   * Return how many dead letters there are. The API counts those of one queue, and those of types in a list.
+   *
+   * @returns {Promise<number | null>} null if it is not known
+   */
   async #count() {
     const { type, queueId, signal } = this;
-    try {
-      const address = queueId ? path("queue", type, queueId) : path("type", type);
-      return /** @type {number} */ ((await call("GET", address, { signal })).dead);
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return null;
-      throw error;
+    if (queueId) return (await call("GET", path("queue", type, queueId), { signal })).dead;
+    let cursor = null;
+    for (let pages = 0; pages < MAX_TYPE_PAGES; pages += 1) {
+      const page = await call("GET", "/types/", { query: { limit: TYPES_PAGE, cursor }, signal });
+      const found = page.types.find((/** @type {{queue_type: string}} */ entry) => entry.queue_type === type);
+      if (found) return found.dead;
+      cursor = page.cursor;
+      if (cursor === null) break;
     }
+    return null;
   }
 
   async #readOn() {
@@ -175,8 +188,9 @@ class DeadView {
   }
 
   #allText() {
-    if (this.total === null) return "All dead letters of the type are";
-    return this.total === 1 ? "1 dead letter is" : `${count(this.total)} dead letters are`;
+    const total = this.isWhole ? this.groups.read : this.total;
+    if (total === null) return "All dead letters of the type are";
+    return total === 1 ? "1 dead letter is" : `${count(total)} dead letters are`;
   }
 
   /** @param {Parameters<typeof change<any>>[0]} question */

@@ -8,6 +8,7 @@ import { change, changeButton } from "../widgets/change.js";
 import { jobPanel } from "../widgets/job.js";
 import { say, textOf } from "../widgets/notices.js";
 import { card } from "../widgets/page.js";
+import { textBlock } from "../widgets/payload.js";
 import { table } from "../widgets/table.js";
 
 /**
@@ -19,7 +20,7 @@ import { table } from "../widgets/table.js";
  * @property {() => void} onClose
  */
 
-const MAX_LISTED = 50;
+const MAX_LISTED = 25;
 
 /** The API redrives so many in one call. */
 const MAX_REDRIVEN = 1000;
@@ -113,6 +114,7 @@ export function groupPanel(type, group, { signal, onGone, onClose }) {
     replace(jobPlace, jobPanel(key, { signal, onChange, onClose: () => void replace(jobPlace) }));
   }
 
+  const example = group.letters[0]?.error;
   const listed = size > MAX_LISTED ? `The first ${MAX_LISTED} of ${count(size)} are listed.` : null;
   return card(
     group.text || "No error was given",
@@ -124,9 +126,9 @@ export function groupPanel(type, group, { signal, onGone, onClose }) {
       changeButton(`Drop ${these}`, { words: WORDS, type, isDangerous: true, onClick: dropAll }),
       progress,
     ),
+    example && h("div", null, h("h3", null, "The error of the first of them"), textBlock(example, "Error")),
     listed && h("p", { class: "soft" }, listed),
-    letterTable(type, group.letters.slice(0, MAX_LISTED), open),
-    jobPlace,
+    h("div", { class: "split" }, letterTable(type, group.letters.slice(0, MAX_LISTED), open), jobPlace),
   );
 }
 

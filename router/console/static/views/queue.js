@@ -66,7 +66,8 @@ export async function show(root, parameters, { signal }) {
     { label: key.queue_type, href: href("type", [key.queue_type]) },
     { label: "Customers", href: href("customers", [key.queue_type]) },
   ];
-  replace(root, pageHead(key.queue_id, { trail }), state.node, jobs.node, card("Settings", {}, settings.node));
+  const folded = card("Settings", { isFolded: true, note: settings.note }, settings.node);
+  replace(root, pageHead(key.queue_id, { trail }), state.node, folded, jobs.node);
   draw(queue);
   void jobs.load();
   const refresh = repeat(async () => draw(await readQueue(key, signal)), {

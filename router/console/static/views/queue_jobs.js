@@ -24,7 +24,7 @@ import { table } from "../widgets/table.js";
  * @property {string} error
  */
 
-const PAGE = 50;
+const PAGE = 25;
 
 /** Pages with a prefix may be empty although more follow: so many are asked for at one go. */
 const MAX_EMPTY_PAGES = 20;
@@ -69,7 +69,7 @@ export class JobList {
     this.panel = h("div", null);
     this.node = h(
       "div",
-      { class: "stack" },
+      { class: "split" },
       card(
         "Jobs",
         { isWide: true },
@@ -177,6 +177,7 @@ export class JobList {
       { name: "prefix", label: "Ids that begin with", hint: "a whole id opens that job" },
     ];
     const form = new Form({
+      isInline: true,
       fields,
       action: "Search",
       label: "Search jobs",

@@ -4,7 +4,7 @@ import { call, path } from "../api.js";
 import { DURATION_HINT, readDuration, writeDuration } from "../durations.js";
 import { change, forbid, refusal } from "../widgets/change.js";
 import { FieldError, Form } from "../widgets/form.js";
-import { h } from "../dom.js";
+import { h, setText } from "../dom.js";
 
 /**
  * @typedef {import("./queue.js").Queue} Queue
@@ -122,18 +122,19 @@ export function settingsForm(key, queue, windows, onChange) {
   const form = new Form({ fields, action: "Review changes", label: "Settings", onSubmit });
   const reason = refusal(["operate"], key.queue_type);
   if (reason !== null) forbid(form.button, reason);
-  const note = h("p", { class: "soft", role: "status" });
-  form.foot.append(note);
+  const unchanged = h("p", { class: "soft", role: "status" });
+  form.foot.append(unchanged);
+  const note = h("p", { class: "soft" }, summaryText(queue));
 
   /** @param {Record<string, string>} after */
   async function onSubmit(after) {
     const body = settingsBody(before, after);
     const lines = changeLines(before, after);
     if (lines.length === 0) {
-      note.textContent = "Nothing is changed.";
+      setText(unchanged, "Nothing is changed.");
       return;
     }
-    note.textContent = "";
+    setText(unchanged, "");
     const answer = await change({
       title: `Change ${key.queue_id}?`,
       text: lines.join("\n"),
@@ -149,12 +150,29 @@ export function settingsForm(key, queue, windows, onChange) {
 
   return {
     node: form.node,
+    note,
     /** @param {Queue} newer */
     refresh(newer) {
       before = settingTexts(newer);
       form.refresh(before);
+      setText(note, summaryText(newer));
     },
   };
+}
+
+/**
+ * Return the most important settings in a line.
+ *
+ * @param {Queue | null} queue
+ */
+function summaryText(queue) {
+  if (queue === null) return "";
+  const parts = [queue.interval === 0 ? UNLIMITED : rateText(queue), `burst ${queue.burst}`];
+  if (queue.pinned) parts.push("pinned");
+  if (queue.max_leased !== null) parts.push(`at most ${queue.max_leased} leased`);
+  if (queue.weight !== 1) parts.push(`weight ${queue.weight}`);
+  if (queue.window !== null) parts.push(`window ${queue.window}`);
+  return parts.join(", ");
 }
 
 /** @param {Queue} queue */

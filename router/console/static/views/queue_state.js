@@ -48,8 +48,7 @@ export class QueueState {
       {},
       h("div", { class: "verdict-line" }, this.sign, this.sentence),
       this.#facts(),
-      h("div", { class: "actions" }, this.pause, this.resume, this.drop),
-      this.hold.node,
+      h("div", { class: "actions actions-apart" }, this.pause, this.resume, this.hold.node, this.drop),
     );
   }
 
@@ -76,7 +75,7 @@ export class QueueState {
     const pairs = Object.entries(labels).map(([name, label]) =>
       h("div", null, h("dt", null, label), this.figures[/** @type {keyof typeof labels} */ (name)]),
     );
-    return h("dl", { class: "facts" }, pairs);
+    return h("dl", { class: "facts tight" }, pairs);
   }
 
   /**
@@ -129,9 +128,10 @@ export class QueueState {
   #holdForm() {
     const { queue_id, queue_type } = this.key;
     const form = new Form({
-      fields: [{ name: "for", label: "Hold for", hint: `${DURATION_HINT}; at most a day` }],
+      fields: [{ name: "for", label: "Hold for", hint: "such as 30 s, 5 min or 2 h" }],
       action: "Hold",
       label: "Hold the queue",
+      isInline: true,
       onSubmit: async (values) => {
         const ms = readDuration(values["for"] ?? "");
         if (ms === null) throw new FieldError("for", `expected a duration, ${DURATION_HINT}`);
@@ -147,7 +147,6 @@ export class QueueState {
         this.onChange();
       },
     });
-    form.node.classList.add("inline");
     const reason = refusal(WORDS, queue_type);
     if (reason !== null) forbid(form.button, reason);
     return form;
@@ -206,7 +205,8 @@ function signOf(queue) {
   if (queue === null) return { word: "absent", tone: "idle" };
   if (queue.paused) return { word: "paused", tone: "watch" };
   if (isHeld(queue)) return { word: "held", tone: "watch" };
-  return queue.queued > 0 ? { word: "at work", tone: "well" } : { word: "idle", tone: "idle" };
+  if (queue.blocked_by === null) return queue.queued > 0 ? { word: "ready", tone: "well" } : { word: "idle", tone: "idle" };
+  return queue.blocked_by === "empty" ? { word: "idle", tone: "idle" } : { word: "waits", tone: "well" };
 }
 
 /** @param {Queue} queue */

@@ -55,7 +55,7 @@ export async function show(root, parameters, { signal }) {
   const define = changeButton("New schedule", { words: WORDS, type, onClick: async () => edit(null) });
   replace(
     root,
-    pageHead("Schedules", { trail: [{ label: type, href: href("type", [type]) }], actions: [define] }),
+    pageHead(`Schedules of ${type}`, { trail: [{ label: "Types", href: href("types") }, { label: type, href: href("type", [type]) }], actions: [define] }),
     clockNote(signal),
     card("By their next firing", { isWide: true }, h("div", { class: "card-note" }, extent), list.node),
     place,
@@ -134,9 +134,19 @@ function scheduleTable(onOpen) {
 }
 
 /** @param {Schedule} schedule */
-function nextCell({ paused, next_at, tz }) {
+function nextCell({ paused, next_at, tz, every }) {
   if (paused) return badge("paused", "watch");
-  return next_at === null ? "no further one" : moment(next_at, { now: serverNow(), zone: tz });
+  return next_at === null ? "no further one" : moment(next_at, zoneOf(tz, every));
+}
+
+/**
+ * Return how a moment of a schedule is shown; an `every` follows no clock of a zone.
+ *
+ * @param {string} tz
+ * @param {number | null} every
+ */
+function zoneOf(tz, every) {
+  return every === null ? { now: serverNow(), zone: tz } : { now: serverNow() };
 }
 
 /** @param {Schedule} schedule */
@@ -144,7 +154,7 @@ function lastCell({ last_at, last_status }) {
   if (last_at === null) return "none yet";
   const outcome = OUTCOMES[last_status ?? ""] ?? last_status ?? "";
   const isRefused = outcome.startsWith("refused");
-  return [moment(last_at, { now: serverNow() }), " ", isRefused ? badge(outcome, "bad") : h("span", { class: "faint" }, outcome)];
+  return h("span", null, moment(last_at, { now: serverNow() }), isRefused ? badge(outcome, "bad") : h("span", { class: "faint" }, outcome));
 }
 
 /**
@@ -168,7 +178,7 @@ function schedulePanel(schedule, type, { onClose, onChange }) {
 
 /** @param {Schedule} schedule */
 function summary(schedule) {
-  const firings = nextFirings(schedule).map((at) => h("li", null, moment(at, { now: serverNow(), zone: schedule.tz })));
+  const firings = nextFirings(schedule).map((at) => h("li", null, moment(at, zoneOf(schedule.tz, schedule.every))));
   return facts([
     ["State", schedule.paused ? badge("paused", "watch") : badge("runs", "well")],
     ["Next firings", firings.length === 0 ? "none" : h("ol", { class: "lines" }, firings)],

@@ -116,7 +116,7 @@ function stateOf({ is_open }) {
 function nextChange({ is_open, opens_at, closes_at, tz }) {
   const at = is_open ? closes_at : opens_at;
   if (at === null) return is_open ? "stays open for two days or longer" : "does not open within 400 days";
-  return [is_open ? "closes " : "opens ", moment(at, { now: serverNow(), zone: tz })];
+  return h("span", null, is_open ? "closes " : "opens ", moment(at, { now: serverNow(), zone: tz }));
 }
 
 /**
@@ -128,13 +128,11 @@ function nextChange({ is_open, opens_at, closes_at, tz }) {
  * @returns {HTMLElement}
  */
 function windowPanel(window, { onClose, onChange }) {
-  const drop = window && changeButton("Drop the window", { words: WORDS, isDangerous: true, onClick: () => dropWindow(window, onChange) });
   return card(
     window?.name ?? "New window",
     { onClose },
     window && summary(window),
     windowForm(window, onChange),
-    drop && h("div", { class: "actions" }, drop),
   );
 }
 
@@ -164,7 +162,7 @@ function usesText(uses) {
 
 /**
  * @param {Window | null} window
- * @param {(name: string) => void} onChange
+ * @param {(name: string | null) => void} onChange
  */
 function windowForm(window, onChange) {
   const form = new Form({
@@ -180,6 +178,10 @@ function windowForm(window, onChange) {
   });
   const reason = refusal(WORDS);
   if (reason !== null) forbid(form.button, reason);
+  if (window !== null) {
+    const drop = () => dropWindow(window, () => onChange(null));
+    form.foot.append(changeButton("Drop the window", { words: WORDS, isDangerous: true, onClick: drop }));
+  }
 
   /** @param {Record<string, string>} values */
   async function onSubmit(values) {
@@ -216,9 +218,9 @@ function windowBody({ tz = "", open = "", except = "" }) {
 
 /**
  * @param {Window} window
- * @param {(name: null) => void} onChange
+ * @param {() => void} onDrop
  */
-async function dropWindow({ name, uses = 0 }, onChange) {
+async function dropWindow({ name, uses = 0 }, onDrop) {
   const answer = await change({
     title: `Drop the window ${name}?`,
     text: uses === 0 ? "Nothing uses it." : `${usesText(uses)} use it, so that the server will refuse.`,
@@ -227,5 +229,5 @@ async function dropWindow({ name, uses = 0 }, onChange) {
     perform: () => call("DELETE", path("window", name)),
     done: () => `The window ${name} is dropped.`,
   });
-  if (answer !== null) onChange(null);
+  if (answer !== null) onDrop();
 }

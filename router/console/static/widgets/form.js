@@ -113,21 +113,32 @@ export class Form {
    * @param {ReadonlyArray<Field>} parts.fields
    * @param {string} parts.action the text of the button
    * @param {string} parts.label names the form for those who do not see it
+   * @param {boolean} [parts.isInline] the button stands beside the one field, and its hint within it
    * @param {(values: Record<string, string>) => Promise<void>} parts.onSubmit an error that it throws is shown
    */
-  constructor({ fields, action, label, onSubmit }) {
+  constructor({ fields, action, label, isInline = false, onSubmit }) {
     this.rows = fields.map((field) => new Row(field));
     this.message = h("p", { class: "failure", role: "alert", hidden: true });
     this.button = /** @type {HTMLButtonElement} */ (h("button", { type: "submit", class: "primary" }, action));
     this.fields = h("div", { class: "fields" }, ...this.rows.map((row) => row.node));
     this.foot = h("div", { class: "form-foot" }, this.button);
     this.node = /** @type {HTMLFormElement} */ (
-      h("form", { class: "form", "aria-label": label, novalidate: true }, this.fields, this.message, this.foot)
+      h("form", { class: isInline ? "form inline" : "form", "aria-label": label, novalidate: true }, this.fields, this.message, this.foot)
     );
+    if (isInline) for (const row of this.rows) this.#inline(row);
     this.node.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#submit(onSubmit);
     });
+  }
+
+  /** @param {Row} row */
+  #inline({ input, node, error }) {
+    const hint = node.querySelector(".hint");
+    hint?.classList.replace("hint", "unseen");
+    input.setAttribute("placeholder", hint?.textContent ?? "");
+    // Below field and button, so that the two stay in line.
+    this.node.append(error);
   }
 
   /** Return the present values by the names of their fields. */

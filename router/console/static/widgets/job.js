@@ -42,7 +42,9 @@ export function jobPanel(key, { signal, onChange, onClose }) {
     try {
       const parse = exactMembers("payload", "result", "progress");
       const job = await call("GET", path("job", key.queue_type, key.queue_id, key.job_id), { signal, parse });
-      replace(body, state(job), ...details(job), actions(key, job, reload));
+      const isWaiting = job.state === "queued" || job.state === "delayed";
+      const form = isWaiting ? changeForm(key, job, reload) : null;
+      replace(body, state(job), failure(job), actions(key, job, reload), values(job), form);
     } catch (error) {
       if (signal.aborted) return;
       replace(body, h("p", { class: "failure" }, textOf(error)));
@@ -96,24 +98,26 @@ function retryText({ delay, factor, max, jitter }) {
 }
 
 /**
+ * Show why a job died, and what the latest release said.
+ *
  * @param {Job} job
- * @returns {Node[]}
  */
-function details(job) {
-  const parts = [];
-  if (job.reason) parts.push(h("p", { class: "why" }, REASONS[job.reason] ?? `It died: ${job.reason}.`));
-  if (job.error !== undefined) {
-    const when = moment(job.error_at);
-    parts.push(
-      h("h3", null, `Error of attempt ${count(job.error_attempt)}`),
-      h("p", { class: "soft" }, when),
-      textBlock(job.error, "Error"),
-    );
-  }
-  if (job.progress !== undefined) parts.push(h("h3", null, "Progress"), jsonBlock(job.progress, "Progress"));
-  if (job.result !== undefined) parts.push(h("h3", null, "Result"), jsonBlock(job.result, "Result"));
-  if (Object.hasOwn(job, "payload")) parts.push(payload(job.payload));
-  return parts;
+function failure(job) {
+  return [
+    job.reason ? h("p", { class: "verdict" }, REASONS[job.reason] ?? `It died: ${job.reason}.`) : null,
+    job.error === undefined
+      ? null
+      : h("div", null, h("h3", null, `Error of attempt ${count(job.error_attempt)}`), h("p", { class: "soft" }, moment(job.error_at)), textBlock(job.error, "Error")),
+  ];
+}
+
+/** @param {Job} job */
+function values(job) {
+  return [
+    job.progress === undefined ? null : h("div", null, h("h3", null, "Progress"), jsonBlock(job.progress, "Progress")),
+    job.result === undefined ? null : h("div", null, h("h3", null, "Result"), jsonBlock(job.result, "Result")),
+    Object.hasOwn(job, "payload") ? payload(job.payload) : null,
+  ];
 }
 
 /** @param {unknown} value */
@@ -132,7 +136,7 @@ function payload(value) {
  * @param {JobKey} key
  * @param {Job} job
  * @param {() => void} reload
- * @returns {HTMLElement}
+ * @returns {HTMLElement | null}
  */
 function actions(key, job, reload) {
   const address = path("job", key.queue_type, key.queue_id, key.job_id);
@@ -179,10 +183,9 @@ function actions(key, job, reload) {
       changeButton("Drop", { words: ["operate"], type, isDangerous: true, onClick: drop }),
     );
   }
-  const button = () => changeButton("Cancel the job", { words: CHANGERS, type, isDangerous: true, onClick: cancel });
-  if (job.state === "leased") return h("div", { class: "actions" }, button());
-  if (job.state !== "queued" && job.state !== "delayed") return h("div", null);
-  return h("div", null, changeForm(key, job, reload), h("div", { class: "actions" }, button()));
+  if (!["queued", "delayed", "leased"].includes(job.state)) return null;
+  const button = changeButton("Cancel the job", { words: CHANGERS, type, isDangerous: true, onClick: cancel });
+  return h("div", { class: "actions" }, button);
 }
 
 /**
