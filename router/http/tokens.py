@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from router.api.routes.table import ROUTES
+from router.api.routes.table import SERVED
 from router.http.request import Request
 from sharq_core.config import Config
 from sharq_core.config.kinds import shown_path
@@ -100,7 +100,7 @@ def make_guard(config: Config) -> Guard | None:
     """
     if config.auth.tokens_file is None:
         return None
-    is_open = {route.operation for route in ROUTES if route.is_open}
+    is_open = {route.operation for route in SERVED if route.is_open}
     metrics = {"prometheus"} if config.auth.metrics_open else set()
     return Guard(config.auth.tokens_file, frozenset(is_open | metrics))
 

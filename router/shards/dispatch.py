@@ -256,6 +256,19 @@ class Dispatch:
             raise errors.Unavailable("no shard can be reached")
         await asyncio.gather(*(shard.call(CheckStore()) for shard in shards))
 
+    async def ask_all(self, call: Call[ReplyT]) -> dict[ShardPort, ReplyT | errors.SharqError]:
+        """Ask every shard that can be reached; return shard → its reply or its error."""
+        self._require(type(call))
+        shards = self._directory.shards()
+        calls = [shard.call(call) for shard in shards]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        by_shard: dict[ShardPort, ReplyT | errors.SharqError] = {}
+        for shard, answer in zip(shards, answers, strict=True):
+            if isinstance(answer, BaseException) and not isinstance(answer, errors.SharqError):
+                raise answer
+            by_shard[shard] = answer
+        return by_shard
+
     def _by_shard(self) -> dict[ShardPort, list[int]]:
         """Return all partitions, by their owners."""
         by_shard: dict[ShardPort, list[int]] = {}

@@ -1,0 +1,81 @@
+// The table of queues, one for each customer.
+
+import { h } from "../dom.js";
+import { compact, count, duration, rateOfInterval } from "../format.js";
+import { stateOf } from "../health.js";
+import { href } from "../routes.js";
+import { badge, shareBar } from "./badge.js";
+import { table } from "./table.js";
+
+/**
+ * @typedef {object} Customer a queue of `GET /queues/<type>/`
+ * @property {string} queue_id
+ * @property {number} interval ms
+ * @property {number} queued
+ * @property {number} delayed
+ * @property {number} leased
+ * @property {number} dead
+ * @property {number} delivered
+ * @property {number | null} promised
+ * @property {string | null} blocked_by
+ * @property {number | null} next_ready_in ms
+ */
+
+/** @type {import("../widgets/table.js").Column<Customer>[]} */
+const COLUMNS = [
+  { name: "customer", label: "Customer", cell: ({ queue_id }) => queue_id },
+  { name: "state", label: "State", cell: customerState },
+  {
+    name: "waiting",
+    label: "Waiting",
+    isNumber: true,
+    cell: ({ queued, delayed }) =>
+      delayed === 0
+        ? count(queued)
+        : [count(queued), h("span", { class: "faint" }, ` + ${compact(delayed)} delayed`)],
+  },
+  { name: "leased", label: "Leased", isNumber: true, cell: ({ leased }) => count(leased) },
+  { name: "rate", label: "Rate", isNumber: true, cell: ({ interval }) => rateOfInterval(interval) },
+  { name: "kept", label: "Delivered of promised", title: "In the last complete minute", cell: kept },
+  {
+    name: "next",
+    label: "Next in",
+    isNumber: true,
+    cell: ({ next_ready_in }) => (next_ready_in === 0 ? "now" : duration(next_ready_in)),
+  },
+  { name: "dead", label: "Dead", isNumber: true, title: "Dead letters", cell: ({ dead }) => count(dead) },
+];
+
+/**
+ * Make the table.
+ *
+ * @param {string} queueType
+ * @param {string} caption
+ * @returns {ReturnType<typeof table<Customer>>}
+ */
+export function customerTable(queueType, caption) {
+  return table({
+    columns: COLUMNS,
+    key: ({ queue_id }) => queue_id,
+    caption,
+    empty: "No queue.",
+    href: ({ queue_id }) => href("queue", [queueType, queue_id]),
+  });
+}
+
+/** @param {Customer} customer */
+function customerState({ blocked_by, queued }) {
+  const { text, tone, title } = stateOf(blocked_by, queued);
+  return badge(text, tone, title);
+}
+
+/** @param {Customer} customer */
+function kept({ delivered, promised }) {
+  if (promised === null) return `${count(delivered)} (unlimited)`;
+  if (promised === 0) return delivered === 0 ? "" : count(delivered);
+  return shareBar({
+    share: delivered / promised,
+    text: `${count(delivered)} of ${count(promised)}`,
+    isLimitGood: true,
+  });
+}
