@@ -9,6 +9,10 @@ const NOTICED_MS = 5000;
 
 let offsetMs = 0;
 
+watch({}, (name, data) => {
+  if (name === "snapshot") offsetMs = data.at - Date.now();
+});
+
 /** Return the present time of the server in ms since the epoch, as of the latest snapshot of the stream. */
 export function serverNow() {
   return Date.now() + offsetMs;
@@ -22,13 +26,15 @@ export function serverNow() {
  */
 export function clockNote(signal) {
   const node = h("p", { class: "note", hidden: true });
-  const stop = watch({}, (name, data) => {
+  const stop = watch({}, (name) => {
     if (name !== "snapshot") return;
-    offsetMs = data.at - Date.now();
     const away = Math.abs(offsetMs);
     node.hidden = away < NOTICED_MS;
     const side = offsetMs > 0 ? "ahead of" : "behind";
-    setText(node, `The server's clock is ${duration(away)} ${side} the clock of this device. Times here count by the clock of the store.`);
+    setText(
+      node,
+      `The server's clock is ${duration(away)} ${side} the clock of this device. Times here count by the clock of the store.`,
+    );
   });
   signal.addEventListener("abort", stop, { once: true });
   return node;

@@ -6,7 +6,8 @@ import { h, replace, setText } from "../dom.js";
 import { amount, count, dateTime } from "../format.js";
 import { href } from "../routes.js";
 import { change, changeButton } from "../widgets/change.js";
-import { card, pageHead } from "../widgets/page.js";
+import { card } from "../widgets/card.js";
+import { heading, typeTabs } from "../widgets/heading.js";
 import { table } from "../widgets/table.js";
 import { groupPanel } from "./dead_group.js";
 
@@ -63,17 +64,17 @@ class DeadView {
     this.more = h("button", { type: "button", class: "plain", hidden: true, onclick: () => void this.#readOn() }, "Read on");
     this.list = this.#table();
     this.place = h("div", null);
-    const trail = [
+    const crumbs = [
       { label: "Types", href: href("types") },
-      { label: type, href: href("type", [type]) },
-      ...(queueId ? [{ label: queueId, href: href("queue", [type, queueId]) }] : []),
+      ...(queueId ? [{ label: type, href: href("type", [type]) }, { label: queueId, href: href("queue", [type, queueId]) }] : []),
     ];
     const head = h("div", { class: "card-tools" }, h("div", { class: "actions" }, this.extent, this.more), this.#all());
     this.node = h(
       "div",
       { class: "view" },
-      pageHead(`Dead letters of ${queueId || type}`, { trail }),
-      card("By error", { isWide: true }, head, this.list.node),
+      heading({ title: queueId || type, crumbs }),
+      typeTabs(type, "dead"),
+      card(queueId ? `Dead letters of ${queueId} by error` : "Dead letters by error", { isWide: true }, head, this.list.node),
       this.place,
     );
   }

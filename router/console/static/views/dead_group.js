@@ -7,7 +7,7 @@ import { href } from "../routes.js";
 import { change, changeButton } from "../widgets/change.js";
 import { jobPanel } from "../widgets/job.js";
 import { say, textOf } from "../widgets/notices.js";
-import { card } from "../widgets/page.js";
+import { card } from "../widgets/card.js";
 import { textBlock } from "../widgets/payload.js";
 import { table } from "../widgets/table.js";
 

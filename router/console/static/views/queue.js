@@ -1,11 +1,13 @@
-// One queue: its state, what may be done with it, its settings and its jobs.
+// One queue: its state, what it promises and delivers, what may be done with it, its settings and its jobs.
 
 import { ApiError, call, path } from "../api.js";
 import { replace } from "../dom.js";
-import { repeat } from "../repeat.js";
 import { href } from "../routes.js";
-import { sayError } from "../widgets/notices.js";
-import { card, pageHead } from "../widgets/page.js";
+import { watch } from "../stream.js";
+import { card } from "../widgets/card.js";
+import { attempt } from "../widgets/change.js";
+import { queueDelivery } from "../widgets/delivery_chart.js";
+import { heading, panel } from "../widgets/heading.js";
 import { JobList } from "./queue_jobs.js";
 import { settingsForm } from "./queue_settings.js";
 import { QueueState } from "./queue_state.js";
@@ -35,23 +37,25 @@ import { QueueState } from "./queue_state.js";
  * @property {number | null} oldest_age ms
  */
 
-const REFRESH_MS = 2000;
-
 /**
  * Show a queue until the signal aborts.
  *
  * @param {HTMLElement} root
  * @param {Record<string, string>} parameters `queue_type`, `queue_id`, and perhaps `state` and `job`
- * @param {{signal: AbortSignal}} options
+ * @param {{signal: AbortSignal}} context
  */
 export async function show(root, parameters, { signal }) {
-  const key = { queue_type: parameters.queue_type ?? "", queue_id: parameters.queue_id ?? "" };
-  const queue = await readQueue(key, signal);
-  const windows = await call("GET", "/windows/", { query: { limit: 1000 }, signal });
-  const state = new QueueState(key, () => refresh.again());
+  const key = { queue_type: parameters["queue_type"] ?? "", queue_id: parameters["queue_id"] ?? "" };
+  const [queue, windows, drawing] = await Promise.all([
+    readQueue(key, signal),
+    call("GET", "/windows/", { query: { limit: 1000 }, signal }),
+    queueDelivery(key.queue_type, key.queue_id, { signal }),
+  ]);
   const names = windows.windows.map((/** @type {{name: string}} */ window) => window.name);
+  const readAgain = () => void attempt(async () => draw(await readQueue(key, signal)));
+  const state = new QueueState(key, readAgain);
   const settings = settingsForm(key, queue, names, draw);
-  const jobs = new JobList(key, { parameters, signal, onChange: () => refresh.again() });
+  const jobs = new JobList(key, { parameters, signal, onChange: readAgain });
 
   /** @param {Queue | null} newer */
   function draw(newer) {
@@ -61,20 +65,28 @@ export async function show(root, parameters, { signal }) {
     jobs.update(newer);
   }
 
-  const trail = [
+  const crumbs = [
     { label: "Types", href: href("types") },
     { label: key.queue_type, href: href("type", [key.queue_type]) },
     { label: "Customers", href: href("customers", [key.queue_type]) },
   ];
-  const folded = card("Settings", { isFolded: true, note: settings.note }, settings.node);
-  replace(root, pageHead(key.queue_id, { trail }), state.node, folded, jobs.node);
+  replace(
+    root,
+    heading({ title: key.queue_id, crumbs, note: state.sign }),
+    state.node,
+    panel("Promised and delivered", {}, drawing),
+    card("Settings", { isFolded: true, note: settings.note }, settings.node),
+    jobs.node,
+  );
   draw(queue);
   void jobs.load();
-  const refresh = repeat(async () => draw(await readQueue(key, signal)), {
-    everyMs: REFRESH_MS,
-    signal,
-    onError: sayError,
+  const stop = watch(key, (name, data) => {
+    const event = /** @type {import("../snapshot.js").QueueEvent} */ (data);
+    if (name === "queue" && event.queue_type === key.queue_type && event.queue_id === key.queue_id) {
+      draw(/** @type {Queue | null} */ (event.queue));
+    }
   });
+  signal.addEventListener("abort", stop, { once: true });
 }
 
 /**

@@ -8,7 +8,7 @@ import { change, forbid, refusal } from "../widgets/change.js";
 import { Form } from "../widgets/form.js";
 import { jobPanel } from "../widgets/job.js";
 import { sayError } from "../widgets/notices.js";
-import { card } from "../widgets/page.js";
+import { card } from "../widgets/card.js";
 import { table } from "../widgets/table.js";
 
 /**

@@ -1,15 +1,16 @@
 // The state of one queue and what stops or starts it: pause, hold, resume and delete.
 
 import { call, path } from "../api.js";
-import { blockedText } from "../blocked.js";
 import { h, replace, setText } from "../dom.js";
 import { DURATION_HINT, readDuration } from "../durations.js";
 import { amount, count, duration, UNKNOWN } from "../format.js";
+import { stateOf } from "../health.js";
 import { href } from "../routes.js";
+import { serverNow } from "../server_clock.js";
 import { distance, zoned } from "../times.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
 import { FieldError, Form } from "../widgets/form.js";
-import { card } from "../widgets/page.js";
+import { card } from "../widgets/card.js";
 
 /**
  * @typedef {import("./queue.js").Queue} Queue
@@ -46,7 +47,7 @@ export class QueueState {
     this.node = card(
       "State",
       {},
-      h("div", { class: "verdict-line" }, this.sign, this.sentence),
+      this.sentence,
       this.#facts(),
       h("div", { class: "actions actions-apart" }, this.pause, this.resume, this.hold.node, this.drop),
     );
@@ -56,8 +57,8 @@ export class QueueState {
   update(queue) {
     this.queue = queue;
     const { figures } = this;
-    const { word, tone } = signOf(queue);
-    setText(this.sign, word);
+    const { text, tone } = queue === null ? { text: "absent", tone: "plain" } : stateOf(queue.blocked_by, queue.queued);
+    setText(this.sign, text);
     this.sign.dataset["tone"] = tone;
     setText(this.sentence, verdict(queue));
     this.pause.hidden = queue?.paused === true;
@@ -179,34 +180,22 @@ export class QueueState {
 
 /** @param {Queue} queue */
 function isHeld({ held_until }) {
-  return held_until !== null && held_until > Date.now();
+  return held_until !== null && held_until > serverNow();
 }
 
 /**
- * Return the state of a queue in a sentence.
+ * Return why a queue gives no job now, or that it does, in a sentence.
  *
  * @param {Queue | null} queue
  */
 function verdict(queue) {
   if (queue === null) return "There is no such queue now. Its first job, or a setting, creates it.";
-  const text = blockedText(queue.blocked_by, queue.queued);
+  const { title } = stateOf(queue.blocked_by, queue.queued);
   if (queue.held_until !== null && isHeld(queue)) {
-    return `${text} Held until ${zoned(queue.held_until)}, ${distance(queue.held_until, Date.now())}.`;
+    return `${title} Held until ${zoned(queue.held_until)}, ${distance(queue.held_until, serverNow())}.`;
   }
   const ready = queue.next_ready_in;
-  return ready ? `${text} The next one may leave in ${duration(ready)}.` : text;
-}
-
-/**
- * @param {Queue | null} queue
- * @returns {{word: string, tone: "well" | "watch" | "idle"}}
- */
-function signOf(queue) {
-  if (queue === null) return { word: "absent", tone: "idle" };
-  if (queue.paused) return { word: "paused", tone: "watch" };
-  if (isHeld(queue)) return { word: "held", tone: "watch" };
-  if (queue.blocked_by === null) return queue.queued > 0 ? { word: "ready", tone: "well" } : { word: "idle", tone: "idle" };
-  return queue.blocked_by === "empty" ? { word: "idle", tone: "idle" } : { word: "waits", tone: "well" };
+  return ready ? `${title} The next one may leave in ${duration(ready)}.` : title;
 }
 
 /** @param {Queue} queue */

@@ -5,7 +5,9 @@ import { h, replace, setText } from "../dom.js";
 import { amount, count, percent } from "../format.js";
 import { repeat } from "../repeat.js";
 import { sayError } from "../widgets/notices.js";
-import { badge, card, pageHead } from "../widgets/page.js";
+import { badge } from "../widgets/badge.js";
+import { card } from "../widgets/card.js";
+import { heading } from "../widgets/heading.js";
 import { table } from "../widgets/table.js";
 
 /**
@@ -44,7 +46,7 @@ export async function show(root, _parameters, { signal }) {
   const members = memberTable();
   replace(
     root,
-    pageHead("Cluster"),
+    heading({ title: "Cluster" }),
     card("The ring", {}, summary, failure, bar),
     card("Shard nodes", { isWide: true }, members.node),
   );
@@ -88,7 +90,7 @@ function drawBar(bar, { members }) {
  * Return the state of a node in a word.
  *
  * @param {Member} member
- * @returns {{word: string, tone: "well" | "watch" | "bad" | "idle"}}
+ * @returns {{word: string, tone: "well" | "watch" | "bad" | "plain"}}
  */
 function stateOf({ reason, is_draining, store }) {
   if (reason !== undefined) return { word: "not reached", tone: "bad" };

@@ -14,7 +14,9 @@ import { moment, zoned } from "../times.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
 import { FieldError, Form } from "../widgets/form.js";
 import { sayError } from "../widgets/notices.js";
-import { badge, card, facts, pageHead } from "../widgets/page.js";
+import { badge } from "../widgets/badge.js";
+import { card, factList } from "../widgets/card.js";
+import { heading, typeTabs } from "../widgets/heading.js";
 import { table } from "../widgets/table.js";
 
 /**
@@ -55,9 +57,10 @@ export async function show(root, parameters, { signal }) {
   const define = changeButton("New schedule", { words: WORDS, type, onClick: async () => edit(null) });
   replace(
     root,
-    pageHead(`Schedules of ${type}`, { trail: [{ label: "Types", href: href("types") }, { label: type, href: href("type", [type]) }], actions: [define] }),
+    heading({ title: type, crumbs: [{ label: "Types", href: href("types") }], actions: define }),
+    typeTabs(type, "schedules"),
     clockNote(signal),
-    card("By their next firing", { isWide: true }, h("div", { class: "card-note" }, extent), list.node),
+    card("Schedules by their next firing", { isWide: true }, h("div", { class: "card-note" }, extent), list.node),
     place,
   );
   const refresh = repeat(load, { everyMs: REFRESH_MS, signal, onError: sayError });
@@ -179,7 +182,7 @@ function schedulePanel(schedule, type, { onClose, onChange }) {
 /** @param {Schedule} schedule */
 function summary(schedule) {
   const firings = nextFirings(schedule).map((at) => h("li", null, moment(at, zoneOf(schedule.tz, schedule.every))));
-  return facts([
+  return factList([
     ["State", schedule.paused ? badge("paused", "watch") : badge("runs", "well")],
     ["Next firings", firings.length === 0 ? "none" : h("ol", { class: "lines" }, firings)],
     ["Latest", lastCell(schedule)],

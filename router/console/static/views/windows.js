@@ -10,7 +10,9 @@ import { moment } from "../times.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
 import { FieldError, Form } from "../widgets/form.js";
 import { sayError } from "../widgets/notices.js";
-import { badge, card, facts, pageHead } from "../widgets/page.js";
+import { badge } from "../widgets/badge.js";
+import { card, factList } from "../widgets/card.js";
+import { heading } from "../widgets/heading.js";
 import { table } from "../widgets/table.js";
 import { weekChart } from "../widgets/week.js";
 import { RANGE_HINT, readRanges, writeRanges } from "../window_text.js";
@@ -47,7 +49,7 @@ export async function show(root, _parameters, { signal }) {
   const define = changeButton("Define a window", { words: WORDS, onClick: async () => void edit(null) });
   replace(
     root,
-    pageHead("Windows", { actions: [define] }),
+    heading({ title: "Windows", actions: define }),
     h("p", { class: "soft" }, "A window says at which times of the day jobs may leave. The store's clock decides, in the zone of the window."),
     clockNote(signal),
     card("All windows", { isWide: true }, list.node),
@@ -109,7 +111,7 @@ function windowTable(onOpen) {
 
 /** @param {Window} window */
 function stateOf({ is_open }) {
-  return badge(is_open ? "open" : "closed", is_open ? "well" : "idle");
+  return badge(is_open ? "open" : "closed", is_open ? "well" : "plain");
 }
 
 /** @param {Window} window */
@@ -141,7 +143,7 @@ function summary(window) {
   return h(
     "div",
     { class: "beside" },
-    facts([
+    factList([
       ["Now", stateOf(window)],
       ["Next change", nextChange(window)],
       ["Used by", usesText(window.uses ?? 0)],

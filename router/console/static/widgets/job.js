@@ -9,7 +9,8 @@ import { moment } from "../times.js";
 import { change, changeButton, forbid, refusal } from "./change.js";
 import { FieldError, Form } from "./form.js";
 import { textOf } from "./notices.js";
-import { badge, card, facts } from "./page.js";
+import { badge } from "./badge.js";
+import { card, factList } from "./card.js";
 import { jsonBlock, textBlock } from "./payload.js";
 
 /**
@@ -65,8 +66,8 @@ function state(job) {
   const now = Date.now();
   /** @param {number | undefined} at */
   const time = (at) => at && moment(at, { now });
-  return facts([
-    ["State", badge(job.state, job.state === "dead" ? "bad" : "idle")],
+  return factList([
+    ["State", badge(job.state, job.state === "dead" ? "bad" : "plain")],
     ["Attempts", `${count(job.attempt)}${limitText(job.requeue_limit)}`],
     ["Enqueued", time(job.enqueued_at)],
     ["Place in its queue", job.position && count(job.position)],
