@@ -19,6 +19,8 @@ MAX_BULK = 1000
 MAX_WAIT_MS = 60_000
 MAX_PAGE = 10_000
 MAX_TOP = 100
+DEFAULT_QUEUE_TYPE = "default"
+"""The queue type of a dequeue that names none."""
 MAX_TYPES = 16
 """Most queue types that one dequeue may name."""
 
@@ -262,6 +264,16 @@ TopBy: TypeAlias = Annotated[
         "most jobs."
     ),
     Expected("a word: age or depth"),
+]
+Search: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_.+@:/-]+$",
+        max_length=MAX_NAME,
+        description="Only queues whose ids contain this text, in this case: 1 to 100 of `A-Z a-z 0-9 _ - . + @ : /`. A "
+        "page may be short or even empty before the end, if many ids were compared; its `cursor` goes on.",
+    ),
+    Expected("1 to 100 of A-Z a-z 0-9 _ - . + @ : /"),
 ]
 TopLimit: TypeAlias = Annotated[
     int,

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 from msgspec import UNSET
 
+from router.access.token import Token
 from router.api.console_shapes import StreamQuery, WatchedQueue, WatchedTypeState
 from router.api.decoding import Decoder
 from router.console.assets import SECURITY_HEADERS
@@ -54,6 +55,7 @@ class StreamHandlers:
         """Begin a stream, which lasts until the client leaves or the router drains.
 
         Raises:
+            Forbidden: the token may not see the type.
             Overloaded: too many streams are open.
             Unavailable: the router drains.
         """
@@ -62,13 +64,18 @@ class StreamHandlers:
         queue_id = None if query.queue_id is UNSET else query.queue_id
         if queue_id is not None and queue_type is None:
             raise InvalidRequest("queue_type: required together with queue_id")
+        token = request.token
+        if token is not None and queue_type is not None:
+            token.check_type(queue_type)
         if self._snapshots.is_ended:
             raise Unavailable("draining")
         if self._snapshots.watchers >= MAX_WATCHERS:
             raise Overloaded(f"{self._snapshots.watchers} consoles are watching this router already")
-        return StreamedAnswer(_OPENING, self._events(queue_type, queue_id), _HEADERS)
+        return StreamedAnswer(_OPENING, self._events(token, queue_type, queue_id), _HEADERS)
 
-    async def _events(self, queue_type: str | None, queue_id: str | None) -> AsyncGenerator[bytes]:
+    async def _events(
+        self, token: Token | None, queue_type: str | None, queue_id: str | None
+    ) -> AsyncGenerator[bytes]:
         with self._snapshots.watching():
             number = 0
             while not self._snapshots.is_ended:
@@ -77,7 +84,7 @@ class StreamHandlers:
                     yield _HEARTBEAT
                     continue
                 number = self._snapshots.number
-                yield _event("snapshot", summary.whole())
+                yield _event("snapshot", _seen_by(token, summary))
                 if queue_type is not None:
                     yield await self._watched(queue_type, queue_id, summary)
 
@@ -111,6 +118,13 @@ class StreamHandlers:
         return WatchedTypeState(
             queue_type=queue_type, at=_now_ms(), numbers=summary.type_numbers(queue_type), state=state
         )
+
+
+def _seen_by(token: Token | None, summary: Summary) -> bytes:
+    """Return the snapshot of a caller. All who see the same types share it."""
+    if token is None or token.types is None:
+        return summary.whole()
+    return summary.part(str(token.types), token.sees)
 
 
 def _event(name: str, data: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.access.permissions import Permission, TypesAt
 from router.api.console_shapes import StreamQuery
 from router.api.response_shapes import Done
 from router.api.routes.route import READ, Route, Tag
@@ -18,6 +19,8 @@ CONSOLE = (
     Route(
         operation="console_stream",
         tag=Tag.OPERATIONS,
+        permissions=(Permission.READ,),
+        types=TypesAt.LISTED,
         methods=("GET",),
         paths=("/console/stream",),
         summary="Watch the numbers of the console.",
@@ -30,6 +33,8 @@ CONSOLE = (
         Route(
             operation=operation,
             tag=Tag.OPERATIONS,
+            permissions=(),
+            types=TypesAt.NONE,
             methods=("GET",),
             paths=paths,
             summary="Get a file of the console.",

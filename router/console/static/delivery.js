@@ -18,35 +18,68 @@ const MEAN_MS = 10_000;
 const INTERVALS_OF_MEAN = 4;
 
 /**
+ * @typedef {object} Counts of one queue, as of `GET /metrics/<type>/<id>/`
+ * @property {Record<string, number>} enqueued minute → jobs
+ * @property {Record<string, number>} delivered the same
+ * @property {number} waiting jobs that wait now
+ * @property {number} intervalMs the rate at present; 0 is unlimited
+ */
+
+/**
  * Return the rates of the complete minutes of a queue.
  *
  * What could have left in a minute is what left in it and what still waited at its end, so the promise is the rate, but
  * no more than that (as `promised` of `GET /queues/<type>/`). What waited at the end of each minute follows backwards
  * from what waits now.
  *
- * @param {Record<string, number>} enqueued minute → jobs, as `enqueue_counts` of `GET /metrics/<type>/<id>/`
- * @param {Record<string, number>} delivered the same of `dequeue_counts`
- * @param {number} waiting jobs that wait now
- * @param {number} intervalMs the rate at present; 0 is unlimited, which promises nothing
- * @returns {Rates[]} by time; the current minute is left out
+ * @param {Counts} counts
+ * @returns {Rates[]} by time; the current minute is left out; an unlimited queue promises nothing
  */
-export function ratesByMinute(enqueued, delivered, waiting, intervalMs) {
+export function ratesByMinute(counts) {
+  return possibleByMinute(counts).map(({ at, delivered, possible }) => {
+    return { at, delivered: delivered / 60, promised: counts.intervalMs > 0 ? possible / 60 : null };
+  });
+}
+
+/**
+ * Return the rates of the complete minutes of a gathered type: it promises what its queues could give, up to its cap.
+ *
+ * @param {Counts[]} queues
+ * @param {number | null} cap jobs per second; null: the type promises nothing of its own
+ * @returns {Rates[]} by time
+ */
+export function typeRatesByMinute(queues, cap) {
+  /** @type {Map<number, {delivered: number, possible: number}>} */
+  const sums = new Map();
+  for (const { at, delivered, possible } of queues.flatMap(possibleByMinute)) {
+    const sum = sums.get(at) ?? { delivered: 0, possible: 0 };
+    sums.set(at, { delivered: sum.delivered + delivered, possible: sum.possible + possible });
+  }
+  const minutes = [...sums].sort(([a], [b]) => a - b);
+  return minutes.map(([at, { delivered, possible }]) => {
+    return { at, delivered: delivered / 60, promised: cap === null ? null : Math.min(cap, possible / 60) };
+  });
+}
+
+/**
+ * @param {Counts} counts
+ * @returns {{at: number, delivered: number, possible: number}[]} jobs in each complete minute, by time
+ */
+function possibleByMinute({ enqueued, delivered, waiting, intervalMs }) {
   const minutes = Object.keys(delivered)
     .map(Number)
     .sort((a, b) => b - a);
-  const perMinute = intervalMs > 0 ? MINUTE_MS / intervalMs : null;
+  const rate = intervalMs > 0 ? MINUTE_MS / intervalMs : Infinity;
   let left = waiting;
-  /** @type {Rates[]} */
-  const rates = [];
-  minutes.forEach((minute, index) => {
-    const out = delivered[minute] ?? 0;
-    if (index > 0) {
-      const promised = perMinute === null ? null : Math.min(perMinute, out + left);
-      rates.unshift({ at: minute, delivered: out / 60, promised: promised === null ? null : promised / 60 });
-    }
-    left = Math.max(0, left - (enqueued[minute] ?? 0) + out);
-  });
-  return rates;
+  return minutes
+    .map((at) => {
+      const out = delivered[at] ?? 0;
+      const possible = Math.max(out, Math.min(rate, out + left));
+      left = Math.max(0, left - (enqueued[at] ?? 0) + out);
+      return { at, delivered: out, possible };
+    })
+    .slice(1)
+    .reverse();
 }
 
 /** The rates of one queue or type over the last ten minutes: by minute before it was watched, then live. */

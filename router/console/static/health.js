@@ -70,7 +70,7 @@ export function stateOf(blockedBy, queued, readyForMs = null) {
  * @returns {State}
  */
 export function stateOfType(type) {
-  const state = stateOf(type.blocked_by, type.queued, type.ready_for_ms);
+  const state = ofQueues(stateOf(type.blocked_by, type.queued, type.ready_for_ms), type.blocked_by);
   const share = shareFailed(type);
   if (share !== null && share >= SHARE_FAILED && (type.failed_per_min ?? 0) >= FEW_FAILED) {
     const tone = share >= SHARE_FAILED_BAD ? "bad" : "watch";
@@ -81,6 +81,25 @@ export function stateOfType(type) {
     }
   }
   return state;
+}
+
+/**
+ * Say of a type what holds for its queues: it is not paused itself if they are.
+ *
+ * @param {State} state
+ * @param {string | null} blockedBy
+ * @returns {State}
+ */
+function ofQueues(state, blockedBy) {
+  const texts = /** @type {Record<string, string>} */ ({
+    paused: "queues paused",
+    hold: "queues held",
+    max_leased: "queues' leases full",
+    rate: "at their rates",
+  });
+  const text = texts[blockedBy ?? ""];
+  if (text === undefined || state.text.startsWith("no worker")) return state;
+  return { ...state, text, title: `Each of its queues with waiting jobs: ${state.title}` };
 }
 
 /**

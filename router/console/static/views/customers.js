@@ -1,24 +1,30 @@
-// Shows the queues of a type, one for each customer: by backlog, age or failures, or those whose ids begin with a text.
+// Shows the queues of a type, one for each customer: by backlog, age or dead letters, or those that a search finds.
 
-import { call, path } from "../api.js";
+import { MOST_ROWS, readFirst, search } from "../customer_reader.js";
 import { h, replace, setText } from "../dom.js";
-import { count } from "../format.js";
+import { clock, count } from "../format.js";
 import { repeat } from "../repeat.js";
 import { go, href } from "../routes.js";
 import { customerTable } from "../widgets/customer_table.js";
 import { heading, typeTabs } from "../widgets/heading.js";
 import { textOf } from "../widgets/notices.js";
 
-/** The page never has more rows, however many queues there are. */
-const MOST_ROWS = 100;
+/**
+ * @typedef {import("../customer_reader.js").Order} Order
+ * @typedef {import("../customer_reader.js").Found} Found
+ */
+
 const REFRESH_MS = 5000;
 const TYPING_MS = 250;
 
-const ORDERS = [
+/** A search that took more calls than this is not repeated by itself. */
+const CHEAP_PAGES = 3;
+
+const ORDERS = /** @type {{by: Order, label: string}[]} */ ([
   { by: "depth", label: "Backlog" },
   { by: "age", label: "Age" },
-  { by: "failures", label: "Failures" },
-];
+  { by: "dead", label: "Failures" },
+]);
 
 /**
  * Show the customers of a type until the signal aborts.
@@ -29,14 +35,19 @@ const ORDERS = [
  */
 export async function show(root, parameters, { signal }) {
   const queueType = parameters["queue_type"] ?? "";
-  let by = ORDERS.some((order) => order.by === parameters["by"]) ? (parameters["by"] ?? "depth") : "depth";
+  let by = ORDERS.find((order) => order.by === parameters["by"])?.by ?? "depth";
+  let shown = "";
+  let pages = 0;
   const note = h("p", { class: "faint", role: "status" }, "Reading");
   const problem = h("p", { class: "failure" });
   const list = customerTable(queueType, `Customers of ${queueType}`);
-  const search = h("input", {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let typing;
+  const box = h("input", {
     id: "customer-search",
     type: "search",
     value: parameters["q"] ?? "",
+    maxlength: 100,
     autocomplete: "off",
     spellcheck: "false",
     placeholder: "Part of the id",
@@ -45,8 +56,6 @@ export async function show(root, parameters, { signal }) {
       typing = setTimeout(changed, TYPING_MS);
     },
   });
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let typing;
   const segments = ORDERS.map((order) => ({
     order,
     button: h(
@@ -55,6 +64,7 @@ export async function show(root, parameters, { signal }) {
       order.label,
     ),
   }));
+  const buttons = segments.map(({ button }) => button);
   replace(
     root,
     heading({
@@ -68,16 +78,12 @@ export async function show(root, parameters, { signal }) {
     h(
       "div",
       { class: "toolbar" },
-      h("div", { class: "field grow" }, h("label", { for: "customer-search" }, "Search"), search),
+      h("div", { class: "field grow" }, h("label", { for: "customer-search" }, "Search"), box),
       h(
         "div",
         { class: "field" },
-        h("span", { class: "label", id: "order-label" }, "First"),
-        h(
-          "div",
-          { class: "segments", role: "group", "aria-labelledby": "order-label" },
-          segments.map(({ button }) => button),
-        ),
+        h("span", { class: "label", id: "order-label" }, "Ordered by"),
+        h("div", { class: "segments", role: "group", "aria-labelledby": "order-label" }, buttons),
       ),
       note,
     ),
@@ -85,7 +91,7 @@ export async function show(root, parameters, { signal }) {
     h("section", { class: "card", "aria-label": "Customers" }, list.node),
   );
 
-  /** @param {string} next */
+  /** @param {Order} next */
   function choose(next) {
     by = next;
     for (const { order, button } of segments) button.setAttribute("aria-pressed", String(order.by === by));
@@ -93,37 +99,47 @@ export async function show(root, parameters, { signal }) {
   }
 
   function changed() {
-    go(href("customers", [queueType], { by: by === "depth" ? "" : by, q: search.value.trim() }), {
+    go(href("customers", [queueType], { by: by === "depth" ? "" : by, q: box.value.trim() }), {
       isSilent: true,
     });
+    pages = 0;
     reading.again();
   }
 
   async function read() {
-    const wanted = search.value.trim();
-    const query = { by, limit: MOST_ROWS, q: wanted };
-    const answer = await call("GET", path("queues", queueType), { query, signal });
-    /** @type {import("../widgets/customer_table.js").Customer[]} */
-    const rows = answer.queues.slice(0, MOST_ROWS);
-    list.update(rows);
-    setText(note, noteOf(rows.length, answer.complete, wanted));
+    const wanted = box.value.trim();
+    const question = `${by} ${wanted}`;
+    if (question === shown && pages > CHEAP_PAGES) return;
+    const found = await (wanted === ""
+      ? readFirst(queueType, by, { signal })
+      : search(queueType, wanted, by, signal));
+    if (wanted !== box.value.trim()) return;
+    ({ pages } = found);
+    shown = question;
+    list.update(found.customers);
+    setText(note, noteOf(found, wanted));
     replace(problem);
   }
 
   const reading = repeat(read, {
     everyMs: REFRESH_MS,
     signal,
-    onError: (error) => replace(problem, textOf(error)),
+    onError: (error) => {
+      setText(note, "");
+      replace(problem, textOf(error));
+    },
   });
 }
 
 /**
- * @param {number} shown
- * @param {boolean} isComplete
+ * @param {Found} found
  * @param {string} wanted
  */
-function noteOf(shown, isComplete, wanted) {
-  const which = wanted === "" ? "queues" : `queues that match ${wanted}`;
-  const all = shown < MOST_ROWS ? `${count(shown)} ${which}` : `The first ${count(shown)} ${which}`;
-  return isComplete ? all : `${all}; there were too many to look at all`;
+function noteOf({ customers, isComplete, pages }, wanted) {
+  const number = customers.length;
+  const which = wanted === "" ? (number === 1 ? "queue" : "queues") : `with ${wanted} in the id`;
+  const first = number === MOST_ROWS ? "the first " : "";
+  const rest = isComplete ? "" : wanted === "" ? "; not all queues could be compared" : "; there may be more";
+  const moment = pages > CHEAP_PAGES ? `, as of ${clock(Date.now())}` : "";
+  return `${first}${count(number)} ${which}${rest}${moment}`;
 }

@@ -42,6 +42,8 @@ export async function show(root, _parameters, { signal }) {
     caption: "Shards",
     empty: "No shard serves.",
   });
+  const clusterLink = h("a", { href: href("ring") }, "The cluster");
+  const shardPanel = panel("Shards", { isFlush: true, aside: clusterLink }, shards.node);
   const failing = failures(signal);
   replace(
     root,
@@ -51,11 +53,10 @@ export async function show(root, _parameters, { signal }) {
     h(
       "div",
       { class: "columns columns-wide" },
-      panel("Throughput", {}, chart.node),
+      h("div", { class: "stack" }, panel("Throughput", {}, chart.node), shardPanel),
       panel("Failures", { isFlush: true, aside: failing.note }, failing.node),
     ),
     panel("Types, by trouble", { isFlush: true, aside: typesNote }, types.node),
-    panel("Shards", { isFlush: true, aside: h("a", { href: href("ring") }, "The cluster") }, shards.node),
   );
   const stop = watch({}, (name, data) => {
     if (name === "state") health.connection(data);
@@ -178,7 +179,7 @@ function overviewFigures() {
         totals.delivered_per_s,
         totals.finished_per_s === null ? "" : `${rate(totals.finished_per_s)} finished`,
       );
-      all.waiting.add(at, totals.queued, totals.delayed > 0 ? `and ${compact(totals.delayed)} delayed` : "");
+      all.waiting.add(at, totals.queued, totals.delayed ? `and ${compact(totals.delayed)} delayed` : "");
       all.leased.add(at, totals.leased);
       const { ready_delay_p99_ms: p99, ready_delay_p50_ms: p50 } = totals;
       const delayTone = p99 === null || p99 < 2000 ? "" : p99 < 15_000 ? "watch" : "bad";

@@ -103,7 +103,7 @@ function attemptsLine(types, failedPerMin) {
   if (worst === undefined) return `${said}.`;
   return [
     `${said}, most of `,
-    h("a", { href: href("customers", [worst.queue_type], { by: "failures" }) }, worst.queue_type),
+    h("a", { href: href("customers", [worst.queue_type], { by: "dead" }) }, worst.queue_type),
     ` (${count(worst.failed_per_min)}).`,
   ];
 }

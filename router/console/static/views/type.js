@@ -91,7 +91,7 @@ function typeFigures(queueType) {
     failed: figure({
       label: "Failed per minute",
       format: compact,
-      href: href("customers", [queueType], { by: "failures" }),
+      href: href("customers", [queueType], { by: "dead" }),
     }),
     dead: figure({ label: "Dead letters", format: compact, href: href("dead", [queueType]) }),
   };

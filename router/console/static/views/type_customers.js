@@ -1,6 +1,6 @@
 // Lists the customers of a type that wait most, on the type's page.
 
-import { call, path } from "../api.js";
+import { readFirst } from "../customer_reader.js";
 import { h, replace } from "../dom.js";
 import { repeat } from "../repeat.js";
 import { customerTable } from "../widgets/customer_table.js";
@@ -21,11 +21,7 @@ export function behindMost(queueType, signal) {
   const problem = h("p", { class: "failure" });
   repeat(
     async () => {
-      const answer = await call("GET", path("queues", queueType), {
-        query: { by: "depth", limit: ROWS },
-        signal,
-      });
-      list.update(answer.queues.slice(0, ROWS));
+      list.update((await readFirst(queueType, "depth", { limit: ROWS, signal })).customers);
       replace(problem);
     },
     { everyMs: REFRESH_MS, signal, onError: (error) => replace(problem, textOf(error)) },

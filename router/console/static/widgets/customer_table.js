@@ -7,19 +7,7 @@ import { href } from "../routes.js";
 import { badge, shareBar } from "./badge.js";
 import { table } from "./table.js";
 
-/**
- * @typedef {object} Customer a queue of `GET /queues/<type>/`
- * @property {string} queue_id
- * @property {number} interval ms
- * @property {number} queued
- * @property {number} delayed
- * @property {number} leased
- * @property {number} dead
- * @property {number} delivered
- * @property {number | null} promised
- * @property {string | null} blocked_by
- * @property {number | null} next_ready_in ms
- */
+/** @typedef {import("../customer_reader.js").Customer} Customer */
 
 /** @type {import("../widgets/table.js").Column<Customer>[]} */
 const COLUMNS = [
@@ -38,10 +26,10 @@ const COLUMNS = [
   { name: "rate", label: "Rate", isNumber: true, cell: ({ interval }) => rateOfInterval(interval) },
   { name: "kept", label: "Delivered of promised", title: "In the last complete minute", cell: kept },
   {
-    name: "next",
-    label: "Next in",
+    name: "age",
+    label: "Oldest job",
     isNumber: true,
-    cell: ({ next_ready_in }) => (next_ready_in === 0 ? "now" : duration(next_ready_in)),
+    cell: ({ oldest_age }) => (oldest_age === null ? "" : duration(oldest_age)),
   },
   { name: "dead", label: "Dead", isNumber: true, title: "Dead letters", cell: ({ dead }) => count(dead) },
 ];

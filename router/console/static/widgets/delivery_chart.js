@@ -1,17 +1,29 @@
 // Draws what was promised against what was delivered, for one queue or one gathered type.
 
 import { ApiError, call, path } from "../api.js";
-import { capOf, LiveRate, promisedNow, RateHistory, ratesByMinute, shareDelivered } from "../delivery.js";
+import {
+  capOf,
+  LiveRate,
+  promisedNow,
+  RateHistory,
+  ratesByMinute,
+  shareDelivered,
+  typeRatesByMinute,
+} from "../delivery.js";
 import { h, setText } from "../dom.js";
 import { percent, rate, rateOfInterval } from "../format.js";
 import { watch } from "../stream.js";
 import { lineChart } from "./chart.js";
+import { sayError } from "./notices.js";
 
 /**
  * @typedef {import("../snapshot.js").QueueEvent} QueueEvent
  * @typedef {import("../snapshot.js").TypeEvent} TypeEvent
  * @typedef {import("../delivery.js").Rates} Rates
  */
+
+/** The past of a type with more queues than this is not read: it takes a call for each. */
+const MOST_QUEUES = 50;
 
 /** For so many live values a type that stood at its cap counts as held by it. */
 const CAP_MEMORY = 5;
@@ -32,8 +44,7 @@ export async function queueDelivery(queueType, queueId, { signal }) {
     readQueue(queueType, queueId, signal),
   ]);
   if (queue !== null) {
-    const waiting = queue.queued;
-    drawing.seed(ratesByMinute(counts.enqueue_counts, counts.dequeue_counts, waiting, queue.interval));
+    drawing.seed(ratesByMinute(countsOf(counts, queue.queued, queue.interval)));
     drawing.say(promiseOf(queue.interval));
   }
   const live = new LiveRate();
@@ -63,6 +74,9 @@ export function typeDelivery(queueType, { signal }) {
   const drawing = deliveryDrawing(`Promised and delivered jobs of ${queueType}`);
   /** @type {boolean[]} */
   const heldByCap = [];
+  void readPast(queueType, signal).then(drawing.seed, (error) => {
+    if (!signal.aborted) sayError(error);
+  });
   const stop = watch({ queue_type: queueType }, (name, data) => {
     if (name !== "type") return;
     const event = /** @type {TypeEvent} */ (data);
@@ -82,6 +96,39 @@ export function typeDelivery(queueType, { signal }) {
   });
   signal.addEventListener("abort", stop, { once: true });
   return drawing.node;
+}
+
+/**
+ * Read the past minutes of a type, which are the sums over its queues.
+ *
+ * @param {string} queueType
+ * @param {AbortSignal} signal
+ * @returns {Promise<Rates[]>} empty for a type with too many queues to ask them all
+ */
+async function readPast(queueType, signal) {
+  const [state, list] = await Promise.all([
+    call("GET", path("type", queueType), { signal }),
+    call("GET", path("queues", queueType), { query: { limit: MOST_QUEUES }, signal }),
+  ]);
+  if (list.cursor !== null) return [];
+  /** @type {import("../delivery.js").Counts[]} */
+  const counts = [];
+  // One after the other: the past is not worth a burst of calls.
+  for (const { queue_id, queued, interval } of list.queues) {
+    const answer = await call("GET", path("metrics", queueType, queue_id), { signal });
+    counts.push(countsOf(answer, queued, interval));
+  }
+  return typeRatesByMinute(counts, capOf(state.limits));
+}
+
+/**
+ * @param {{enqueue_counts: Record<string, number>, dequeue_counts: Record<string, number>}} answer
+ * @param {number} waiting
+ * @param {number} intervalMs
+ * @returns {import("../delivery.js").Counts}
+ */
+function countsOf(answer, waiting, intervalMs) {
+  return { enqueued: answer.enqueue_counts, delivered: answer.dequeue_counts, waiting, intervalMs };
 }
 
 /** @param {string} title */

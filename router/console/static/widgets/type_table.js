@@ -4,6 +4,7 @@ import { h } from "../dom.js";
 import { compact, count, rate } from "../format.js";
 import { stateOfType } from "../health.js";
 import { href } from "../routes.js";
+import { capName, isRate } from "../caps.js";
 import { badge, shareBar } from "./badge.js";
 import { table } from "./table.js";
 
@@ -77,5 +78,5 @@ function fullestCap({ caps }) {
   const [fullest] = Object.entries(caps).sort(([, a], [, b]) => b - a);
   if (fullest === undefined) return "";
   const [name, share] = fullest;
-  return shareBar({ share, name, isLimitGood: !/ per (day|hour) /.test(name) });
+  return shareBar({ share, name: capName(name), isLimitGood: isRate(name) });
 }
