@@ -4,7 +4,8 @@ import { stair } from "./scales.js";
 
 /**
  * @typedef {import("./scales.js").Point} Point
- * @typedef {{at: number, delivered: number, promised: number | null}} Rates in jobs per second, from `at` on
+ * @typedef {{at: number, delivered: number | null, promised: number | null}} Rates in jobs per second, from `at` on; null
+ *     for what is not known
  * @typedef {{from: number, to: number, delivered: number}} Piece jobs that left in a stretch of time
  */
 
@@ -12,6 +13,9 @@ const MINUTE_MS = 60_000;
 
 /** The stretch that a chart shows. */
 export const WINDOW_MS = 10 * MINUTE_MS;
+
+/** Live values further apart than this are not joined: the tab slept, or the server was away. */
+const GAP_MS = 20_000;
 
 /** A live rate is the mean of at least this long; one of a slow queue covers some of its intervals. */
 const MEAN_MS = 10_000;
@@ -106,6 +110,10 @@ export class RateHistory {
    * @param {Rates} rates
    */
   add(rates) {
+    const last = this.live[this.live.length - 1];
+    if (last !== undefined && rates.at - last.at > GAP_MS) {
+      this.live.push({ at: last.at + 1, delivered: null, promised: null });
+    }
     this.live.push(rates);
     while ((this.live[0]?.at ?? rates.at) < rates.at - WINDOW_MS) this.live.shift();
     this.minutes = this.minutes.filter(({ at }) => at + MINUTE_MS > rates.at - WINDOW_MS);
@@ -127,6 +135,8 @@ export class RateHistory {
         before.map((rates) => ({ at: Math.max(rates.at, from), value: value(rates) })),
         Math.min(end, lastEnd(before, end)),
       ),
+      // What left between the last complete minute and the first live value is not known.
+      ...(before.length > 0 && this.live.length > 0 ? [{ at: Math.min(end, lastEnd(before, end)), value: null }] : []),
       ...this.live.map((rates) => ({ at: rates.at, value: value(rates) })),
     ];
     return {
