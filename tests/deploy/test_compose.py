@@ -67,7 +67,7 @@ def test_prometheus_scrapes_every_router_and_shard(name: str) -> None:
     targets = {
         target.partition(":")[0]
         for job in settings["scrape_configs"]
-        for static in job["static_configs"]
+        for static in job.get("static_configs", [])
         for target in static["targets"]
     }
     assert targets == {name for name in read_compose()["services"] if name.startswith(("router-", "shard-"))}
