@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,14 @@ def test_wrong_values_are_refused(metrics: dict[str, Any], words: str) -> None:
     )
     assert done.returncode != 0
     assert words in done.stderr
+
+
+def test_values_of_the_document_do_what_it_says() -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)
+    rules = rules_of(yaml.safe_load(shown))
+    assert all('cluster="eu-1"' in rule["expr"] for rule in rules)
+    changed = alert(rules, "SharqJobsStandStill")
+    assert changed["expr"].endswith("> 600")
+    assert changed["annotations"]["runbook_url"].startswith("https://intranet.example/sharq/runbook/#")
+    assert all(rule.get("alert") != "SharqDeadLetters" for rule in rules)
