@@ -152,6 +152,7 @@ def _handlers(
         "healthz": operations.healthz,
         "readyz": operations.readyz,
         "cluster": operations.cluster,
+        "token": operations.token,
         "prometheus": operations.prometheus,
         "openapi": operations.openapi,
     }

@@ -97,7 +97,9 @@ class _Router:
         spans = start_traces(config.telemetry.traces, "sharq-router", stack, self._stop)
         guard = make_guard(config)
         listen = self._command.listen
-        sockets = inherited_sockets(self._command.sockets) or bind_sockets(listen.host, listen.port)
+        sockets = inherited_sockets(self._command.sockets) or bind_sockets(
+            listen.host, listen.port, option="--listen"
+        )
         for bound in sockets:
             stack.callback(bound.close)
         refuse_exposed_api(sockets, config.auth)

@@ -95,7 +95,7 @@ class _Process:
         """Bind the sockets, open the node, then listen, so that health is answered while the store is still away."""
         spans = start_traces(self._config.telemetry.traces, "sharq-shard", self._stack, self._stop)
         listen = self._command.listen
-        sockets = bind_sockets(listen.host, listen.port)
+        sockets = bind_sockets(listen.host, listen.port, option="--listen")
         for bound in sockets:
             self._stack.callback(bound.close)
         refuse_exposed_link(sockets, self._config)

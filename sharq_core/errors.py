@@ -64,7 +64,7 @@ class Unauthorized(SharqError, code="unauthorized", status=401):
 
 
 class Forbidden(SharqError, code="forbidden", status=403):
-    """A forbidden caller: a web page of another site, or a host name that is not this server's. Nothing was done."""
+    """A forbidden request: the token does not permit it, or the web page or the host name. Nothing was done."""
 
 
 class NotFound(SharqError, code="not_found", status=404):

@@ -115,7 +115,7 @@ class _Server:
     async def start(self) -> None:
         """Listen and report that the server is starting, start the store and the node, then serve."""
         self._spans = start_traces(self._config.telemetry.traces, "sharq-server", self._stack, self._stop)
-        sockets = bind_sockets(self._config.server.host, self._config.server.port)
+        sockets = bind_sockets(self._config.server.host, self._config.server.port, option="--port")
         for bound in sockets:
             self._stack.callback(bound.close)
         if self._makes_token:

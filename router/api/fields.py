@@ -19,6 +19,8 @@ MAX_BULK = 1000
 MAX_WAIT_MS = 60_000
 MAX_PAGE = 10_000
 MAX_TOP = 100
+DEFAULT_QUEUE_TYPE = "default"
+"""The queue type of a dequeue that names none."""
 MAX_TYPES = 16
 """Most queue types that one dequeue may name."""
 

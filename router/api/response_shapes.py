@@ -67,6 +67,34 @@ class Ready(Success, frozen=True, kw_only=True):
     ) = UNSET
 
 
+class TokenAnswer(Success, frozen=True, kw_only=True):
+    """The rights of the caller. A server that asks for no tokens gives everyone all of them."""
+
+    name: Annotated[
+        str | None, Meta(description="The name of the token; null if the server asks for no tokens.")
+    ]
+    ops: Annotated[
+        list[str],
+        Meta(description="The permissions of the token: `produce`, `work`, `read`, `operate` and `admin`."),
+    ]
+    types: Annotated[
+        list[str] | None,
+        Meta(
+            description="The patterns of its queue types, in which `*` stands for any text; null for all types."
+        ),
+    ]
+    max_queued: Annotated[
+        int | None,
+        Meta(
+            description="The most jobs that a queue may hold after an enqueue with this token; null for no limit."
+        ),
+    ]
+    rps: Annotated[
+        int | None,
+        Meta(description="The most requests per second of this token at one router; null for no limit."),
+    ]
+
+
 class FailureAnswer(Shape, frozen=True, kw_only=True, tag_field="status", tag="failure"):
     """A failure. The code says whether the request was carried out."""
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from router.api import parsing
+from router.api.fields import DEFAULT_QUEUE_TYPE
 from router.api.life.trace_values import traceparent_out, tracestate_out
 from router.api.response_shapes import BulkDequeueAnswer, DequeuedJob, NothingReadyAnswer, SingleDequeueAnswer
 from router.bodies.parser import BodyParser
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 
 LeasedT = TypeVar("LeasedT", DequeuedJob, SingleDequeueAnswer)
 
-DEFAULT_QUEUE_TYPE = "default"
 _EMPTY_BODY = b'{"status":"failure"}'
 _encode = msgspec.json.Encoder().encode
 

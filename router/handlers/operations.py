@@ -1,4 +1,4 @@
-"""Handlers for operators: health, readiness, cluster, Prometheus and OpenAPI."""
+"""Handlers for operators: health, readiness, cluster, the caller's rights, Prometheus and OpenAPI."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from msgspec import UNSET
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from router.access.permissions import ALL_PERMISSIONS, in_order
 from router.api.cluster_shapes import ClusterInfo
-from router.api.response_shapes import Done, HelloAnswer, Ready
+from router.api.response_shapes import Done, HelloAnswer, Ready, TokenAnswer
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.readiness import Readiness
@@ -56,6 +57,19 @@ class OperationHandlers:
     async def cluster(self, _: Request) -> Response:
         """Return the members, the number of partitions of each, and the state of their stores."""
         return answer(await self._cluster_info())
+
+    async def token(self, request: Request) -> Response:
+        """Return the rights of the caller; all of them if the server asks for no tokens."""
+        token = request.token
+        return answer(
+            TokenAnswer(
+                name=None if token is None else token.name,
+                ops=list(map(str, in_order(ALL_PERMISSIONS if token is None else token.permissions))),
+                types=None if token is None or token.types is None else list(token.types.patterns),
+                max_queued=None if token is None else token.max_queued,
+                rps=None if token is None else token.rps,
+            )
+        )
 
     async def prometheus(self, _: Request) -> Response:
         """Return the metrics of the process as Prometheus text."""

@@ -13,6 +13,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from multidict import MultiDict, MultiMapping, istr
 
+from router.access.token import Token
 from router.bodies.inflation import DEFLATE, GZIP, Inflation
 from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
 from router.bodies.room import Arrival, BodyRoom
@@ -77,6 +78,7 @@ class Request(PlainRequest):
         arrival: counts the bytes of a large body; None for a small one.
         has_gone_on: True if the client waited for `100 Continue` and has received it.
         unread: counts the unread bytes of large responses; None for no count.
+        token: the caller's token; None if the server asks for none, or the operation needs none.
     """
 
     path_values: Mapping[str, str] = {}
@@ -88,6 +90,7 @@ class Request(PlainRequest):
     arrival: Arrival | None = None
     has_gone_on: bool = False
     unread: UnreadAnswers | None = None
+    token: Token | None = None
     _body: bytes | LargeBody | None = None
 
     def when_gone(self, call: Callable[[], object]) -> None:

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import argparse
 import hmac
-import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
-
+from router.access.permissions import TypesAt
+from router.access.request_rate import RequestRate
+from router.access.token import Token
+from router.access.words import is_token_name, parse_line
+from router.api.fields import DEFAULT_QUEUE_TYPE
+from router.api.routes.route import Route
 from router.api.routes.table import ROUTES
 from router.http.request import Request
 from sharq_core.config import Config
 from sharq_core.config.kinds import shown_path
-from sharq_core.errors import ConfigError, Unauthorized
+from sharq_core.errors import ConfigError, Overloaded, Unauthorized
 
 _PREFIX = "sharq_"
 """The prefix by which secret scanners recognise a token in a repository or log."""
@@ -30,32 +33,28 @@ _RANDOM_BYTES = 32
 _SHORT_BYTES = 8
 _MAX_FILE_BYTES = 1 << 20
 _MAX_TOKEN_CHARACTERS = 200
-_LINE = re.compile(r"(?P<name>[A-Za-z0-9_.@+-]{1,100})\s+sha256:(?P<digest>[0-9a-f]{64})")
 _BEARER: Final = "bearer "
 
 
-class Token(Struct, frozen=True):
-    """A token of the file: its name, and the SHA-256 of the token itself."""
-
-    name: str
-    digest: bytes
-
-
 class Guard:
-    """The check that a request has a known token, or that its operation needs none.
+    """The check that a request has a known token which allows its operation, or that the operation needs none.
 
     Args:
         path: the file of tokens. The constructor reads it.
         open_operations: the operations that need no token.
+        routes: all operations.
 
     Raises:
         ConfigError: the file cannot be used.
     """
 
-    def __init__(self, path: Path, open_operations: frozenset[str]) -> None:
+    def __init__(self, path: Path, open_operations: frozenset[str], routes: Iterable[Route] = ROUTES) -> None:
         self.path = path
         self._open = open_operations
-        self._tokens = _by_short(read_tokens(path))
+        self._routes = {route.operation: route for route in routes}
+        self._rates: dict[str, RequestRate] = {}
+        self._tokens: dict[bytes, Token] = {}
+        self.read_again()
 
     def read_again(self) -> None:
         """Read the file of tokens again.
@@ -63,33 +62,77 @@ class Guard:
         Raises:
             ConfigError: the file cannot be used. The previous tokens stay in force.
         """
-        self._tokens = _by_short(read_tokens(self.path))
+        tokens = read_tokens(self.path)
+        self._tokens = {token.digest[:_SHORT_BYTES]: token for token in tokens}
+        self._rates = _rates(tokens, self._rates)
 
     def check(self, request: Request, operation: str) -> None:
-        """Raise if the request is not authorized. Cost: about 2 µs for a request with a token.
+        """Raise if the request is not authorized. Cost: about 2 µs for a token without limits.
 
         Raises:
             Unauthorized: the request has no token, or an unknown one. Nothing was done.
+            Forbidden: the token does not allow this operation, or this queue type. Nothing was done.
+            Overloaded: the token has used up its requests of this second. Nothing was done.
         """
         if operation in self._open:
             return
         given = request.headers.get("Authorization", "")
         if given[: len(_BEARER)].lower() != _BEARER:
             raise Unauthorized("a token is required: Authorization: Bearer <token>")
-        if not self._knows(given[len(_BEARER) :].strip()):
+        token = self._find(given[len(_BEARER) :].strip())
+        if token is None:
             raise Unauthorized("the token is unknown")
+        request.token = token
+        if token.is_limited:
+            self._check_limits(request, operation, token)
 
-    def _knows(self, token: str) -> bool:
-        """Return True if the token is in the file.
+    def _find(self, secret: str) -> Token | None:
+        """Return the token of the file; None if it is not there.
 
         The lookup uses the first bytes of the digest, which a caller cannot choose; the whole digest is then compared
         in constant time.
         """
-        if len(token) > _MAX_TOKEN_CHARACTERS:
-            return False
-        digest = sha256(token.encode("utf-8", "surrogateescape")).digest()
+        if len(secret) > _MAX_TOKEN_CHARACTERS:
+            return None
+        digest = sha256(secret.encode("utf-8", "surrogateescape")).digest()
         candidate = self._tokens.get(digest[:_SHORT_BYTES])
-        return candidate is not None and hmac.compare_digest(candidate.digest, digest)
+        return candidate if candidate is not None and hmac.compare_digest(candidate.digest, digest) else None
+
+    def _check_limits(self, request: Request, operation: str, token: Token) -> None:
+        rate = self._rates.get(token.name)
+        if rate is not None and not rate.take():
+            raise Overloaded(f"token: {token.name} may send {rate.rps} requests per second to a router")
+        route = self._routes[operation]
+        token.check_permission(route.permissions)
+        if token.types is not None:
+            _check_types(request, route.types, token)
+
+
+def _check_types(request: Request, place: TypesAt, token: Token) -> None:
+    """Raise Forbidden if the head of a request names a queue type that the token may not use."""
+    queue_type = request.path_values.get("queue_type")
+    if queue_type is not None:
+        token.check_type(queue_type)
+    elif place is TypesAt.QUERY:
+        for queue_type in request.query.getall("type", (DEFAULT_QUEUE_TYPE,)):
+            token.check_type(queue_type)
+    elif place is TypesAt.ALL:
+        token.check_all_types()
+
+
+def _rates(tokens: Sequence[Token], previous: Mapping[str, RequestRate]) -> dict[str, RequestRate]:
+    """Return the request rates by name. One whose name stays keeps what is used of it."""
+    rates: dict[str, RequestRate] = {}
+    for token in tokens:
+        if token.rps is None:
+            continue
+        rate = previous.get(token.name)
+        if rate is None:
+            rate = RequestRate(token.rps)
+        elif rate.rps != token.rps:
+            rate.change(token.rps)
+        rates[token.name] = rate
+    return rates
 
 
 def make_guard(config: Config) -> Guard | None:
@@ -108,7 +151,8 @@ def make_guard(config: Config) -> Guard | None:
 def read_tokens(path: Path) -> list[Token]:
     """Return the tokens of a file, at least one.
 
-    Each line has the form `NAME sha256:DIGEST`. Blank lines and # comments are skipped.
+    Each line has the form `NAME sha256:DIGEST [ops=…] [types=…] [max_queued=…] [rps=…]`. Blank lines and # comments
+    are skipped.
 
     Raises:
         ConfigError: the file cannot be read, has no token, or has an invalid line. The message never quotes a line,
@@ -126,7 +170,7 @@ def read_tokens(path: Path) -> list[Token]:
     if len(content) > _MAX_FILE_BYTES:
         raise ConfigError(f"{origin} is larger than {_MAX_FILE_BYTES} bytes")
     tokens = [
-        _parse_line(line, f"{origin}: line {number}")
+        _parse(line, f"{origin}: line {number}")
         for number, line in enumerate(text.splitlines(), 1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
@@ -142,7 +186,7 @@ def new_token(name: str) -> tuple[str, str]:
     """
     token = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     line = f"{name} sha256:{sha256(token.encode()).hexdigest()}"
-    if _LINE.fullmatch(line) is None:
+    if not is_token_name(name):
         raise ValueError("expected a name of 1 to 100 of A-Z a-z 0-9 _ . @ + -")
     return token, line
 
@@ -166,11 +210,11 @@ class PrintNewToken(argparse.Action):
         parser.exit()
 
 
-def _parse_line(line: str, origin: str) -> Token:
-    match = _LINE.fullmatch(line.strip())
-    if match is None:
-        raise ConfigError(f"{origin}: expected NAME sha256:<64 hexadecimal digits>")
-    return Token(match["name"], bytes.fromhex(match["digest"]))
+def _parse(line: str, origin: str) -> Token:
+    try:
+        return parse_line(line)
+    except ValueError as error:
+        raise ConfigError(f"{origin}: {error}") from None
 
 
 def _check_tokens(tokens: Sequence[Token], origin: str) -> None:
@@ -181,7 +225,3 @@ def _check_tokens(tokens: Sequence[Token], origin: str) -> None:
         if token.name in seen:
             raise ConfigError(f"{origin}: the name {token.name} occurs twice")
         seen.add(token.name)
-
-
-def _by_short(tokens: Sequence[Token]) -> dict[bytes, Token]:
-    return {token.digest[:_SHORT_BYTES]: token for token in tokens}

@@ -48,6 +48,7 @@ CALLS: dict[tuple[str, str], Callable[[AsyncClient], Awaitable[object]]] = {
     ("GET", "/readyz"): lambda c: c.readyz(),
     ("GET", "/schedule/s/"): lambda c: c.control.schedules.get("s"),
     ("GET", "/schedules/"): lambda c: anext(c.control.schedules.list()),
+    ("GET", "/token/"): lambda c: c.control.token(),
     ("GET", "/top/t/"): lambda c: c.control.queue_ages("t"),
     ("GET", "/type/t/"): lambda c: c.control.type("t"),
     ("GET", "/types/"): lambda c: anext(c.control.types()),
@@ -145,6 +146,8 @@ async def test_cluster_and_its_documents_are_shown(
         assert isinstance(cluster, ClusterState) and cluster.partitions == 64
         (member,) = cluster.members
         assert member.store is not None and member.store.is_reachable and member.store.mode == "single"
+        token = await client.control.token()
+        assert token.name is None and token.ops == ["produce", "work", "read", "operate", "admin"]
         assert await client.deepstatus() is True
         assert await client.control.greeting() == "Hello, SharQ!"
         assert "# HELP sharq_" in await client.control.prometheus()

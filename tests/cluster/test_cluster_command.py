@@ -241,7 +241,9 @@ def test_port_in_use_is_named(tmp_path: Path) -> None:
         other.listen()
         exit_code, stdout, stderr = run(tmp_path, "--port", str(port - 1))
     assert (exit_code, stdout) == (1, "")
-    assert f"sharq-cluster: 127.0.0.1:{port} is in use by another process" in stderr
+    assert (
+        f"sharq-cluster: 127.0.0.1:{port} is in use by another process; --port chooses another port" in stderr
+    )
 
 
 def test_data_directory_in_use_is_named_with_its_holder(start: Start, tmp_path: Path) -> None:
@@ -344,7 +346,7 @@ def test_a_second_cluster_on_the_ports_ends_while_the_first_one_still_starts(
     assert not first.state_path.exists(), "it is not ready yet"
     exit_code, _, said = run(tmp_path, "--port", str(first.port), "--data-dir", str(tmp_path / "other"))
     assert exit_code == 1
-    assert f"127.0.0.1:{first.port} is in use by another process" in said
+    assert f"127.0.0.1:{first.port} is in use by another process; --port chooses another port" in said
     (url,) = first.urls("router")
     assert ask(f"{url}/healthz")[0] == 200
 

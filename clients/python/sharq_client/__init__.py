@@ -27,7 +27,7 @@ from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.schedules import ScheduleRow, ScheduleState
 from sharq_client.campaigns.windows import OpenRange, Window, WindowState
-from sharq_client.cluster import ClusterState, Member, StoreState
+from sharq_client.cluster import ClusterState, Member, StoreState, TokenRights
 from sharq_client.errors import (
     BatchCancelled,
     Duplicate,
@@ -186,6 +186,7 @@ __all__ = [
     "StoreFull",
     "StoreState",
     "Throttled",
+    "TokenRights",
     "TooLarge",
     "TooManyWindows",
     "TooSlow",

@@ -1,4 +1,4 @@
-"""Defines the answers about the cluster as one router sees it: its members, and how each sees the store."""
+"""Defines the answers about the cluster as one router sees it, and about the rights of the caller."""
 
 from __future__ import annotations
 
@@ -58,3 +58,21 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     members: list[Member]
     reason: str = ""
+
+
+class TokenRights(msgspec.Struct, frozen=True, kw_only=True):
+    """The rights of the caller. A server that asks for no tokens gives everyone all of them.
+
+    Attributes:
+        name: the name of the token; None if the server asks for no tokens.
+        ops: its permissions: produce, work, read, operate and admin.
+        types: the patterns of its queue types, in which `*` stands for any text; None for all types.
+        max_queued: the most jobs that a queue may hold after an enqueue with this token; None for no limit.
+        rps: the most requests per second of this token at one router; None for no limit.
+    """
+
+    name: str | None
+    ops: list[str]
+    types: list[str] | None
+    max_queued: int | None
+    rps: int | None

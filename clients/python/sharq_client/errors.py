@@ -54,7 +54,7 @@ class Unauthorized(SharqError, code="unauthorized", status=401):
 
 
 class Forbidden(SharqError, code="forbidden", status=403):
-    """The request is not permitted from this page or under this host name. Nothing was done."""
+    """The token does not permit the request, or this page or host name does not. Nothing was done."""
 
 
 class NotFound(SharqError, code="not_found", status=404):

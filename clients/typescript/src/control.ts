@@ -12,6 +12,7 @@ import type {
   QueueRow,
   QueueSettings,
   QueueStats,
+  TokenRights,
   TypeRow,
   TypeSettings,
   TypeStats,
@@ -192,6 +193,11 @@ export class Control {
   /** Return the cluster as the router sees it that answers: its members, and how each sees the store. */
   async cluster(): Promise<ClusterState> {
     return this.#caller.ask<ClusterState>({ method: "GET", path: "/cluster/" });
+  }
+
+  /** Return the rights of this client's token: its permissions, queue types and limits. */
+  async token(): Promise<TokenRights> {
+    return this.#caller.ask<TokenRights>({ method: "GET", path: "/token/" });
   }
 
   /** Return the metrics of the process that answers, as Prometheus text. */

@@ -77,6 +77,7 @@ export type {
   ScheduleRow,
   ScheduleState,
   Slots,
+  TokenRights,
   TypeRow,
   TypeSettings,
   TypeStats,

@@ -179,6 +179,9 @@ export type ScheduleRow = Schemas["ScheduleRow"];
 /** The cluster as one router sees it: its members, and how each sees the store. */
 export type ClusterState = Plain<Schemas["ClusterInfo"]>;
 
+/** The rights of the caller. A server that asks for no tokens gives everyone all of them. */
+export type TokenRights = Plain<Schemas["TokenAnswer"]>;
+
 const ENDED: ReadonlySet<string> = new Set(["finished", "dead", "cancelled", "expired"]);
 
 /** Return true if a job has ended: if it is finished, dead, cancelled or expired. */

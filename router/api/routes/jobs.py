@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.access.permissions import Permission, TypesAt
 from router.api.life.answers import Cancelled, CancelledMany, CancelResults, DeadJobs, JobAnswer, ListedJobs
 from router.api.life.requests import (
     CancelBulk,
@@ -29,6 +30,8 @@ JOBS = (
         operation="job",
         operation_id="get_job",
         tag=Tag.JOBS,
+        permissions=(Permission.READ, Permission.PRODUCE, Permission.WORK),
+        types=TypesAt.PATH,
         methods=("GET",),
         paths=(f"/job/{JOB}/",),
         summary="Get the state of a job: at once, or with `wait` as soon as it has ended.",
@@ -40,6 +43,8 @@ JOBS = (
         operation="dead",
         operation_id="list_dead_letters",
         tag=Tag.DEAD_LETTERS,
+        permissions=(Permission.READ,),
+        types=TypesAt.PATH,
         methods=("GET",),
         paths=("/dead/{queue_type}/",),
         summary="List dead letters: a page of those of a type or of one queue, 100 without `limit`.",
@@ -51,6 +56,8 @@ JOBS = (
         operation="drop_dead",
         operation_id="drop_dead_letters",
         tag=Tag.DEAD_LETTERS,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.PATH,
         methods=("DELETE",),
         paths=("/dead/{queue_type}/",),
         summary="Drop all dead letters: those that a type has when the call starts.",
@@ -62,6 +69,8 @@ JOBS = (
         operation="redrive",
         operation_id="redrive_dead_letters",
         tag=Tag.DEAD_LETTERS,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.PATH,
         methods=("POST",),
         paths=("/dead/{queue_type}/redrive/",),
         summary="Redrive dead letters: enqueue those in the body again, or all that the type has when the call starts.",
@@ -73,6 +82,8 @@ JOBS = (
         operation="redrive_letter",
         operation_id="redrive_dead_letter",
         tag=Tag.DEAD_LETTERS,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.PATH,
         methods=("POST",),
         paths=(f"/dead/{JOB}/redrive/",),
         summary="Redrive one dead letter: enqueue it again.",
@@ -84,6 +95,8 @@ JOBS = (
         operation="drop_letter",
         operation_id="drop_dead_letter",
         tag=Tag.DEAD_LETTERS,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.PATH,
         methods=("DELETE",),
         paths=(f"/dead/{JOB}/",),
         summary="Drop one dead letter.",
@@ -94,6 +107,8 @@ JOBS = (
     Route(
         operation="change_job",
         tag=Tag.JOBS,
+        permissions=(Permission.OPERATE, Permission.PRODUCE),
+        types=TypesAt.PATH,
         methods=("PATCH",),
         paths=(f"/job/{JOB}/",),
         summary="Change a queued or delayed job. It keeps its place in its queue unless `at` or `delay` is changed.",
@@ -105,6 +120,8 @@ JOBS = (
     Route(
         operation="cancel_job",
         tag=Tag.JOBS,
+        permissions=(Permission.OPERATE, Permission.PRODUCE),
+        types=TypesAt.PATH,
         methods=("DELETE",),
         paths=(f"/job/{JOB}/",),
         summary="Cancel a job: one that is queued, delayed or dead, and with `force` a leased one, too. It may be "
@@ -117,6 +134,8 @@ JOBS = (
     Route(
         operation="cancel_bulk",
         tag=Tag.JOBS,
+        permissions=(Permission.OPERATE, Permission.PRODUCE),
+        types=TypesAt.BODY,
         methods=("POST",),
         paths=("/cancel/",),
         summary="Cancel in bulk: up to 1,000 jobs, each with its own result.",
@@ -129,6 +148,8 @@ JOBS = (
         operation="cancel_prefix",
         operation_id="cancel_by_prefix",
         tag=Tag.JOBS,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.PATH,
         methods=("POST",),
         paths=(f"/queue/{QUEUE}/cancel/",),
         summary="Cancel jobs by a prefix: the queued and delayed jobs of a queue whose ids begin with it. Jobs "
@@ -141,6 +162,8 @@ JOBS = (
     Route(
         operation="list_jobs",
         tag=Tag.JOBS,
+        permissions=(Permission.READ,),
+        types=TypesAt.PATH,
         methods=("GET",),
         paths=(f"/queue/{QUEUE}/jobs/",),
         summary="List the jobs of a queue: a page of those in one state.",

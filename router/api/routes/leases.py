@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.access.permissions import Permission, TypesAt
 from router.api.request_shapes import (
     DequeueQuery,
     DequeueTypeQuery,
@@ -38,6 +39,8 @@ LEASES = (
     Route(
         operation="enqueue",
         tag=Tag.JOBS,
+        permissions=(Permission.PRODUCE,),
+        types=TypesAt.PATH,
         methods=("POST",),
         paths=(f"/enqueue/{QUEUE}/",),
         summary="Enqueue a job.",
@@ -49,6 +52,8 @@ LEASES = (
     Route(
         operation="enqueue_bulk",
         tag=Tag.JOBS,
+        permissions=(Permission.PRODUCE,),
+        types=TypesAt.BODY,
         methods=("POST",),
         paths=("/enqueue/",),
         summary="Enqueue in bulk: up to 1,000 jobs, each with its own result.",
@@ -61,6 +66,8 @@ LEASES = (
         operation="dequeue",
         operation_id="dequeue_type",
         tag=Tag.JOBS,
+        permissions=(Permission.WORK,),
+        types=TypesAt.QUERY,
         methods=("POST", "GET"),
         paths=("/dequeue/{queue_type}/",),
         summary="Dequeue from one type: lease a ready job of any of its queues, or up to `count` jobs.",
@@ -72,6 +79,8 @@ LEASES = (
     Route(
         operation="dequeue",
         tag=Tag.JOBS,
+        permissions=(Permission.WORK,),
+        types=TypesAt.QUERY,
         methods=("POST", "GET"),
         paths=("/dequeue/",),
         summary="Dequeue from several types: lease a ready job of the types in the query, or up to `count` jobs. "
@@ -84,6 +93,8 @@ LEASES = (
     Route(
         operation="finish",
         tag=Tag.JOBS,
+        permissions=(Permission.WORK,),
+        types=TypesAt.PATH,
         methods=("POST",),
         paths=(f"/finish/{JOB}/",),
         summary="Finish a job: end its lease and forget the job.",
@@ -95,6 +106,8 @@ LEASES = (
     Route(
         operation="finish_bulk",
         tag=Tag.JOBS,
+        permissions=(Permission.WORK,),
+        types=TypesAt.BODY,
         methods=("POST",),
         paths=("/finish/",),
         summary="Finish in bulk: up to 1,000 jobs, each with its own result.",
@@ -106,6 +119,8 @@ LEASES = (
     Route(
         operation="extend",
         tag=Tag.JOBS,
+        permissions=(Permission.WORK,),
+        types=TypesAt.PATH,
         methods=("POST",),
         paths=(f"/extend/{JOB}/",),
         summary="Extend a lease: it ends `by` milliseconds from now.",
@@ -118,6 +133,8 @@ LEASES = (
     Route(
         operation="extend_bulk",
         tag=Tag.JOBS,
+        permissions=(Permission.WORK,),
+        types=TypesAt.BODY,
         methods=("POST",),
         paths=("/extend/",),
         summary="Extend in bulk: up to 1,000 leases, each with its own result.",
@@ -129,6 +146,8 @@ LEASES = (
     Route(
         operation="release",
         tag=Tag.JOBS,
+        permissions=(Permission.WORK,),
+        types=TypesAt.PATH,
         methods=("POST",),
         paths=(f"/release/{JOB}/",),
         summary="Release a job: end its lease and put it back into its queue, unfinished.",
@@ -140,6 +159,8 @@ LEASES = (
     Route(
         operation="release_bulk",
         tag=Tag.JOBS,
+        permissions=(Permission.WORK,),
+        types=TypesAt.BODY,
         methods=("POST",),
         paths=("/release/",),
         summary="Release in bulk: up to 1,000 jobs, each with its own result.",

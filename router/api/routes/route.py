@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from router.access.permissions import Permission, TypesAt
 from router.api.request_shapes import (
     NoQuery,
 )
@@ -51,6 +52,8 @@ class Route(Struct, frozen=True, kw_only=True):
         operation: the name in metrics and in the table of handlers.
         operation_id: the name in the OpenAPI document; None for the same name.
         summary: a short heading, which ends with the first `:` or `.`, and what else is to say.
+        permissions: a token needs one of them; empty if any token will do.
+        types: the place at which a request names its queue types, which decides how a token's types are checked.
         paths: the documented paths; each is served with and without its trailing slash (see spellings).
         answers: status → the shapes that the answer may have.
         failures: the documented errors; any other error is unexpected.
@@ -63,6 +66,8 @@ class Route(Struct, frozen=True, kw_only=True):
     operation: str
     operation_id: str | None = None
     tag: Tag
+    permissions: tuple[Permission, ...]
+    types: TypesAt
     methods: tuple[str, ...]
     paths: tuple[str, ...]
     summary: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.access.permissions import Permission, TypesAt
 from router.api.campaigns.schedule_shapes import ScheduleAnswer, ScheduleBody, ScheduleRows
 from router.api.request_shapes import NoBody, PageQuery
 from router.api.response_shapes import Done
@@ -14,6 +15,8 @@ SCHEDULES = (
     Route(
         operation="put_schedule",
         tag=Tag.SCHEDULES,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.BODY,
         methods=("PUT",),
         paths=(_PATH,),
         summary="Create or replace a schedule: it enqueues a job again and again at set times.",
@@ -26,6 +29,8 @@ SCHEDULES = (
         operation="schedule",
         operation_id="get_schedule",
         tag=Tag.SCHEDULES,
+        permissions=(Permission.READ,),
+        types=TypesAt.RECORD,
         methods=("GET",),
         paths=(_PATH,),
         summary="Get the state of a schedule: its job, its next slot, and how the latest enqueue went.",
@@ -35,6 +40,8 @@ SCHEDULES = (
     Route(
         operation="delete_schedule",
         tag=Tag.SCHEDULES,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.RECORD,
         methods=("DELETE",),
         paths=(_PATH,),
         summary="Delete a schedule. The jobs that it has enqueued stay.",
@@ -45,6 +52,8 @@ SCHEDULES = (
     Route(
         operation="pause_schedule",
         tag=Tag.SCHEDULES,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.RECORD,
         methods=("POST",),
         paths=(f"{_PATH}pause/",),
         summary="Pause a schedule: no slot enqueues until it is resumed.",
@@ -55,6 +64,8 @@ SCHEDULES = (
     Route(
         operation="resume_schedule",
         tag=Tag.SCHEDULES,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.RECORD,
         methods=("POST",),
         paths=(f"{_PATH}resume/",),
         summary="Resume a schedule. The slots that passed during the pause are skipped.",
@@ -66,6 +77,8 @@ SCHEDULES = (
         operation="schedules",
         operation_id="list_schedules",
         tag=Tag.SCHEDULES,
+        permissions=(Permission.READ,),
+        types=TypesAt.LISTED,
         methods=("GET",),
         paths=("/schedules/",),
         summary="List all schedules: their jobs' queues and their next slots, page by page.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.access.permissions import Permission, TypesAt
 from router.api.campaigns.window_shapes import WindowAnswer, WindowBody, WindowRows
 from router.api.request_shapes import NoBody, PageQuery
 from router.api.response_shapes import Done
@@ -12,6 +13,8 @@ WINDOWS = (
     Route(
         operation="put_window",
         tag=Tag.WINDOWS,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.ALL,
         methods=("PUT",),
         paths=("/window/{window}/",),
         summary="Define a window: when jobs and queues that name it may be leased from. One of this name is replaced.",
@@ -24,6 +27,8 @@ WINDOWS = (
         operation="window",
         operation_id="get_window",
         tag=Tag.WINDOWS,
+        permissions=(Permission.READ,),
+        types=TypesAt.LISTED,
         methods=("GET",),
         paths=("/window/{window}/",),
         summary="Get a window: its definition, when it opens or closes, and how many queues and types use it.",
@@ -34,6 +39,8 @@ WINDOWS = (
         operation="windows",
         operation_id="list_windows",
         tag=Tag.WINDOWS,
+        permissions=(Permission.READ,),
+        types=TypesAt.NONE,
         methods=("GET",),
         paths=("/windows/",),
         summary="List all windows: their definitions, page by page.",
@@ -45,6 +52,8 @@ WINDOWS = (
         operation="drop_window",
         operation_id="delete_window",
         tag=Tag.WINDOWS,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.ALL,
         methods=("DELETE",),
         paths=("/window/{window}/",),
         summary="Delete a window: one that no job and no setting uses.",

@@ -15,7 +15,7 @@ from sharq_client.aio.schedules import AsyncSchedules
 from sharq_client.answers import QueueAge, QueueRow, QueueStats, TypeRow, TypeStats
 from sharq_client.bodies import HoldBody
 from sharq_client.campaigns.windows import Window, WindowState
-from sharq_client.cluster import ClusterState
+from sharq_client.cluster import ClusterState, TokenRights
 from sharq_client.decoders import REPLY, TEXT
 from sharq_client.paths import path_of
 from sharq_client.requests import QueueSettings, TypeSettings, value_of
@@ -49,6 +49,7 @@ _TYPE = msgspec.json.Decoder(TypeStats)
 _QUEUE_ROWS = msgspec.json.Decoder(_QueueRows)
 _QUEUE_AGES = msgspec.json.Decoder(_QueueAges)
 _CLUSTER = msgspec.json.Decoder(ClusterState)
+_TOKEN = msgspec.json.Decoder(TokenRights)
 _TYPE_ROWS = msgspec.json.Decoder(_TypeRows)
 _GREETING = msgspec.json.Decoder(_Greeting)
 _DOCUMENT = msgspec.json.Decoder(dict[str, Any])
@@ -223,6 +224,10 @@ class AsyncControl:
     async def cluster(self) -> ClusterState:
         """Return the cluster as the router sees it that answers: its members, and how each sees the store."""
         return await self._caller.ask("GET", "/cluster/", _CLUSTER)
+
+    async def token(self) -> TokenRights:
+        """Return the rights of this client's token: its permissions, queue types and limits."""
+        return await self._caller.ask("GET", "/token/", _TOKEN)
 
     async def prometheus(self) -> str:
         """Return the metrics of the process that answers, as Prometheus text."""

@@ -1240,6 +1240,27 @@ export interface components {
             /** @description Why the store or a part of it cannot be used, in plain text; absent while it can. */
             reason?: string;
         };
+        /** @description The rights of the caller. A server that asks for no tokens gives everyone all of them. */
+        TokenAnswer: {
+            /** @description The outcome of the request, or of one job of a bulk call. */
+            status: components["schemas"]["SuccessStatus"];
+            /** @description The name of the token; null if the server asks for no tokens. */
+            name: string | null;
+            /** @description The permissions of the token: `produce`, `work`, `read`, `operate` and `admin`. */
+            ops: string[];
+            /** @description The patterns of its queue types, in which `*` stands for any text; null for all types. */
+            types: string[] | null;
+            /**
+             * Format: int64
+             * @description The most jobs that a queue may hold after an enqueue with this token; null for no limit.
+             */
+            max_queued: number | null;
+            /**
+             * Format: int64
+             * @description The most requests per second of this token at one router; null for no limit.
+             */
+            rps: number | null;
+        };
         /** @description One job for the queue that the path names. */
         EnqueueBody: {
             /** @description The content of the job: any JSON value, up to the server's `max_payload_bytes`. It is delivered unchanged. */
@@ -1893,7 +1914,7 @@ export interface components {
          *
          *     - 400, `invalid_request`: An invalid request; the message names the field. Nothing was done.
          *     - 401, `unauthorized`: A missing or unknown token. Nothing was done.
-         *     - 403, `forbidden`: A forbidden caller: a web page of another site, or a host name that is not this server's. Nothing was done.
+         *     - 403, `forbidden`: A forbidden request: the token does not permit it, or the web page or the host name. Nothing was done.
          *     - 404, `not_found`: A queue, job or path that does not exist. Nothing was done.
          *     - 405, `method_not_allowed`: A method that an existing path does not support. Nothing was done.
          *     - 408, `too_slow`: A request body that did not arrive in time. Nothing was done.
@@ -1961,7 +1982,7 @@ export interface components {
                 "application/json": components["schemas"]["FailureAnswer"];
             };
         };
-        /** @description `forbidden`: A forbidden caller: a web page of another site, or a host name that is not this server's. Nothing was done. */
+        /** @description `forbidden`: A forbidden request: the token does not permit it, or the web page or the host name. Nothing was done. */
         Forbidden: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];

@@ -1,0 +1,48 @@
+"""Matches queue types with the patterns of `types=`, in which `*` stands for any text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+MAX_PATTERNS = 100
+_MAX_STARS = 4
+"""The most stars of one pattern, which bounds the time that a match may take."""
+
+_is_pattern = re.compile(r"[A-Za-z0-9_\-.+@~*]{1,100}").fullmatch
+
+
+class TypePatterns:
+    """The queue types of a token.
+
+    Args:
+        patterns: the patterns, at least one.
+
+    Raises:
+        ValueError: a pattern could not match any queue type, or there are too many.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        if not 0 < len(patterns) <= MAX_PATTERNS:
+            raise ValueError(f"expected 1 to {MAX_PATTERNS} patterns")
+        for number, pattern in enumerate(patterns, 1):
+            if not _is_pattern(pattern) or pattern.count("*") > _MAX_STARS:
+                raise ValueError(
+                    f"pattern {number}: expected 1 to 100 characters of A-Z a-z 0-9 _ - . + @ ~ and at most "
+                    f"{_MAX_STARS} *"
+                )
+        self.patterns = tuple(patterns)
+        self._matches = re.compile("|".join(map(_expression, patterns))).fullmatch
+
+    def match(self, queue_type: str) -> bool:
+        """Return True if a queue type matches one of the patterns."""
+        return self._matches(queue_type) is not None
+
+    def __str__(self) -> str:
+        """Return the patterns as the tokens file has them."""
+        return ",".join(self.patterns)
+
+
+def _expression(pattern: str) -> str:
+    """Return the regular expression of a pattern."""
+    return ".*".join(map(re.escape, pattern.split("*")))
