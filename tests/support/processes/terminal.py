@@ -19,9 +19,8 @@ from typing import Self
 DEADLINE_S = 30.0
 
 _TAKE_TERMINAL = """\
-import fcntl, os, signal, sys, termios
+import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is ignored if the tests run in the background of a shell
 os.execv(sys.argv[1], sys.argv[1:])
 """
 
