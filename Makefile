@@ -20,6 +20,9 @@ GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Images of Python often set it to 1. Each of the several hundred programs that the tests start then compiles its modules.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

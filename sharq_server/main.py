@@ -110,11 +110,12 @@ class _Server:
         self._node: ShardNode | None = None
         self._guard: Guard | None = None
         self._spans: Spans | None = None
+        self._readiness = Readiness("starting")
 
     async def start(self) -> None:
         """Listen and report that the server is starting, start the store and the node, then serve."""
         self._spans = start_traces(self._config.telemetry.traces, "sharq-server", self._stack, self._stop)
-        sockets = bind_sockets(self._config.server.host, self._config.server.port)
+        sockets = bind_sockets(self._config.server.host, self._config.server.port, option="--port")
         for bound in sockets:
             self._stack.callback(bound.close)
         if self._makes_token:
@@ -150,6 +151,10 @@ class _Server:
         assert self._node is not None
         await asyncio.gather(self._node.until_fatal(), self._look_after_store())
 
+    def why_not_ready(self) -> str | None:
+        """Return the reason that /readyz gives; None if the server is ready."""
+        return self._readiness.reason
+
     async def _look_after_store(self) -> None:
         assert self._node is not None
         if self._store is not None:
@@ -175,8 +180,7 @@ class _Server:
             await report_original_data(client, self._config.original_key_prefix)
 
     async def _serve(self, node: ShardNode, http: HttpServer, gate: Gate) -> None:
-        readiness = Readiness("starting")
-        spans = self._spans
+        readiness, spans = self._readiness, self._spans
         shard = node if spans is None else traced(node, spans)
         directory = OneShard(shard, self._config.cluster.partitions)
         polls = Polls(directory)

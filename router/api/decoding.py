@@ -7,8 +7,8 @@ Not here: the range of each field (router/api/fields.py).
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Generic, TypeVar, get_args, get_origin, get_type_hints
+from functools import cached_property, lru_cache
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -95,22 +95,28 @@ class Decoder(Generic[FormT]):
     def __init__(self, form_type: type[FormT], decoder: msgspec.json.Decoder[FormT] | None = None) -> None:
         self._form_type = form_type
         self._decoder = decoder or msgspec.json.Decoder(form_type)
-        hints = get_type_hints(form_type, include_extras=True)
-        self._expected = {
-            name: expected_text(hints[field]) or "another value"
-            for field, name in _wire_names(form_type).items()
-        }
-        for field, name in _wire_names(form_type).items():
-            self._expected |= {
-                f"{name}.{part}": expected_text(hint) or "another value"
-                for part, hint in _parts(hints[field]).items()
-            }
-        self._lists = {
-            name: _bound(hints[field])
-            for field, name in _wire_names(form_type).items()
-            if _is_list(hints[field])
-        }
         self._read_complaint = lru_cache(_KNOWN_COMPLAINTS)(self._translate)
+
+    # The following are read when a message or a query first needs them: most programs end before they need any.
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        """Return name of the field in JSON → its type."""
+        hints = get_type_hints(self._form_type, include_extras=True)
+        return {field.encode_name: hints[field.name] for field in msgspec.structs.fields(self._form_type)}
+
+    @cached_property
+    def _expected(self) -> dict[str, str]:
+        """Return name of the field, or `field.part` → the text that says what is expected there."""
+        named = dict(self._hints)
+        for name, hint in self._hints.items():
+            named |= {f"{name}.{part}": part_hint for part, part_hint in _parts(hint).items()}
+        return {name: expected_text(hint) or "another value" for name, hint in named.items()}
+
+    @cached_property
+    def _lists(self) -> dict[str, int | None]:
+        """Return name of a field that is a list → the most items that it holds."""
+        return {name: _bound(hint) for name, hint in self._hints.items() if _is_list(hint)}
 
     def from_json(self, text: bytes | msgspec.Raw, within: str = "", effort: Effort | None = None) -> FormT:
         """Return the value of a JSON text.
@@ -205,11 +211,6 @@ def _parts(hint: object) -> dict[str, object]:
     if get_origin(hint) is list:
         return {}
     return {name: part for choice in get_args(hint) for name, part in _parts(choice).items()}
-
-
-def _wire_names(form_type: type[Struct]) -> dict[str, str]:
-    """Return attribute → name of the field in JSON: `for` is a word of Python and cannot be an attribute."""
-    return {field.name: field.encode_name for field in msgspec.structs.fields(form_type)}
 
 
 def explain_broken_json(text: bytes, error: Exception, within: str = "", effort: Effort | None = None) -> str:

@@ -29,13 +29,14 @@ class ListenError(Exception):
     """An address that cannot be listened on; the message says which one and why."""
 
 
-def bind_sockets(host: str, port: int) -> list[socket.socket]:
+def bind_sockets(host: str, port: int, *, option: str) -> list[socket.socket]:
     """Bind a socket for each address of the host name, all to the same port, and listen on all of them.
 
     Linux lets two sockets bind one port as long as neither listens, so only listening makes the port ours.
 
     Args:
         port: 0 takes any free port.
+        option: the option of the command line that names another port, for the message about one in use.
 
     Raises:
         ListenError: the port is in use or not allowed, or the host is not of this machine. Nothing stays bound.
@@ -51,7 +52,7 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for bound_socket in bound:
             bound_socket.close()
-        raise ListenError(_explain(Address(host, port), error)) from error
+        raise ListenError(_explain(Address(host, port), option, error)) from error
     return bound
 
 
@@ -103,7 +104,7 @@ def _bind(family: socket.AddressFamily, place: str, port: int) -> socket.socket:
     return unbound
 
 
-def _explain(address: Address, error: OSError) -> str:
+def _explain(address: Address, option: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"{address} is in use by another process"
+        return f"{address} is in use by another process; {option} chooses another port"
     return f"cannot listen on {address}: {error.strerror or error}"

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from sharq_core.logs.line_queue import end_at_once
 from sharq_core.process.reloading import reload
+from sharq_core.process.service_manager import ServiceManager, find_service_manager
 
 log = logging.getLogger("sharq.process")
 
@@ -107,6 +108,9 @@ class Service(Protocol):
     async def watch(self) -> None:
         """Supervise the parts; never return."""
 
+    def why_not_ready(self) -> str | None:
+        """Return the reason why the started process is not ready, in words; None if it is."""
+
 
 async def serve_until_stopped(make: Callable[[AsyncExitStack, Stop], Service], timeout_s: float) -> int:
     """Start everything, supervise it until the stop, and stop everything in the opposite order.
@@ -118,13 +122,19 @@ async def serve_until_stopped(make: Callable[[AsyncExitStack, Stop], Service], t
     Returns:
         the exit status of the stop: 0, or another if something could not end in order.
     """
-    stop = stop_on_signals(timeout_s)
+    manager = find_service_manager()
+    stop = stop_on_signals(timeout_s, manager)
+    beating = asyncio.create_task(manager.beat())
     try:
         async with AsyncExitStack() as stack:
             service = make(stack, stop)
             if await unless(stop, service.start()):
+                following = asyncio.create_task(manager.follow(service.why_not_ready))
+                stack.callback(following.cancel)
                 await unless(stop, service.watch())
+            manager.stopping()
     finally:
+        beating.cancel()
         stop.unlimit()
     log.info("stopped")
     return stop.exit_status
@@ -137,16 +147,19 @@ def ignore_signals() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def stop_on_signals(timeout_s: float) -> Stop:
+def stop_on_signals(timeout_s: float, manager: ServiceManager) -> Stop:
     """Begin the stop at the first SIGTERM or SIGINT, reload at SIGHUP, and log other signals that have no effect.
 
     A second SIGTERM or SIGINT ends the process in the middle of its work.
+
+    Args:
+        manager: is told of reloads.
     """
     stop = Stop(timeout_s)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.ask, number)
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_signal_handler(signal.SIGHUP, manager.reload, reload)
     for number in _IDLE_SIGNALS:
         loop.add_signal_handler(number, _say_idle, number)
     return stop

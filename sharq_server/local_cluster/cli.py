@@ -27,6 +27,7 @@ examples:
   sharq-cluster --routers 1 --shards 5 --store cluster
                                                with a Redis Cluster: three primaries, three replicas
   sharq-cluster --state-file cluster.json      write the processes, their ids and URLs, when all are ready
+  sharq-cluster --prometheus targets.json      write the addresses that Prometheus scrapes
 """
 
 
@@ -39,6 +40,7 @@ class ClusterOptions(msgspec.Struct, frozen=True):
         store: one of stores.KINDS.
         data_dir: the directory of data and logs.
         state_file: the state file to write; None for none.
+        targets_file: the file of targets for Prometheus to write; None for none.
         config: the configuration file; None for none. It has been read once without an error.
     """
 
@@ -47,6 +49,7 @@ class ClusterOptions(msgspec.Struct, frozen=True):
     store: str
     data_dir: Path
     state_file: Path | None
+    targets_file: Path | None
     config: Path | None
 
 
@@ -62,6 +65,10 @@ def read_command(argv: Sequence[str] | None) -> ClusterOptions:
         SystemExit: the arguments are wrong (2), or ask for the help or the version (0).
     """
     arguments = _parse_arguments(argv)
+    if arguments.prometheus is not None and arguments.prometheus.suffix != ".json":
+        raise ConfigError(
+            f"--prometheus: expected a file name that ends in .json, got {arguments.prometheus}"
+        )
     config = load_config(arguments.config)
     redis = config.redis
     _refuse_named_store(redis)
@@ -71,15 +78,13 @@ def read_command(argv: Sequence[str] | None) -> ClusterOptions:
     )
     if arguments.store == SINGLE and redis.durability != "fast":
         raise ConfigError(f"[redis] durability: {redis.durability} needs replicas; use --store {CLUSTER}")
-    state_file = arguments.state_file and arguments.state_file.absolute()
-    if state_file is not None and not state_file.parent.is_dir():
-        raise ConfigError(f"--state-file: there is no directory {state_file.parent}")
     return ClusterOptions(
         range(arguments.port, arguments.port + arguments.routers),
         arguments.shards,
         arguments.store,
         arguments.data_dir.absolute(),
-        state_file,
+        _file_to_write("--state-file", arguments.state_file),
+        _file_to_write("--prometheus", arguments.prometheus),
         arguments.config and arguments.config.absolute(),
     )
 
@@ -91,6 +96,16 @@ class _ClusterArguments(CommonArguments):
     store: str
     data_dir: Path
     state_file: Path | None
+    prometheus: Path | None
+
+
+def _file_to_write(option: str, path: Path | None) -> Path | None:
+    if path is None:
+        return None
+    path = path.absolute()
+    if not path.parent.is_dir():
+        raise ConfigError(f"{option}: there is no directory {path.parent}")
+    return path
 
 
 def _parse_arguments(argv: Sequence[str] | None) -> _ClusterArguments:
@@ -129,6 +144,12 @@ def _parse_arguments(argv: Sequence[str] | None) -> _ClusterArguments:
         type=Path,
         metavar="FILE",
         help="JSON file that lists the processes, written when all are ready",
+    )
+    parser.add_argument(
+        "--prometheus",
+        type=Path,
+        metavar="FILE",
+        help="JSON file of the routers and shards for Prometheus (file_sd_configs), written when all are ready",
     )
     arguments = parser.parse_args(argv, _ClusterArguments())
     if arguments.port + arguments.routers - 1 > 65535:

@@ -34,7 +34,7 @@ from sharq_server.local_cluster.cli import ClusterOptions, read_command
 from sharq_server.local_cluster.ports import close_all, free_ports, listen_on
 from sharq_server.local_cluster.redis_cluster import make_cluster
 from sharq_server.local_cluster.services import Services, service_environ
-from sharq_server.local_cluster.state_file import write_state
+from sharq_server.local_cluster.state_file import write_state, write_targets
 from sharq_server.local_cluster.stores import (
     CLUSTER,
     LocalStore,
@@ -102,9 +102,9 @@ class _Cluster:
         self._router_sockets = listen_on(command.router_ports)
         for sockets in self._router_sockets:
             self._stack.callback(close_all, sockets)
-        # Not earlier: a cluster that cannot start must not remove the file of the one that runs.
-        if command.state_file is not None:
-            command.state_file.unlink(missing_ok=True)
+        # Not earlier: a cluster that cannot start must not remove the files of the one that runs.
+        for path in filter(None, (command.state_file, command.targets_file)):
+            path.unlink(missing_ok=True)
         ports = free_ports(port_count(command.store) + command.shards, command.router_ports)
         shard_ports, store_ports = ports[: command.shards], ports[command.shards :]
         await self._start_stores(store_ports)
@@ -115,6 +115,10 @@ class _Cluster:
     async def watch(self) -> None:
         """Log the death of each child. This does not return."""
         await asyncio.gather(*map(_tell_of_death, self._children), asyncio.Event().wait())
+
+    def why_not_ready(self) -> str | None:
+        """Return None: `start` has waited until every process was ready, and a death changes nothing here."""
+        return None
 
     def _reload_services(self) -> Sequence[str]:
         for child in self._services:
@@ -161,11 +165,14 @@ class _Cluster:
 
     def _say_ready(self) -> None:
         command = self._command
-        states = [child.state for child in self._children]
+        states = {child.program.name: child.state for child in self._children}
+        if command.targets_file is not None:
+            self._stack.callback(command.targets_file.unlink, missing_ok=True)
+            write_targets(command.targets_file, command.data_dir.name, states)
         if command.state_file is not None:
-            write_state(command.state_file, states)
             self._stack.callback(command.state_file.unlink, missing_ok=True)
-        urls = " ".join(state.url for state in states if state.role == "router")
+            write_state(command.state_file, list(states.values()))
+        urls = " ".join(state.url for state in states.values() if state.role == "router")
         about = f"{counted(command.shards, 'shard')}, store {command.store}, data in {command.data_dir}"
         announce(f"sharq-cluster {__version__} is ready: {urls} ({about})\n")
 

@@ -25,7 +25,7 @@ def listen_on(ports: range) -> list[list[socket.socket]]:
     """
     held: list[list[socket.socket]] = []
     try:
-        held.extend(bind_sockets(HOST, port) for port in ports)
+        held.extend(bind_sockets(HOST, port, option="--port") for port in ports)
     except ListenError:
         for sockets in held:
             close_all(sockets)

@@ -206,7 +206,10 @@ def test_a_port_in_use_is_named(start: StartServer) -> None:
         port = taken.getsockname()[1]
         server = start("--port", str(port))
         assert server.exit_code() == 1
-        assert server.stderr == f"sharq-server: 127.0.0.1:{port} is in use by another process\n"
+        assert (
+            server.stderr
+            == f"sharq-server: 127.0.0.1:{port} is in use by another process; --port chooses another port\n"
+        )
 
 
 def test_an_address_that_is_not_ours_is_named(start: StartServer) -> None:

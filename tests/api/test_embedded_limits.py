@@ -81,7 +81,9 @@ async def test_a_server_that_reads_its_data_says_so_and_is_ready_later(
         assert await enqueue(http, url, "a") == 503
         second = start("--port", str(port), "--data-dir", str(tmp_path / "other"))
         assert second.exit_code() == 1
-        assert second.stderr.endswith(f"127.0.0.1:{port} is in use by another process\n")
+        assert second.stderr.endswith(
+            f"127.0.0.1:{port} is in use by another process; --port chooses another port\n"
+        )
     await until_status(http, f"{url}/readyz", 200)
     assert await enqueue(http, url, "a") == 201
     assert server.stop() == 0

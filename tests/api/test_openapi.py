@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiohttp
-import jsonschema
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -22,6 +21,7 @@ from router.shards.dispatch import Dispatch
 from sharq_core.errors import Unauthorized
 from sharq_core.link.messages import FORMATS, ShardPort
 from tests.support.http.contract import Api, Document, Server
+from tests.support.json_schema import Draft202012Validator
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ async def test_every_route_is_in_the_document_and_every_path_of_it_is_served(doc
 
 async def test_every_schema_is_a_schema(document: Document) -> None:
     for schema in document["components"]["schemas"].values():
-        jsonschema.Draft202012Validator.check_schema(schema)
+        Draft202012Validator.check_schema(schema)
     for _, _, operation in operations(document):
         for parameter in operation["parameters"]:
-            jsonschema.Draft202012Validator.check_schema(parameter["schema"])
+            Draft202012Validator.check_schema(parameter["schema"])
 
 
 async def test_every_reference_leads_somewhere(document: Document) -> None:
@@ -189,7 +189,7 @@ async def test_the_schemas_of_bodies_hold_the_rules(
     document: Document, schema: str, good: Document, bad: list[Document]
 ) -> None:
     whole = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
-    is_valid: Callable[[Document], bool] = jsonschema.Draft202012Validator(whole).is_valid
+    is_valid: Callable[[Document], bool] = Draft202012Validator(whole).is_valid
     assert is_valid(good)
     assert not any(map(is_valid, bad))
 

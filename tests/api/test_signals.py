@@ -118,7 +118,9 @@ def test_a_second_server_on_the_port_fails_before_it_touches_its_directory(
     port = start().url().rpartition(":")[2]
     exit_code, _, said = run(tmp_path, "--port", port, "--data-dir", str(tmp_path / "other"))
     assert exit_code == 1
-    assert said == f"sharq-server: 127.0.0.1:{port} is in use by another process\n"
+    assert (
+        said == f"sharq-server: 127.0.0.1:{port} is in use by another process; --port chooses another port\n"
+    )
     assert not (tmp_path / "other").exists()
 
 
@@ -136,6 +138,9 @@ class Service:
 
     async def watch(self):
         await asyncio.Event().wait()
+
+    def why_not_ready(self):
+        return None
 
 sys.exit(run_program("test", lambda: serve_until_stopped(Service, 0.1)))
 """

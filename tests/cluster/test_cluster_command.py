@@ -124,12 +124,20 @@ def test_started_cluster_serves_one_namespace_and_stops_in_ten_seconds(
     assert "process_killed" not in command.stderr
 
 
-def test_state_file_names_the_serving_processes_and_where_they_answer(start: Start) -> None:
-    command = start("--routers", "1", "--shards", "2")
+def test_files_name_the_serving_processes_and_where_they_answer(start: Start, tmp_path: Path) -> None:
+    command = start("--routers", "1", "--shards", "2", "--prometheus", "targets.json")
     for process in command.processes():
         assert set(process) == {"role", "pid", "url"}
-    for url in command.urls("router") + command.urls("shard"):
+    urls = command.urls("router") + command.urls("shard")
+    for url in urls:
         assert ask(f"{url}/readyz")[0] == 200
+    assert json.loads((tmp_path / "targets.json").read_text()) == [
+        {
+            "targets": [url.removeprefix("http://")],
+            "labels": {"job": f"sharq-{name.partition('-')[0]}", "cluster": "data", "instance": name},
+        }
+        for url, name in zip(urls, ("router-1", "shard-1", "shard-2"), strict=True)
+    ]
     (store,) = command.urls("store")
     with redis.Redis.from_url(store) as client:
         assert client.info()["process_id"] == command.pids("store")[0]
@@ -233,7 +241,9 @@ def test_port_in_use_is_named(tmp_path: Path) -> None:
         other.listen()
         exit_code, stdout, stderr = run(tmp_path, "--port", str(port - 1))
     assert (exit_code, stdout) == (1, "")
-    assert f"sharq-cluster: 127.0.0.1:{port} is in use by another process" in stderr
+    assert (
+        f"sharq-cluster: 127.0.0.1:{port} is in use by another process; --port chooses another port" in stderr
+    )
 
 
 def test_data_directory_in_use_is_named_with_its_holder(start: Start, tmp_path: Path) -> None:
@@ -261,6 +271,8 @@ def test_data_of_the_other_store_is_refused(tmp_path: Path) -> None:
         (["--port", "65535", "--routers", "2"], "--port: 2 routers from 65535 on end past 65535"),
         (["--store", "mysql"], "--store: invalid choice: 'mysql'"),
         (["--state-file", "no/such/state.json"], "--state-file: there is no directory"),
+        (["--prometheus", "no/such/targets.json"], "--prometheus: there is no directory"),
+        (["--prometheus", "targets"], "--prometheus: expected a file name that ends in .json, got targets"),
         (["--config", "missing.conf"], "missing.conf"),
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
     ],
@@ -312,7 +324,17 @@ def test_version_and_help_are_printed(tmp_path: Path) -> None:
     assert run(tmp_path, "--version") == (0, f"sharq-cluster {__version__}\n", "")
     exit_code, text, _ = run(tmp_path, "--help")
     assert exit_code == 0
-    for option in ("--routers", "--shards", "--port", "--store", "--data-dir", "--state-file", "--config"):
+    options = (
+        "--routers",
+        "--shards",
+        "--port",
+        "--store",
+        "--data-dir",
+        "--state-file",
+        "--prometheus",
+        "--config",
+    )
+    for option in options:
         assert option in text
 
 
@@ -324,7 +346,7 @@ def test_a_second_cluster_on_the_ports_ends_while_the_first_one_still_starts(
     assert not first.state_path.exists(), "it is not ready yet"
     exit_code, _, said = run(tmp_path, "--port", str(first.port), "--data-dir", str(tmp_path / "other"))
     assert exit_code == 1
-    assert f"127.0.0.1:{first.port} is in use by another process" in said
+    assert f"127.0.0.1:{first.port} is in use by another process; --port chooses another port" in said
     (url,) = first.urls("router")
     assert ask(f"{url}/healthz")[0] == 200
 

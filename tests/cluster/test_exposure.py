@@ -121,7 +121,7 @@ def test_a_server_that_is_told_to_be_open_does_not_complain(
     [("127.0.0.1", False), ("127.0.0.9", False), ("::1", False), ("0.0.0.0", True), ("::", True)],
 )
 def test_what_is_public_is_all_but_the_loopback(host: str, is_public: bool) -> None:
-    sockets = bind_sockets(host, 0)
+    sockets = bind_sockets(host, 0, option="--listen")
     try:
         assert (public_address(sockets) is not None) == is_public
     finally:

@@ -185,7 +185,7 @@ def test_a_port_in_use_is_refused(shards: ShardFactory) -> None:
     first.start()
     second.launch()
     assert second.wait() == 1
-    assert f"{first.address} is in use by another process" in second.log
+    assert f"{first.address} is in use by another process; --listen chooses another port" in second.log
 
 
 def test_a_shard_without_a_shared_store_is_refused() -> None:

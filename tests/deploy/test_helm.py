@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -22,6 +21,7 @@ from router.http.tokens import new_token
 from shard.cli import read_command as read_shard_command
 from sharq_core.config import load
 from tests.deploy.trust import trust
+from tests.support.json_schema import validate
 from tests.support.processes.servers import SharqServer
 from tests.support.stores.groups import make_certificates
 from tests.support.tools import missing_tool
@@ -131,7 +131,7 @@ def test_every_object_is_what_kubernetes_takes(values: Mapping[str, Any], kubern
     objects = render(values, kubernetes)
     for one in objects:
         if one["kind"] in CUSTOM:
-            jsonschema.validate(one, CUSTOM[one["kind"]])
+            validate(one, CUSTOM[one["kind"]])
         else:
             kubernetes_validate.validate(one, kubernetes, strict=True)
     names = [(one["kind"], one["metadata"]["name"]) for one in objects]

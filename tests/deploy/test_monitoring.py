@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-import yaml
 
 from deploy.dashboards.__main__ import DASHBOARDS, FOLDER, text_of
 from deploy.dashboards.model import COLUMNS, Dashboard, render
 from tests.deploy.layout import Layout, until
 from tests.deploy.prometheus import has_data
+from tests.deploy.rules import ALERTS, METRIC, RULES, operands
 from tests.support.load.clients import running_load
-from tests.support.tools import missing_tool
 
-ROOT = Path(__file__).parents[2]
-RULES = ROOT / "deploy" / "prometheus"
 VARIABLES = {"$__rate_interval": "1m", "$type": ".*"}
 """What Grafana would put into the queries."""
-
-METRIC = re.compile(r"\bsharq_\w+")
-
-
-def rules() -> list[dict[str, Any]]:
-    parsed = yaml.safe_load((RULES / "alerts.yml").read_text())
-    return [rule for group in parsed["groups"] for rule in group["rules"]]
-
-
-ALERTS = [rule for rule in rules() if "alert" in rule]
-
-
-def operands(promql: str) -> Iterator[str]:
-    """Return the operands that the parts of an alert compare with a number."""
-    for part in re.split(r"\sand\s", promql):
-        found = re.fullmatch(r"\s*(.+?)\s*[<>]\s*[0-9.]+\s*", part, re.DOTALL)
-        assert found, f"an alert is `operand comparison number`, joined by `and`: {part}"
-        yield found[1]
 
 
 def panel_queries() -> Iterator[str]:
@@ -86,38 +61,10 @@ def test_panels_do_not_overlap_and_take_their_source_from_the_variable(dashboard
     assert rendered["templating"]["list"][0]["name"] == "datasource"
 
 
-def test_rules_do_what_their_tests_say() -> None:
-    promtool = shutil.which("promtool") or missing_tool("promtool")
-    tests = ["alerts_test.yml", "budget_test.yml"]
-    for words in (["check", "config", "prometheus.yml"], ["test", "rules", *tests]):
-        done = subprocess.run(
-            [promtool, *words], cwd=RULES, check=False, capture_output=True, text=True, timeout=110
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
-def test_every_alert_has_a_severity_a_test_of_both_cases_and_a_runbook_entry(alert: dict[str, Any]) -> None:
-    name = alert["alert"]
-    assert alert["labels"]["severity"] in ("page", "ticket")
-    tested = (RULES / "alerts_test.yml").read_text() + (RULES / "budget_test.yml").read_text()
-    assert f"name: {name} fires" in tested
-    assert f"name: {name} is silent" in tested
-    page, _, anchor = alert["annotations"]["runbook"].partition("#")
-    headings = re.findall(r"^## (\w+)$", (ROOT / page).read_text(), re.M)
-    assert name in headings
-    assert anchor == name.lower()
-
-
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
 def test_a_panel_shows_what_an_alert_looks_at(alert: dict[str, Any]) -> None:
     shown = {metric for promql in panel_queries() for metric in METRIC.findall(promql)}
     assert set(METRIC.findall(alert["expr"])) <= shown
-
-
-def test_runbook_has_no_entry_without_an_alert() -> None:
-    headings = re.findall(r"^## (Sharq\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.M)
-    assert headings == [alert["alert"] for alert in ALERTS]
 
 
 @pytest.mark.slow
@@ -125,7 +72,7 @@ def test_runbook_has_no_entry_without_an_alert() -> None:
 async def test_every_panel_and_every_rule_is_answered_under_load(layout: Layout) -> None:
     prometheus = layout.services["prometheus"].url
     asked = [*panel_queries()]
-    for rule in rules():
+    for rule in RULES:
         asked += [rule["record"]] if "record" in rule else operands(rule["expr"])
     async with running_load(layout.front.url), asyncio.TaskGroup() as group:
         losing = group.create_task(lose_jobs(layout.front.url))

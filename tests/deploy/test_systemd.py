@@ -11,8 +11,10 @@ import pytest
 
 from router.cli import read_command as read_router_command
 from shard.cli import read_command as read_shard_command
+from sharq_core.process.running import EXIT_MISCONFIGURED
 from tests.support.tools import missing_tool
 
+DOCS = Path(__file__).parents[2] / "docs"
 INSTALL = Path(__file__).parents[2] / "deploy" / "systemd" / "install"
 SYSTEM_UNITS = Path("/lib/systemd/system")
 UNITS = ("sharq-router@8080.service", "sharq-shard@8090.service", "sharq.target")
@@ -27,8 +29,8 @@ def root(tmp_path: Path) -> Path:
         missing_tool("systemd")
     subprocess.run([INSTALL, tmp_path], check=True, timeout=30)
     shutil.copytree(SYSTEM_UNITS, tmp_path / "usr/lib/systemd/system", symlinks=True)
-    for name in ("sharq-router", "sharq-shard"):
-        program = tmp_path / "opt/sharq/bin" / name
+    for name in ("opt/sharq/bin/sharq-router", "opt/sharq/bin/sharq-shard", "bin/kill"):
+        program = tmp_path / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
@@ -87,6 +89,35 @@ def words_of(root: Path, role: str, instance: str, monkeypatch: pytest.MonkeyPat
     (command,) = re.findall(r"^ExecStart=/opt/sharq/bin/\S+ (.*)$", unit, re.M)
     command = command.replace("%i", instance).replace("%l", "host").replace("/etc/sharq", f"{root}/etc/sharq")
     return re.sub(r"\$\{(\w+)\}", lambda found: variables[found[1]], command).split()
+
+
+@pytest.mark.parametrize("unit", UNITS[:2])
+def test_documents_that_a_unit_names_are_installed(root: Path, unit: str) -> None:
+    named = [url for line in settings_of(root, unit, "Documentation") for url in line.split()]
+    assert named
+    for url in named:
+        assert (root / url.removeprefix("file:///")).read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("unit", UNITS[:2])
+def test_systemd_waits_for_readiness_and_leaves_a_wrong_configuration_alone(root: Path, unit: str) -> None:
+    assert settings_of(root, unit, "Type") == ["notify"]
+    assert settings_of(root, unit, "RestartPreventExitStatus") == [str(EXIT_MISCONFIGURED)]
+    assert settings_of(root, unit, "ExecReload") == ["/bin/kill -HUP $MAINPID"]
+
+
+def settings_of(root: Path, unit: str, name: str) -> list[str]:
+    """Return the values of a setting, in the unit's order."""
+    file = root / "etc/systemd/system" / re.sub(r"@\d+", "@", unit)
+    return re.findall(rf"^{name}=(.*)$", file.read_text(), re.M)
+
+
+def test_routers_ask_first_the_shards_that_the_document_starts(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = read_router_command(words_of(root, "router", "8080", monkeypatch))
+    started = re.findall(r"sharq-shard@(\d+)", (DOCS / "deploy.md").read_text())
+    assert [str(shard) for shard in router.config.cluster.shards] == [f"127.0.0.1:{port}" for port in started]
 
 
 def test_a_second_installation_keeps_the_settings(root: Path) -> None:

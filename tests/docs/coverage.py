@@ -42,6 +42,7 @@ _WORKED = "tests/api/test_worked_examples.py::test_worked_examples_answer_as_pri
 _COMMAND = "tests/clients/test_command_page.py::test_examples_of_the_page_print_what_is_printed"
 _MIGRATION = "tests/clients/migration/test_migration_page.py::"
 _OPERATIONS = "tests/deploy/test_operations.py::"
+_TARGETS_FILE = "tests/deploy/test_targets_file.py::"
 _STORE_STEPS = "tests/deploy/test_store_steps.py::"
 _OTHERS = "tests/docs/test_other_blocks.py::"
 _CLIENT = "tests/clients/test_pages.py::"
@@ -130,6 +131,9 @@ RUN = (
         "docs/operations.md", "sh", _STORE_STEPS + "test_a_backup_is_restored_as_the_document_says", "SERVER%"
     ),
     Rule("docs/cluster.md", "json", _OTHERS + "test_state_of_a_cluster_on_one_machine"),
+    Rule(
+        "docs/cluster.md", "yaml", _TARGETS_FILE + "test_prometheus_scrapes_each_router_and_shard_by_the_file"
+    ),
     Rule("docs/configuration.md", "json", _OTHERS + "test_a_line_of_the_log"),
     Rule("docs/deploy.md", "yaml", _OTHERS + "test_values_of_the_page_about_deployment"),
     Rule("docs/tracing.md", "yaml", _OTHERS + "test_configuration_of_a_collector"),

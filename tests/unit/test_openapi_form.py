@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import jsonschema
 import pytest
 
 from router.api.openapi import build_openapi
@@ -19,6 +18,7 @@ from sharq_core.errors import SharqError
 from sharq_core.limits import BlockedBy
 from sharq_core.models import JobState
 from tests.support.http.contract import Document, closed, inlined
+from tests.support.json_schema import Draft202012Validator
 
 DOCUMENT: Document = json.loads(build_openapi(ROUTES))
 SCHEMAS: Document = DOCUMENT["components"]["schemas"]
@@ -212,4 +212,4 @@ def test_examples_are_valid(name: str) -> None:
 
 
 def check(schema: Document, value: object) -> None:
-    jsonschema.Draft202012Validator({**schema, "components": WHOLE["components"]}).validate(value)
+    Draft202012Validator({**schema, "components": WHOLE["components"]}).validate(value)

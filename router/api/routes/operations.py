@@ -89,7 +89,8 @@ OPERATIONS = (
         types=TypesAt.NONE,
         methods=("GET",),
         paths=("/token/",),
-        summary="Get the rights of the token: the permissions, the queue types and the limits of the caller.",
+        summary="Get the rights of the token: the permissions, queue types and limits of the one that the request "
+        "carries.",
         answers={200: (TokenAnswer,)},
         failures=(Forbidden, Overloaded),
     ),

@@ -10,9 +10,10 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
-import jsonschema
 import msgspec
 from yarl import URL
+
+from tests.support.json_schema import Draft202012Validator, validate
 
 ValueT = TypeVar("ValueT")
 Document = dict[str, Any]
@@ -162,7 +163,7 @@ class Api:
             assert codes is None or reply.json["code"] in codes, (method, path, reply.status, reply.json)
             schema = documented["content"].get("application/json", {}).get("schema", {})
         if schema:
-            validator = jsonschema.Draft202012Validator({**schema, "components": self.document["components"]})
+            validator = Draft202012Validator({**schema, "components": self.document["components"]})
             validator.validate(reply.json)
 
     def _operation(self, method: str, path: str) -> Document | None:
@@ -179,7 +180,7 @@ def _check_headers(documented: Document, reply: Reply) -> None:
     for name, header in documented.items():
         assert name in reply.headers or not header["required"], (name, reply.status)
         if name in reply.headers:
-            jsonschema.validate(reply.headers[name], header["schema"])
+            validate(reply.headers[name], header["schema"])
     for name in ("Retry-After", "WWW-Authenticate"):
         assert name not in reply.headers or name in documented, (name, reply.status)
 

@@ -91,7 +91,7 @@ async def shard_port(shard: ShardPort, secret: str | None = None) -> AsyncIterat
     port = make_port(pages, ServerSettings())
     runner = web.ServerRunner(port, shutdown_timeout=0.1)
     await runner.setup()
-    (bound,) = bind_sockets("127.0.0.1", 0)
+    (bound,) = bind_sockets("127.0.0.1", 0, option="--listen")
     await PortSite(runner, bound, None, 100).start()
     end.address = "{}:{}".format(*bound.getsockname())
     try:

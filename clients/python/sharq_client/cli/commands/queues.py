@@ -159,7 +159,7 @@ def found(session: Session, queue_type: str, queue_id: str, stats: QueueStats | 
 
 def no_queue(session: Session, queue_type: str, queue_id: str) -> Failed:
     """Return the error for a queue that does not exist."""
-    hint = "Its first job creates it, and it is forgotten when it is empty"
+    hint = "Its first job creates it, and it is forgotten once it has been empty for 10 minutes"
     return Failed(f"there is no queue {queue_type} {queue_id} at {session.url}. {hint}", Exit.NOT_FOUND)
 
 

@@ -1,0 +1,141 @@
+// Starts the page: signs in if the server wants a token, and shows the view that the address names.
+
+import { ApiError } from "./api.js";
+import { h, replace } from "./dom.js";
+import { showCaller, showLive, showMenu } from "./frame.js";
+import { parse } from "./routes.js";
+import { hasToken, signOut, whoami } from "./session.js";
+import { restart, watch } from "./stream.js";
+import { textOf } from "./widgets/notices.js";
+
+/**
+ * @typedef {(root: HTMLElement, parameters: Record<string, string>, context: {signal: AbortSignal}) => Promise<void>} Show
+ */
+
+const TITLES = /** @type {Record<string, (parameters: Record<string, string>) => string>} */ ({
+  overview: () => "Overview",
+  types: () => "Types",
+  type: ({ queue_type }) => queue_type ?? "",
+  customers: ({ queue_type }) => `Customers of ${queue_type}`,
+  queue: ({ queue_type, queue_id }) => `${queue_id} of ${queue_type}`,
+  dead: ({ queue_type }) => `Dead letters of ${queue_type}`,
+  windows: () => "Windows",
+  schedules: ({ queue_type }) => `Schedules of ${queue_type}`,
+  ring: () => "Ring",
+});
+
+const root = /** @type {HTMLElement} */ (document.getElementById("view"));
+
+/** Ends the view that is shown. */
+let leaving = new AbortController();
+
+/** Show the view of the present address. */
+async function show() {
+  leaving.abort();
+  leaving = new AbortController();
+  const { signal } = leaving;
+  const place = parse(location.hash);
+  showMenu(place?.view ?? "");
+  const title = place === null ? "No such page" : (TITLES[place.view]?.(place.parameters) ?? place.view);
+  document.title = `${title} · SHARQ`;
+  if (place === null) {
+    replace(
+      root,
+      h(
+        "div",
+        { class: "lone" },
+        h("h1", null, title),
+        h("p", null, "The address names no view."),
+        overviewLink(),
+      ),
+    );
+    return;
+  }
+  const stage = h("div", { class: `view view-${place.view}` });
+  replace(root, stage);
+  try {
+    /** @type {{show: Show}} */
+    const view = await import(`./views/${place.view}.js`);
+    if (signal.aborted) return;
+    await view.show(stage, place.parameters, { signal });
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error instanceof ApiError && error.status === 401) askForToken(error.message);
+    else showFailure(stage, title, error);
+  }
+}
+
+/**
+ * @param {HTMLElement} stage
+ * @param {string} title
+ * @param {unknown} error
+ */
+function showFailure(stage, title, error) {
+  console.error(error);
+  const again = h("button", { type: "button", class: "primary", onclick: () => void show() }, "Try again");
+  replace(
+    stage,
+    h(
+      "div",
+      { class: "lone", role: "alert" },
+      h("h1", null, title),
+      h("p", null, textOf(error)),
+      h("p", null, again),
+    ),
+  );
+}
+
+function overviewLink() {
+  return h("p", null, h("a", { href: "#/overview" }, "Go to the overview"));
+}
+
+/** @param {string} reason */
+function askForToken(reason) {
+  leaving.abort();
+  void import("./views/signin.js").then(({ askForToken: ask }) => ask(root, reason, start));
+}
+
+/** Find out who the caller is, then show the view. */
+async function start() {
+  try {
+    await whoami();
+  } catch (error) {
+    showCaller(null);
+    if (error instanceof ApiError && error.status === 401) {
+      askForToken(hasToken() ? error.message : "");
+      return;
+    }
+    showFailure(root, "The server does not answer", error);
+    return;
+  }
+  showCaller(() => {
+    signOut();
+    restart();
+    void start();
+  });
+  if (!isWatching) {
+    isWatching = true;
+    watch({}, (name, data) => {
+      if (name === "state") showLive(data);
+    });
+  } else {
+    restart();
+  }
+  await show();
+}
+
+let isWatching = false;
+let shownHash = location.hash;
+
+window.addEventListener("hashchange", () => {
+  if (location.hash === "#view") {
+    history.replaceState(null, "", shownHash || "#/overview");
+    root.focus();
+    return;
+  }
+  shownHash = location.hash;
+  window.scrollTo(0, 0);
+  void show().then(() => root.focus({ preventScroll: true }));
+});
+
+void start();
