@@ -102,6 +102,22 @@ async def test_max_queued_refuses_jobs_past_the_limit_of_each_queue(roles: Roles
         await everyone.enqueue(job("one"))
 
 
+async def test_max_queued_holds_for_the_schedules_of_the_token(
+    roles: Roles, http: aiohttp.ClientSession
+) -> None:
+    job = {"queue_type": "caps", "queue_id": "scheduled", "payload": 1, "interval": 0}
+    made, _ = await roles.ask(http, "capped", "PUT", "/schedule/capped/", {"every": 1000, "job": job})
+    assert made == 200
+
+    async def last_status() -> str:
+        return str((await roles.ask(http, "all", "GET", "/schedule/capped/"))[1]["last_status"])
+
+    await until_answer(last_status, lambda found: found == "full")
+    assert (await roles.ask(http, "all", "DELETE", "/schedule/capped/"))[0] == 200
+    _, queue = await roles.ask(http, "all", "GET", "/queue/caps/scheduled/")
+    assert queue["queued"] == 2
+
+
 async def test_past_its_rps_a_token_is_told_to_wait(roles: Roles, http: aiohttp.ClientSession) -> None:
     statuses = []
     for _ in range(10):
