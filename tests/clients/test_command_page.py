@@ -39,7 +39,9 @@ def form_of(text: str) -> str:
 def output_of(sharq: Sharq, command: str) -> str:
     """Run a command as a shell would, and return what a terminal shows of it."""
     is_piped = " | " in command
-    if is_piped or command.startswith("sharq token "):  # only a process of its own has the commands of the server
+    if is_piped or command.startswith(
+        "sharq token "
+    ):  # only a process of its own has the commands of the server
         done = subprocess.run(
             ["bash", "-c", command.replace("sharq ", f"{SCRIPT} ", 1)],
             env=sharq.environ(),

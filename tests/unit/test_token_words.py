@@ -111,7 +111,7 @@ def test_entries_of_forbidden_types_become_errors_and_others_stay() -> None:
     assert second is wrong
     assert isinstance(third, Forbidden)
     assert third.message == (
-        "jobs[2].queue_type: token sms has only types=sms*, not 'mail'; nothing was done"
+        "jobs[2].queue_type: the token sms has only types=sms*, not 'mail'; nothing was done"
     )
 
 
