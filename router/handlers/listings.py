@@ -32,7 +32,7 @@ class ListingHandlers:
         page = queue_parsing.queues(request.query)
         if page.by is not None:
             return await self._first_queues(queue_type, page.by, page.limit)
-        queues, rest = await self._dispatch.list_queue_stats(queue_type, page.limit, page.cursor)
+        queues, rest = await self._dispatch.list_queue_stats(queue_type, page.limit, page.cursor, page.search)
         return answer(QueueRows(queues=[_queue_row(*queue) for queue in queues.items()], cursor=rest))
 
     async def types(self, request: Request) -> Response:
@@ -70,7 +70,7 @@ class ListingHandlers:
 
 
 def _queue_row(queue_id: str, stats: QueueStats) -> QueueRow:
-    ready_in_us = stats.next_ready_in_us
+    ready_in_us, age_us = stats.next_ready_in_us, stats.oldest_age_us
     return QueueRow(
         queue_id=queue_id,
         interval=to_ms(stats.interval_us),
@@ -85,6 +85,7 @@ def _queue_row(queue_id: str, stats: QueueStats) -> QueueRow:
         promised=promised(stats),
         blocked_by=stats.blocked_by,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
+        oldest_age=None if age_us is None else age_us // 1000,
     )
 
 

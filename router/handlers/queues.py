@@ -71,7 +71,7 @@ class QueueHandlers:
         stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
         if not stats.is_known:
             raise NotFound(_UNKNOWN_QUEUE)
-        return answer(_queue_answer(stats))
+        return answer(queue_answer(stats))
 
     async def set_queue(self, request: Request) -> Response:
         """Change settings of the queue, which is created if need be, and return its state."""
@@ -81,7 +81,7 @@ class QueueHandlers:
         stats = await self._dispatch.route(SetQueue(key, settings))
         if stats.is_window_unknown:
             raise unknown_window(settings.window)
-        return answer(_queue_answer(stats))
+        return answer(queue_answer(stats))
 
     async def pause(self, request: Request) -> Response:
         """Pause the queue, or hold it for or until a time: it accepts jobs but hands none out."""
@@ -122,7 +122,7 @@ def _done(*, was_found: bool) -> Response:
     return answer(Done())
 
 
-def _queue_answer(stats: QueueStats) -> QueueAnswer:
+def queue_answer(stats: QueueStats) -> QueueAnswer:
     """Return the answer for a queue.
 
     The time until the queue is ready is rounded up, so that the queue is ready after it. An age is rounded down.

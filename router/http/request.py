@@ -113,6 +113,11 @@ class Request(PlainRequest):
         return None if declared is None else int(declared)
 
     @property
+    def received_body(self) -> bytes | LargeBody | None:
+        """The body, if `body` has read it; else None."""
+        return self._body
+
+    @property
     def query(self) -> MultiMapping[str]:
         """The parameters of the query string."""
         return self.rel_url.query if self.rel_url.raw_query_string else _NO_PARAMETERS

@@ -20,7 +20,7 @@ from router.access.token import Token
 from router.access.words import is_token_name, parse_line
 from router.api.fields import DEFAULT_QUEUE_TYPE
 from router.api.routes.route import Route
-from router.api.routes.table import ROUTES
+from router.api.routes.table import SERVED
 from router.http.request import Request
 from sharq_core.config import Config
 from sharq_core.config.kinds import shown_path
@@ -48,7 +48,7 @@ class Guard:
         ConfigError: the file cannot be used.
     """
 
-    def __init__(self, path: Path, open_operations: frozenset[str], routes: Iterable[Route] = ROUTES) -> None:
+    def __init__(self, path: Path, open_operations: frozenset[str], routes: Iterable[Route] = SERVED) -> None:
         self.path = path
         self._open = open_operations
         self._routes = {route.operation: route for route in routes}
@@ -143,7 +143,7 @@ def make_guard(config: Config) -> Guard | None:
     """
     if config.auth.tokens_file is None:
         return None
-    is_open = {route.operation for route in ROUTES if route.is_open}
+    is_open = {route.operation for route in SERVED if route.is_open}
     metrics = {"prometheus"} if config.auth.metrics_open else set()
     return Guard(config.auth.tokens_file, frozenset(is_open | metrics))
 

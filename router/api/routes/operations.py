@@ -89,8 +89,7 @@ OPERATIONS = (
         types=TypesAt.NONE,
         methods=("GET",),
         paths=("/token/",),
-        summary="Get the rights of the token: the permissions, queue types and limits of the one that the request "
-        "carries.",
+        summary="Get the rights of the token: the permissions, the queue types and the limits of the caller.",
         answers={200: (TokenAnswer,)},
         failures=(Forbidden, Overloaded),
     ),
