@@ -19,6 +19,7 @@ import msgspec
 import pytest
 import yaml
 
+from router.access.words import parse_line, write_line
 from sharq_client import AsyncClient, Client, RunningJob, TypeSettings, Worker
 from sharq_client.cli.profiles import read_profiles
 from sharq_client.testing import FakeSharq
@@ -89,6 +90,13 @@ def test_a_new_token(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert len(lines) == len(forms)
     assert all(re.fullmatch(form, line) for form, line in zip(forms, lines, strict=True)), done.stdout
+
+
+def test_lines_of_tokens() -> None:
+    lines = block("docs/security.md", "text").replace("...", "0" * 64).splitlines()
+    tokens = [parse_line(line) for line in lines]
+    assert [token.name for token in tokens] == ["shop", "sms-workers", "on-call"]
+    assert list(map(write_line, tokens)) == lines
 
 
 def test_profiles_of_the_page_about_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
