@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import aiohttp
 
 from router.shards.job_watches import JobWatches
-from router.shards.link_reasons import why_not_connected
+from router.shards.link_reasons import why_link_ended, why_not_connected
 from router.shards.pending_calls import PendingCalls
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, Unavailable
 from sharq_core.link import frames
@@ -256,7 +256,7 @@ class ShardLink:
         try:
             await self._serve(socket)
         except FrameError as error:
-            reason, code = str(error), aiohttp.WSCloseCode.POLICY_VIOLATION
+            reason, code = why_link_ended(str(error)), aiohttp.WSCloseCode.POLICY_VIOLATION
         except (LinkBroken, ConnectionError) as error:
             reason = str(error)
         finally:

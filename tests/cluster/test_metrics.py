@@ -178,7 +178,7 @@ async def test_what_is_exported_is_what_the_document_lists(cluster: SharqCluster
     router, shard = cluster.routers[0], cluster.shards[0]
     found = {**exported(router), **await _of_all_shards(cluster)}
     listed = documented()
-    assert listed.pop(WITH_TLS).labels == {"use"}
+    assert listed.pop(WITH_TLS).labels == frozenset({"use"})
     assert set(found) == set(listed)
     for name, one in found.items():
         assert one.kind == listed[name].kind, name
