@@ -256,13 +256,13 @@ class ShardLink:
         try:
             await self._serve(socket)
         except FrameError as error:
-            reason, code = why_link_ended(str(error)), aiohttp.WSCloseCode.POLICY_VIOLATION
+            reason, code = str(error), aiohttp.WSCloseCode.POLICY_VIOLATION
         except (LinkBroken, ConnectionError) as error:
             reason = str(error)
         finally:
-            self._go_down(reason)
+            self._go_down(why_link_ended(reason))
             await say_goodbye(socket, code, reason)
-        return reason
+        return why_link_ended(reason)
 
     async def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
         return await session.ws_connect(
