@@ -10,9 +10,12 @@ from prometheus_client import CollectorRegistry
 from router.api.cluster_shapes import ClusterInfo
 from router.api.openapi import build_openapi
 from router.api.routes.route import spellings
-from router.api.routes.table import ROUTES
+from router.api.routes.table import ROUTES, SERVED
 from router.audit.audit_log import AuditLog
 from router.bodies.parser import BodyParser
+from router.console.assets import AssetHandlers
+from router.console.snapshots import Snapshots
+from router.console.stream import StreamHandlers
 from router.handlers.campaigns.batches import BatchHandlers
 from router.handlers.campaigns.schedules import ScheduleHandlers
 from router.handlers.campaigns.windows import WindowHandlers
@@ -63,20 +66,40 @@ def make_front(
     parser = BodyParser()
     document = build_openapi(ROUTES, asks_token=guard is not None)
     operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document)
-    paths = _paths(_handlers(dispatch, polls, parser, settings, operations))
+    handlers = _handlers(dispatch, polls, parser, settings, operations)
+    if settings.serves_console:
+        snapshots = Snapshots(dispatch, cluster_info)
+        readiness.when_draining(snapshots.end)
+        handlers |= _console_handlers(StreamHandlers(dispatch, snapshots))
+    paths = _paths(handlers)
     audit_log = AuditLog(ROUTES, parser, audit_file)
     return Gateway(paths, RouterMetrics(registry), settings, readiness, guard, gate, parser, audit_log)
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
-    """Return every path of router/api/routes, in each of its spellings, with the handler of its operation."""
+    """Return every path of router/api/routes, in each of its spellings, with the handler of its operation.
+
+    An operation without a handler is one of the console, which is turned off.
+    """
     paths: Paths[Endpoint] = Paths()
-    for route in ROUTES:
+    for route in SERVED if "console" in handlers else ROUTES:
         endpoint = Endpoint(route.operation, handlers[route.operation])
         for path, method in itertools.product(route.paths, route.served_methods):
             for spelling in spellings(path):
                 paths.add(method, spelling, endpoint)
     return paths
+
+
+def _console_handlers(stream: StreamHandlers) -> dict[str, Handler]:
+    """Return operation → handler, for every operation of the console."""
+    assets = AssetHandlers()
+    return {
+        "console": assets.page,
+        "console_file": assets.file,
+        "console_view": assets.view_file,
+        "console_widget": assets.widget_file,
+        "console_stream": stream.stream,
+    }
 
 
 def _handlers(
@@ -86,7 +109,7 @@ def _handlers(
     settings: RouterSettings,
     operations: OperationHandlers,
 ) -> dict[str, Handler]:
-    """Return operation → handler, for every operation of router/api/routes."""
+    """Return operation → handler, for every operation of the API."""
     enqueue = EnqueueHandlers(dispatch, parser, settings)
     dequeue = DequeueHandlers(dispatch, polls, parser, settings)
     leases = LeaseHandlers(dispatch, parser)

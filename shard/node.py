@@ -33,10 +33,9 @@ from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
 from shard.index.surveyor import Surveyor
-from shard.metrics.limit_samples import LimitSamples
 from shard.metrics.node import NodeMetrics
+from shard.metrics.samples import NodeSamples
 from shard.metrics.store import DataMetrics, StoreMetrics
-from shard.metrics.type_caps import TypeCaps
 from shard.node_settings import NodeSettings
 from shard.reaper import Reaper
 from sharq_core.errors import ConfigError, SharqError, StoreAway
@@ -122,10 +121,8 @@ class ShardNode:
         self._explanations = Explanations(
             self._pipeline, self._calls.types, self._ownership.covered, settings.partitions
         )
-        self._samples = LimitSamples(
-            registry, self._pipeline, self._calls.limits, self._explanations, self._index, self._census
-        )
-        self._caps = TypeCaps(registry, self._pipeline, self._calls.types, self._census, self._metrics.units)
+        shown = self._metrics, self._pipeline, self._calls, self._explanations, self._index, self._census
+        self._samples = NodeSamples(registry, *shown, self._ownership.covered)
         self.contact = Contact(
             self.store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
         )
@@ -281,7 +278,7 @@ class ShardNode:
             self._explanations,
             self.job_ends,
             self.notices,
-            self._calendar.handlers,
+            {**self._calendar.handlers, **self._samples.handlers},
         )
 
     def _make_surveyor(self) -> Surveyor:
@@ -339,7 +336,7 @@ class ShardNode:
             self._ownership,
             self._set_aside,
             lambda: self._reaper.lag_s if self._reaper else 0.0,
-            self._caps.is_out,
+            self._samples.caps.is_out,
         )
 
     async def _open(self) -> None:
@@ -351,7 +348,7 @@ class ShardNode:
         self._opened.set()
         if (away_s := self._opening.end()) is not None:
             log.info("store_back away_s=%.1f", away_s)
-        parts = self.guard, self._refresher, self._samples, self._caps, self._batch_ends, self._calendar
+        parts = self.guard, self._refresher, self._samples, self._batch_ends, self._calendar
         self._tasks += [asyncio.create_task(part.run()) for part in parts]
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))

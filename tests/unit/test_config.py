@@ -46,6 +46,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("sharq-server", "port", "0", 0),
     ("sharq-server", "accesslog", "off", None),
     ("sharq-server", "accesslog_sample", "100", 100),
+    ("sharq-server", "console", "false", False),
     ("log", "format", "JSON", "json"),
     ("log", "level", "debug", "debug"),
     ("telemetry", "traces", "on", True),
