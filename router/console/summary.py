@@ -87,7 +87,7 @@ class Summary:
             version=self._cluster.version,
             partitions=self._cluster.partitions,
             shards=members if is_whole else [_without_notices(member) for member in members],
-            notices=[*_notices(members), *_missing(self._loads)] if is_whole else [],
+            notices=[*_notices(self._cluster), *_missing(self._loads)] if is_whole else [],
         )
 
     def _weight(self, name: str) -> tuple[int, int]:
@@ -166,10 +166,10 @@ def _missing(loads: ShardLoads) -> list[WatchedNotice]:
     ]
 
 
-def _notices(members: Sequence[MemberInfo]) -> list[WatchedNotice]:
-    """Return the problems that the members report, and those of members that cannot be reached."""
-    notices: list[WatchedNotice] = []
-    for member in members:
+def _notices(cluster: ClusterInfo) -> list[WatchedNotice]:
+    """Return the problems of this router, those that members report, and those of members that cannot be reached."""
+    notices = [WatchedNotice(node="", code="router", text=text) for text in cluster.notices]
+    for member in cluster.members:
         if member.reason is not UNSET:
             notices.append(WatchedNotice(node=member.node, code="shard", text=member.reason))
         if member.store is not None:
@@ -177,12 +177,13 @@ def _notices(members: Sequence[MemberInfo]) -> list[WatchedNotice]:
             if member.store.reason is not UNSET:
                 texts.insert(0, member.store.reason)
             notices += [WatchedNotice(node=member.node, code="store", text=text) for text in texts]
+        notices += [WatchedNotice(node=member.node, code="node", text=text) for text in member.notices]
     return notices
 
 
 def _without_notices(member: MemberInfo) -> MemberInfo:
-    """Return a member without the texts about its store, which may name other types."""
+    """Return a member without the texts about its store, which may name other types, and about itself."""
     store = member.store
-    if store is None:
-        return member
-    return msgspec.structs.replace(member, store=msgspec.structs.replace(store, notices=[], reason=UNSET))
+    if store is not None:
+        store = msgspec.structs.replace(store, notices=[], reason=UNSET)
+    return msgspec.structs.replace(member, store=store, notices=[])

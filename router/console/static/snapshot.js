@@ -53,7 +53,8 @@
 /**
  * @typedef {Object} Notice
  * @property {string} node Empty: not known.
- * @property {string} code `store`, `shard` (it cannot be reached) or `load` (its numbers are missing).
+ * @property {string} code `store`, `node` (it itself), `router` (this one), `shard` (it cannot be reached) or `load` (its
+ *     numbers are missing).
  * @property {string} text
  */
 
