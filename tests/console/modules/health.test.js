@@ -109,6 +109,15 @@ test("few failures are no trouble, and many are", () => {
   assert.equal(stateOfType({ ...TYPE, failed_per_min: 150 }).tone, "bad");
 });
 
+test("a type with a backlog that uses little of its cap lacks workers", () => {
+  const type = { ...TYPE, blocked_by: null, queued: 500, caps: { "40/s": 0.3, max_leased: 1 } };
+  assert.equal(stateOfType(type).text, "below its cap");
+  assert.equal(stateOfType({ ...type, caps: { "40/s": 0.95 } }).text, "ready");
+  assert.equal(stateOfType({ ...type, queued: 20 }).text, "ready");
+  assert.equal(stateOfType({ ...type, blocked_by: "rate" }).text, "at their rates");
+  assert.equal(stateOfType({ ...type, caps: {} }).text, "ready");
+});
+
 test("each reason has words, and an unknown one is shown as it is", () => {
   assert.equal(stateOf(null, 3).text, "ready");
   assert.equal(stateOf(null, 0).text, "empty");
