@@ -15,7 +15,7 @@ from router.shards.directory import Directory
 from router.shards.second_try import BulkCall, SecondTry
 from router.shards.upgrade import CONSOLE, newer_field_of_job, newer_part_of_call, refusal
 from router.shards.walks.dead_letters import DeadWalk
-from router.shards.walks.everywhere import confirmed
+from router.shards.walks.everywhere import answers_of, confirmed
 from router.shards.walks.listings import PARTITIONS_AT_ONCE, read_dead, read_queues
 from sharq_core import errors
 from sharq_core.job_changes import CancelJob, CancelOutcome
@@ -267,15 +267,7 @@ class Dispatch:
     async def ask_all(self, call: Call[ReplyT]) -> dict[ShardPort, ReplyT | errors.SharqError]:
         """Ask every shard that can be reached; return shard → its reply or its error."""
         self._require(type(call))
-        shards = self._directory.shards()
-        calls = [shard.call(call) for shard in shards]
-        answers = await asyncio.gather(*calls, return_exceptions=True)
-        by_shard: dict[ShardPort, ReplyT | errors.SharqError] = {}
-        for shard, answer in zip(shards, answers, strict=True):
-            if isinstance(answer, BaseException) and not isinstance(answer, errors.SharqError):
-                raise answer
-            by_shard[shard] = answer
-        return by_shard
+        return await answers_of(self._directory.shards(), call)
 
     def _by_shard(self) -> dict[ShardPort, list[int]]:
         """Return all partitions, by their owners."""

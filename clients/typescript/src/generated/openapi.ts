@@ -746,6 +746,11 @@ export interface components {
              * @description Time until the queue may next be leased from, in ms, 0 if it may now; null if nothing is queued, or if it is not known, such as for a paused queue.
              */
             next_ready_in: number | null;
+            /**
+             * Format: int64
+             * @description Time since the job at the head of the queue was enqueued, in ms; null if none is queued.
+             */
+            oldest_age: number | null;
         };
         /** @description A page of the types. */
         TypeRows: {

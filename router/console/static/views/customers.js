@@ -137,8 +137,9 @@ export async function show(root, parameters, { signal }) {
  */
 function noteOf({ customers, isComplete, pages }, wanted) {
   const number = customers.length;
-  const which = wanted === "" ? (number === 1 ? "queue" : "queues") : `with ${wanted} in the id`;
-  const first = number === MOST_ROWS ? "the first " : "";
+  const noun = number === 1 ? "queue" : "queues";
+  const which = wanted === "" ? noun : `${noun} with ${wanted} in the id`;
+  const first = number === MOST_ROWS ? "The first " : "";
   const rest = isComplete ? "" : wanted === "" ? "; not all queues could be compared" : "; there may be more";
   const moment = pages > CHEAP_PAGES ? `, as of ${clock(Date.now())}` : "";
   return `${first}${count(number)} ${which}${rest}${moment}`;

@@ -1,5 +1,6 @@
 // Shows one type: its numbers, what it promises and delivers, its caps, and the customers that wait most.
 
+import { each } from "../caps.js";
 import { h, replace } from "../dom.js";
 import { compact, count, dateTime, duration, rate } from "../format.js";
 import { stateOfType } from "../health.js";
@@ -9,6 +10,7 @@ import { badge, facts, shareBar } from "../widgets/badge.js";
 import { typeDelivery } from "../widgets/delivery_chart.js";
 import { heading, panel, typeTabs } from "../widgets/heading.js";
 import { figure } from "../widgets/sparkline.js";
+import { typeActions } from "./type_actions.js";
 import { behindMost } from "./type_customers.js";
 
 /**
@@ -35,7 +37,12 @@ export async function show(root, parameters, { signal }) {
   const customers = behindMost(queueType, signal);
   replace(
     root,
-    heading({ title: queueType, crumbs: [{ label: "Types", href: href("types") }], note: state }),
+    heading({
+      title: queueType,
+      crumbs: [{ label: "Types", href: href("types") }],
+      note: state,
+      actions: typeActions(queueType, isGathered),
+    }),
     typeTabs(queueType, "type"),
     figures.node,
     isGathered
@@ -43,7 +50,7 @@ export async function show(root, parameters, { signal }) {
           "div",
           { class: "columns columns-wide" },
           panel("Promised and delivered", {}, typeDelivery(queueType, { signal })),
-          panel("Caps", {}, caps.node),
+          h("div", { class: "stack" }, panel("Caps", {}, caps.node), panel("Settings", {}, settings.node)),
         )
       : plainNote(queueType),
     panel(
@@ -51,7 +58,6 @@ export async function show(root, parameters, { signal }) {
       { isFlush: true, aside: h("a", { href: href("customers", [queueType]) }, "All customers") },
       customers,
     ),
-    isGathered ? panel("Settings of the type", {}, settings.node) : null,
   );
   const stop = watch({ queue_type: queueType }, (name, data) => {
     if (name !== "type" || data.queue_type !== queueType) return;
@@ -163,7 +169,7 @@ function limitBar({ rate: words, burst, unit }, shares) {
 /** @param {Quota} quota */
 function quotaBar({ quota, period, tz, unit, used, resets_at }) {
   const resets = resets_at === null ? "" : `, until ${dateTime(resets_at)}`;
-  const name = `${count(quota)} ${unit === "cost" ? "of cost " : ""}a ${period} (${tz})${resets}`;
+  const name = `${count(quota)} ${unit === "cost" ? "of cost " : ""}${each(period)} (${tz})${resets}`;
   return shareBar({ name, share: used / quota, text: `${count(used)} used` });
 }
 
