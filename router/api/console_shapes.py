@@ -80,7 +80,7 @@ class WatchedNotice(Struct, frozen=True, kw_only=True):
     """A problem of a shard or its store.
 
     Attributes:
-        node: the shard that it is about; empty if that is not known.
+        node: the shard that it is about, or several with commas between them; empty if that is not known.
         code: `store`; `shard` for a shard that cannot be reached; `load` for one whose numbers are missing.
     """
 

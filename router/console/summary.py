@@ -167,17 +167,20 @@ def _missing(loads: ShardLoads) -> list[WatchedNotice]:
 
 
 def _notices(members: Sequence[MemberInfo]) -> list[WatchedNotice]:
-    """Return the problems that the members report, and those of members that cannot be reached."""
-    notices: list[WatchedNotice] = []
+    """Return the problems that the members report, each once, and those of members that cannot be reached."""
+    nodes: dict[tuple[str, str], list[str]] = {}
     for member in members:
         if member.reason is not UNSET:
-            notices.append(WatchedNotice(node=member.node, code="shard", text=member.reason))
+            nodes.setdefault(("shard", member.reason), []).append(member.node)
         if member.store is not None:
             texts = list(member.store.notices)
             if member.store.reason is not UNSET:
                 texts.insert(0, member.store.reason)
-            notices += [WatchedNotice(node=member.node, code="store", text=text) for text in texts]
-    return notices
+            for text in texts:
+                nodes.setdefault(("store", text), []).append(member.node)
+    return [
+        WatchedNotice(node=", ".join(named), code=code, text=text) for (code, text), named in nodes.items()
+    ]
 
 
 def _without_notices(member: MemberInfo) -> MemberInfo:
