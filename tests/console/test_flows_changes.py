@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 import urllib.error
 import urllib.request
@@ -15,10 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.processes.servers import running_server
-from tests.support.tools import missing_tool
 
 WIDE, NARROW, HEIGHT = 1280, 360, 900
 DEADLINE_S = 20.0
@@ -117,15 +115,6 @@ def console_url() -> Iterator[str]:
     """The address of a server with an embedded store. Its console calls it by a name, as people do."""
     with running_server() as server:
         yield server.url.replace("127.0.0.1", "localhost")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or missing_tool("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
