@@ -80,7 +80,8 @@ class WatchedNotice(Struct, frozen=True, kw_only=True):
     """A problem of a router, a shard or its store.
 
     Attributes:
-        node: the shard that it is about; empty if that is not known, and for the router.
+        node: the shard that it is about, or several with commas between them; empty if that is not known, and for the
+            router.
         code: `store`; `node` for the shard itself and `router` for this router, such as a certificate that ends soon;
             `shard` for a shard that cannot be reached; `load` for one whose numbers are missing.
     """

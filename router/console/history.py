@@ -63,6 +63,7 @@ class _Point(Struct, frozen=True):
 
     Attributes:
         at_s: time.monotonic.
+        is_whole: every type is in `jobs`.
         jobs: type or EVERYTHING → enqueued, finished and leased jobs; leases are -1 if they are not counted.
         failed: type or EVERYTHING → failed attempts, only of types that had any.
         died: jobs that became dead letters.
@@ -70,6 +71,7 @@ class _Point(Struct, frozen=True):
     """
 
     at_s: float
+    is_whole: bool
     jobs: dict[str, tuple[int, int, int]]
     failed: dict[str, int]
     died: int
@@ -111,7 +113,7 @@ class History:
         if past is None or name not in self._points[-1].jobs:
             return Rates()
         span_s = self._points[-1].at_s - past.at_s
-        now, then = self._points[-1].jobs[name], past.jobs[name]
+        now, then = self._points[-1].jobs[name], past.jobs.get(name, (0, 0, 0))
         enqueued, finished, leased = (
             round(max(new - old, 0) / span_s, 2) for new, old in zip(now, then, strict=True)
         )
@@ -143,10 +145,10 @@ class History:
         return None if delay is None else round(delay * 1000, 1)
 
     def _past(self, span_s: float, name: str = EVERYTHING) -> _Point | None:
-        """Return the earliest point with a type that is at most span_s old; None if there is none but the latest."""
+        """Return the earliest point that tells of a type and is at most span_s old; None for none but the latest."""
         earliest_s = self._points[-1].at_s - span_s - SLACK_S
         for point in self._points:
-            if point.at_s >= earliest_s and name in point.jobs:
+            if point.at_s >= earliest_s and (point.is_whole or name in point.jobs):
                 return point if point is not self._points[-1] else None
         return None
 
@@ -154,7 +156,8 @@ class History:
         jobs = {name: self._sums(name, parts) for name, parts in loads.by_type().items()}
         jobs[EVERYTHING] = self._sums(EVERYTHING, [load.whole for load in loads.by_shard.values()])
         failed = {name: count for name, count in self._failed.items() if count}
-        return _Point(monotonic(), jobs, failed, self._died, list(self._delays))
+        is_whole = all(map(_is_whole, loads.by_shard.values()))
+        return _Point(monotonic(), is_whole, jobs, failed, self._died, list(self._delays))
 
     def _sums(self, name: str, parts: Sequence[TypeLoad]) -> tuple[int, int, int]:
         is_counted = all(part.leases >= 0 for part in parts)
@@ -172,12 +175,17 @@ class History:
         known = {part.queue_type: part for part in (*before.types, before.whole)}
         for part in (*load.types, load.whole):
             old = known.get(part.queue_type)
-            if old is not None:
-                self._leases[part.queue_type] += _growth(part.leases, old.leases)
-                self._failed[part.queue_type] += _growth(part.failed, old.failed)
+            if old is not None or _is_whole(before):
+                self._leases[part.queue_type] += _growth(part.leases, old.leases if old else 0)
+                self._failed[part.queue_type] += _growth(part.failed, old.failed if old else 0)
         self._died += _growth(load.died, before.died)
         for at, (count, old_count) in enumerate(zip(load.delays, before.delays, strict=True)):
             self._delays[at] += _growth(count, old_count)
+
+
+def _is_whole(load: NodeLoad) -> bool:
+    """Return True if a report has every type, so that a type that is not in it has no jobs."""
+    return len(load.types) >= load.types_total
 
 
 def _growth(now: int, before: int) -> int:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from itertools import islice
 
 from router.api.cluster_shapes import ClusterInfo
@@ -60,16 +59,19 @@ class Snapshots:
         self._history = History()
         self._is_ended = False
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Have summaries made within the context."""
+    def watch(self) -> Callable[[], None]:
+        """Have summaries made from now on; return the function that ends this watch and may be called twice."""
         self.watchers += 1
         if self._making is None or self._making.done():
             self._making = asyncio.create_task(self._make_all())
-        try:
-            yield
-        finally:
-            self.watchers -= 1
+        is_over = False
+
+        def leave() -> None:
+            nonlocal is_over
+            self.watchers -= not is_over
+            is_over = True
+
+        return leave
 
     async def news(self, number: int, timeout_s: float) -> Summary | None:
         """Return the latest summary once its number differs from `number`; None after the timeout or at the end."""

@@ -7,9 +7,11 @@ never makes the router keep them.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 import msgspec
+from aiohttp.hdrs import METH_HEAD
 from msgspec import UNSET
 
 from router.access.token import Token
@@ -71,22 +73,26 @@ class StreamHandlers:
             raise Unavailable("draining")
         if self._snapshots.watchers >= MAX_WATCHERS:
             raise Overloaded(f"{self._snapshots.watchers} consoles are watching this router already")
-        return StreamedAnswer(_OPENING, self._events(token, queue_type, queue_id), _HEADERS)
+        if request.method == METH_HEAD:
+            return Response(b"", headers=_HEADERS)
+        leave = self._snapshots.watch()
+        request.when_gone(leave)
+        events = self._events(token, queue_type, queue_id)
+        return StreamedAnswer(_OPENING, _until_end(events, leave), _HEADERS)
 
     async def _events(
         self, token: Token | None, queue_type: str | None, queue_id: str | None
     ) -> AsyncGenerator[bytes]:
-        with self._snapshots.watching():
-            number = 0
-            while not self._snapshots.is_ended:
-                summary = await self._snapshots.news(number, HEARTBEAT_S)
-                if summary is None:
-                    yield _HEARTBEAT
-                    continue
-                number = self._snapshots.number
-                yield _event("snapshot", _seen_by(token, summary))
-                if queue_type is not None:
-                    yield await self._watched(queue_type, queue_id, summary)
+        number = 0
+        while not self._snapshots.is_ended:
+            summary = await self._snapshots.news(number, HEARTBEAT_S)
+            if summary is None:
+                yield _HEARTBEAT
+                continue
+            number = self._snapshots.number
+            yield _event("snapshot", _seen_by(token, summary))
+            if queue_type is not None:
+                yield await self._watched(queue_type, queue_id, summary)
 
     async def _watched(self, queue_type: str, queue_id: str | None, summary: Summary) -> bytes:
         """Return the event about the queue or type of a stream, or about the failure to read it."""
@@ -118,6 +124,16 @@ class StreamHandlers:
         return WatchedTypeState(
             queue_type=queue_type, at=_now_ms(), numbers=summary.type_numbers(queue_type), state=state
         )
+
+
+async def _until_end(events: AsyncGenerator[bytes], leave: Callable[[], None]) -> AsyncGenerator[bytes]:
+    """Yield events, and end the watch with them. The end of the connection ends the watch earlier."""
+    try:
+        async with aclosing(events):
+            async for event in events:
+                yield event
+    finally:
+        leave()
 
 
 def _seen_by(token: Token | None, summary: Summary) -> bytes:

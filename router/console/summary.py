@@ -167,18 +167,22 @@ def _missing(loads: ShardLoads) -> list[WatchedNotice]:
 
 
 def _notices(cluster: ClusterInfo) -> list[WatchedNotice]:
-    """Return the problems of this router, those that members report, and those of members that cannot be reached."""
-    notices = [WatchedNotice(node="", code="router", text=text) for text in cluster.notices]
+    """Return the problems of this router and of the members, each once, and those of members that cannot be reached."""
+    nodes: dict[tuple[str, str], list[str]] = {}
     for member in cluster.members:
         if member.reason is not UNSET:
-            notices.append(WatchedNotice(node=member.node, code="shard", text=member.reason))
+            nodes.setdefault(("shard", member.reason), []).append(member.node)
         if member.store is not None:
             texts = list(member.store.notices)
             if member.store.reason is not UNSET:
                 texts.insert(0, member.store.reason)
-            notices += [WatchedNotice(node=member.node, code="store", text=text) for text in texts]
-        notices += [WatchedNotice(node=member.node, code="node", text=text) for text in member.notices]
-    return notices
+            for text in texts:
+                nodes.setdefault(("store", text), []).append(member.node)
+        for text in member.notices:
+            nodes.setdefault(("node", text), []).append(member.node)
+    return [WatchedNotice(node="", code="router", text=text) for text in cluster.notices] + [
+        WatchedNotice(node=", ".join(named), code=code, text=text) for (code, text), named in nodes.items()
+    ]
 
 
 def _without_notices(member: MemberInfo) -> MemberInfo:

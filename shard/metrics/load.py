@@ -32,11 +32,14 @@ TYPES_AT_ONCE = 2000
 RANKED_S = 10.0
 """The time for which the order of more than TYPES_AT_ONCE types is kept."""
 
-READS_A_REPORT = 256
+READS_A_REPORT = 512
 """Most partitions that one report reads for the reasons of types; further types have their turn later."""
 
-REASON_S = 20.0
+REASON_S = 60.0
 """The time after which a reason is forgotten."""
+
+READY_S = 1.0
+"""The time from which on a type that seems ready is asked for its reason: its queues may have been paused since."""
 
 
 class LoadReports:
@@ -77,10 +80,10 @@ class LoadReports:
         """
         names = await self._rank(min(max_types, MAX_TYPES))
         types = [self._type_load(name) for name in names]
-        await self._read_reasons([load.queue_type for load in types if self._is_held_back(load)])
+        await self._read_reasons([load.queue_type for load in types if _may_be_held_back(load)])
         now = monotonic()
         return NodeLoad(
-            [self._with_reason(load, now) if self._is_held_back(load) else load for load in types],
+            [self._with_reason(load, now) if _may_be_held_back(load) else load for load in types],
             self._whole(),
             self._census.size,
             self._metrics.deaths,
@@ -128,13 +131,11 @@ class LoadReports:
             "", enqueued, queued, delayed, leased, finished, dead, attempts.all_leases, attempts.all_failed
         )
 
-    def _is_held_back(self, load: TypeLoad) -> bool:
-        """Return True if a type has queued jobs of which none is ready."""
-        return load.queued > 0 and load.ready_for_us is None
-
     def _with_reason(self, load: TypeLoad, now: float) -> TypeLoad:
         read_at, reason = self._reasons.get(load.queue_type, (0.0, None))
-        return structs.replace(load, blocked_by=reason) if now - read_at < REASON_S else load
+        if reason is None or now - read_at >= REASON_S:
+            return load
+        return structs.replace(load, blocked_by=reason, ready_for_us=None)
 
     async def _read_reasons(self, names: list[str]) -> None:
         """Read the reasons of the types whose turn is next; a type that was read longest ago comes first."""
@@ -158,3 +159,8 @@ class LoadReports:
                 self._reasons[name] = now, answer.blocked_by
             elif not isinstance(answer, SharqError):
                 raise answer
+
+
+def _may_be_held_back(load: TypeLoad) -> bool:
+    """Return True if a type has queued jobs of which perhaps none is ready."""
+    return load.queued > 0 and (load.ready_for_us is None or load.ready_for_us > READY_S * 1e6)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.processes.servers import running_server
-from tests.support.tools import missing_tool
 
 WIDE, NARROW, HEIGHT = 1280, 360, 900
 DEADLINE_S = 20.0
@@ -26,13 +26,14 @@ HUGE = 12345678901234567890
 class Api:
     """The public API of the server, by which a change is judged."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         self._url = url
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Return the JSON of an answer, that of a failure too."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, method=method)
+        request = urllib.request.Request(self._url + path, data, self._headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return dict(json.load(answer))
@@ -114,15 +115,6 @@ def console_url() -> Iterator[str]:
     """The address of a server with an embedded store. Its console calls it by a name, as people do."""
     with running_server() as server:
         yield server.url.replace("127.0.0.1", "localhost")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or missing_tool("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -235,7 +227,7 @@ def test_a_job_is_found_read_changed_and_cancelled(reader: Reader, api: Api, kin
     expect(job).to_be_visible()
     assert str(HUGE) not in job.inner_text()
     reader.button("Show the payload").click()
-    shown = page.get_by_role("region", name="Payload")
+    shown = page.get_by_role("group", name="Payload")
     expect(shown).to_contain_text("<img src=x onerror=alert(1)>")
     expect(shown).to_contain_text(str(HUGE))
     assert shown.locator("img").count() == 0 and len(shown.inner_text()) < 5000
@@ -294,7 +286,7 @@ def test_a_failed_job_shows_its_reason_and_is_retried_or_dropped(reader: Reader,
     page = reader.open(f"queue/{kind}/acme?state=dead&job=a")
     job = page.get_by_role("region", name="Job a")
     expect(job).to_contain_text("It failed more often than its requeue limit allows")
-    expect(page.get_by_role("region", name="Error")).to_contain_text("<b>at line 3</b>")
+    expect(page.get_by_role("group", name="Error")).to_contain_text("<b>at line 3</b>")
     reader.button("Retry").click()
     reader.confirm("Retry")
     reader.said("a is queued again")
@@ -461,3 +453,60 @@ def test_ids_with_slashes_and_colons_are_changed_as_they_are(reader: Reader, api
     reader.confirm("Cancel the job")
     reader.said(f"{job_id} is cancelled")
     assert api.job(kind, quote(job_id, safe=""), quote(queue_id, safe=""))["state"] == "cancelled"
+
+
+def test_a_queue_is_paused_and_resumed_by_keyboard_alone(
+    browser: Browser, console_url: str, api: Api, kind: str
+) -> None:
+    api.enqueue(kind, "a")
+    reader = Reader(browser, console_url, NARROW)
+    page = reader.open(f"queue/{kind}/acme")
+    reader.button("Pause").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    # The first stop of the dialog is the button that leaves all as it is, the next one does it.
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    reader.said("acme is paused")
+    assert api.queue(kind)["paused"] is True
+    expect(reader.button("Resume")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    reader.said("acme is resumed")
+    assert api.queue(kind)["paused"] is False
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW
+    page.context.close()
+    assert reader.faults == []
+
+
+def test_what_a_token_may_not_do_is_disabled_with_the_reason(
+    browser: Browser, tmp_path: Path, kind: str
+) -> None:
+    lines = [
+        f"boss sha256:{sha256(b'b' * 32).hexdigest()}",
+        f"eyes sha256:{sha256(b'e' * 32).hexdigest()} ops=read",
+    ]
+    tokens = tmp_path / "tokens"
+    tokens.write_text("".join(f"{line}\n" for line in lines))
+    tokens.chmod(0o600)
+    with running_server(environ={"SHARQ_AUTH_TOKENS_FILE": str(tokens)}) as server:
+        api = Api(server.url, "b" * 32)
+        api.enqueue(kind, "a")
+        reader = Reader(browser, server.url.replace("127.0.0.1", "localhost"))
+        page = reader.open(f"queue/{kind}/acme")
+        page.get_by_label("Token").fill("e" * 32)
+        reader.button("Sign in").click()
+        for name in ("Pause", "Delete the queue", "Hold"):
+            button = reader.button(name)
+            expect(button).to_have_attribute("aria-disabled", "true")
+            expect(button).to_have_accessible_description("The token eyes lacks the word operate.")
+        reader.button("Pause").click(force=True)
+        reader.said("lacks the word operate")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        assert api.queue(kind)["paused"] is False
+        reader.open("windows")
+        expect(reader.button("Define a window")).to_have_attribute("aria-disabled", "true")
+        page.context.close()
+    assert reader.faults == []

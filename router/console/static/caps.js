@@ -20,8 +20,18 @@ export function capName(name) {
   if (name === "max_leased") return "leases at a time";
   return name.replace(
     /^(\d+) per (day|hour) (\S+)/,
-    (_, quota, period, zone) => `${group(quota)} a ${period} (${zone})`,
+    (_, quota, period, zone) => `${group(quota)} ${each(period)} (${zone})`,
   );
+}
+
+/**
+ * Return a period with its article.
+ *
+ * @param {string} period `day` or `hour`
+ * @returns {string}
+ */
+export function each(period) {
+  return period === "hour" ? "an hour" : `a ${period}`;
 }
 
 /** @param {string} number */

@@ -17,6 +17,9 @@ export const WINDOW_MS = 10 * MINUTE_MS;
 /** Live values further apart than this are not joined: the tab slept, or the server was away. */
 const GAP_MS = 20_000;
 
+/** A shorter stretch than this has no rate. */
+const LEAST_MS = 5000;
+
 /** A live rate is the mean of at least this long; one of a slow queue covers some of its intervals. */
 const MEAN_MS = 10_000;
 const INTERVALS_OF_MEAN = 4;
@@ -30,60 +33,80 @@ const INTERVALS_OF_MEAN = 4;
  */
 
 /**
- * Return the rates of the complete minutes of a queue.
+ * Return the rates of the last minutes of a queue, the current one as far as it has passed.
  *
  * What could have left in a minute is what left in it and what still waited at its end, so the promise is the rate, but
  * no more than that (as `promised` of `GET /queues/<type>/`). What waited at the end of each minute follows backwards
  * from what waits now.
  *
  * @param {Counts} counts
- * @returns {Rates[]} by time; the current minute is left out; an unlimited queue promises nothing
+ * @param {number} now ms since the epoch
+ * @returns {Rates[]} by time; an unlimited queue promises nothing
  */
-export function ratesByMinute(counts) {
-  return possibleByMinute(counts).map(({ at, delivered, possible }) => {
-    return { at, delivered: delivered / 60, promised: counts.intervalMs > 0 ? possible / 60 : null };
+export function ratesByMinute(counts, now) {
+  return possibleByMinute(counts, now).map(({ at, seconds, delivered, possible }) => {
+    return {
+      at,
+      delivered: delivered / seconds,
+      promised: counts.intervalMs > 0 ? possible / seconds : null,
+    };
   });
 }
 
 /**
- * Return the rates of the complete minutes of a gathered type: it promises what its queues could give, up to its cap.
+ * Return the rates of the last minutes of a gathered type: it promises what its queues could give, up to its cap.
  *
  * @param {Counts[]} queues
  * @param {number | null} cap jobs per second; null: the type promises nothing of its own
+ * @param {number} now ms since the epoch
  * @returns {Rates[]} by time
  */
-export function typeRatesByMinute(queues, cap) {
-  /** @type {Map<number, {delivered: number, possible: number}>} */
+export function typeRatesByMinute(queues, cap, now) {
+  /** @type {Map<number, {seconds: number, delivered: number, possible: number}>} */
   const sums = new Map();
-  for (const { at, delivered, possible } of queues.flatMap(possibleByMinute)) {
-    const sum = sums.get(at) ?? { delivered: 0, possible: 0 };
-    sums.set(at, { delivered: sum.delivered + delivered, possible: sum.possible + possible });
+  for (const { at, seconds, delivered, possible } of queues.flatMap((queue) =>
+    possibleByMinute(queue, now),
+  )) {
+    const sum = sums.get(at) ?? { seconds, delivered: 0, possible: 0 };
+    sums.set(at, { seconds, delivered: sum.delivered + delivered, possible: sum.possible + possible });
   }
   const minutes = [...sums].sort(([a], [b]) => a - b);
-  return minutes.map(([at, { delivered, possible }]) => {
-    return { at, delivered: delivered / 60, promised: cap === null ? null : Math.min(cap, possible / 60) };
+  return minutes.map(([at, { seconds, delivered, possible }]) => {
+    return {
+      at,
+      delivered: delivered / seconds,
+      promised: cap === null ? null : Math.min(cap, possible / seconds),
+    };
   });
 }
 
 /**
  * @param {Counts} counts
- * @returns {{at: number, delivered: number, possible: number}[]} jobs in each complete minute, by time
+ * @param {number} now
+ * @returns {{at: number, seconds: number, delivered: number, possible: number}[]} the jobs of each minute, by time
  */
-function possibleByMinute({ enqueued, delivered, waiting, intervalMs }) {
+function possibleByMinute({ enqueued, delivered, waiting, intervalMs }, now) {
   const minutes = Object.keys(delivered)
     .map(Number)
     .sort((a, b) => b - a);
-  const rate = intervalMs > 0 ? MINUTE_MS / intervalMs : Infinity;
   let left = waiting;
-  return minutes
-    .map((at) => {
-      const out = delivered[at] ?? 0;
-      const possible = Math.max(out, Math.min(rate, out + left));
-      left = Math.max(0, left - (enqueued[at] ?? 0) + out);
-      return { at, delivered: out, possible };
-    })
-    .slice(1)
-    .reverse();
+  /** @type {{at: number, seconds: number, delivered: number, possible: number}[]} */
+  const found = [];
+  for (const at of minutes) {
+    const out = delivered[at] ?? 0;
+    const ms = Math.min(MINUTE_MS, now - at);
+    const rated = intervalMs > 0 ? ms / intervalMs : Infinity;
+    // A minute that has hardly begun has no rate yet. A burst may give more than the rate: the promise is kept then.
+    if (ms >= LEAST_MS)
+      found.unshift({
+        at,
+        seconds: ms / 1000,
+        delivered: out,
+        possible: Math.max(out, Math.min(rated, out + left)),
+      });
+    left = Math.max(0, left - (enqueued[at] ?? 0) + out);
+  }
+  return found;
 }
 
 /** The rates of one queue or type over the last ten minutes: by minute before it was watched, then live. */
@@ -136,7 +159,9 @@ export class RateHistory {
         Math.min(end, lastEnd(before, end)),
       ),
       // What left between the last complete minute and the first live value is not known.
-      ...(before.length > 0 && this.live.length > 0 ? [{ at: Math.min(end, lastEnd(before, end)), value: null }] : []),
+      ...(before.length > 0 && this.live.length > 0
+        ? [{ at: Math.min(end, lastEnd(before, end)), value: null }]
+        : []),
       ...this.live.map((rates) => ({ at: rates.at, value: value(rates) })),
     ];
     return {
@@ -173,7 +198,7 @@ export class LiveRate {
    * @param {number} minute the start of the minute that is counted
    * @param {number} delivered jobs in it so far
    * @param {number} intervalMs of the queue
-   * @returns {{perSecond: number, overMs: number} | null} null until two counts of one minute are known
+   * @returns {{perSecond: number, overMs: number} | null} null until some seconds are known
    */
   add(at, minute, delivered, intervalMs) {
     const last = this.last;
@@ -190,7 +215,7 @@ export class LiveRate {
 
   #mean() {
     const overMs = this.pieces.reduce((sum, { from, to }) => sum + to - from, 0);
-    if (overMs <= 0) return null;
+    if (overMs < LEAST_MS) return null;
     return {
       perSecond: (this.pieces.reduce((sum, piece) => sum + piece.delivered, 0) * 1000) / overMs,
       overMs,

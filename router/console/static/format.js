@@ -84,8 +84,9 @@ export function duration(ms) {
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return twoUnits(seconds, 60, "min", "s");
-  if (seconds < 86_400) return twoUnits(Math.round(seconds / 60), 60, "h", "min");
-  return twoUnits(Math.round(seconds / 3600), 24, "d", "h");
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 1440) return twoUnits(minutes, 60, "h", "min");
+  return twoUnits(Math.round(minutes / 60), 24, "d", "h");
 }
 
 /**

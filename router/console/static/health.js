@@ -1,5 +1,6 @@
 // Judges a snapshot: is it well, and who is not? Pure, and tested without a browser.
 
+import { isRate } from "./caps.js";
 import { amount, count, duration, percent } from "./format.js";
 import { href } from "./routes.js";
 
@@ -20,6 +21,19 @@ const VERY_LATE_MS = 15_000;
 const SHARE_FAILED = 0.05;
 const SHARE_FAILED_BAD = 0.2;
 const FEW_FAILED = 5;
+
+/** A type with a backlog of this long that uses less than this share of its cap lacks workers. */
+const BACKLOG_S = 10;
+const SHARE_BELOW_CAP = 0.8;
+const RANK_BELOW_CAP = 40;
+
+/** @type {State} */
+const BELOW_CAP = {
+  tone: "watch",
+  text: "below its cap",
+  title: "Jobs are ready, and workers take fewer than the cap lets leave.",
+  rank: RANK_BELOW_CAP,
+};
 
 const MOST_FINDINGS = 6;
 
@@ -80,7 +94,7 @@ export function stateOfType(type) {
       return { tone, text: `${percent(share)} fails`, title, rank };
     }
   }
-  return state;
+  return isBelowCap(type) && state.rank < RANK_BELOW_CAP ? BELOW_CAP : state;
 }
 
 /**
@@ -100,6 +114,20 @@ function ofQueues(state, blockedBy) {
   const text = texts[blockedBy ?? ""];
   if (text === undefined || state.text.startsWith("no worker")) return state;
   return { ...state, text, title: `Each of its queues with waiting jobs: ${state.title}` };
+}
+
+/**
+ * Tell if a type gives less than its cap although jobs are ready, which is so if its workers are too few or too slow.
+ *
+ * @param {TypeNumbers} type
+ * @returns {boolean}
+ */
+function isBelowCap({ blocked_by, caps, queued, delivered_per_s }) {
+  if (blocked_by !== null || queued < (delivered_per_s ?? 0) * BACKLOG_S) return false;
+  const shares = Object.entries(caps)
+    .filter(([name]) => isRate(name))
+    .map(([, share]) => share);
+  return shares.length > 0 && Math.max(...shares) < SHARE_BELOW_CAP;
 }
 
 /**

@@ -201,6 +201,11 @@ class DeadView {
     await this.begin();
   }
 
+  #close() {
+    replace(this.place);
+    this.node.querySelector("h2")?.focus();
+  }
+
   /** Show the letters of a group. @param {string} key */
   #open(key) {
     const group = this.groups.groups.get(key);
@@ -211,10 +216,10 @@ class DeadView {
         this.groups.remove(group, gone);
         this.total = this.total === null ? null : this.total - gone.size;
         this.#draw();
-        if (group.letters.length === 0) replace(this.place);
-        else this.#open(key);
+        if (group.letters.length > 0) this.#open(key);
+        else this.#close();
       },
-      onClose: () => void replace(this.place),
+      onClose: () => this.#close(),
     });
     replace(this.place, panel);
     panel.querySelector("h2")?.focus();

@@ -99,6 +99,7 @@ export class JobList {
     const loading = new AbortController();
     this.loading = loading;
     const signal = AbortSignal.any([this.signal, loading.signal]);
+    this.node.setAttribute("aria-busy", "true");
     try {
       const page = await this.#page(this.cursors.at(-1) ?? null, signal);
       this.next = page.cursor;
@@ -106,15 +107,19 @@ export class JobList {
       this.#say(page);
     } catch (error) {
       if (!signal.aborted) sayError(error);
+    } finally {
+      if (this.loading === loading) this.node.removeAttribute("aria-busy");
     }
   }
 
   /** Show one job. @param {string} jobId */
   open(jobId) {
     go(href("queue", [this.key.queue_type, this.key.queue_id], { state: this.state, job: jobId }), { isSilent: true });
+    const opener = document.activeElement;
     const close = () => {
       replace(this.panel);
       this.#mark();
+      if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
     };
     const onChange = () => {
       this.onChange();

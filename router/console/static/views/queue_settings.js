@@ -124,6 +124,7 @@ export function settingsForm(key, queue, windows, onChange) {
   if (reason !== null) forbid(form.button, reason);
   const unchanged = h("p", { class: "soft", role: "status" });
   form.foot.append(unchanged);
+  const origin = h("p", { class: "hint" }, originText(queue));
   const note = h("p", { class: "soft" }, summaryText(queue));
 
   /** @param {Record<string, string>} after */
@@ -149,13 +150,14 @@ export function settingsForm(key, queue, windows, onChange) {
   }
 
   return {
-    node: form.node,
+    node: h("div", { class: "stack" }, origin, form.node),
     note,
     /** @param {Queue} newer */
     refresh(newer) {
       before = settingTexts(newer);
       form.refresh(before);
       setText(note, summaryText(newer));
+      setText(origin, originText(newer));
     },
   };
 }
@@ -173,6 +175,18 @@ function summaryText(queue) {
   if (queue.weight !== 1) parts.push(`weight ${queue.weight}`);
   if (queue.window !== null) parts.push(`window ${queue.window}`);
   return parts.join(", ");
+}
+
+/**
+ * Return which settings an enqueue does not change.
+ *
+ * @param {Queue | null} queue
+ */
+function originText(queue) {
+  const names = (queue?.settings ?? []).map((name) => (name === "interval" ? "rate" : name.replaceAll("_", " ")));
+  if (queue?.pinned) return "The rate, burst and most leases are pinned: no enqueue changes them.";
+  if (names.length === 0) return "Enqueues set the rate, the burst and the most leases; what is set here holds over them.";
+  return `Set by operators, over what enqueues say: ${names.join(", ")}.`;
 }
 
 /** @param {Queue} queue */

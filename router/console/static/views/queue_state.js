@@ -61,8 +61,12 @@ export class QueueState {
     setText(this.sign, text);
     this.sign.dataset["tone"] = tone;
     setText(this.sentence, verdict(queue));
+    const focused = document.activeElement;
     this.pause.hidden = queue?.paused === true;
     this.resume.hidden = queue === null || !(queue.paused || isHeld(queue));
+    // The button that a reader pressed gives way to its opposite.
+    if (focused === this.pause && this.pause.hidden) this.resume.focus();
+    if (focused === this.resume && this.resume.hidden) this.pause.focus();
     this.drop.hidden = queue === null;
     for (const name of /** @type {const} */ (["queued", "delayed", "leased"])) setText(figures[name], count(queue?.[name]));
     const shownDead = count(queue?.dead);

@@ -6,7 +6,7 @@ import { DURATION_HINT } from "../durations.js";
 import { exactMembers } from "../exact.js";
 import { amount, count } from "../format.js";
 import { repeat } from "../repeat.js";
-import { href } from "../routes.js";
+import { go, href } from "../routes.js";
 import { nextFirings, scheduleBody, scheduleValues, timesText } from "../schedule_text.js";
 import { isTaken } from "../taken.js";
 import { clockNote, serverNow } from "../server_clock.js";
@@ -46,7 +46,7 @@ const OUTCOMES = /** @type {Record<string, string>} */ ({
  * Show the schedules of a type until the signal aborts.
  *
  * @param {HTMLElement} root
- * @param {Record<string, string>} parameters `queue_type`
+ * @param {Record<string, string>} parameters `queue_type`, and `name` of a schedule to open
  * @param {{signal: AbortSignal}} options
  */
 export async function show(root, parameters, { signal }) {
@@ -63,6 +63,7 @@ export async function show(root, parameters, { signal }) {
     card("Schedules by their next firing", { isWide: true }, h("div", { class: "card-note" }, extent), list.node),
     place,
   );
+  if (parameters["name"]) void open(parameters["name"]);
   const refresh = repeat(load, { everyMs: REFRESH_MS, signal, onError: sayError });
 
   async function load() {
@@ -81,13 +82,20 @@ export async function show(root, parameters, { signal }) {
     }
   }
 
+  function close() {
+    replace(place);
+    go(href("schedules", [type]), { isSilent: true });
+    define.focus();
+  }
+
   /** @param {Schedule | null} schedule null: a new one */
   function edit(schedule) {
+    go(href("schedules", [type], { name: schedule?.name }), { isSilent: true });
     const panel = schedulePanel(schedule, type, {
-      onClose: () => void replace(place),
+      onClose: close,
       onChange: (name) => {
         refresh.again();
-        if (name === null) replace(place);
+        if (name === null) close();
         else void open(name);
       },
     });

@@ -1,5 +1,6 @@
 // Shows one type: its numbers, what it promises and delivers, its caps, and the customers that wait most.
 
+import { each } from "../caps.js";
 import { h, replace } from "../dom.js";
 import { compact, count, dateTime, duration, rate } from "../format.js";
 import { stateOfType } from "../health.js";
@@ -168,7 +169,7 @@ function limitBar({ rate: words, burst, unit }, shares) {
 /** @param {Quota} quota */
 function quotaBar({ quota, period, tz, unit, used, resets_at }) {
   const resets = resets_at === null ? "" : `, until ${dateTime(resets_at)}`;
-  const name = `${count(quota)} ${unit === "cost" ? "of cost " : ""}a ${period} (${tz})${resets}`;
+  const name = `${count(quota)} ${unit === "cost" ? "of cost " : ""}${each(period)} (${tz})${resets}`;
   return shareBar({ name, share: used / quota, text: `${count(used)} used` });
 }
 

@@ -91,12 +91,19 @@ function capFields({ limits, max_leased }) {
           ? "Such as 40/s or 90000/min; empty for none."
           : "Such as 40/s; empty takes the limit away.";
       return [
-        { name: `rate${index}`, label: `Limit ${index + 1}${unit}`, value: limit?.rate ?? "", hint },
+        {
+          name: `rate${index}`,
+          label: `Limit ${index + 1}${unit}`,
+          value: limit?.rate ?? "",
+          hint,
+          isPaired: true,
+        },
         {
           name: `burst${index}`,
           label: `Burst of limit ${index + 1}`,
           value: limit?.burst ?? "",
           hint: "1 if empty.",
+          isPaired: true,
         },
       ];
     }),

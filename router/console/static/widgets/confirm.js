@@ -16,6 +16,7 @@ import { h } from "../dom.js";
  * @property {number | "any"} [step]
  * @property {string} [pattern]
  * @property {string} [placeholder]
+ * @property {boolean} [isPaired] stands beside another paired field, if there is room
  */
 
 /**
@@ -139,5 +140,5 @@ function labelled(field, input) {
     field.hint === undefined ? null : h("p", { class: "hint", id: `hint-${field.name}` }, field.hint);
   if (field.type === "checkbox")
     return h("div", { class: "field" }, h("div", { class: "check" }, input, label), hint);
-  return h("div", { class: "field" }, label, input, hint);
+  return h("div", { class: field.isPaired ? "field field-pair" : "field" }, label, input, hint);
 }

@@ -44,7 +44,7 @@ export async function queueDelivery(queueType, queueId, { signal }) {
     readQueue(queueType, queueId, signal),
   ]);
   if (queue !== null) {
-    drawing.seed(ratesByMinute(countsOf(counts, queue.queued, queue.interval)));
+    drawing.seed(ratesByMinute(countsOf(counts, queue.queued, queue.interval), Date.now()));
     drawing.say(promiseOf(queue.interval));
   }
   const live = new LiveRate();
@@ -118,7 +118,7 @@ async function readPast(queueType, signal) {
     const answer = await call("GET", path("metrics", queueType, queue_id), { signal });
     counts.push(countsOf(answer, queued, interval));
   }
-  return typeRatesByMinute(counts, capOf(state.limits));
+  return typeRatesByMinute(counts, capOf(state.limits), Date.now());
 }
 
 /**

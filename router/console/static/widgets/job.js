@@ -52,12 +52,15 @@ export function jobPanel(key, { signal, onChange, onClose }) {
     }
   }
 
+  // The buttons of a new state are new, so that the focus would be lost with the old ones.
+  const loadAndFocus = () => void load().then(() => panel.querySelector("h2")?.focus());
+
   function reload() {
     onChange();
-    void load();
+    loadAndFocus();
   }
 
-  void load().then(() => panel.querySelector("h2")?.focus());
+  loadAndFocus();
   return panel;
 }
 
