@@ -47,11 +47,19 @@ const WORDS = /** @type {import("../session.js").Word[]} */ (["operate"]);
 export async function show(root, parameters, { signal }) {
   const place = h("div", null);
   const list = windowTable((window) => void open(window.name));
-  const define = changeButton("Define a window", { words: WORDS, type: null, onClick: async () => edit(null) });
+  const define = changeButton("Define a window", {
+    words: WORDS,
+    type: null,
+    onClick: async () => edit(null),
+  });
   replace(
     root,
     heading({ title: "Windows", actions: define }),
-    h("p", { class: "soft" }, "A window says at which times of the day jobs may leave. The store's clock decides, in the zone of the window."),
+    h(
+      "p",
+      { class: "soft" },
+      "A window says at which times of the day jobs may leave. The store's clock decides, in the zone of the window.",
+    ),
     clockNote(signal),
     card("All windows", { isWide: true }, list.node),
     place,
@@ -107,9 +115,18 @@ function windowTable(onOpen) {
       {
         name: "hours",
         label: "Open",
-        cell: (window) => h("ul", { class: "lines" }, window.open.map((range) => h("li", null, rangeText(range)))),
+        cell: (window) =>
+          h(
+            "ul",
+            { class: "lines" },
+            window.open.map((range) => h("li", null, rangeText(range))),
+          ),
       },
-      { name: "except", label: "Closed on", cell: (window) => (window.except.length === 0 ? "" : amount(window.except.length, "date")) },
+      {
+        name: "except",
+        label: "Closed on",
+        cell: (window) => (window.except.length === 0 ? "" : amount(window.except.length, "date")),
+      },
     ],
     key: (window) => window.name,
     caption: "Windows",
@@ -179,9 +196,27 @@ function windowForm(window, onChange) {
   const form = new Form({
     fields: [
       { name: "window", label: "Name", value: window?.name ?? "", isFixed: window !== null },
-      { name: "tz", label: "Zone", hint: "such as Europe/Paris", value: window?.tz ?? "", suggestions: Intl.supportedValuesOf("timeZone") },
-      { name: "open", label: "Open", hint: RANGE_HINT, value: window ? writeRanges(window.open) : "", isCode: true },
-      { name: "except", label: "Closed on these dates", hint: "a line for each, such as 2026-12-25", value: window?.except.join("\n") ?? "", isCode: true },
+      {
+        name: "tz",
+        label: "Zone",
+        hint: "such as Europe/Paris",
+        value: window?.tz ?? "",
+        suggestions: Intl.supportedValuesOf("timeZone"),
+      },
+      {
+        name: "open",
+        label: "Open",
+        hint: RANGE_HINT,
+        value: window ? writeRanges(window.open) : "",
+        isCode: true,
+      },
+      {
+        name: "except",
+        label: "Closed on these dates",
+        hint: "a line for each, such as 2026-12-25",
+        value: window?.except.join("\n") ?? "",
+        isCode: true,
+      },
     ],
     action: window ? "Review changes" : "Define",
     label: window ? `Change ${window.name}` : "New window",
@@ -191,7 +226,9 @@ function windowForm(window, onChange) {
   if (reason !== null) forbid(form.button, reason);
   if (window !== null) {
     const drop = () => dropWindow(window, () => onChange(null));
-    form.foot.append(changeButton("Drop the window", { words: WORDS, type: null, isDangerous: true, onClick: drop }));
+    form.foot.append(
+      changeButton("Drop the window", { words: WORDS, type: null, isDangerous: true, onClick: drop }),
+    );
   }
 
   /** @param {Record<string, string>} values */
