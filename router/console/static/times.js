@@ -54,7 +54,9 @@ export function moment(ms, { now = Date.now(), zone = HERE } = {}) {
     { datetime: new Date(ms).toISOString() },
     distance(ms, now),
     h("span", { class: "moment" }, here),
-    there === here ? null : h("span", { class: "moment" }, there.includes(zone) ? there : `${there} (${zone})`),
+    there === here
+      ? null
+      : h("span", { class: "moment" }, there.includes(zone) ? there : `${there} (${zone})`),
   );
 }
 

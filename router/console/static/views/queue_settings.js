@@ -15,7 +15,11 @@ const UNLIMITED = "unlimited";
 
 /** @type {import("../widgets/form.js").Field[]} */
 const FIELDS = [
-  { name: "rate", label: "Rate", hint: `such as 40/s, 90/min or 2000/h; ${UNLIMITED}; or 250 ms between two leases` },
+  {
+    name: "rate",
+    label: "Rate",
+    hint: `such as 40/s, 90/min or 2000/h; ${UNLIMITED}; or 250 ms between two leases`,
+  },
   { name: "burst", label: "Burst", hint: "1 to 1,000,000: leases back to back when the queue is late" },
   {
     name: "pin",
@@ -83,7 +87,8 @@ export function settingsBody(before, after) {
   /** @type {Record<string, unknown>} */
   const body = {};
   if (changed.has("rate")) Object.assign(body, rateChange(after.rate ?? ""));
-  for (const name of ["burst", "max_leased", "weight"]) if (changed.has(name)) body[name] = numberOf(after[name]);
+  for (const name of ["burst", "max_leased", "weight"])
+    if (changed.has(name)) body[name] = numberOf(after[name]);
   for (const name of ["window", "on_expiry"]) if (changed.has(name)) body[name] = after[name] || null;
   if (changed.has("pin")) body.pin = after.pin === "yes";
   if (changed.has("expires")) body.expires = durationOf("expires", after.expires);
@@ -124,6 +129,7 @@ export function settingsForm(key, queue, windows, onChange) {
   if (reason !== null) forbid(form.button, reason);
   const unchanged = h("p", { class: "soft", role: "status" });
   form.foot.append(unchanged);
+  const origin = h("p", { class: "hint" }, originText(queue));
   const note = h("p", { class: "soft" }, summaryText(queue));
 
   /** @param {Record<string, string>} after */
@@ -149,13 +155,14 @@ export function settingsForm(key, queue, windows, onChange) {
   }
 
   return {
-    node: form.node,
+    node: h("div", { class: "stack" }, origin, form.node),
     note,
     /** @param {Queue} newer */
     refresh(newer) {
       before = settingTexts(newer);
       form.refresh(before);
       setText(note, summaryText(newer));
+      setText(origin, originText(newer));
     },
   };
 }
@@ -173,6 +180,21 @@ function summaryText(queue) {
   if (queue.weight !== 1) parts.push(`weight ${queue.weight}`);
   if (queue.window !== null) parts.push(`window ${queue.window}`);
   return parts.join(", ");
+}
+
+/**
+ * Return which settings an enqueue does not change.
+ *
+ * @param {Queue | null} queue
+ */
+function originText(queue) {
+  const names = (queue?.settings ?? []).map((name) =>
+    name === "interval" ? "rate" : name.replaceAll("_", " "),
+  );
+  if (queue?.pinned) return "The rate, burst and most leases are pinned: no enqueue changes them.";
+  if (names.length === 0)
+    return "Enqueues set the rate, the burst and the most leases; what is set here holds over them.";
+  return `Set by operators, over what enqueues say: ${names.join(", ")}.`;
 }
 
 /** @param {Queue} queue */

@@ -5,6 +5,7 @@ import { h, replace } from "../dom.js";
 import { amount } from "../format.js";
 import { repeat } from "../repeat.js";
 import { isTaken } from "../taken.js";
+import { go, href } from "../routes.js";
 import { clockNote, serverNow } from "../server_clock.js";
 import { moment } from "../times.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
@@ -40,22 +41,31 @@ const WORDS = /** @type {import("../session.js").Word[]} */ (["operate"]);
  * Show all windows until the signal aborts.
  *
  * @param {HTMLElement} root
- * @param {Record<string, string>} _parameters
+ * @param {Record<string, string>} parameters `name` of a window to open
  * @param {{signal: AbortSignal}} options
  */
-export async function show(root, _parameters, { signal }) {
+export async function show(root, parameters, { signal }) {
   const place = h("div", null);
   const list = windowTable((window) => void open(window.name));
-  const define = changeButton("Define a window", { words: WORDS, onClick: async () => void edit(null) });
+  const define = changeButton("Define a window", {
+    words: WORDS,
+    type: null,
+    onClick: async () => edit(null),
+  });
   replace(
     root,
     heading({ title: "Windows", actions: define }),
-    h("p", { class: "soft" }, "A window says at which times of the day jobs may leave. The store's clock decides, in the zone of the window."),
+    h(
+      "p",
+      { class: "soft" },
+      "A window says at which times of the day jobs may leave. The store's clock decides, in the zone of the window.",
+    ),
     clockNote(signal),
     card("All windows", { isWide: true }, list.node),
     place,
   );
   await load();
+  if (parameters["name"]) void open(parameters["name"]);
   const refresh = repeat(load, { everyMs: REFRESH_MS, signal, onError: sayError });
 
   async function load() {
@@ -72,13 +82,20 @@ export async function show(root, _parameters, { signal }) {
     }
   }
 
+  function close() {
+    replace(place);
+    go(href("windows"), { isSilent: true });
+    define.focus();
+  }
+
   /** @param {Window | null} window null: a new one */
   function edit(window) {
+    go(href("windows", [], { name: window?.name }), { isSilent: true });
     const panel = windowPanel(window, {
-      onClose: () => void replace(place),
+      onClose: close,
       onChange: (name) => {
         refresh.again();
-        if (name === null) replace(place);
+        if (name === null) close();
         else void open(name);
       },
     });
@@ -98,9 +115,18 @@ function windowTable(onOpen) {
       {
         name: "hours",
         label: "Open",
-        cell: (window) => h("ul", { class: "lines" }, window.open.map((range) => h("li", null, rangeText(range)))),
+        cell: (window) =>
+          h(
+            "ul",
+            { class: "lines" },
+            window.open.map((range) => h("li", null, rangeText(range))),
+          ),
       },
-      { name: "except", label: "Closed on", cell: (window) => (window.except.length === 0 ? "" : amount(window.except.length, "date")) },
+      {
+        name: "except",
+        label: "Closed on",
+        cell: (window) => (window.except.length === 0 ? "" : amount(window.except.length, "date")),
+      },
     ],
     key: (window) => window.name,
     caption: "Windows",
@@ -170,19 +196,39 @@ function windowForm(window, onChange) {
   const form = new Form({
     fields: [
       { name: "window", label: "Name", value: window?.name ?? "", isFixed: window !== null },
-      { name: "tz", label: "Zone", hint: "such as Europe/Paris", value: window?.tz ?? "", suggestions: Intl.supportedValuesOf("timeZone") },
-      { name: "open", label: "Open", hint: RANGE_HINT, value: window ? writeRanges(window.open) : "", isCode: true },
-      { name: "except", label: "Closed on these dates", hint: "a line for each, such as 2026-12-25", value: window?.except.join("\n") ?? "", isCode: true },
+      {
+        name: "tz",
+        label: "Zone",
+        hint: "such as Europe/Paris",
+        value: window?.tz ?? "",
+        suggestions: Intl.supportedValuesOf("timeZone"),
+      },
+      {
+        name: "open",
+        label: "Open",
+        hint: RANGE_HINT,
+        value: window ? writeRanges(window.open) : "",
+        isCode: true,
+      },
+      {
+        name: "except",
+        label: "Closed on these dates",
+        hint: "a line for each, such as 2026-12-25",
+        value: window?.except.join("\n") ?? "",
+        isCode: true,
+      },
     ],
     action: window ? "Review changes" : "Define",
     label: window ? `Change ${window.name}` : "New window",
     onSubmit,
   });
-  const reason = refusal(WORDS);
+  const reason = refusal(WORDS, null);
   if (reason !== null) forbid(form.button, reason);
   if (window !== null) {
     const drop = () => dropWindow(window, () => onChange(null));
-    form.foot.append(changeButton("Drop the window", { words: WORDS, isDangerous: true, onClick: drop }));
+    form.foot.append(
+      changeButton("Drop the window", { words: WORDS, type: null, isDangerous: true, onClick: drop }),
+    );
   }
 
   /** @param {Record<string, string>} values */

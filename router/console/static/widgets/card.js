@@ -14,7 +14,7 @@ import { h } from "../dom.js";
  */
 export function card(title, { onClose, isWide = false, note, isFolded = false }, ...children) {
   const close = onClose && h("button", { type: "button", class: "quiet", onclick: onClose }, "Close");
-  const heading = h("h2", { tabindex: onClose ? -1 : null }, title);
+  const heading = h("h2", { tabindex: -1 }, title);
   const body = h("div", { class: isWide ? "card-flush" : "card-body stack" }, children);
   const shown = isFolded
     ? h("details", null, h("summary", { class: "card-head" }, heading, note), body)

@@ -2,7 +2,7 @@
 
 import { ApiError } from "../api.js";
 import { h } from "../dom.js";
-import { whyNot } from "../session.js";
+import { presentCaller, whyNot } from "../session.js";
 import { confirmChange } from "./confirm.js";
 import { freshId, isAbort } from "./form.js";
 import { say, sayError } from "./notices.js";
@@ -25,7 +25,14 @@ import { say, sayError } from "./notices.js";
  * @throws {ApiError} the server refused
  */
 export async function change({ title, text, action, isDangerous = false, fields = [], perform, done }) {
-  const shown = typeof text === "string" ? text : h("ul", { class: "changes" }, text.map((line) => h("li", null, line)));
+  const shown =
+    typeof text === "string"
+      ? text
+      : h(
+          "ul",
+          { class: "changes" },
+          text.map((line) => h("li", null, line)),
+        );
   const values = await confirmChange({ title, text: shown, action, isDangerous, fields });
   if (values === null) return null;
   const answer = await perform(values);
@@ -39,7 +46,7 @@ export async function change({ title, text, action, isDangerous = false, fields 
  * @param {string} label
  * @param {object} options
  * @param {Word[]} options.words one of them is needed
- * @param {string} [options.type] the queue type of the target
+ * @param {string | null} options.type the queue type of the target; null if the change holds for all types
  * @param {boolean} [options.isDangerous]
  * @param {string} [options.name] what the button is called for those who do not see where it stands
  * @param {() => Promise<unknown>} options.onClick
@@ -67,11 +74,14 @@ export function changeButton(label, { words, type, isDangerous = false, name, on
  * Return why the token may not make a change, or null if it may.
  *
  * @param {Word[]} words one of them is needed
- * @param {string} [type]
+ * @param {string | null} type null if the change holds for all types
  * @returns {string | null}
  */
 export function refusal(words, type) {
-  const reasons = words.map((word) => whyNot(word, type));
+  const { name, types } = presentCaller();
+  if (type === null && types !== null)
+    return `The token ${name} covers some types only, and this holds for all of them.`;
+  const reasons = words.map((word) => whyNot(word, type ?? undefined));
   return reasons.includes(null) ? null : (reasons[0] ?? null);
 }
 

@@ -119,11 +119,19 @@ export class Form {
   constructor({ fields, action, label, isInline = false, onSubmit }) {
     this.rows = fields.map((field) => new Row(field));
     this.message = h("p", { class: "failure", role: "alert", hidden: true });
-    this.button = /** @type {HTMLButtonElement} */ (h("button", { type: "submit", class: "primary" }, action));
+    this.button = /** @type {HTMLButtonElement} */ (
+      h("button", { type: "submit", class: "primary" }, action)
+    );
     this.fields = h("div", { class: "fields" }, ...this.rows.map((row) => row.node));
     this.foot = h("div", { class: "form-foot" }, this.button);
     this.node = /** @type {HTMLFormElement} */ (
-      h("form", { class: isInline ? "form inline" : "form", "aria-label": label, novalidate: true }, this.fields, this.message, this.foot)
+      h(
+        "form",
+        { class: isInline ? "form inline" : "form", "aria-label": label, novalidate: true },
+        this.fields,
+        this.message,
+        this.foot,
+      )
     );
     if (isInline) for (const row of this.rows) this.#inline(row);
     this.node.addEventListener("submit", (event) => {
