@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
-from typing import Literal
 
-import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Locator, Page, expect
 
 from tests.console.conftest import OpenPage
-from tests.console.site import NARROW, WAIT_S, WIDE, Site, Watched
+from tests.console.site import NARROW, WAIT_S, Site, Watched
 
 ROWS_AT_MOST = 100
 
@@ -133,16 +130,6 @@ def test_a_type_is_paused_and_resumed(site: Site, open_page: OpenPage, kind: str
         assert site.get(f"/queue/{kind}/acme/")["blocked_by"] == reason
 
 
-def test_a_token_that_may_only_read_finds_changes_disabled(
-    site: Site, open_page: OpenPage, kind: str
-) -> None:
-    site.enqueue(kind, "acme")
-    page = open_page().open(f"#/type/{kind}", token="reader")
-    button = page.get_by_role("button", name="Pause")
-    expect(button).to_have_attribute("aria-disabled", "true")
-    expect(button).to_have_attribute("title", "The token reader lacks the word operate.")
-
-
 def test_customers_have_an_order_and_at_most_a_hundred_rows(
     site: Site, open_page: OpenPage, kind: str
 ) -> None:
@@ -179,7 +166,7 @@ def test_customers_with_most_dead_letters_come_first(site: Site, open_page: Open
 
 def test_the_drawing_of_a_customer_shows_a_broken_promise(site: Site, open_page: OpenPage, kind: str) -> None:
     # No worker asks: the queue promises two jobs a second, and none leaves.
-    site.enqueue(kind, "acme", 50, interval=500)
+    site.enqueue(kind, "acme", 500, interval=500)
     page = open_page().open(f"#/queue/{kind}/acme")
     drawing = page.get_by_role("region", name="Promised and delivered", exact=True)
     expect(drawing).to_contain_text("The rate is 2/s.")
@@ -189,24 +176,17 @@ def test_the_drawing_of_a_customer_shows_a_broken_promise(site: Site, open_page:
     )
 
 
-def test_a_wrong_token_is_refused_and_signing_out_forgets_the_token(site: Site, open_page: OpenPage) -> None:
+def test_no_view_is_shown_before_the_token_is_known(open_page: OpenPage) -> None:
     watched = open_page()
     page = watched.page
-    page.goto(f"{site.url}/console/")
-    page.get_by_label("Token").fill("not-a-token")
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("token")
-    page.get_by_label("Token").fill(site.tokens["admin"])
+    page.goto(f"{watched.site.url}/console/#/overview")
+    page.get_by_label("Token").wait_for()
+    page.goto(f"{watched.site.url}/console/#/types")
+    expect(page.get_by_label("Token")).to_be_visible()
+    page.get_by_label("Token").fill(watched.site.tokens["admin"])
     page.keyboard.press("Enter")
-    expect(page.get_by_role("region", name="Health")).to_be_visible()
-    expect(page.get_by_text("admin")).to_be_visible()
-    page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_label("Token")).to_be_visible()
-    page.goto(f"{site.url}/console/#/types")
-    expect(page.get_by_label("Token")).to_be_visible()
-    assert page.evaluate("sessionStorage.length") == 0
-    assert all("401" in fault for fault in watched.faults), watched.faults
-    watched.faults.clear()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Types")
+    watched.faults = [fault for fault in watched.faults if "401" not in fault]
 
 
 def test_a_lost_router_is_said_and_found_again(open_page: OpenPage) -> None:
@@ -242,24 +222,19 @@ def test_the_first_view_needs_the_keyboard_only(site: Site, open_page: OpenPage,
     expect(page.locator("#view")).to_be_focused()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", WIDE), ("dark", NARROW)])
-def test_views_are_accessible_and_as_wide_as_the_screen(
-    site: Site, open_page: OpenPage, scheme: Literal["light", "dark"], width: int
-) -> None:
+def test_forms_and_long_names_are_accessible_on_a_phone(site: Site, open_page: OpenPage) -> None:
     name = "sms-of-a-carrier-with-a-long-name~axe"
     set_caps(site, name, rate="20/s", burst=2, max_leased=50)
     site.enqueue(name, "a-customer-with-a-long-name@example.com", 3)
     site.bury("sms-axe", "acme", "a rather long error of which nobody knows what it means " * 3)
-    watched = open_page(scheme, width)
+    watched = open_page("dark", NARROW)
     page = watched.page
     page.goto(f"{site.url}/console/")
     page.get_by_label("Token").wait_for()
     assert_accessible(watched)
     watched.open()
-    for place in ("overview", "types", f"type/{name}", f"customers/{name}"):
-        page.goto(f"{site.url}/console/#/{place}")
-        page.locator(".table tbody tr").first.wait_for()
-        assert_accessible(watched)
+    page.get_by_role("region", name="Failures").get_by_role("row").nth(1).wait_for()
+    assert_accessible(watched)
     page.goto(f"{site.url}/console/#/type/{name}")
     page.get_by_role("button", name="Change caps").click()
     page.get_by_role("dialog").wait_for()
@@ -271,14 +246,3 @@ def assert_accessible(watched: Watched) -> None:
     assert watched.overflow() == 0
     found = AXE.run(watched.page)
     assert found.violations_count == 0, found.generate_report()
-
-
-def test_nothing_grows_while_a_view_is_watched(site: Site, open_page: OpenPage, kind: str) -> None:
-    site.enqueue(kind, "acme", 10)
-    page = open_page().open("#/overview")
-    row_of(page, "Types, by trouble", kind).wait_for()
-    count = "document.querySelectorAll('*').length"
-    before: int = page.evaluate(count)
-    time.sleep(7)
-    after: int = page.evaluate(count)
-    assert abs(after - before) < 40, f"{before} and {after} elements"
