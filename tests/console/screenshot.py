@@ -1,4 +1,4 @@
-"""Takes the picture of docs/console.md: `python -m tests.console.screenshot docs/console.png`.
+"""Takes the picture of docs/console.md: `python -m tests.console.screenshot docs/images/console.png`.
 
 It runs a cluster with customers of a few types, lets them work for a while, and photographs the overview.
 """
@@ -9,13 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from tests.console.conftest import chromium, running_site
 from tests.console.site import Site, Watched
 
-WIDTH = 1100
-WORK_S = 15.0
+WIDTH = 1280
+COLORS = 128
+WORK_S = 90.0
 CUSTOMERS = ("acme", "globex", "initech", "umbrella", "hooli", "stark", "wayne", "tyrell")
 ERRORS = ("no route to the carrier", "the number does not exist", "timed out after 5 s")
 
@@ -36,6 +38,12 @@ def work(site: Site, seconds: float) -> None:
     """Do what is due; every twentieth message fails."""
     end_s, number = time.monotonic() + seconds, 0
     while time.monotonic() < end_s:
+        now = f"{time.time():.3f}"
+        jobs = [
+            {"queue_type": "email", "queue_id": customer, "interval": 200, "payload": 1, "job_id": now}
+            for customer in CUSTOMERS[: number % 5 + 1]
+        ]
+        site.call("POST", "/enqueue/", {"jobs": jobs})
         for kind in ("sms", "sms~voda", "email"):
             for job in site.call("POST", f"/dequeue/{kind}/?count=20").get("jobs", []):
                 number += 1
@@ -45,7 +53,7 @@ def work(site: Site, seconds: float) -> None:
                     site.call("POST", f"/release/{path}", {"lease": job["lease"], "error": error})
                 else:
                     site.call("POST", f"/finish/{path}", {"lease": job["lease"]})
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def main() -> None:
@@ -57,6 +65,9 @@ def main() -> None:
         page = watched.open(place)
         work(site, WORK_S)
         page.screenshot(path=target)
+        with Image.open(target) as picture:
+            small = picture.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+        small.save(target, optimize=True)
         watched.close()
 
 

@@ -1,4 +1,4 @@
-"""The console at 100,000 queues under load (20,000 in a quick run): its first view, what its calls cost the router, and the memory of a tab."""
+"""The console at 100,000 queues under load, a fifth of them in a quick run: first view, cost of its calls, memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.console.conftest import OpenPage
-from tests.console.site import Site, cpu_ms
+from tests.console.site import DEADLINE_S, Site, cpu_ms
 from tests.support.extent import is_full
 
 KIND, TYPES, QUEUES, BULK = "sms-many", 1000, 100_000 if is_full() else 20_000, 1000
@@ -86,6 +86,13 @@ def load(crowd: Site) -> Iterator[None]:
     worker.join()
 
 
+def answered(site: Site, path: str) -> None:
+    """Ask until it succeeds: on a machine that does other things a shard may be silent for a moment."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while (answer := site.get(path))["status"] != "success":
+        assert time.monotonic() < deadline_s, answer
+
+
 def cost_ms(site: Site, call: Callable[[], object], times: int = 5) -> float:
     """Return the least processor time of the router for one call; what else it does meanwhile is not the call's."""
     pid = site.cluster.routers[0].pid
@@ -116,8 +123,8 @@ def cost_ms(site: Site, call: Callable[[], object], times: int = 5) -> float:
     ],
 )
 def test_a_call_of_the_console_costs_the_router_little(crowd: Site, path: str) -> None:
-    assert crowd.get(path)["status"] == "success"
-    assert cost_ms(crowd, lambda: crowd.get(path)) < CALL_MS
+    answered(crowd, path)
+    assert cost_ms(crowd, lambda: answered(crowd, path)) < CALL_MS
 
 
 def test_a_search_finds_one_queue_of_all(crowd: Site) -> None:
