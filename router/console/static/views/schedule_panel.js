@@ -11,7 +11,8 @@ import { moment, zoned } from "../times.js";
 import { badge } from "../widgets/badge.js";
 import { card, factList } from "../widgets/card.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
-import { FieldError, Form } from "../widgets/form.js";
+import { FieldError } from "../field_error.js";
+import { Form } from "../widgets/form.js";
 
 /** @typedef {import("./schedules.js").Schedule} Schedule */
 

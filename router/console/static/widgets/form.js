@@ -4,6 +4,7 @@
 
 import { ApiError } from "../api.js";
 import { h, setText } from "../dom.js";
+import { FieldError } from "../field_error.js";
 import { textOf } from "./notices.js";
 
 /**
@@ -19,18 +20,6 @@ import { textOf } from "./notices.js";
  * @property {ReadonlyArray<readonly [string, string]>} [options] values and their labels, for a list to choose from
  * @property {ReadonlyArray<string>} [suggestions]
  */
-
-/** An objection to one field, found before the server was asked. */
-export class FieldError extends Error {
-  /**
-   * @param {string} field
-   * @param {string} message
-   */
-  constructor(field, message) {
-    super(message);
-    this.field = field;
-  }
-}
 
 let lastId = 0;
 
