@@ -11,6 +11,7 @@ from router.api.cluster_shapes import ClusterInfo
 from router.api.openapi import build_openapi
 from router.api.routes.route import spellings
 from router.api.routes.table import ROUTES, SERVED
+from router.audit.audit_log import AuditLog
 from router.bodies.parser import BodyParser
 from router.console.assets import AssetHandlers
 from router.console.snapshots import Snapshots
@@ -38,6 +39,7 @@ from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from router.shards.dispatch import Dispatch
+from sharq_core.logs.line_queue import LineQueue
 
 
 def make_front(
@@ -49,6 +51,7 @@ def make_front(
     cluster_info: Callable[[], Awaitable[ClusterInfo]],
     guard: Guard | None = None,
     gate: Gate | None = None,
+    audit_file: LineQueue | None = None,
 ) -> Gateway:
     """Return the entry point of requests, with every route of router/api/routes.
 
@@ -58,6 +61,7 @@ def make_front(
         cluster_info: returns the content of /cluster/.
         guard: the check of tokens; None if no token is required.
         gate: the check of request heads; None for one without configured names.
+        audit_file: the lines of the audit file; None for the log alone.
     """
     parser = BodyParser()
     document = build_openapi(ROUTES, asks_token=guard is not None)
@@ -68,7 +72,8 @@ def make_front(
         readiness.when_draining(snapshots.end)
         handlers |= _console_handlers(StreamHandlers(dispatch, snapshots))
     paths = _paths(handlers)
-    return Gateway(paths, RouterMetrics(registry), settings, readiness, guard, gate, parser)
+    audit_log = AuditLog(ROUTES, parser, audit_file)
+    return Gateway(paths, RouterMetrics(registry), settings, readiness, guard, gate, parser, audit_log)
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:

@@ -42,6 +42,7 @@ from sharq_core.errors import ConfigError, SharqError, StoreAway
 from sharq_core.link.messages import Call, CheckStore, DescribeStore, OnDue, View
 from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import Ring
+from sharq_core.process.notices import Notices
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.failures import detail_of, why_of
@@ -69,6 +70,7 @@ class ShardNode:
         memory: the knowledge of the data set that outlives the process; None for none.
 
     Attributes:
+        notices: the problems of the node itself; its process adds them.
         job_ends, watch_job, unwatch_job: the watchers of jobs, and how to become one; see ShardPort.
     """
 
@@ -82,6 +84,7 @@ class ShardNode:
     ) -> None:
         self.settings = settings
         self.store = store
+        self.notices = Notices()
         self._opened = asyncio.Event()
         self._opening = Trouble(log, "store_away", "", ": trying on")
         self._fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -274,6 +277,7 @@ class ShardNode:
             self.guard,
             self._explanations,
             self.job_ends,
+            self.notices,
             {**self._calendar.handlers, **self._samples.handlers},
         )
 

@@ -44,7 +44,7 @@ class TypeHandlers:
         """Change settings of a gathered type, and return its state with a warning about a rate that is not kept."""
         parsing.no_query(request.query)
         queue_type = type_parsing.gathered_type(request.path_values)
-        settings = await self._parser.run(type_parsing.type_settings, await request.body())
+        settings = await request.parsed(self._parser, type_parsing.type_settings)
         stats = await self._dispatch.route(SetType(queue_type, self._partition(queue_type), settings))
         if stats.is_window_unknown:
             raise unknown_window(settings.window)
@@ -55,7 +55,7 @@ class TypeHandlers:
         """Clear all settings of a gathered type but its pause, and return its state."""
         parsing.no_query(request.query)
         queue_type = type_parsing.gathered_type(request.path_values)
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         call = SetType(queue_type, self._partition(queue_type), _cleared(self._dispatch.formats))
         return answer(type_answer(await self._dispatch.route(call)))
 
@@ -78,13 +78,13 @@ class TypeHandlers:
     async def _set_type_paused(self, request: Request, *, is_paused: bool) -> Response:
         parsing.no_query(request.query)
         queue_type = parsing.queue_type_of(request.path_values)
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         await self._dispatch.pause_type(queue_type, is_paused=is_paused)
         return answer(Done())
 
     async def _set_all_paused(self, request: Request, *, is_paused: bool) -> Response:
         parsing.no_query(request.query)
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         await self._dispatch.pause_all(is_paused=is_paused)
         return answer(Done())
 

@@ -178,11 +178,13 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         tokens_file: file of the accepted bearer tokens, hashed; None asks for no token.
+        audit_file: file that gets a JSON line for each change; None for the log alone.
         metrics_open: /metrics needs no token.
         allow_anonymous: listen on a public address without tokens, or without the link's secret.
     """
 
     tokens_file: Annotated[Path | None, kinds.path] = None
+    audit_file: Annotated[Path | None, kinds.log_path] = None
     metrics_open: Annotated[bool, kinds.yes_or_no] = False
     allow_anonymous: Annotated[bool, kinds.yes_or_no] = False
 

@@ -1189,7 +1189,7 @@ export interface components {
         Ready: {
             /** @description The outcome of the request, or of one job of a bulk call. */
             status: components["schemas"]["SuccessStatus"];
-            /** @description A problem that another router would have, too; absent if there is none. */
+            /** @description A problem that keeps no request from being served, or that another router would have, too; absent if there is none. */
             warning?: string;
         };
         /** @description The cluster as this router knows it now. */
@@ -1210,6 +1210,8 @@ export interface components {
             members: components["schemas"]["MemberInfo"][];
             /** @description Why no member can be reached, in plain text; absent while one can. */
             reason?: string;
+            /** @description The problems of this router itself, such as a certificate that ends soon, in plain text; each names the setting to change. */
+            notices: string[];
         };
         /** @description One shard node. */
         MemberInfo: {
@@ -1228,6 +1230,8 @@ export interface components {
             store: components["schemas"]["StoreView"] | null;
             /** @description Why this router does not reach the node, in plain text; absent while it does. */
             reason?: string;
+            /** @description The problems of the node itself, such as a certificate that ends soon, in plain text; each names the setting to change. */
+            notices: string[];
         };
         /** @description The store as one node sees it. */
         StoreView: {
