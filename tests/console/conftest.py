@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from router.http.tokens import new_token
 from sharq_core.config import parse_url
@@ -40,7 +42,21 @@ class OpenPage(Protocol):
 
 @pytest.fixture(scope="package")
 def site() -> Iterator[Site]:
-    """A cluster of a router and two shards that asks for tokens, shared by all tests of the console."""
+    """A cluster shared by all tests of the console."""
+    with running_site() as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright, chromium(playwright) as running:
+        yield running
+
+
+@contextmanager
+def running_site() -> Iterator[Site]:
+    """Run a cluster of a router and two shards that asks for tokens."""
     made = {name: new_token(name) for name in WORDS}
     with (
         running_store("valkey", *WRITTEN_AOF) as store,
@@ -60,14 +76,14 @@ def site() -> Iterator[Site]:
             cluster.stop()
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    chromium = shutil.which("chromium") or missing_tool("chromium")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--js-flags=--expose-gc", "--enable-precise-memory-info"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+@contextmanager
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    """Run Debian's Chromium without a window."""
+    program = shutil.which("chromium") or missing_tool("chromium")
+    browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    try:
         yield browser
+    finally:
         browser.close()
 
 
@@ -90,5 +106,5 @@ def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
     """A queue type of the test's own."""
-    name: Callable[[str], str] = str.lower
-    return "sms-" + name(request.node.name.partition("[")[0].removeprefix("test_"))[:60].replace("_", "-")
+    name = request.node.name.partition("[")[0].removeprefix("test_").replace("_", "-")
+    return f"sms-{name[:50]}-{uuid.uuid4().hex[:8]}"

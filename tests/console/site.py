@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -18,7 +19,7 @@ from tests.support.processes.servers import SharqCluster
 Document: TypeAlias = dict[str, Any]
 
 NARROW, WIDE, HEIGHT = 360, 1280, 900
-WAIT_S = 30.0
+WAIT_S = DEADLINE_S = 30.0
 
 
 class Site:
@@ -89,6 +90,23 @@ def events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, Document]]:
             name = value
         elif field == "data":
             yield name, json.loads(value)
+
+
+def until(
+    found: Iterator[tuple[str, Document]], is_wanted: Callable[[Document], object], name: str = "snapshot"
+) -> Document:
+    """Return the first event of a name that is wanted."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    for event, data in found:
+        if event == name and is_wanted(data):
+            return data
+        assert time.monotonic() < deadline_s, f"{event}: {data}"
+    raise AssertionError("the stream has ended")
+
+
+def numbers(snapshot: Document, kind: str) -> Document:
+    """Return the numbers of a type; empty if the snapshot has none."""
+    return next((row for row in snapshot["types"] if row["queue_type"] == kind), {})
 
 
 class Watched:

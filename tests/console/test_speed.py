@@ -1,7 +1,8 @@
-"""The console at 100,000 queues under load: its first view, what its calls cost the router, and the memory of a tab."""
+"""The console at 100,000 queues under load (20,000 in a quick run): its first view, what its calls cost the router, and the memory of a tab."""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from tests.console.conftest import OpenPage
 from tests.console.site import Site, cpu_ms
 from tests.support.extent import is_full
 
-KIND, TYPES, QUEUES, BULK = "sms-many", 1000, 100_000, 1000
+KIND, TYPES, QUEUES, BULK = "sms-many", 1000, 100_000 if is_full() else 20_000, 1000
 
 CALL_MS, SNAPSHOT_MS, FIRST_VIEW_S = 100.0, 20.0, 1.0
 """The bounds of issue 23; the machine that runs the tests may do other things, too."""
@@ -109,7 +110,7 @@ def cost_ms(site: Site, call: Callable[[], object], times: int = 5) -> float:
         f"/queues/{KIND}/?search=nobody&limit=100",
         f"/queue/{KIND}/customer-7/",
         f"/metrics/{KIND}/customer-7/",
-        f"/jobs/{KIND}/customer-7/?state=queued&limit=100",
+        f"/queue/{KIND}/customer-7/jobs/?state=queued&limit=100",
         f"/dead/{KIND}/?limit=100",
         "/cluster/",
     ],
@@ -119,9 +120,9 @@ def test_a_call_of_the_console_costs_the_router_little(crowd: Site, path: str) -
     assert cost_ms(crowd, lambda: crowd.get(path)) < CALL_MS
 
 
-def test_a_search_finds_one_of_100_000_queues(crowd: Site) -> None:
-    (row,) = crowd.get(f"/queues/{KIND}/?search=customer-99999")["queues"]
-    assert (row["queue_id"], row["queued"], row["rate"]) == ("customer-99999", 1, "1/min")
+def test_a_search_finds_one_queue_of_all(crowd: Site) -> None:
+    (row,) = crowd.get(f"/queues/{KIND}/?search=customer-19999&limit=1000")["queues"]
+    assert (row["queue_id"], row["queued"], row["rate"]) == ("customer-19999", 1, "1/min")
     assert row["oldest_age"] > 0
     found = crowd.get(f"/queues/{KIND}/?search=omer-777&limit=1000")
     assert {row["queue_id"] for row in found["queues"]} == {
@@ -137,7 +138,7 @@ def test_a_snapshot_costs_the_router_little(crowd: Site) -> None:
         for _ in range(10):
             answer.readline()
         costs = []
-        for _ in range(5):
+        for _ in range(2):
             before, began_s = cpu_ms(pid), time.monotonic()
             time.sleep(4.0)
             costs.append((cpu_ms(pid) - before) / (time.monotonic() - began_s) * 2.0)
@@ -154,7 +155,7 @@ def test_the_first_view_is_there_at_once(crowd: Site, open_page: OpenPage) -> No
     for _ in range(3):
         began_s = time.monotonic()
         page.reload(wait_until="commit")
-        page.get_by_text("type-", exact=False).or_(page.get_by_text(KIND, exact=False)).first.wait_for()
+        page.get_by_text(re.compile("All is well|not well")).first.wait_for()
         times.append(time.monotonic() - began_s)
     assert min(times) < FIRST_VIEW_S * SLACK
 
@@ -171,7 +172,7 @@ def heap_bytes(page: Page) -> int:
 
 @pytest.mark.timeout(WATCHED_S + 120)
 @pytest.mark.usefixtures("load")
-@pytest.mark.parametrize("place", ["#/overview", f"#/customers/{KIND}"])
+@pytest.mark.parametrize("place", ["#/overview", f"#/customers/{KIND}"][: 2 if is_full() else 1])
 def test_the_memory_of_a_tab_does_not_grow(crowd: Site, open_page: OpenPage, place: str) -> None:
     page = open_page().open(place)
     time.sleep(WATCHED_S / 4)

@@ -4,34 +4,14 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 
 import pytest
 
 from router.console.stream import MAX_WATCHERS
-from tests.console.site import Document, Site, events
+from tests.console.site import DEADLINE_S, Site, events, numbers, until
 from tests.support.processes.servers import running_server
-
-DEADLINE_S = 30.0
-
-
-def until(
-    found: Iterator[tuple[str, Document]], is_wanted: Callable[[Document], object], name: str = "snapshot"
-) -> Document:
-    """Return the first event of a name that is wanted."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    for event, data in found:
-        if event == name and is_wanted(data):
-            return data
-        assert time.monotonic() < deadline_s, f"{event}: {data}"
-    raise AssertionError("the stream has ended")
-
-
-def numbers(snapshot: Document, kind: str) -> Document:
-    """Return the numbers of a type; empty if the snapshot has none."""
-    return next((row for row in snapshot["types"] if row["queue_type"] == kind), {})
 
 
 def test_a_snapshot_has_the_jobs_of_all_shards(site: Site, kind: str) -> None:
