@@ -2,7 +2,7 @@
 
 import { readDuration, writeDuration, DURATION_HINT } from "./durations.js";
 import { parseExactly, writeExactly } from "./exact.js";
-import { FieldError } from "./widgets/form.js";
+import { FieldError } from "./field_error.js";
 
 /**
  * @typedef {object} Schedule

@@ -6,6 +6,9 @@ import { duration, UNKNOWN } from "./format.js";
 /** The zone of the reader's clock, such as `Europe/Paris`. */
 export const HERE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
 
+/** The zones that this browser knows, to be suggested. */
+export const ZONES = ["UTC", ...Intl.supportedValuesOf("timeZone").filter((zone) => zone !== "UTC")];
+
 /** @type {Map<string, Intl.DateTimeFormat>} */
 const formats = new Map();
 

@@ -1,6 +1,6 @@
 // The ranges of a window as lines of text, and as minutes of a week.
 
-import { FieldError } from "./widgets/form.js";
+import { FieldError } from "./field_error.js";
 
 /**
  * @typedef {{days: string, from: string, to: string}} Range

@@ -5,7 +5,7 @@ import { DeadGroups } from "../dead_groups.js";
 import { h, replace, setText } from "../dom.js";
 import { amount, count, dateTime } from "../format.js";
 import { href } from "../routes.js";
-import { change, changeButton } from "../widgets/change.js";
+import { attempt, change, changeButton } from "../widgets/change.js";
 import { card } from "../widgets/card.js";
 import { heading, typeTabs } from "../widgets/heading.js";
 import { table } from "../widgets/table.js";
@@ -63,7 +63,7 @@ class DeadView {
     this.extent = h("p", { class: "verdict", role: "status" }, "Reading the dead letters.");
     this.more = h(
       "button",
-      { type: "button", class: "plain", hidden: true, onclick: () => void this.#readOn() },
+      { type: "button", class: "plain", hidden: true, onclick: () => void attempt(() => this.#readOn()) },
       "Read on",
     );
     this.list = this.#table();

@@ -64,6 +64,11 @@ export class JobList {
       "Previous page",
     );
     this.forth = h("button", { type: "button", class: "plain", onclick: () => this.#turn(1) }, "Next page");
+    this.reload = h(
+      "button",
+      { type: "button", class: "plain", onclick: () => void this.load() },
+      "Read again",
+    );
     this.panel = h("div", null);
     this.node = h(
       "div",
@@ -82,7 +87,7 @@ export class JobList {
           this.#search(),
         ),
         this.list.node,
-        h("div", { class: "pager" }, this.back, this.forth, this.where),
+        h("div", { class: "pager" }, this.back, this.forth, this.reload, this.where),
       ),
       this.panel,
     );

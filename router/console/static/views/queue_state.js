@@ -9,7 +9,8 @@ import { href } from "../routes.js";
 import { serverNow } from "../server_clock.js";
 import { distance, zoned } from "../times.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
-import { FieldError, Form } from "../widgets/form.js";
+import { FieldError } from "../field_error.js";
+import { Form } from "../widgets/form.js";
 import { card } from "../widgets/card.js";
 
 /**

@@ -147,8 +147,9 @@ function badgeOf(member) {
 function storeCell({ reason, store }) {
   const lines = [];
   if (reason !== undefined) lines.push(h("li", { class: "failure" }, reason));
-  if (store === null) lines.push(h("li", { class: "faint" }, "It has not said yet."));
-  else lines.push(h("li", null, `${store.mode}, ${store.is_reachable ? "reachable" : "not reachable"}`));
+  else if (store === null) lines.push(h("li", { class: "faint" }, "It has not said yet."));
+  if (store !== null)
+    lines.push(h("li", null, `${store.mode}, ${store.is_reachable ? "reachable" : "not reachable"}`));
   if (store?.reason !== undefined) lines.push(h("li", { class: "failure" }, store.reason));
   if (store && store.partitions_away > 0) {
     lines.push(

@@ -7,11 +7,12 @@ import { amount } from "../format.js";
 import { nextFirings, scheduleBody, scheduleValues } from "../schedule_text.js";
 import { serverNow } from "../server_clock.js";
 import { isTaken } from "../taken.js";
-import { moment, zoned } from "../times.js";
+import { moment, zoned, ZONES } from "../times.js";
 import { badge } from "../widgets/badge.js";
 import { card, factList } from "../widgets/card.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
-import { FieldError, Form } from "../widgets/form.js";
+import { FieldError } from "../field_error.js";
+import { Form } from "../widgets/form.js";
 
 /** @typedef {import("./schedules.js").Schedule} Schedule */
 
@@ -141,7 +142,7 @@ function scheduleForm(schedule, type, onChange) {
       name: "tz",
       label: "Zone of the cron expression",
       hint: "such as Asia/Kolkata; empty: UTC",
-      suggestions: Intl.supportedValuesOf("timeZone"),
+      suggestions: ZONES,
     },
     { name: "job.queue_type", label: "Type of its jobs" },
     { name: "job.queue_id", label: "Queue of its jobs" },

@@ -7,9 +7,10 @@ import { repeat } from "../repeat.js";
 import { isTaken } from "../taken.js";
 import { go, href } from "../routes.js";
 import { clockNote, serverNow } from "../server_clock.js";
-import { moment } from "../times.js";
+import { moment, ZONES } from "../times.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
-import { FieldError, Form } from "../widgets/form.js";
+import { FieldError } from "../field_error.js";
+import { Form } from "../widgets/form.js";
 import { sayError } from "../widgets/notices.js";
 import { badge } from "../widgets/badge.js";
 import { card, factList } from "../widgets/card.js";
@@ -201,7 +202,7 @@ function windowForm(window, onChange) {
         label: "Zone",
         hint: "such as Europe/Paris",
         value: window?.tz ?? "",
-        suggestions: Intl.supportedValuesOf("timeZone"),
+        suggestions: ZONES,
       },
       {
         name: "open",

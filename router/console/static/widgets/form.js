@@ -4,6 +4,7 @@
 
 import { ApiError } from "../api.js";
 import { h, setText } from "../dom.js";
+import { FieldError } from "../field_error.js";
 import { textOf } from "./notices.js";
 
 /**
@@ -19,18 +20,6 @@ import { textOf } from "./notices.js";
  * @property {ReadonlyArray<readonly [string, string]>} [options] values and their labels, for a list to choose from
  * @property {ReadonlyArray<string>} [suggestions]
  */
-
-/** An objection to one field, found before the server was asked. */
-export class FieldError extends Error {
-  /**
-   * @param {string} field
-   * @param {string} message
-   */
-  constructor(field, message) {
-    super(message);
-    this.field = field;
-  }
-}
 
 let lastId = 0;
 
@@ -198,7 +187,7 @@ export class Form {
     const row = this.#rowOf(field);
     if (row === undefined) {
       this.message.hidden = false;
-      setText(this.message, field ? `${field}: ${text}` : text);
+      setText(this.message, textOf(error));
       return;
     }
     row.complain(row.name === field ? text : `${field}: ${text}`);
@@ -211,9 +200,13 @@ export class Form {
    * @param {string} field
    */
   #rowOf(field) {
-    for (let name = field; name; name = name.replace(/(\.?[^.[\]]+|\[\d*\]?)$/, "")) {
+    let name = field;
+    while (name) {
       const row = this.rows.find((candidate) => candidate.name === name);
       if (row) return row;
+      const outer = name.replace(/(\.?[^.[\]]+|\[\d*\]?)$/, "");
+      if (outer === name) break;
+      name = outer;
     }
     return undefined;
   }
@@ -244,7 +237,7 @@ export function objection(error) {
   if (!(error instanceof ApiError)) throw error;
   const named = error.status === 400 ? /^([a-z_]+(?:[.[][a-z_\d.[\]]*)?): ([^]*)$/.exec(error.message) : null;
   if (named) return { field: named[1] ?? "", text: named[2] ?? "" };
-  return { field: "", text: textOf(error) };
+  return { field: "", text: error.message };
 }
 
 /**
