@@ -255,6 +255,13 @@ EACH_PROCESS = Row(
             unit="ops",
             alerts=("SharqLogLinesLost",),
         ),
+        graph(
+            "Certificates",
+            "Time until a certificate or an authority ends, by its use. Empty without TLS.",
+            Query(f"{least('sharq_certificate_expiry_seconds', 'use')} - time()", "{{use}}"),
+            unit="s",
+            alerts=("SharqCertificateExpires",),
+        ),
     ),
 )
 

@@ -62,6 +62,64 @@ def test_every_container_is_confined_and_of_a_fixed_version() -> None:
         assert re.search(r":v?[0-9]+\.[0-9]+|^sharq-cluster:", service["image"]), name
 
 
+VOLUMES = {
+    "valkey/valkey": {"/data"},
+    "prom/prometheus": {"/prometheus"},
+    "haproxy": set(),
+    "grafana/grafana": set(),
+}
+"""The folders that images declare as volumes: Docker makes an anonymous one for each that has no other place."""
+
+
+def test_every_container_has_limits_and_no_anonymous_volume() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    declared = {**VOLUMES, "sharq-cluster": set(re.findall(r"^VOLUME (\S+)$", dockerfile, re.M))}
+    file = read_compose()
+    for name, service in file["services"].items():
+        assert service["cpus"] == 2.0, name
+        assert service["mem_limit"], name
+        assert 0 < service["pids_limit"] <= 200, name
+        mounted = [volume.split(":") for volume in service.get("volumes", [])]
+        assert all(source.startswith("/") or source in file["volumes"] for source, *_ in mounted), name
+        placed = {*service.get("tmpfs", []), *(target for _, target, *_ in mounted)}
+        assert declared[service["image"].partition(":")[0]] <= placed, name
+
+
+def test_a_store_server_has_room_for_a_copy_of_its_data() -> None:
+    store = read_compose()["services"]["valkey-1"]
+    assert store["command"][store["command"].index("--maxmemory") + 1] == "1gb"
+    assert store["mem_limit"] == "2g"
+
+
+def test_the_network_and_the_images_are_of_the_operators_choice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = (COMPOSE.parent / ".env.example").read_text()
+    plain = read_compose()
+    images = {service["image"] for service in plain["services"].values()} - {"sharq-cluster:latest"}
+    named = dict(re.findall(r"^(\w+_IMAGE)=(\S+)$", example, re.M))
+    assert set(named.values()) == {*images, "python:3.13-slim-bookworm"}
+    pinned = {name: f"{image}@sha256:{'0' * 64}" for name, image in named.items()}
+    for name, text in {**pinned, "SHARQ_NET": "10.9.8"}.items():
+        monkeypatch.setenv(name, text)
+    chosen = read_compose(SECURE, secrets=tmp_path)
+    assert "172.30" not in yaml.safe_dump(chosen)
+    for name, service in chosen["services"].items():
+        assert "@sha256:" in service["image"] or name.startswith(("router-", "shard-")), name
+    assert chosen["services"]["router-1"]["build"]["args"]["PYTHON_IMAGE"] == pinned["PYTHON_IMAGE"]
+
+
+def test_certificates_of_the_store_are_for_the_network_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("SHARQ_NET=10.9.8\n")
+    monkeypatch.chdir(tmp_path)
+    made_by_script(tmp_path / "made")
+    command = ["openssl", "x509", "-in", "made/store/store.pem", "-noout", "-ext", "subjectAltName"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert said.count("10.9.8.") == 6
+
+
 @pytest.mark.parametrize("name", ["prometheus.yml", "prometheus.secure.yml"])
 def test_prometheus_scrapes_every_router_and_shard(name: str) -> None:
     settings = yaml.safe_load((ROOT / "deploy" / "prometheus" / name).read_text())

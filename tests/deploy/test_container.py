@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -16,6 +18,8 @@ import pytest
 from sharq_core.version import __version__
 from tests.deploy.layout import Service, find
 from tests.support.ports import free_port
+from tests.support.processes.servers import SharqServer
+from tests.support.stores.groups import make_certificates
 from tests.support.tools import missing_tool
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +80,7 @@ def test_image_holds_every_command_and_no_tool_of_the_build(installed: Path) -> 
     packages = {
         path.name.partition("-")[0] for path in installed.glob("lib/python*/site-packages/*.dist-info")
     }
+    assert os.access(installed / "bin" / "sharq-healthy", os.X_OK)
     assert "sharq_cluster" in packages
     assert packages.isdisjoint({"pip", "hatchling", "pytest", "mypy", "kubernetes_validate"})
 
@@ -218,6 +223,49 @@ def test_image_runs_as_nobody_and_ignores_what_it_does_not_copy() -> None:
     assert ("USER", "10001:10001") in instructions()
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert allowed == {name for sources, _ in copies() for name in sources}
+
+
+def test_image_says_what_it_is_and_whether_it_lives() -> None:
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([a-z.]+)="([^"]*)"', text))
+    assert labels.keys() >= {"title", "description", "licenses", "version", "revision", "base.name"}
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", text, re.M))
+    assert arguments["VERSION"] == __version__
+    (check,) = [words for name, words in instructions() if name == "HEALTHCHECK"]
+    assert check.endswith('CMD ["sharq-healthy"]')
+    install = (ROOT / "deploy" / "container" / "install").read_text()
+    assert '"$locks/healthy.py" "$target/bin/sharq-healthy"' in install
+
+
+def healthy(port: int) -> subprocess.CompletedProcess[str]:
+    """Run the check of the image's health."""
+    command = [sys.executable, "-I", str(ROOT / "deploy" / "container" / "healthy.py"), str(port)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("is_secured", [False, True], ids=["HTTP", "HTTPS"])
+def test_a_server_is_healthy_while_healthz_answers(is_secured: bool, tmp_path: Path) -> None:
+    environ = {}
+    if is_secured:
+        made = make_certificates(tmp_path / "certificates")
+        environ = {
+            "SHARQ_SERVER_TLS_CERT": str(made / "cert.pem"),
+            "SHARQ_SERVER_TLS_KEY": str(made / "key.pem"),
+        }
+    server = SharqServer(tmp_path, environ=environ)
+    before = healthy(server.port)
+    said = f"nothing answers /healthz with 200 on port {server.port}\n"
+    assert (before.returncode, before.stderr) == (1, said)
+    server.launch()
+    try:
+        server.until(lambda: "Listening on: " in server.log)
+        assert healthy(server.port).returncode == 0
+        if not is_secured:
+            server.signal(signal.SIGSTOP)
+            assert healthy(server.port).returncode == 1, "it hangs"
+    finally:
+        server.signal(signal.SIGCONT)
+        server.stop()
 
 
 def test_locks_of_the_image_pin_what_the_project_locks() -> None:

@@ -20,6 +20,9 @@ from tests.deploy.rules import RULES, operands
 from tests.support.load.clients import running_load
 from tests.support.ports import free_port
 
+WITH_TLS = "sharq_certificate_expiry_seconds"
+"""The layout has no certificates; test_secure.py looks at this metric in one that has."""
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
@@ -32,7 +35,7 @@ async def test_every_panel_and_every_rule_is_answered_under_load(layout: Layout)
         losing = group.create_task(lose_jobs(layout.front.url))
         waiting = group.create_task(wait_for_a_rate(layout.front.url))
         working = group.create_task(work(layout.front.url, settings_of(layout.services["prometheus"])))
-        for promql in asked:
+        for promql in (promql for promql in asked if WITH_TLS not in promql):
             is_answered = partial(has_data, prometheus, promql)
             await asyncio.to_thread(until, is_answered, f"no data: {promql}")
         losing.cancel()

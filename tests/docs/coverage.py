@@ -236,9 +236,11 @@ NOT_RUN = (
         "tests/cluster/test_data_loss_processes.py accepts a loss with it",
         "--accept-data-loss",
     ),
+    Rule("docs/security.md", "json", "tests/api/test_audit.py compares such an entry", '"event":"change"'),
 )
 
 DRAWN = (
+    Rule("docs/security.md", "text", "tests/api/test_audit.py looks for such a line", "INFO change "),
     Rule("docs/tracing.md", "text", "a drawing", "trace of the order"),
     Rule("docs/installation.md", "text", "what a program says", "[redis] names no server"),
     Rule("README.md", "text", "a drawing", "producers, workers"),

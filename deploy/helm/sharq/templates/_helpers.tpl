@@ -2,8 +2,68 @@
 {{- printf "%s" .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* Call with an image: repository, tag, and perhaps the digest, which decides if there is one. */}}
+{{- define "sharq.imageOf" -}}
+{{- printf "%s:%s" .repository .tag -}}
+{{- with .digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
 {{- define "sharq.image" -}}
-{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- include "sharq.imageOf" (merge (dict "tag" (.Values.image.tag | default .Chart.AppVersion)) .Values.image) -}}
+{{- end -}}
+
+{{/* The secret that routers and shards share: one that is there, or the chart's. */}}
+{{- define "sharq.linkSecret" -}}
+{{- .Values.link.existingSecret | default (printf "%s-link" (include "sharq.name" .)) -}}
+{{- end -}}
+
+{{/* "true" if the values say that callers need no token. The configuration has four words for it. */}}
+{{- define "sharq.isAnonymous" -}}
+{{- has (lower (toString .Values.config.auth.allow_anonymous)) (list "true" "yes" "on" "1") -}}
+{{- end -}}
+
+{{/* "true" if the chart makes the file of tokens: of its first token, of lines in the values, or of both. */}}
+{{- define "sharq.makesTokens" -}}
+{{- $tokens := .Values.api.tokens -}}
+{{- and (not $tokens.existingSecret) (or (not (empty $tokens.lines)) (ne (include "sharq.firstToken" .) "")) -}}
+{{- end -}}
+
+{{/* The secret with the first token itself; nothing if the chart makes none. */}}
+{{- define "sharq.firstToken" -}}
+{{- $tokens := .Values.api.tokens -}}
+{{- if and $tokens.create (not $tokens.existingSecret) (ne (include "sharq.isAnonymous" .) "true") -}}
+{{- include "sharq.name" . }}-token
+{{- end -}}
+{{- end -}}
+
+{{/* Where a caller's token is, as name and key: in the secret that its values name, or else the first token; nothing
+     without either. Call with (dict "root" $ "token" .Values.test.token). */}}
+{{- define "sharq.tokenFor" -}}
+{{- if .token.existingSecret -}}
+{name: {{ .token.existingSecret }}, key: {{ .token.key }}}
+{{- else -}}
+{{- with include "sharq.firstToken" .root -}}
+{name: {{ . }}, key: token}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The secret with the file of tokens; nothing if everyone may call. */}}
+{{- define "sharq.tokensSecret" -}}
+{{- if eq (include "sharq.makesTokens" .) "true" -}}
+{{- include "sharq.name" . }}-tokens
+{{- else -}}
+{{- .Values.api.tokens.existingSecret -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "sharq.trialStore" -}}
+{{- include "sharq.name" . }}-trial-store
+{{- end -}}
+
+{{/* The secret with the store's password; nothing if it asks for none. */}}
+{{- define "sharq.storeSecret" -}}
+{{- ternary (include "sharq.trialStore" .) .Values.store.existingSecret .Values.trialStore.enabled -}}
 {{- end -}}
 
 {{/* Call with (dict "root" $ "component" "router"). */}}
@@ -49,6 +109,13 @@ securityContext:
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .own.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .own.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .own.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -90,6 +157,14 @@ topologySpreadConstraints:
 - {name: SHARQ_CLUSTER_LINK_TLS_CERT, value: /run/secrets/link-tls/tls.crt}
 - {name: SHARQ_CLUSTER_LINK_TLS_KEY, value: /run/secrets/link-tls/tls.key}
 - {name: SHARQ_CLUSTER_LINK_TLS_CA, value: /run/secrets/link-tls/ca.crt}
+{{- end }}
+{{- end -}}
+
+{{/* The labels of a pod: those that select it, and the values'. Call with (dict "root" $ "component" "router" "own" .Values.routers). */}}
+{{- define "sharq.podLabels" -}}
+{{- include "sharq.selector" . }}
+{{- with .own.podLabels }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
