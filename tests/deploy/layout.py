@@ -84,7 +84,8 @@ class Layout:
         self.secrets = folder / "secrets"
         self._file = read_compose(SECURE if is_secured else None, secrets=self.secrets)
         net = f"127.{random.randint(1, 250)}.{random.randint(0, 255)}"
-        names = [name for name in self._file["services"] if name != "grafana"]
+        services = self._file["services"]
+        names = [name for name in services if name != "grafana" and "profiles" not in services[name]]
         self._addresses = {name: f"{net}.{number}" for number, name in enumerate(names, 1)}
         self._setup = self._file["services"]["store-setup"]
         if is_secured:
@@ -257,7 +258,7 @@ def read_compose(
     Args:
         laid_over: a second file.
         secrets: where that one finds what make-secrets made.
-        profiles: those whose services are read, too, separated by commas.
+        profiles: those whose services are read, too, separated by commas. Version 1 of docker-compose reads all.
     """
     files = [COMPOSE] if laid_over is None else [COMPOSE, laid_over]
     done = subprocess.run(
