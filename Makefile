@@ -6,7 +6,6 @@ SHELL := bash
 
 PYTHON ?= $(shell .ci/interpreters | awk 'NR == 1 { print $$2 }')
 VENV ?= .venv
-WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup
 DEV_STAMP := $(VENV)/.setup-dev
@@ -29,7 +28,7 @@ help:  ## this list
 	@echo
 	@echo '  PYTHON=/path/to/python3   interpreter for a new $$(VENV); default: the newest CPython >= 3.11 found here'
 	@echo '  VENV=.venv                where everything is installed'
-	@echo '  WORKERS=2                 test processes side by side; 0: all in one'
+	@echo '  WORKERS=6                 test processes side by side, 0: all in one; default: 6 for test, which mostly wait, else 3'
 	@echo '  ARGS="-k lease -x"        more arguments for test, coverage, demo, example, bench and lock'
 	@echo '  TOOLS=.tools              where chaos and deploy-check keep Toxiproxy and helm, which go builds (absolute path)'
 	@echo '  FULL=1                    test with what no run needs each time: the same on other stores, larger numbers'
@@ -71,19 +70,19 @@ example: setup  ## one of examples/, with a server of its own unless SHARQ_URL n
 
 .PHONY: test
 test: setup-dev  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
-	@FULL=$(FULL) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	@FULL=$(FULL) $(BIN)/python -m pytest -n $(or $(WORKERS),6) --dist worksteal $(ARGS)
 
 .PHONY: typescript
 typescript: setup-dev  ## the TypeScript client: types, format, package, page, and its tests with the larger numbers
-	@FULL=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS) tests/clients/typescript
+	@FULL=1 $(BIN)/python -m pytest -n $(or $(WORKERS),3) --dist worksteal $(ARGS) tests/clients/typescript
 
 .PHONY: coverage
 coverage: setup-dev  ## the tests again, with the lines of the product that none of them runs
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n $(or $(WORKERS),3) --dist worksteal --cov --cov-report=term $(ARGS)
 
 .PHONY: deploy-check
 deploy-check: setup-dev $(TOOLS)/bin/helm $(TOOLS)/bin/actionlint  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
-	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS) tests/deploy
+	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m pytest -n $(or $(WORKERS),3) --dist loadfile $(ARGS) tests/deploy
 
 $(TOOLS)/bin/actionlint:
 	@GOBIN=$(TOOLS)/bin $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
@@ -133,7 +132,7 @@ bench: setup-dev  ## the measurements that docs and targets quote
 
 .PHONY: chaos
 chaos: setup-dev $(TOXIPROXY)  ## failure tests: kills, pauses, bad networks, overload; writes no file without ARGS=--save
-	@TOOLS_DIR=$(TOOLS) CHAOS=$(if $(QUICK),quick,full) $(BIN)/python -m pytest -n $(if $(QUICK),$(WORKERS),0) --dist loadfile \
+	@TOOLS_DIR=$(TOOLS) CHAOS=$(if $(QUICK),quick,full) $(BIN)/python -m pytest -n $(if $(QUICK),$(or $(WORKERS),3),0) --dist loadfile \
 		tests/chaos $(ARGS)
 
 $(TOXIPROXY):

@@ -10,8 +10,12 @@ from prometheus_client import CollectorRegistry
 from router.api.cluster_shapes import ClusterInfo
 from router.api.openapi import build_openapi
 from router.api.routes.route import spellings
-from router.api.routes.table import ROUTES
+from router.api.routes.table import ROUTES, SERVED
+from router.audit.audit_log import AuditLog
 from router.bodies.parser import BodyParser
+from router.console.assets import AssetHandlers
+from router.console.snapshots import Snapshots
+from router.console.stream import StreamHandlers
 from router.handlers.campaigns.batches import BatchHandlers
 from router.handlers.campaigns.schedules import ScheduleHandlers
 from router.handlers.campaigns.windows import WindowHandlers
@@ -35,6 +39,7 @@ from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from router.shards.dispatch import Dispatch
+from sharq_core.logs.line_queue import LineQueue
 
 
 def make_front(
@@ -46,6 +51,7 @@ def make_front(
     cluster_info: Callable[[], Awaitable[ClusterInfo]],
     guard: Guard | None = None,
     gate: Gate | None = None,
+    audit_file: LineQueue | None = None,
 ) -> Gateway:
     """Return the entry point of requests, with every route of router/api/routes.
 
@@ -55,23 +61,45 @@ def make_front(
         cluster_info: returns the content of /cluster/.
         guard: the check of tokens; None if no token is required.
         gate: the check of request heads; None for one without configured names.
+        audit_file: the lines of the audit file; None for the log alone.
     """
     parser = BodyParser()
     document = build_openapi(ROUTES, asks_token=guard is not None)
     operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document)
-    paths = _paths(_handlers(dispatch, polls, parser, settings, operations))
-    return Gateway(paths, RouterMetrics(registry), settings, readiness, guard, gate, parser)
+    handlers = _handlers(dispatch, polls, parser, settings, operations)
+    if settings.serves_console:
+        snapshots = Snapshots(dispatch, cluster_info)
+        readiness.when_draining(snapshots.end)
+        handlers |= _console_handlers(StreamHandlers(dispatch, snapshots))
+    paths = _paths(handlers)
+    audit_log = AuditLog(ROUTES, parser, audit_file)
+    return Gateway(paths, RouterMetrics(registry), settings, readiness, guard, gate, parser, audit_log)
 
 
 def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
-    """Return every path of router/api/routes, in each of its spellings, with the handler of its operation."""
+    """Return every path of router/api/routes, in each of its spellings, with the handler of its operation.
+
+    An operation without a handler is one of the console, which is turned off.
+    """
     paths: Paths[Endpoint] = Paths()
-    for route in ROUTES:
+    for route in SERVED if "console" in handlers else ROUTES:
         endpoint = Endpoint(route.operation, handlers[route.operation])
         for path, method in itertools.product(route.paths, route.served_methods):
             for spelling in spellings(path):
                 paths.add(method, spelling, endpoint)
     return paths
+
+
+def _console_handlers(stream: StreamHandlers) -> dict[str, Handler]:
+    """Return operation → handler, for every operation of the console."""
+    assets = AssetHandlers()
+    return {
+        "console": assets.page,
+        "console_file": assets.file,
+        "console_view": assets.view_file,
+        "console_widget": assets.widget_file,
+        "console_stream": stream.stream,
+    }
 
 
 def _handlers(
@@ -81,7 +109,7 @@ def _handlers(
     settings: RouterSettings,
     operations: OperationHandlers,
 ) -> dict[str, Handler]:
-    """Return operation → handler, for every operation of router/api/routes."""
+    """Return operation → handler, for every operation of the API."""
     enqueue = EnqueueHandlers(dispatch, parser, settings)
     dequeue = DequeueHandlers(dispatch, polls, parser, settings)
     leases = LeaseHandlers(dispatch, parser)

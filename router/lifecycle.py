@@ -47,6 +47,7 @@ def router_settings(config: Config) -> RouterSettings:
         default_requeue_limit=config.sharq.default_job_requeue_limit,
         max_payload_bytes=config.sharq.max_payload_bytes,
         max_body_bytes=config.sharq.max_body_bytes,
+        serves_console=config.server.console,
     )
 
 

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
 from router.app import make_front
+from router.audit.audit_log import open_audit_file
 from router.cli import RouterOptions, read_command
 from router.http.access_log import AccessLog, open_access_log
 from router.http.gate import make_gate
@@ -34,12 +35,17 @@ from router.traced_gateway import TracedGateway
 from sharq_core.errors import SharqError
 from sharq_core.link import messages
 from sharq_core.link.messages import DescribeStore, ShardPort
+from sharq_core.logs.line_queue import LineQueue
 from sharq_core.logs.standard_files import announce
+from sharq_core.models import StoreState
 from sharq_core.partitions import Ring
+from sharq_core.process.certificates.files import api_certificates, link_certificates
+from sharq_core.process.certificates.watch import watch_certificates
 from sharq_core.process.exposure import refuse_exposed_api
 from sharq_core.process.file_reload import follow_files
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets, inherited_sockets
 from sharq_core.process.metrics import measure_process
+from sharq_core.process.notices import Notices
 from sharq_core.process.running import run_program
 from sharq_core.process.stopping import Stop, serve_until_stopped
 from sharq_core.process.tls import client_context, kept_context, link_tls_files
@@ -72,9 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> Coroutine[None, None, int]:
         command = read_command(argv)
-        access_log = open_access_log(command.config)
+        access_log, audit_file = open_access_log(command.config), open_audit_file(command.config)
         timeout_s = command.config.server.shutdown_timeout_ms / 1000
-        return serve_until_stopped(partial(_Router, command, access_log), timeout_s)
+        return serve_until_stopped(partial(_Router, command, access_log, audit_file), timeout_s)
 
     return run_program("sharq-router", work, ListenError)
 
@@ -83,10 +89,16 @@ class _Router:
     """The parts of the process. Each pushes its own end onto the stack as soon as it runs."""
 
     def __init__(
-        self, command: RouterOptions, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
+        self,
+        command: RouterOptions,
+        access_log: AccessLog | None,
+        audit_file: LineQueue | None,
+        stack: AsyncExitStack,
+        stop: Stop,
     ) -> None:
         self._command = command
         self._access_log = access_log
+        self._audit_file = audit_file
         self._stack = stack
         self._stop = stop
         self._readiness = Readiness("starting")
@@ -117,22 +129,26 @@ class _Router:
         registry.register(LinkMetrics(directory))
         stores = ShardStores(directory)
         measure_process(registry, stack)
+        notices = Notices()
+        files = (*api_certificates(config.server), *link_certificates(config.cluster))
+        watch_certificates(stack, registry, files, notices)
         front = make_front(
             Dispatch(shards),
             polls,
             router_settings(config),
             registry,
             readiness,
-            partial(_cluster_info, directory, stores),
+            partial(_cluster_info, directory, stores, notices),
             guard,
             make_gate(config, sockets),
+            self._audit_file,
         )
         http = HttpServer(sockets, config, registry, self._access_log, self._stop)
         await http.serve(stack, front if spans is None else TracedGateway(front, spans))
         stack.callback(asyncio.create_task(stores.run()).cancel)
         if guard is not None:
             follow_files(stack, [guard.path], guard.read_again)
-        readiness.warning = partial(_warning, stores)
+        readiness.warning = partial(_warning, directory, stores, notices)
         drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory, stores), _SERVE_ON_S)
         for address in addresses_of(sockets):
             announce(f"sharq-router {__version__} listening on {address}\n")
@@ -150,8 +166,15 @@ def _why_not_ready(directory: ShardDirectory, stores: ShardStores) -> str | None
     return stores.data_lost if directory.shards() else _why_none(directory, stores)
 
 
-def _warning(stores: ShardStores) -> str | None:
-    """Return the warning of /readyz for a ready router; other routers have the same problem."""
+def _warning(directory: ShardDirectory, stores: ShardStores, notices: Notices) -> str | None:
+    """Return the warning of /readyz for a ready router; None for no problem."""
+    of_link = directory.why_one_unreached
+    return notices.beside(
+        _warning_of_stores(stores), f"a shard cannot be reached: {of_link}" if of_link else None
+    )
+
+
+def _warning_of_stores(stores: ShardStores) -> str | None:
     if stores.away:
         return f"no shard reaches its store: {stores.away}"
     return f"a part of the store cannot be used: {stores.trouble}" if stores.trouble else None
@@ -163,11 +186,17 @@ def _why_none(directory: ShardDirectory, stores: ShardStores) -> str:
     return f"no shard can be reached: {reason}" if reason else "no shard can be reached"
 
 
-async def _cluster_info(directory: ShardDirectory, stores: ShardStores) -> ClusterInfo:
+async def _cluster_info(directory: ShardDirectory, stores: ShardStores, notices: Notices) -> ClusterInfo:
     view = directory.view
     reason = UNSET if directory.shards() else _why_none(directory, stores)
     if view is None:
-        return ClusterInfo(version=0, partitions=directory.partitions, members=[], reason=reason)
+        return ClusterInfo(
+            version=0,
+            partitions=directory.partitions,
+            members=[],
+            reason=reason,
+            notices=list(notices.all()),
+        )
     ring = Ring.build(view.version, view.serving(), view.partitions)
     links = {link.address: link for link in directory.links()}
     members = [
@@ -179,6 +208,7 @@ async def _cluster_info(directory: ShardDirectory, stores: ShardStores) -> Clust
         partitions=view.partitions,
         members=within_budget(await asyncio.gather(*members)),
         reason=reason,
+        notices=list(notices.all()),
     )
 
 
@@ -198,22 +228,27 @@ def within_budget(members: Sequence[MemberInfo], most_bytes: int = MAX_NOTICE_BY
 
 
 async def _member(member: messages.Member, partitions: int, link: ShardLink | None) -> MemberInfo:
+    state = None if link is None or link.is_suspect else await _state_of(link)
     return MemberInfo(
         node=member.node_id,
         address=member.address,
         is_draining=member.is_draining,
         partitions=partitions,
-        store=None if link is None or link.is_suspect else await _store_of(link),
+        store=None if state is None else _view_of(state),
         reason=(link.reason if link is not None else "it has not answered yet") or UNSET,
+        notices=[] if state is None else list(state.node_notices),
     )
 
 
-async def _store_of(link: ShardPort) -> StoreView | None:
-    """Return the shard's description of its store; None if the shard does not respond."""
+async def _state_of(link: ShardPort) -> StoreState | None:
+    """Return the shard's description of its store and itself; None if the shard does not respond."""
     try:
-        state = await link.call(DescribeStore())
+        return await link.call(DescribeStore())
     except SharqError:
         return None
+
+
+def _view_of(state: StoreState) -> StoreView:
     return StoreView(
         mode=state.mode,
         is_reachable=state.is_reachable,

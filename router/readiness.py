@@ -18,8 +18,15 @@ class Readiness:
         self.reason = reason
         self.warning: Callable[[], str | None] = lambda: None
         self.is_draining = False
+        self._when_draining: list[Callable[[], object]] = []
+
+    def when_draining(self, call: Callable[[], object]) -> None:
+        """Call a function once the process drains."""
+        self._when_draining.append(call)
 
     def drain(self) -> None:
         """Report not ready from now on, for good."""
         self.is_draining = True
         self.reason = "draining"
+        for call in self._when_draining:
+            call()

@@ -18,6 +18,7 @@ class RouterSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_in_flight_bytes: the most received bytes of the bodies of unanswered requests at once, without the first
             `free_body_bytes` of each.
         free_body_bytes: the first bytes of each body, which are not counted.
+        serves_console: False serves neither the console's page nor its stream.
     """
 
     default_lease_us: int = 60_000_000
@@ -28,3 +29,4 @@ class RouterSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_waiting: int = 30_000
     max_in_flight_bytes: int = 268_435_456
     free_body_bytes: int = 65_536
+    serves_console: bool = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.api.life.trace_values import TRACEPARENT, trace_of
-from router.api.routes.table import ROUTES
+from router.api.routes.table import SERVED
 from router.http.gateway import PROBES, Gateway
 from router.http.request import Request
 from router.http.response import Response
@@ -24,7 +24,7 @@ def _depth(path: str) -> int:
     return path.strip("/").count("/")
 
 
-_TEMPLATES = {(route.operation, _depth(path)): path for route in ROUTES for path in reversed(route.paths)}
+_TEMPLATES = {(route.operation, _depth(path)): path for route in SERVED for path in reversed(route.paths)}
 """(operation, number of segments) → the path in the API's document, for `http.route`."""
 
 

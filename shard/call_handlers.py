@@ -34,6 +34,7 @@ from sharq_core.link import control_calls, job_calls, messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import JobsCall, PartitionCall, QueueCall
 from sharq_core.models import Counts, DeletedQueue, QueueStats, StoreState
+from sharq_core.process.notices import Notices
 from sharq_core.scheduler.executor import value_of
 from sharq_core.store.store import Store
 from sharq_core.top_queues import TopQueues
@@ -50,6 +51,7 @@ class CallHandlers:
         reaper: None if this node runs none.
         metrics: counts the outcomes of calls about jobs.
         job_ends: tells the watchers of jobs that calls perhaps ended.
+        notices: the problems of the node itself.
         more: the handlers of further types of calls.
 
     Attributes:
@@ -71,9 +73,11 @@ class CallHandlers:
         guard: DataGuard,
         explanations: Explanations,
         job_ends: JobEnds,
+        notices: Notices,
         more: Mapping[type, Callable[[Any], Awaitable[Any]]],
     ) -> None:
         self._job_ends = job_ends
+        self._notices = notices
         self._explanations = explanations
         self._type_calls = calls.types
         self._store = store
@@ -206,6 +210,7 @@ class CallHandlers:
             self._stand_in.count_away,
             self._guard.whole_reason,
             self._store.reason,
+            self._notices.all(),
         )
 
     async def _cover(self, call: messages.Cover) -> None:

@@ -29,6 +29,8 @@ from sharq_core.http_port.metrics import PortMetrics
 from sharq_core.link.messages import View
 from sharq_core.logs.standard_files import announce
 from sharq_core.partitions import Ring
+from sharq_core.process.certificates.files import link_certificates, store_certificates
+from sharq_core.process.certificates.watch import watch_certificates
 from sharq_core.process.command_line import log_store
 from sharq_core.process.exposure import refuse_exposed_link
 from sharq_core.process.listening import ListenError, bind_sockets, public_address
@@ -107,6 +109,7 @@ class _Process:
             self._config, store, registry, self._command.node_id, ring=Ring(0, (), ())
         )
         self._stack.push_async_callback(self._stop_node)
+        self._watch_certificates(registry)
         self._membership = self._make_membership()
         secret = self._config.cluster.secret
         self._links = LinkServer(
@@ -119,6 +122,11 @@ class _Process:
         measure(registry, self._node, self._membership, self._links)
         await self._listen(sockets, registry)
         self._stack.push_async_callback(self._leave)
+
+    def _watch_certificates(self, registry: CollectorRegistry) -> None:
+        config = self._config
+        files = (*link_certificates(config.cluster), *store_certificates(config.redis, config.store))
+        watch_certificates(self._stack, registry, files, self._node.notices)
 
     async def watch(self) -> None:
         """Join the cluster and stay a member; never returns.
@@ -171,7 +179,7 @@ class _Process:
         is_bare = public_address(sockets) is None and self._config.cluster.secret is None
         hosts = Hosts(self._config.server.allowed_hosts or (), is_bound=is_bare)
         port = make_port(
-            Pages(self._links, registry, self.why_not_ready, lambda: self._node.warning, hosts),
+            Pages(self._links, registry, self.why_not_ready, self._warning, hosts),
             self._config.server,
         )
         registry.register(PortMetrics(port, "sharq_shard"))
@@ -189,6 +197,10 @@ class _Process:
     def _on_view(self, view: View) -> None:
         self._node.follow(view)
         self._links.push_view(view)
+
+    def _warning(self) -> str | None:
+        """Return the warning of /readyz for a ready node; None for no problem."""
+        return self._node.notices.beside(self._node.warning)
 
     def _leaves_all(self) -> bool:
         """Return True if this node leaves all partitions to other nodes, which serve those whose server they reach."""

@@ -33,16 +33,16 @@ from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
 from shard.index.surveyor import Surveyor
-from shard.metrics.limit_samples import LimitSamples
 from shard.metrics.node import NodeMetrics
+from shard.metrics.samples import NodeSamples
 from shard.metrics.store import DataMetrics, StoreMetrics
-from shard.metrics.type_caps import TypeCaps
 from shard.node_settings import NodeSettings
 from shard.reaper import Reaper
 from sharq_core.errors import ConfigError, SharqError, StoreAway
 from sharq_core.link.messages import Call, CheckStore, DescribeStore, OnDue, View
 from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import Ring
+from sharq_core.process.notices import Notices
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.failures import detail_of, why_of
@@ -70,6 +70,7 @@ class ShardNode:
         memory: the knowledge of the data set that outlives the process; None for none.
 
     Attributes:
+        notices: the problems of the node itself; its process adds them.
         job_ends, watch_job, unwatch_job: the watchers of jobs, and how to become one; see ShardPort.
     """
 
@@ -83,6 +84,7 @@ class ShardNode:
     ) -> None:
         self.settings = settings
         self.store = store
+        self.notices = Notices()
         self._opened = asyncio.Event()
         self._opening = Trouble(log, "store_away", "", ": trying on")
         self._fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -119,10 +121,8 @@ class ShardNode:
         self._explanations = Explanations(
             self._pipeline, self._calls.types, self._ownership.covered, settings.partitions
         )
-        self._samples = LimitSamples(
-            registry, self._pipeline, self._calls.limits, self._explanations, self._index, self._census
-        )
-        self._caps = TypeCaps(registry, self._pipeline, self._calls.types, self._census, self._metrics.units)
+        shown = self._metrics, self._pipeline, self._calls, self._explanations, self._index, self._census
+        self._samples = NodeSamples(registry, *shown, self._ownership.covered)
         self.contact = Contact(
             self.store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
         )
@@ -277,7 +277,8 @@ class ShardNode:
             self.guard,
             self._explanations,
             self.job_ends,
-            self._calendar.handlers,
+            self.notices,
+            {**self._calendar.handlers, **self._samples.handlers},
         )
 
     def _make_surveyor(self) -> Surveyor:
@@ -335,7 +336,7 @@ class ShardNode:
             self._ownership,
             self._set_aside,
             lambda: self._reaper.lag_s if self._reaper else 0.0,
-            self._caps.is_out,
+            self._samples.caps.is_out,
         )
 
     async def _open(self) -> None:
@@ -347,7 +348,7 @@ class ShardNode:
         self._opened.set()
         if (away_s := self._opening.end()) is not None:
             log.info("store_back away_s=%.1f", away_s)
-        parts = self.guard, self._refresher, self._samples, self._caps, self._batch_ends, self._calendar
+        parts = self.guard, self._refresher, self._samples, self._batch_ends, self._calendar
         self._tasks += [asyncio.create_task(part.run()) for part in parts]
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))

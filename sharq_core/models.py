@@ -387,6 +387,7 @@ class StoreState(msgspec.Struct, frozen=True, array_like=True):
         data_lost: the reason why the node serves no partition, as text; None while it serves some.
         reason: the reason why the store or a part of it cannot be used, as text without its address; None while there
             is none.
+        node_notices: the problems of the node itself, such as a certificate that ends soon, as text.
     """
 
     mode: str
@@ -395,3 +396,4 @@ class StoreState(msgspec.Struct, frozen=True, array_like=True):
     partitions_away: int = 0
     data_lost: str | None = None
     reason: str | None = None
+    node_notices: tuple[str, ...] = ()

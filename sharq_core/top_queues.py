@@ -20,6 +20,8 @@ class TopOrder(enum.StrEnum):
     """The longest due queue first, that is, the one that has been ready to be leased from for longest."""
     DEPTH = "depth"
     """The queue with the most queued and delayed jobs first."""
+    DEAD = "dead"
+    """The queue with the most dead letters first; queues without any are left out."""
 
 
 class TopQueue(msgspec.Struct, frozen=True, array_like=True):
@@ -29,6 +31,7 @@ class TopQueue(msgspec.Struct, frozen=True, array_like=True):
         due_since_us: the time since which it has been due, by its server's clock; None if it is not due.
         due_for_us: how long it has been due; None if it is not due.
         oldest_age_us: time since the job at the head was enqueued; None if nothing is queued.
+        dead: number of dead letters, only in their order. That order tells none of the other numbers.
     """
 
     queue_id: str
@@ -38,6 +41,7 @@ class TopQueue(msgspec.Struct, frozen=True, array_like=True):
     due_since_us: int | None
     due_for_us: int | None
     oldest_age_us: int | None
+    dead: int = 0
 
     @property
     def depth(self) -> int:
@@ -78,4 +82,12 @@ def _by_depth(queue: TopQueue) -> _Rank:
     return -queue.depth, queue.queue_id
 
 
-_RANKS: dict[TopOrder, Callable[[TopQueue], _Rank]] = {TopOrder.AGE: _by_age, TopOrder.DEPTH: _by_depth}
+def _by_dead(queue: TopQueue) -> _Rank:
+    return -queue.dead, queue.queue_id
+
+
+_RANKS: dict[TopOrder, Callable[[TopQueue], _Rank]] = {
+    TopOrder.AGE: _by_age,
+    TopOrder.DEPTH: _by_depth,
+    TopOrder.DEAD: _by_dead,
+}

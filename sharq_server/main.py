@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 
 from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
 from router.app import make_front
+from router.audit.audit_log import open_audit_file
 from router.http.access_log import AccessLog, open_access_log
 from router.http.gate import Gate, make_gate
 from router.http.tokens import Guard, make_guard
@@ -38,6 +39,9 @@ from shard.store_factory import make_configured_store
 from shard.store_opening import open_node
 from shard.traced_node import traced
 from sharq_core.config import Config, StoreMode, parse_url
+from sharq_core.logs.line_queue import LineQueue
+from sharq_core.process.certificates.files import api_certificates, store_certificates
+from sharq_core.process.certificates.watch import watch_certificates
 from sharq_core.process.command_line import log_store
 from sharq_core.process.exposure import warn_of_exposed_api
 from sharq_core.process.file_reload import follow_files
@@ -85,9 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _accept(command)
         if command.repairs:
             return run_repair(command)
-        access_log = open_access_log(command.config)
+        access_log, audit_file = open_access_log(command.config), open_audit_file(command.config)
         timeout_s = command.config.server.shutdown_timeout_ms / 1000
-        return serve_until_stopped(partial(_Server, command, access_log), timeout_s)
+        return serve_until_stopped(partial(_Server, command, access_log, audit_file), timeout_s)
 
     failures = (DataDirError, EmbeddedStoreError, ListenError, NotAccepted, NotRepaired)
     return run_program("sharq-server", work, *failures)
@@ -97,12 +101,18 @@ class _Server:
     """The parts of the process. Each pushes its own end onto the stack as soon as it runs."""
 
     def __init__(
-        self, command: ServerOptions, access_log: AccessLog | None, stack: AsyncExitStack, stop: Stop
+        self,
+        command: ServerOptions,
+        access_log: AccessLog | None,
+        audit_file: LineQueue | None,
+        stack: AsyncExitStack,
+        stop: Stop,
     ) -> None:
         self._config = command.config
         self._data_dir = command.data_dir
         self._makes_token = command.makes_token
         self._access_log = access_log
+        self._audit_file = audit_file
         self._stack = stack
         self._stop = stop
         self._registry = CollectorRegistry()
@@ -138,6 +148,11 @@ class _Server:
             else DirectoryMemory(self._data_dir, self._store.directory_fault),
         )
         self._stack.push_async_callback(_stop_node, node, self._stop)
+        files = (
+            *api_certificates(self._config.server),
+            *store_certificates(self._config.redis, self._config.store),
+        )
+        watch_certificates(self._stack, self._registry, files, node.notices)
         await self._serve(node, http, make_gate(self._config, sockets))
         show_banner(addresses_of(sockets))
 
@@ -193,6 +208,7 @@ class _Server:
             partial(_cluster_info, self._config, node),
             self._guard,
             gate,
+            self._audit_file,
         )
         await http.serve(self._stack, front if spans is None else TracedGateway(front, spans))
         readiness.warning = partial(_warning, node)
@@ -269,6 +285,7 @@ async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:
         is_draining=False,
         partitions=len(node.ring.owned_by(node.settings.node_id)),
         store=store,
+        notices=list(node.notices.all()),
     )
     return ClusterInfo(version=node.ring.version, partitions=node.settings.partitions, members=[member])
 
@@ -278,7 +295,7 @@ def _why_not_ready(node: ShardNode) -> str | None:
 
 
 def _warning(node: ShardNode) -> str | None:
-    return node.warning
+    return node.notices.beside(node.warning)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -12,12 +13,18 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.alone import pytest_runtest_protocol  # noqa: F401
+from tests.support.alone import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401
 from tests.support.stores.server import KINDS, StoreFactory, StoreServer, running_store
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-speed")
+
+
+def pytest_configure() -> None:
+    """Let children react to Ctrl-C even if the tests run in the background of a shell, which ignores it there."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", params=KINDS)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from deploy.dashboards.model import Dashboard, render
+from deploy.dashboards.handlers import HANDLERS
+from deploy.dashboards.model import Dashboard
 from deploy.dashboards.nodes import NODES
 from deploy.dashboards.overview import OVERVIEW
 from deploy.dashboards.queues import QUEUES
+from deploy.dashboards.render import render
 from deploy.dashboards.store import STORE
 
-DASHBOARDS = (OVERVIEW, QUEUES, NODES, STORE)
+DASHBOARDS = (OVERVIEW, QUEUES, HANDLERS, NODES, STORE)
 FOLDER = Path(__file__).parents[1] / "grafana" / "dashboards"
 
 

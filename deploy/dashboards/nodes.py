@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from deploy.dashboards.model import Dashboard, Query, graph
-from deploy.dashboards.promql import OF_CLIENTS, OF_PROCESSES, per_second, quantile
+from deploy.dashboards.model import Dashboard, Limits, Query, Row, graph
+from deploy.dashboards.promql import (
+    OF_CLIENTS,
+    OF_PROCESSES,
+    by,
+    least,
+    per_second,
+    quantile,
+    select,
+    total,
+    worst,
+)
+from deploy.dashboards.variables import PROCESSES
 
 LEGEND = "{{instance}}"
 
-NODES = Dashboard(
-    "sharq-nodes",
-    "SHARQ / Routers and shards",
+RING_AND_PARTITIONS = Row(
+    "Ring and partitions",
     (
         graph(
             "Partitions owned",
             "Partitions of each shard. At most 15 % above the average.",
-            Query("sharq_shard_partitions", LEGEND),
+            Query(select("sharq_shard_partitions"), LEGEND),
+            console="#/ring",
         ),
         graph(
             "Members seen",
             "Members that each process knows. Equal curves mean that all routers and shards agree.",
-            Query("sharq_shard_members", LEGEND),
-            Query("sharq_router_members", LEGEND),
+            Query(select("sharq_shard_members"), LEGEND),
+            Query(select("sharq_router_members"), LEGEND),
+            alerts=("SharqMembersDisagree",),
+            console="#/ring",
         ),
         graph(
             "Ring version",
             "Each step is a shard that joined or left. All curves reach the same value within seconds.",
-            Query("sharq_shard_ring_version", LEGEND),
-            Query("sharq_router_ring_version", LEGEND),
+            Query(select("sharq_shard_ring_version"), LEGEND),
+            Query(select("sharq_router_ring_version"), LEGEND),
+            alerts=("SharqMembersDisagree",),
+            console="#/ring",
         ),
         graph(
             "Partitions that moved",
@@ -35,20 +50,54 @@ NODES = Dashboard(
             unit="ops",
         ),
         graph(
-            "Links that are down",
-            "Router-shard pairs without a link. The router sends calls for that shard's partitions to other shards.",
-            Query("sum by (instance) (1 - sharq_router_link_up)", LEGEND),
-        ),
-        graph(
             "Partitions left to others",
             "Partitions of a shard that cannot reach their store server. Other shards serve them.",
-            Query("max by (instance) (sharq_shard_partitions_away)", LEGEND),
+            Query(worst("sharq_shard_partitions_away", "instance"), LEGEND),
+            limits=Limits(warn=1),
+            alerts=("SharqShardAway",),
+            console="#/ring",
+        ),
+        graph(
+            "Partitions set aside",
+            "Partitions with an error of their own, such as a key of the wrong type. Their jobs are not served.",
+            Query(select("sharq_partitions_set_aside"), LEGEND),
+            limits=Limits(bad=1),
+            alerts=("SharqPartitionSetAside",),
+            console="#/ring",
+        ),
+        graph(
+            "Versions",
+            "More than one version means that an upgrade is in progress.",
+            Query(f"count {by('version')} ({select('sharq_router_build_info')})", "router {{version}}"),
+            Query(f"count {by('version')} ({select('sharq_shard_build_info')})", "shard {{version}}"),
+            alerts=("SharqVersionsDiffer",),
+        ),
+    ),
+)
+
+LINKS = Row(
+    "Links",
+    (
+        graph(
+            "Links that are down",
+            "Router-shard pairs without a link. The router sends calls for that shard's partitions to other shards.",
+            Query(f"sum {by('instance')} (1 - {select('sharq_router_link_up')})", LEGEND),
+            limits=Limits(warn=1),
+            alerts=("SharqLinkDown",),
+            console="#/ring",
         ),
         graph(
             "Links that came up",
             "New links. A rate that starts of processes do not explain means that links break.",
             Query(per_second("sharq_router_link_connects_total", "shard"), "to {{shard}}"),
             unit="ops",
+        ),
+        graph(
+            "Links of routers",
+            "Links of each shard. Expected: the number of routers.",
+            Query(select("sharq_shard_links"), LEGEND),
+            limits=Limits(warn=1, is_low_bad=True),
+            alerts=("SharqShardWithoutLinks",),
         ),
         graph(
             "Calls that failed on the way to a shard",
@@ -59,14 +108,15 @@ NODES = Dashboard(
         graph(
             "Calls in flight",
             "As routers and shards count them. Growth means that the shard is saturated or waits for the store.",
-            Query("sum by (shard) (sharq_router_link_calls_in_flight)", "to {{shard}}"),
-            Query("sharq_shard_calls_in_flight", "at {{instance}}"),
+            Query(total("sharq_router_link_calls_in_flight", "shard"), "to {{shard}}"),
+            Query(select("sharq_shard_calls_in_flight"), "at {{instance}}"),
         ),
-        graph(
-            "Links of routers",
-            "Links of each shard. Expected: the number of routers.",
-            Query("sharq_shard_links", LEGEND),
-        ),
+    ),
+)
+
+ROUTERS_AND_THEIR_CONNECTIONS = Row(
+    "Routers and their connections",
+    (
         graph(
             "Requests by router",
             "A router without requests is not in the load balancer's rotation.",
@@ -76,18 +126,31 @@ NODES = Dashboard(
         graph(
             "Requests in flight",
             "Requests without an answer yet, except waiting dequeues.",
-            Query("sharq_router_in_flight_requests", LEGEND),
+            Query(select("sharq_router_in_flight_requests"), LEGEND),
         ),
         graph(
             "Waiting dequeues",
             "Long polls of idle workers.",
-            Query("sharq_router_waiting_dequeues", LEGEND),
+            Query(select("sharq_router_waiting_dequeues"), LEGEND),
+            alerts=("SharqJobsAreLate", "SharqJobsStandStill"),
+        ),
+        graph(
+            "Time to an answer by router, p99",
+            "If one curve is high, look at that machine; if all are, look at the store and the shards.",
+            Query(quantile(0.99, "sharq_router_request_duration_seconds", "instance", OF_CLIENTS), LEGEND),
+            unit="s",
+            limits=Limits(0.5),
+            alerts=("SharqRequestsAreSlow", "SharqRequestsFailSlowly"),
         ),
         graph(
             "Connections, share of the limit",
             "Client connections of each router. At 100 %, new connections get a 503 and are closed.",
-            Query("sharq_router_connections / sharq_router_connections_limit", LEGEND),
+            Query(
+                f"{select('sharq_router_connections')} / {select('sharq_router_connections_limit')}", LEGEND
+            ),
             unit="percentunit",
+            limits=Limits(0.8, 0.95),
+            alerts=("SharqConnectionsRunOut", "SharqConnectionsRefused"),
         ),
         graph(
             "Connections refused and ended",
@@ -100,82 +163,111 @@ NODES = Dashboard(
             Query(per_second("sharq_router_malformed_requests_total", "instance"), "{{instance}} not HTTP"),
             Query(per_second("sharq_router_failed_accepts_total", "instance"), "{{instance}} no files"),
             unit="ops",
+            alerts=("SharqConnectionsRefused",),
         ),
-        graph(
-            "Time to an answer by router, p99",
-            "If one curve is high, look at that machine; if all are, look at the store and the shards.",
-            Query(quantile(0.99, "sharq_router_request_duration_seconds", "instance", OF_CLIENTS), LEGEND),
-            unit="s",
-        ),
+    ),
+)
+
+SHARDS_AND_THEIR_TIMERS = Row(
+    "Shards and their timers",
+    (
         graph(
             "Leased by shard",
             "Jobs leased to workers.",
             Query(per_second("sharq_ready_delay_seconds_count", "instance"), LEGEND),
             unit="ops",
+            alerts=("SharqRequestsFailSlowly",),
         ),
         graph(
             "Reaper lag",
             "How long the earliest timer is overdue. Jobs of ended leases are requeued that late.",
-            Query("sharq_reaper_lag_seconds", LEGEND),
+            Query(select("sharq_reaper_lag_seconds"), LEGEND),
             unit="s",
+            limits=Limits(10, 60),
+            alerts=("SharqReaperLags",),
         ),
         graph(
             "Windows known ahead",
             "Time for which the openings of all windows are known, two days as a rule. At 0 a window closes.",
-            Query("min by (instance) (sharq_calendar_known_seconds)", LEGEND),
+            Query(least("sharq_calendar_known_seconds", "instance"), LEGEND),
             unit="s",
+            limits=Limits(86_400, 3_600, is_low_bad=True),
+            alerts=("SharqWindowsAreNotExtended",),
+            console="#/windows",
         ),
         graph(
             "Schedules that are late",
             "How long the earliest slot is overdue. Each shard fires the schedules of its own partitions.",
-            Query("max by (instance) (sharq_schedule_lag_seconds)", LEGEND),
+            Query(worst("sharq_schedule_lag_seconds", "instance"), LEGEND),
             unit="s",
+            limits=Limits(30, 300),
+            alerts=("SharqSchedulesAreLate",),
         ),
         graph(
             "Schedules fired",
             "Slots per second, by the outcome of the enqueue. failed: the call failed, and is tried again.",
             Query(per_second("sharq_schedule_firings_total", "outcome"), "{{outcome}}"),
             unit="ops",
+            alerts=("SharqSchedulesAreLate",),
         ),
-        graph(
-            "Partitions set aside",
-            "Partitions with an error of their own, such as a key of the wrong type. Their jobs are not served.",
-            Query("sharq_partitions_set_aside", LEGEND),
-        ),
+    ),
+)
+
+EACH_PROCESS = Row(
+    "Processes",
+    (
         graph(
             "CPU of each process",
             "In cores. A process uses at most one core; near 1, add processes.",
             Query(per_second("process_cpu_seconds_total", "instance", OF_PROCESSES), LEGEND),
+            limits=Limits(0.7, 0.95),
+            alerts=("SharqProcessIsFull",),
         ),
         graph(
             "Event loop lag, p99",
             "Delay of the event loop's wake-ups. It is part of every duration above.",
             Query(quantile(0.99, "sharq_event_loop_lag_seconds", "instance", OF_PROCESSES), LEGEND),
             unit="s",
+            limits=Limits(0.1, 0.5),
+            alerts=("SharqProcessIsFull",),
         ),
         graph(
             "Memory of each process",
             "Grows with connections and calls in flight, not with queued jobs.",
-            Query(f"process_resident_memory_bytes{{{OF_PROCESSES}}}", LEGEND),
+            Query(select("process_resident_memory_bytes", OF_PROCESSES), LEGEND),
             unit="bytes",
         ),
         graph(
             "Open files, share of the limit",
             "Each connection takes one file descriptor. At 100 %, new connections are refused.",
-            Query(f"process_open_fds{{{OF_PROCESSES}}} / process_max_fds{{{OF_PROCESSES}}}", LEGEND),
+            Query(
+                f"{select('process_open_fds', OF_PROCESSES)} / {select('process_max_fds', OF_PROCESSES)}",
+                LEGEND,
+            ),
             unit="percentunit",
+            limits=Limits(0.8, 0.95),
+            alerts=("SharqFilesRunOut",),
         ),
         graph(
             "Log lines lost",
             "Lines dropped because the log's reader stalled or its disk was full. Expected: none.",
             Query(per_second("sharq_log_lines_lost_total", "instance, log"), "{{instance}} {{log}}"),
             unit="ops",
+            alerts=("SharqLogLinesLost",),
         ),
         graph(
-            "Versions",
-            "More than one version means that an upgrade is in progress.",
-            Query("count by (version) (sharq_router_build_info)", "router {{version}}"),
-            Query("count by (version) (sharq_shard_build_info)", "shard {{version}}"),
+            "Certificates",
+            "Time until a certificate or an authority ends, by its use. Empty without TLS.",
+            Query(f"{least('sharq_certificate_expiry_seconds', 'use')} - time()", "{{use}}"),
+            unit="s",
+            alerts=("SharqCertificateExpires",),
         ),
     ),
+)
+
+NODES = Dashboard(
+    "sharq-nodes",
+    "SHARQ / Routers and shards",
+    PROCESSES,
+    (RING_AND_PARTITIONS, LINKS, ROUTERS_AND_THEIR_CONNECTIONS, SHARDS_AND_THEIR_TIMERS, EACH_PROCESS),
 )

@@ -56,6 +56,13 @@ class MemberInfo(Struct, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    notices: Annotated[
+        list[str],
+        Meta(
+            description="The problems of the node itself, such as a certificate that ends soon, in plain text; each "
+            "names the setting to change."
+        ),
+    ] = []
 
 
 class ClusterInfo(Struct, frozen=True, kw_only=True, tag_field="status", tag="success"):
@@ -72,3 +79,10 @@ class ClusterInfo(Struct, frozen=True, kw_only=True, tag_field="status", tag="su
         Annotated[str, Meta(description="Why no member can be reached, in plain text; absent while one can.")]
         | UnsetType
     ) = UNSET
+    notices: Annotated[
+        list[str],
+        Meta(
+            description="The problems of this router itself, such as a certificate that ends soon, in plain text; each "
+            "names the setting to change."
+        ),
+    ] = []

@@ -265,6 +265,16 @@ TopBy: TypeAlias = Annotated[
     ),
     Expected("a word: age or depth"),
 ]
+Search: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_.+@:/-]+$",
+        max_length=MAX_NAME,
+        description="Only queues whose ids contain this text, in this case: 1 to 100 of `A-Z a-z 0-9 _ - . + @ : /`. A "
+        "page may be short or even empty before the end, if many ids were compared; its `cursor` goes on.",
+    ),
+    Expected("1 to 100 of A-Z a-z 0-9 _ - . + @ : /"),
+]
 TopLimit: TypeAlias = Annotated[
     int,
     Meta(ge=1, le=MAX_TOP, description=f"Maximum number of queues in the answer, from 1 to {MAX_TOP}."),

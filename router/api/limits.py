@@ -187,13 +187,13 @@ few_limits = Meta(
 )
 few_limits_expected = Expected(f"a list of up to {MAX_TYPE_LIMITS} limits, each with a rate or an interval")
 ListBy: TypeAlias = Annotated[
-    Literal["age", "depth"],
+    Literal["age", "depth", "dead"],
     Meta(
         description="The order: `age` puts the queues first that have been ready longest, `depth` those that hold the "
-        "most jobs. The list has no further pages then, and at most 100 queues. If it is absent, the queues come in no "
-        "order, page by page."
+        "most jobs, and `dead` those with the most dead letters, also if they have nothing else. The list has no "
+        "further pages then, and at most 100 queues. If it is absent, the queues come in no order, page by page."
     ),
-    Expected("a word: age or depth"),
+    Expected("a word: age, depth or dead"),
 ]
 
 

@@ -65,6 +65,7 @@ class QueuesPage(msgspec.Struct, frozen=True):
     limit: int
     cursor: str | None
     by: TopOrder | None
+    search: str = ""
 
 
 def rate(body: bytes) -> tuple[int, float | None, bool | None]:
@@ -118,7 +119,9 @@ def queues(query: MultiMapping[str]) -> QueuesPage:
     """Return the requested part of a list of queues; raise InvalidRequest if the query is wrong."""
     form = _QUEUES.from_query(query)
     if form.by is UNSET:
-        return QueuesPage(form.limit, _given(form.cursor), None)
+        return QueuesPage(form.limit, _given(form.cursor), None, _given(form.search) or "")
+    if form.search is not UNSET:
+        raise InvalidRequest("search: expected search or by, got both search and by")
     if form.cursor is not UNSET:
         raise InvalidRequest("cursor: expected cursor or by, got both cursor and by")
     if form.limit > MAX_TOP:

@@ -126,6 +126,7 @@ class QueueRow(Shape, frozen=True, kw_only=True):
     ]
     blocked_by: BlockedByOut
     next_ready_in: NextReadyOut
+    oldest_age: OldestAgeOut
 
 
 class QueueRows(Success, frozen=True, kw_only=True):

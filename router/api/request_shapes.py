@@ -42,6 +42,7 @@ from router.api.fields import (
     QueueTypes,
     Repeat,
     RequeueLimit,
+    Search,
     TopBy,
     TopLimit,
     Wait,
@@ -379,6 +380,7 @@ class QueuesQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     limit: PageLimit = 100
     cursor: Cursor | UnsetType = UNSET
     by: ListBy | UnsetType = UNSET
+    search: Search | UnsetType = UNSET
 
 
 class TopQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -61,7 +61,11 @@ class Ready(Success, frozen=True, kw_only=True):
 
     warning: (
         Annotated[
-            str, Meta(description="A problem that another router would have, too; absent if there is none.")
+            str,
+            Meta(
+                description="A problem that keeps no request from being served, or that another router would have, "
+                "too; absent if there is none."
+            ),
         ]
         | UnsetType
     ) = UNSET

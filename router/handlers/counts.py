@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from msgspec import UNSET
 
@@ -29,14 +29,18 @@ class CountHandlers:
         self._dispatch = dispatch
 
     async def all_counts(self, request: Request) -> Response:
-        """Return the types in use and the counts of all queues together."""
+        """Return the types in use and the counts of all queues together.
+
+        A caller who may not see all types gets no counts: they are not known by type.
+        """
         parsing.no_query(request.query)
         parts = await self._dispatch.counts()
+        counted = parts if request.token is None or request.token.types is None else []
         minutes = {
-            "enqueue_counts": _by_minute(_sum_minutes([part.enqueue_counts for part in parts])),
-            "dequeue_counts": _by_minute(_sum_minutes([part.dequeue_counts for part in parts])),
+            "enqueue_counts": _by_minute(_sum_minutes([part.enqueue_counts for part in counted])),
+            "dequeue_counts": _by_minute(_sum_minutes([part.dequeue_counts for part in counted])),
         }
-        types = _type_pages([part.queue_types for part in parts])
+        types = _type_pages([part.queue_types for part in parts], request.sees)
         return await list_answer(list_pieces("queue_types", types, lambda: minutes))
 
     async def queue_ids(self, request: Request) -> Response:
@@ -85,11 +89,11 @@ class CountHandlers:
         )
 
 
-async def _type_pages(parts: Sequence[list[str]]) -> AsyncIterator[list[str]]:
-    """Yield the types of several sorted lists in order, each once. They are merged lazily: there may be many."""
+async def _type_pages(parts: Sequence[list[str]], sees: Callable[[str], bool]) -> AsyncIterator[list[str]]:
+    """Yield the seen types of several sorted lists in order, each once. They are merged lazily: there may be many."""
     merged = (queue_type for queue_type, _ in itertools.groupby(heapq.merge(*parts)))
     while page := list(itertools.islice(merged, PAGE_IDS)):
-        yield page
+        yield list(filter(sees, page))
         await asyncio.sleep(0)
 
 

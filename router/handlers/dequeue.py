@@ -54,7 +54,7 @@ class DequeueHandlers:
             if named:
                 raise InvalidRequest("type: expected no type in the query, because the path names one")
         if request.body_exists:
-            await self._parser.run(parsing.nothing, await request.body())
+            await request.parsed(self._parser, parsing.nothing)
         request.may_last = wait_us > 0
         jobs = await self._polls.dequeue(
             queue_types, count or 1, lease_us, wait_us, partial(is_gone, request), request.when_gone

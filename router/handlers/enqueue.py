@@ -37,8 +37,8 @@ class EnqueueHandlers:
     async def enqueue(self, request: Request) -> Response:
         """Enqueue one job into the queue that the path names."""
         parsing.no_query(request.query)
-        job, has_new_id = await self._parser.run(
-            parsing.enqueue, await request.body(), request.path_values, self._settings
+        job, has_new_id = await request.parsed(
+            self._parser, parsing.enqueue, request.path_values, self._settings
         )
         if TRACEPARENT in request.headers and not job.trace:
             job = with_trace_of(job, request.headers)
@@ -53,7 +53,7 @@ class EnqueueHandlers:
     async def enqueue_bulk(self, request: Request) -> Response:
         """Enqueue up to 1,000 jobs, each with its own result."""
         parsing.no_query(request.query)
-        jobs = await self._parser.run(parsing.enqueue_bulk, await request.body(), self._settings)
+        jobs = await request.parsed(self._parser, parsing.enqueue_bulk, self._settings)
         outcomes = iter(await self._dispatch.enqueue([job for job in jobs if isinstance(job, NewJob)]))
         results = [
             failed(job) if isinstance(job, SharqError) else _result(job, next(outcomes), f"jobs[{index}].")

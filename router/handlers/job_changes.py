@@ -36,14 +36,14 @@ class JobChangeHandlers:
     async def cancel(self, request: Request) -> Response:
         """Cancel one job."""
         job = life_parsing.cancel(request.path_values, request.query)
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         outcome = await self._dispatch.route_job(Cancel, job)
         return answer(_cancelled(outcome))
 
     async def cancel_bulk(self, request: Request) -> Response:
         """Cancel up to 1,000 jobs, each with its own result."""
         parsing.no_query(request.query)
-        jobs = await self._parser.run(life_parsing.cancel_bulk, await request.body())
+        jobs = await request.parsed(self._parser, life_parsing.cancel_bulk)
         outcomes = await self._dispatch.cancel([job for job in jobs if isinstance(job, CancelJob)])
         results = _results(jobs, outcomes)
         return answer(CancelResults(failed=count_failed(results), results=results))
@@ -52,7 +52,7 @@ class JobChangeHandlers:
         """Cancel the queued and delayed jobs of a queue whose ids begin with a prefix."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
-        prefix = await self._parser.run(life_parsing.cancelled_prefix, await request.body())
+        prefix = await request.parsed(self._parser, life_parsing.cancelled_prefix)
         request.may_last = True
         cancelled = await cancel_matching(self._dispatch, key, prefix, partial(is_gone, request))
         return answer(CancelledMany(cancelled=cancelled))
@@ -62,9 +62,7 @@ class JobChangeHandlers:
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         job_id = parsing.identifier(request.path_values, "job_id")
-        change = await self._parser.run(
-            life_parsing.change, await request.body(), self._settings.max_payload_bytes
-        )
+        change = await request.parsed(self._parser, life_parsing.change, self._settings.max_payload_bytes)
         changed = await self._dispatch.route(ChangeJob(key, job_id, change))
         if changed.status is ChangeStatus.NOT_WAITING:
             raise NotWaiting(

@@ -56,7 +56,7 @@ class JobHandlers:
         """Enqueue dead letters again: all of a type, or those that the body names."""
         parsing.no_query(request.query)
         queue_type = parsing.queue_type_of(request.path_values)
-        jobs = await self._parser.run(parsing.redrive, await request.body(), queue_type)
+        jobs = await request.parsed(self._parser, parsing.redrive, queue_type)
         if jobs is None:
             request.may_last = True
             has_left = partial(is_gone, request)
@@ -69,7 +69,7 @@ class JobHandlers:
         """Enqueue one dead letter again."""
         parsing.no_query(request.query)
         letter = DeadRef(*parsing.job_path(request.path_values))
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         status = await self._dispatch.route_job(Redrive, letter)
         if status is RedriveStatus.DUPLICATE:
             raise Duplicate(_LIVE)
@@ -86,7 +86,7 @@ class JobHandlers:
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
         job_id = parsing.identifier(request.path_values, "job_id")
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         if not await self._dispatch.route(DropDeadLetter(key, job_id)):
             raise NotFound(_NO_LETTER)
         return answer(Done())
@@ -95,7 +95,7 @@ class JobHandlers:
         """Drop all dead letters of a type."""
         parsing.no_query(request.query)
         queue_type = parsing.queue_type_of(request.path_values)
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         request.may_last = True
         return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type, partial(is_gone, request))))
 

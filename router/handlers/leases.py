@@ -37,8 +37,8 @@ class LeaseHandlers:
 
     async def finish(self, request: Request) -> Response:
         """End a lease and forget the job."""
-        job = await self._parser.run(
-            parsing.finish, await request.body(), request.path_values, MultiDict(request.query)
+        job = await request.parsed(
+            self._parser, parsing.finish, request.path_values, MultiDict(request.query)
         )
         outcome = await self._dispatch.route_job(Finish, job)
         result_kept = _check(outcome).result_kept
@@ -46,16 +46,16 @@ class LeaseHandlers:
 
     async def extend(self, request: Request) -> Response:
         """Extend a lease."""
-        job = await self._parser.run(
-            parsing.extend, await request.body(), request.path_values, MultiDict(request.query)
+        job = await request.parsed(
+            self._parser, parsing.extend, request.path_values, MultiDict(request.query)
         )
         outcome = await self._dispatch.route_job(Extend, job)
         return answer(Extended(lease_expires_at=_check(outcome).leased_until_us // 1000))
 
     async def release(self, request: Request) -> Response:
         """Release a job, unfinished."""
-        job = await self._parser.run(
-            parsing.release, await request.body(), request.path_values, MultiDict(request.query)
+        job = await request.parsed(
+            self._parser, parsing.release, request.path_values, MultiDict(request.query)
         )
         outcome = await self._dispatch.route_job(Release, job)
         _check(outcome)
@@ -64,7 +64,7 @@ class LeaseHandlers:
     async def finish_bulk(self, request: Request) -> Response:
         """Finish up to 1,000 jobs, each with its own result."""
         parsing.no_query(request.query)
-        jobs = await self._parser.run(parsing.finish_bulk, await request.body())
+        jobs = await request.parsed(self._parser, parsing.finish_bulk)
         return _results(
             jobs, await self._dispatch.finish([job for job in jobs if isinstance(job, FinishJob)])
         )
@@ -72,7 +72,7 @@ class LeaseHandlers:
     async def extend_bulk(self, request: Request) -> Response:
         """Extend up to 1,000 leases, each with its own result."""
         parsing.no_query(request.query)
-        jobs = await self._parser.run(parsing.extend_bulk, await request.body())
+        jobs = await request.parsed(self._parser, parsing.extend_bulk)
         return _results(
             jobs, await self._dispatch.extend([job for job in jobs if isinstance(job, ExtendJob)])
         )
@@ -80,7 +80,7 @@ class LeaseHandlers:
     async def release_bulk(self, request: Request) -> Response:
         """Release up to 1,000 jobs, each with its own result."""
         parsing.no_query(request.query)
-        jobs = await self._parser.run(parsing.release_bulk, await request.body())
+        jobs = await request.parsed(self._parser, parsing.release_bulk)
         return _results(
             jobs, await self._dispatch.release([job for job in jobs if isinstance(job, ReleaseJob)])
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from router.api import parsing, queue_parsing
-from router.api.fields import to_ms
+from router.api.fields import MAX_PAGE, to_ms
 from router.api.queue_shapes import QueueRow, QueueRows, TypeRowAnswer, TypeRows
 from router.http.request import Request
 from router.http.response import Response, answer
@@ -32,15 +32,31 @@ class ListingHandlers:
         page = queue_parsing.queues(request.query)
         if page.by is not None:
             return await self._first_queues(queue_type, page.by, page.limit)
-        queues, rest = await self._dispatch.list_queue_stats(queue_type, page.limit, page.cursor)
+        queues, rest = await self._dispatch.list_queue_stats(queue_type, page.limit, page.cursor, page.search)
         return answer(QueueRows(queues=[_queue_row(*queue) for queue in queues.items()], cursor=rest))
 
     async def types(self, request: Request) -> Response:
-        """Return a page of all types, in the order of their names, with their numbers."""
+        """Return a page of the types that the caller sees, in the order of their names, with their numbers."""
         limit, after = queue_parsing.types(request.query)
-        types = await self._dispatch.list_types(limit, after)
+        types = await self._seen_types(request, limit, after)
         cursor = types[-1].queue_type if len(types) == limit else None
         return answer(TypeRows(types=[_type_row(summary) for summary in types], cursor=cursor))
+
+    async def _seen_types(self, request: Request, limit: int, after: str) -> list[TypeSummary]:
+        """Return the first types after a name that the caller sees.
+
+        Each read visits all types anyway, so reads of many types are cheaper if the caller sees few of them.
+        """
+        if request.token is None or request.token.types is None:
+            return await self._dispatch.list_types(limit, after)
+        seen: list[TypeSummary] = []
+        while len(seen) < limit:
+            types = await self._dispatch.list_types(MAX_PAGE, after)
+            seen += [summary for summary in types if request.sees(summary.queue_type)]
+            if len(types) < MAX_PAGE:
+                break
+            after = types[-1].queue_type
+        return seen[:limit]
 
     async def _first_queues(self, queue_type: str, by: TopOrder, limit: int) -> Response:
         top = await self._dispatch.top_queues(queue_type, by, limit)
@@ -54,7 +70,7 @@ class ListingHandlers:
 
 
 def _queue_row(queue_id: str, stats: QueueStats) -> QueueRow:
-    ready_in_us = stats.next_ready_in_us
+    ready_in_us, age_us = stats.next_ready_in_us, stats.oldest_age_us
     return QueueRow(
         queue_id=queue_id,
         interval=to_ms(stats.interval_us),
@@ -69,6 +85,7 @@ def _queue_row(queue_id: str, stats: QueueStats) -> QueueRow:
         promised=promised(stats),
         blocked_by=stats.blocked_by,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
+        oldest_age=None if age_us is None else age_us // 1000,
     )
 
 

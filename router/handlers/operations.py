@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from copy import copy
 
 from msgspec import UNSET
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from router.access.permissions import ALL_PERMISSIONS, in_order
 from router.api.cluster_shapes import ClusterInfo
@@ -16,6 +19,9 @@ from router.http.response import Response, answer
 from router.readiness import Readiness
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import Unavailable
+
+QUEUE_TYPE_LABEL = "queue_type"
+"""The label of the queue type, of which the samples of a caller who does not see all types depend."""
 
 
 class OperationHandlers:
@@ -71,10 +77,32 @@ class OperationHandlers:
             )
         )
 
-    async def prometheus(self, _: Request) -> Response:
-        """Return the metrics of the process as Prometheus text."""
-        return Response(generate_latest(self._registry), headers=(("Content-Type", CONTENT_TYPE_LATEST),))
+    async def prometheus(self, request: Request) -> Response:
+        """Return the metrics of the process as Prometheus text, without unseen queue types."""
+        token = request.token
+        is_whole = token is None or token.types is None
+        metrics = self._registry if is_whole else _SeenMetrics(self._registry, request.sees)
+        return Response(generate_latest(metrics), headers=(("Content-Type", CONTENT_TYPE_LATEST),))
 
     async def openapi(self, _: Request) -> Response:
         """Return the OpenAPI document."""
         return Response(self._openapi)
+
+
+class _SeenMetrics(Collector):
+    """The metrics of a registry, without the samples of unseen queue types."""
+
+    def __init__(self, registry: CollectorRegistry, sees: Callable[[str], bool]) -> None:
+        self._registry = registry
+        self._sees = sees
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        for metric in self._registry.collect():
+            seen = copy(metric)
+            seen.samples = [sample for sample in metric.samples if self._shows(sample)]
+            yield seen
+
+    def _shows(self, sample: Sample) -> bool:
+        queue_type = sample.labels.get(QUEUE_TYPE_LABEL)
+        return queue_type is None or self._sees(queue_type)

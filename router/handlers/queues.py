@@ -44,7 +44,7 @@ class QueueHandlers:
         """Change the rate, and pin or unpin it."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
-        interval_us, burst, pin = await self._parser.run(queue_parsing.rate, await request.body())
+        interval_us, burst, pin = await request.parsed(self._parser, queue_parsing.rate)
         if not await self._dispatch.route(SetRate(key, interval_us, burst, pin)):
             raise NotFound(_UNKNOWN_QUEUE)
         return answer(RateSet(warning=await self._warning(key, interval_us, burst)))
@@ -71,23 +71,23 @@ class QueueHandlers:
         stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
         if not stats.is_known:
             raise NotFound(_UNKNOWN_QUEUE)
-        return answer(_queue_answer(stats))
+        return answer(queue_answer(stats))
 
     async def set_queue(self, request: Request) -> Response:
         """Change settings of the queue, which is created if need be, and return its state."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
-        settings = await self._parser.run(queue_parsing.queue_settings, await request.body())
+        settings = await request.parsed(self._parser, queue_parsing.queue_settings)
         stats = await self._dispatch.route(SetQueue(key, settings))
         if stats.is_window_unknown:
             raise unknown_window(settings.window)
-        return answer(_queue_answer(stats))
+        return answer(queue_answer(stats))
 
     async def pause(self, request: Request) -> Response:
         """Pause the queue, or hold it for or until a time: it accepts jobs but hands none out."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
-        pause = await self._parser.run(queue_parsing.pause, await request.body())
+        pause = await request.parsed(self._parser, queue_parsing.pause)
         if not pause.is_hold:
             return _done(was_found=await self._dispatch.route(SetPaused(key, is_paused=True)))
         status = await self._dispatch.route(HoldQueue(key, pause.hold_us, pause.until_us))
@@ -99,14 +99,14 @@ class QueueHandlers:
         """Resume the queue: end its pause and its hold."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         return _done(was_found=await self._dispatch.route(SetPaused(key, is_paused=False)))
 
     async def deletequeue(self, request: Request) -> Response:
         """Drop the queued and delayed jobs of the queue."""
         parsing.no_query(request.query)
         key = parsing.queue_key(request.path_values)
-        purge = await self._parser.run(queue_parsing.purge_all, await request.body())
+        purge = await request.parsed(self._parser, queue_parsing.purge_all)
         deleted = await self._dispatch.route(DeleteQueue(key, purge))
         if deleted.cancelled == 0:
             return answer(DeletedAnswer(status="Failure", message="No queued calls found"))
@@ -122,7 +122,7 @@ def _done(*, was_found: bool) -> Response:
     return answer(Done())
 
 
-def _queue_answer(stats: QueueStats) -> QueueAnswer:
+def queue_answer(stats: QueueStats) -> QueueAnswer:
     """Return the answer for a queue.
 
     The time until the queue is ready is rounded up, so that the queue is ready after it. An age is rounded down.

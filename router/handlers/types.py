@@ -38,26 +38,26 @@ class TypeHandlers:
         parsing.no_query(request.query)
         queue_type = type_parsing.gathered_type(request.path_values)
         stats = await self._dispatch.route(GetTypeStats(queue_type, self._partition(queue_type)))
-        return answer(_type_answer(stats))
+        return answer(type_answer(stats))
 
     async def set_type(self, request: Request) -> Response:
         """Change settings of a gathered type, and return its state with a warning about a rate that is not kept."""
         parsing.no_query(request.query)
         queue_type = type_parsing.gathered_type(request.path_values)
-        settings = await self._parser.run(type_parsing.type_settings, await request.body())
+        settings = await request.parsed(self._parser, type_parsing.type_settings)
         stats = await self._dispatch.route(SetType(queue_type, self._partition(queue_type), settings))
         if stats.is_window_unknown:
             raise unknown_window(settings.window)
         warnings = [text for limit in settings.limits or () if (text := rate_warnings.limit_warning(limit))]
-        return answer(structs.replace(_type_answer(stats), warning=warnings[0] if warnings else UNSET))
+        return answer(structs.replace(type_answer(stats), warning=warnings[0] if warnings else UNSET))
 
     async def clear_type(self, request: Request) -> Response:
         """Clear all settings of a gathered type but its pause, and return its state."""
         parsing.no_query(request.query)
         queue_type = type_parsing.gathered_type(request.path_values)
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         call = SetType(queue_type, self._partition(queue_type), _cleared(self._dispatch.formats))
-        return answer(_type_answer(await self._dispatch.route(call)))
+        return answer(type_answer(await self._dispatch.route(call)))
 
     async def pause_type(self, request: Request) -> Response:
         """Pause all queues of a type, those that come later, too."""
@@ -78,13 +78,13 @@ class TypeHandlers:
     async def _set_type_paused(self, request: Request, *, is_paused: bool) -> Response:
         parsing.no_query(request.query)
         queue_type = parsing.queue_type_of(request.path_values)
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         await self._dispatch.pause_type(queue_type, is_paused=is_paused)
         return answer(Done())
 
     async def _set_all_paused(self, request: Request, *, is_paused: bool) -> Response:
         parsing.no_query(request.query)
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         await self._dispatch.pause_all(is_paused=is_paused)
         return answer(Done())
 
@@ -100,7 +100,7 @@ def _cleared(formats: int) -> TypeSettings:
     return type_parsing.CLEARED_LIFE if formats >= LIFE else type_parsing.CLEARED_LIMITS
 
 
-def _type_answer(stats: TypeStats) -> TypeAnswer:
+def type_answer(stats: TypeStats) -> TypeAnswer:
     """Return the answer for a gathered type; times until something happens are rounded up."""
     ready_in_us, held_us = stats.next_ready_in_us, stats.held_until_us
     return TypeAnswer(

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 from aiohttp.abc import AbstractAccessLogger
@@ -22,7 +19,8 @@ from aiohttp.web_log import AccessLogger
 from sharq_core.config import Config
 from sharq_core.config.kinds import shown_path
 from sharq_core.errors import ConfigError
-from sharq_core.logs.line_queue import Descriptor, LineQueue, open_queue
+from sharq_core.logs.line_queue import LineQueue, open_queue
+from sharq_core.logs.log_file import LogFile
 from sharq_core.logs.setup import JSON
 from sharq_core.process.reloading import on_reload
 
@@ -49,7 +47,7 @@ def open_access_log(config: Config) -> AccessLog | None:
     if path is None:
         return None
     try:
-        file = _LogFile(path)
+        file = LogFile(path, "access_log", log)
     except OSError as error:
         raise ConfigError(
             f"[sharq-server] accesslog: {shown_path(path)} cannot be written: {error.strerror}"
@@ -72,67 +70,6 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._queue.put(f"{self.format(record)}\n".encode(errors="backslashreplace"))
-
-
-class _LogFile:
-    """The file of the access log. It is reopened after it was moved away and at a reload.
-
-    A line that cannot be written is lost; its request is not affected. The log says when losses begin and end, and does
-    not report each line.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: Descriptor | None = None
-        self._number = -1
-        self._is_stale = False
-        self._open()
-
-    def reopen(self) -> Sequence[str]:
-        """Reopen the file before the next line."""
-        self._is_stale = True
-        return ()
-
-    def write(self, data: bytes) -> None:
-        """Write some lines, as Target.write describes."""
-        if self._is_stale or self._file is None or not self._is_in_place():
-            self._close()
-            self._open()
-        if self._file is not None:
-            self._file.write(data)
-
-    def on_loss(self, reason: str) -> None:
-        """Log that lines are lost from now on, as Target.on_loss describes."""
-        log.warning("access_log_lost path=%s error=%r", self.path, reason)
-
-    def on_room(self, _lost: int, /) -> bytes:
-        """Return nothing. Losses are reported in the process's log, since every line here is a request."""
-        return b""
-
-    def said(self, lost: int) -> None:
-        """Log that lines are written again, as Target.said describes."""
-        log.info("access_log_back path=%s lost=%d", self.path, lost)
-
-    def _open(self) -> None:
-        # Non-blocking: opening a pipe that has no reader would block the start.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-        self._number = os.open(self.path, flags, 0o666)
-        self._file = Descriptor(self._number, self.on_loss)
-        self._is_stale = False
-
-    def _close(self) -> None:
-        if self._file is not None:
-            os.close(self._number)
-        self._file = None
-
-    def _is_in_place(self) -> bool:
-        try:
-            return os.path.samestat(self.path.stat(), os.fstat(self._number))
-        except FileNotFoundError:
-            return False
 
 
 class _JsonLines(AbstractAccessLogger):

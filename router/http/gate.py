@@ -29,9 +29,20 @@ _TRANSFER: Final = istr("Transfer-Encoding")
 _UPGRADE: Final = istr("Upgrade")
 _MAX_SHOWN = 100
 
-_HARMLESS = frozenset({"hello", "healthz", "readyz", "openapi"})
-"""Operations that every page may call, under every host name. They reveal nothing useful and change nothing, and probes
-use whatever address they have.
+_HARMLESS = frozenset(
+    {
+        "hello",
+        "healthz",
+        "readyz",
+        "openapi",
+        "console",
+        "console_file",
+        "console_view",
+        "console_widget",
+    }
+)
+"""Operations that every page may call, under every host name. They reveal nothing useful and change nothing; probes use
+whatever address they have, and pages of other sites, such as dashboards, link to the console.
 """
 
 _METRICS = "prometheus"

@@ -13,6 +13,7 @@ from aiohttp import HttpVersion11
 from msgspec import Struct
 from multidict import istr
 
+from router.audit.audit_log import AuditLog
 from router.bodies.parser import BodyParser
 from router.bodies.room import BodyRoom
 from router.http.errors import failure_answer
@@ -70,6 +71,7 @@ class Gateway:
         guard: Guard | None = None,
         gate: Gate | None = None,
         parser: BodyParser | None = None,
+        audit_log: AuditLog | None = None,
     ) -> None:
         self.parser = parser or BodyParser()
         self.settings = settings
@@ -80,6 +82,7 @@ class Gateway:
         self._readiness = readiness
         self._guard = guard
         self._gate = gate or Gate()
+        self._audit_log = audit_log
         self.in_flight = 0
         self.waiting = 0
         self.room = BodyRoom(settings.max_in_flight_bytes, settings.free_body_bytes)
@@ -91,11 +94,12 @@ class Gateway:
         started_s = time.perf_counter()
         request_id = request_ids.begin(request.headers.get(_REQUEST_ID))
         meter = self._unmatched
-        may_wait = False
+        may_wait = is_audited = False
         try:
             endpoint, request.path_values = self.paths.find(request.method, request.rel_url.raw_path)
             meter = self._meters[endpoint.operation]
             self._gate.check_origin(request, endpoint.operation)
+            is_audited = self._audit_log is not None and endpoint.operation in self._audit_log.operations
             if self._guard is not None:
                 self._guard.check(request, endpoint.operation)
             self._gate.check_form(request)
@@ -109,6 +113,8 @@ class Gateway:
             meter.durations.observe(time.perf_counter() - started_s)
         meter.count(response.result)
         response.request_id = request_id
+        if is_audited and self._audit_log is not None:
+            await self._audit_log.note(request, meter.operation, response, request_id)
         if self._readiness.is_draining or request.ends_connection:
             response.force_close()
         return response

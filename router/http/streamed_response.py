@@ -13,7 +13,7 @@ from aiohttp import HttpVersion10, web
 from aiohttp.hdrs import METH_HEAD
 
 from router.http.delivery import send
-from router.http.response import JSON_HEADERS, Response
+from router.http.response import JSON_HEADERS, Headers, Response
 from sharq_core.errors import SharqError
 
 log = logging.getLogger("sharq.router")
@@ -31,12 +31,13 @@ class StreamedAnswer(Response):
     Args:
         first: the first piece of the body.
         rest: yields the other pieces.
+        headers: all headers but those of the length.
     """
 
     __slots__ = ("_rest",)
 
-    def __init__(self, first: bytes, rest: AsyncGenerator[bytes]) -> None:
-        super().__init__(first, headers=(*JSON_HEADERS, _CHUNKED))
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes], headers: Headers = JSON_HEADERS) -> None:
+        super().__init__(first, headers=(*headers, _CHUNKED))
         self._rest = rest
 
     async def prepare(self, request: web.BaseRequest) -> None:
@@ -46,7 +47,7 @@ class StreamedAnswer(Response):
             ConnectionError: the client has disconnected, or a piece could not be made.
         """
         if request.version == HttpVersion10:
-            self._headers = JSON_HEADERS
+            self._headers = self._headers[:-1]
             self.force_close()  # the end of the connection is the end of the body
         if self.keep_alive is None:
             self.keep_alive = request.keep_alive

@@ -20,7 +20,7 @@ from router.access.token import Token
 from router.access.words import is_token_name, parse_line
 from router.api.fields import DEFAULT_QUEUE_TYPE
 from router.api.routes.route import Route
-from router.api.routes.table import ROUTES
+from router.api.routes.table import SERVED
 from router.http.request import Request
 from sharq_core.config import Config
 from sharq_core.config.kinds import shown_path
@@ -31,7 +31,7 @@ _PREFIX = "sharq_"
 
 _RANDOM_BYTES = 32
 _SHORT_BYTES = 8
-_MAX_FILE_BYTES = 1 << 20
+MAX_FILE_BYTES = 1 << 20
 _MAX_TOKEN_CHARACTERS = 200
 _BEARER: Final = "bearer "
 
@@ -48,7 +48,7 @@ class Guard:
         ConfigError: the file cannot be used.
     """
 
-    def __init__(self, path: Path, open_operations: frozenset[str], routes: Iterable[Route] = ROUTES) -> None:
+    def __init__(self, path: Path, open_operations: frozenset[str], routes: Iterable[Route] = SERVED) -> None:
         self.path = path
         self._open = open_operations
         self._routes = {route.operation: route for route in routes}
@@ -101,7 +101,9 @@ class Guard:
     def _check_limits(self, request: Request, operation: str, token: Token) -> None:
         rate = self._rates.get(token.name)
         if rate is not None and not rate.take():
-            raise Overloaded(f"token: {token.name} may send {rate.rps} requests per second to a router")
+            raise Overloaded(
+                f"token: {token.name} may send {rate.rps} requests per second to a router; nothing was done"
+            )
         route = self._routes[operation]
         token.check_permission(route.permissions)
         if token.types is not None:
@@ -143,7 +145,7 @@ def make_guard(config: Config) -> Guard | None:
     """
     if config.auth.tokens_file is None:
         return None
-    is_open = {route.operation for route in ROUTES if route.is_open}
+    is_open = {route.operation for route in SERVED if route.is_open}
     metrics = {"prometheus"} if config.auth.metrics_open else set()
     return Guard(config.auth.tokens_file, frozenset(is_open | metrics))
 
@@ -161,21 +163,39 @@ def read_tokens(path: Path) -> list[Token]:
     origin = f"[auth] tokens_file: {shown_path(path)}"
     try:
         with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-        text = content.decode("utf-8-sig")
+            content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{origin} cannot be read: {error.strerror}") from error
+    return parse_tokens(content, origin)
+
+
+def parse_tokens(content: bytes, origin: str) -> list[Token]:
+    """Return the tokens of the content of a file, at least one.
+
+    Args:
+        origin: the file, for errors.
+
+    Raises:
+        ConfigError: it has no token, or an invalid line.
+    """
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"{origin} is not UTF-8") from None
-    if len(content) > _MAX_FILE_BYTES:
-        raise ConfigError(f"{origin} is larger than {_MAX_FILE_BYTES} bytes")
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(f"{origin} is larger than {MAX_FILE_BYTES} bytes")
     tokens = [
         _parse(line, f"{origin}: line {number}")
         for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() and not line.lstrip().startswith("#")
+        if is_token_line(line)
     ]
     _check_tokens(tokens, origin)
     return tokens
+
+
+def is_token_line(line: str) -> bool:
+    """Return True unless a line of the file is blank or a comment."""
+    return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
 def new_token(name: str) -> tuple[str, str]:

@@ -207,6 +207,11 @@ class ShardDirectory:
         reasons = dict.fromkeys(reason for link in self._links.values() if (reason := link.reason))
         return "; ".join(reasons) or "no name in [cluster] shards can be resolved"
 
+    @property
+    def why_one_unreached(self) -> str | None:
+        """The reason why a shard that this router knows cannot be reached; None while all can."""
+        return next((link.reason for link in self._links.values() if link.reason is not None), None)
+
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call tell whenever a link was added or dropped."""
         self._listeners.append(tell)

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from router.shards.directory import Directory
 from router.shards.second_try import BulkCall, SecondTry
-from router.shards.upgrade import newer_field_of_job, newer_part_of_call, refusal
+from router.shards.upgrade import CONSOLE, newer_field_of_job, newer_part_of_call, refusal
 from router.shards.walks.dead_letters import DeadWalk
-from router.shards.walks.everywhere import confirmed
+from router.shards.walks.everywhere import answers_of, confirmed
 from router.shards.walks.listings import PARTITIONS_AT_ONCE, read_dead, read_queues
 from sharq_core import errors
 from sharq_core.job_changes import CancelJob, CancelOutcome
@@ -167,6 +167,8 @@ class Dispatch:
 
     async def top_queues(self, queue_type: str, by: TopOrder, limit: int) -> TopQueues:
         """Return the first queues of a type in an order. Cost: bounded, see shard/index/top_queues.py."""
+        if by is TopOrder.DEAD and self._directory.formats < CONSOLE:
+            raise refusal("by=dead")
         parts = await self._ask_owners(lambda partitions: GetTop(queue_type, partitions, by, limit))
         return merge(parts, by, limit)
 
@@ -192,12 +194,18 @@ class Dispatch:
         return list(ids), rest
 
     async def list_queue_stats(
-        self, queue_type: str, limit: int, cursor: str | None
+        self, queue_type: str, limit: int, cursor: str | None, search: str = ""
     ) -> tuple[dict[str, QueueStats], str | None]:
-        """Return queue_id → statistics of a type's queues, and the next cursor, as `list_queues` does."""
+        """Return queue_id → statistics of a type's queues, and the next cursor, as `list_queues` does.
+
+        Args:
+            search: only queues whose ids contain this text; empty for all.
+        """
         return await read_queues(
             self.route,
-            lambda partition, scan, count: ListQueueStats(queue_type, partition, scan, count),
+            lambda partition, scan, count: ListQueueStats(
+                queue_type, partition, scan, count, search, with_ages=True
+            ),
             lambda page: page.queues,
             self.partitions,
             limit,
@@ -255,6 +263,11 @@ class Dispatch:
         if not shards:
             raise errors.Unavailable("no shard can be reached")
         await asyncio.gather(*(shard.call(CheckStore()) for shard in shards))
+
+    async def ask_all(self, call: Call[ReplyT]) -> dict[ShardPort, ReplyT | errors.SharqError]:
+        """Ask every shard that can be reached; return shard → its reply or its error."""
+        self._require(type(call))
+        return await answers_of(self._directory.shards(), call)
 
     def _by_shard(self) -> dict[ShardPort, list[int]]:
         """Return all partitions, by their owners."""

@@ -15,7 +15,7 @@ from sharq_core.errors import Unavailable
 from sharq_core.job_changes import CancelJob
 from sharq_core.job_life import PRIORITY
 from sharq_core.limits import QueueSettings, TypeSettings
-from sharq_core.link.control_calls import SetQueue, SetType
+from sharq_core.link.control_calls import ListQueueStats, SetQueue, SetType
 from sharq_core.link.job_calls import ListDead
 from sharq_core.link.messages import Addressed, Call, QueueCall, SetRate
 from sharq_core.link.schedule_calls import PutSchedule
@@ -32,6 +32,9 @@ CAMPAIGNS = 4
 
 IDENTIFIERS = 5
 """The format from which on a shard knows ids with `:` and `/`."""
+
+CONSOLE = 6
+"""The format from which on a shard knows what the console needs: reports of load, searches of queues."""
 
 _CALL = "this call"
 _GATHERED = "queue_type with ~"
@@ -78,9 +81,16 @@ def newer_part_of_call(call: Call[Any], formats: int) -> str | None:
             return _GATHERED
     if isinstance(call, SetQueue | SetType) and (setting := _setting(call.settings, formats)) is not None:
         return setting
-    if formats < LIFE and isinstance(call, ListDead) and call.queue_id:
-        return "queue_id"
+    if isinstance(call, ListDead | ListQueueStats) and (text := _list_text(call, formats)) is not None:
+        return text
     return _newer_identifier_of_call(call) if formats < IDENTIFIERS else None
+
+
+def _list_text(call: ListDead | ListQueueStats, formats: int) -> str | None:
+    """Return the name of the field that shortens a list and that an older shard does not know; None for none."""
+    if isinstance(call, ListDead):
+        return "queue_id" if call.queue_id and formats < LIFE else None
+    return "search" if call.search and formats < CONSOLE else None
 
 
 def _setting(settings: QueueSettings | TypeSettings, formats: int) -> str | None:

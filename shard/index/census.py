@@ -16,8 +16,8 @@ from sharq_core.scheduler.surveys import TypeRow
 MAX_NAMED = 200
 """Most types with totals of their own in the metrics; all others share one sum."""
 
-_QUEUED, _DELAYED, _DEAD = 1, 2, 5
-"""The indexes of the queued jobs, the delayed jobs and the dead letters in the totals."""
+_QUEUED, _DELAYED, _LEASED, _DEAD = 1, 2, 3, 5
+"""The indexes of the queued, delayed and leased jobs and of the dead letters in the totals."""
 
 
 class _Sums(msgspec.Struct, gc=False):
@@ -58,6 +58,33 @@ class Census:
             if old is not None:
                 totals = _sum(totals, TypeRow(old).totals(), -1)
             self._add(queue_type, totals, 1, 0 if old is not None else 1)
+
+    @property
+    def size(self) -> int:
+        """The number of types."""
+        return len(self._sums)
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        """The totals of all types together, in the order of TypeTotals."""
+        return self._all
+
+    def names(self) -> list[str]:
+        """Return all types. Cost: 0.5 ms for 100,000 of them."""
+        return list(self._sums)
+
+    def has(self, queue_type: str) -> bool:
+        """Return True if a type has a row."""
+        return queue_type in self._sums
+
+    def totals_of(self, queue_type: str) -> tuple[int, ...]:
+        """Return the totals of a type that has a row, in the order of TypeTotals."""
+        return self._sums[queue_type].totals
+
+    def weight(self, queue_type: str) -> tuple[int, int]:
+        """Return the number of live jobs of a type that has a row, and of all jobs that it ever had."""
+        totals = self._sums[queue_type].totals
+        return totals[_QUEUED] + totals[_DELAYED] + totals[_LEASED], totals[0]
 
     def has_waiting(self, queue_type: str) -> bool:
         """Return True if a type has queued or delayed jobs in this node's partitions."""

@@ -2,7 +2,8 @@
 
 The store keeps the order by age, so a query costs O(log n) per returned queue. It keeps no order by depth, which would
 cost two writes per job. A query by depth therefore scans the queue records in small consecutive calls, within the
-bounds below. sharq_core/top_queues.py defines the order.
+bounds below, and one by dead letters the counts of the queues that have any. sharq_core/top_queues.py defines the
+order.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ PARTITIONS_AT_ONCE = 8
 async def top_queues(pipeline: Pipeline, functions: Functions, call: GetTop) -> TopQueues:
     """Answer a GetTop call.
 
-    Cost: by age O(log n) per partition and queue; by depth O(queues of the type), bounded by MAX_RECORDS.
+    Cost: by age O(log n) per partition and queue; by depth and dead letters O(queues of the type, or those with dead
+    letters), bounded by MAX_RECORDS.
 
     Raises:
         SharqError: a partition could not be read.
@@ -64,7 +66,7 @@ class _Search:
     async def _scan(self, partition: int) -> None:
         call, scan = self._call, 0
         while True:
-            is_long = call.by is TopOrder.DEPTH and self._looked_at >= MAX_RECORDS
+            is_long = call.by is not TopOrder.AGE and self._looked_at >= MAX_RECORDS
             if is_long or monotonic() > self._give_up_at:
                 self.is_complete = False
                 return

@@ -20,6 +20,10 @@ _BOUNDS = (1, 2, 3, 5, 10, 20, 50, 100)
 """The greatest attempt of each bucket of the histogram; a last bucket holds the later ones."""
 
 
+MAX_LEASED_TYPES = 10_000
+"""Most types whose leases are counted apart for reports, which have no label for each."""
+
+
 class _TypeAttempts:
     """The attempts of one type.
 
@@ -44,11 +48,16 @@ class AttemptCounts(Collector):
 
     Args:
         max_types: the number of types that are counted apart; all others are counted together.
+
+    Attributes:
+        all_leases: leases of all types.
     """
 
     def __init__(self, max_types: int) -> None:
         self._max_types = max_types
         self._by_type: dict[str, _TypeAttempts] = {}
+        self._leases: dict[str, int] = {}
+        self.all_leases = 0
 
     def leased(self, queue_type: str, jobs: Sequence[LeasedJob]) -> None:
         """Count leases by the attempts that they begin."""
@@ -60,6 +69,10 @@ class AttemptCounts(Collector):
             number = job.attempt
             by_number[bisect_left(_BOUNDS, number)] += 1
             attempts.sum += number
+        self.all_leases += len(jobs)
+        leases = self._leases.get(queue_type)
+        if leases is not None or len(self._leases) < MAX_LEASED_TYPES:
+            self._leases[queue_type] = (leases or 0) + len(jobs)
 
     def released(self, queue_type: str, jobs: Sequence[ReleaseJob], outcomes: Sequence[LeaseOutcome]) -> None:
         """Count the releases that were done and whose attempts count."""
@@ -71,6 +84,23 @@ class AttemptCounts(Collector):
     def timed_out(self, queue_type: str, count: int) -> None:
         """Count leases that ended by time."""
         self._of(queue_type).timed_out += count
+
+    @property
+    def all_failed(self) -> int:
+        """The failed attempts of all types."""
+        return sum(attempts.released + attempts.timed_out for attempts in self._by_type.values())
+
+    def leases_of(self, queue_type: str) -> int:
+        """Return the leases of a type; -1 if it is not counted apart."""
+        leases = self._leases.get(queue_type)
+        return leases if leases is not None else -1 if len(self._leases) >= MAX_LEASED_TYPES else 0
+
+    def failed_of(self, queue_type: str) -> int:
+        """Return the failed attempts of a type; -1 if it is not counted apart."""
+        attempts = self._by_type.get(queue_type)
+        if attempts is None:
+            return -1 if OTHER_TYPES in self._by_type else 0
+        return attempts.released + attempts.timed_out
 
     def collect(self) -> Iterator[Metric]:
         """Yield the histogram of attempts and the counter of failed ones."""

@@ -18,6 +18,7 @@ from shard.metrics.outcome_counters import OutcomeCounter
 from shard.metrics.unit_counts import UnitCounts
 from sharq_core.job_changes import CancelStatus
 from sharq_core.job_life import DeadReason
+from sharq_core.link.node_load import READY_DELAYS_S
 from sharq_core.models import EnqueueStatus, LeasedJob, LeaseOutcome, LeaseStatus, ReleaseJob
 from sharq_core.process.counters import OTHER_TYPES, Durations, OutcomeCounts
 
@@ -25,7 +26,6 @@ MAX_TYPES = MAX_NAMED
 """Types that get a label value of their own; all others share one."""
 
 _STORE_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
-_DELAYS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 
 class NodeMetrics:
@@ -36,6 +36,7 @@ class NodeMetrics:
         attempts: the attempts of jobs, and those that failed.
         units: the units that gathered types have leased.
         results: the number of results of finished jobs that the store kept, and for which it had no room.
+        deaths: the number of jobs of all types that became dead letters.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -63,6 +64,7 @@ class NodeMetrics:
         self.enqueues = OutcomeCounts(EnqueueStatus, MAX_TYPES)
         self.finishes = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.results = {"kept": 0, "not_kept": 0}
+        self.deaths = 0
         self.extends = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.releases = OutcomeCounts(LeaseStatus, MAX_TYPES)
         self.cancels = OutcomeCounts(CancelStatus, MAX_TYPES)
@@ -123,15 +125,22 @@ class NodeMetrics:
             self.attempts.timed_out(queue_type, ended)
         if died:
             self._died(queue_type)(died)
+            self.deaths += died
 
     def expired(self, queue_type: str, expired: int, dropped: int) -> None:
         """Count jobs that expired, and those of them that were dropped; the others became dead letters."""
         self._expired(queue_type)(expired)
         if expired > dropped:
             self._died_expired(queue_type)(expired - dropped)
+            self.deaths += expired - dropped
+
+    def delay_counts(self) -> list[int]:
+        """Return the number of leases of all types in each bucket of READY_DELAYS_S."""
+        every = [delays.counts for delays in self.ready_delays.values()]
+        return [sum(bucket) for bucket in zip(*every, strict=True)] or [0] * (len(READY_DELAYS_S) + 1)
 
     def _new_delays(self, queue_type: str) -> Callable[[float], None]:
-        delays = self.ready_delays[queue_type] = Durations(_DELAYS_S)
+        delays = self.ready_delays[queue_type] = Durations(READY_DELAYS_S)
         return delays.observe
 
 

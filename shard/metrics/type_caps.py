@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from time import monotonic
 
@@ -118,6 +118,11 @@ class TypeCaps(Collector):
             for cap, share in use.shares.items():
                 metric.add_metric([queue_type, cap], share)
         yield metric
+
+    def shares(self, queue_type: str) -> Mapping[str, float]:
+        """Return the share in use of each limit and quota of a type; empty for a type that is not sampled."""
+        use = self._uses.get(queue_type)
+        return use.shares if use is not None else {}
 
     def is_out(self, queue_type: str) -> bool:
         """Return True if a quota held the type back at its latest sample, so that no worker could lease its jobs."""

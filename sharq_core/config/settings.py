@@ -84,6 +84,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         allowed_hosts: host names under which the API may be called, besides the loopback's. None allows only the
             loopback's if the API listens on the loopback and asks for no token, and any name otherwise.
         allowed_origins: origins other than the API's own whose web pages may call it.
+        console: serve the console, a web page over the API, at /console/.
         workers: accepted from the original's files; has no effect.
     """
 
@@ -101,6 +102,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: Annotated[Path | None, kinds.path] = None
     allowed_hosts: Annotated[tuple[str, ...] | None, kinds.hosts] = None
     allowed_origins: Annotated[tuple[str, ...], kinds.origins] = ()
+    console: Annotated[bool, kinds.yes_or_no] = True
     workers: Annotated[int, whole_number(1, 10_000)] = 1
 
 
@@ -176,11 +178,13 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         tokens_file: file of the accepted bearer tokens, hashed; None asks for no token.
+        audit_file: file that gets a JSON line for each change; None for the log alone.
         metrics_open: /metrics needs no token.
         allow_anonymous: listen on a public address without tokens, or without the link's secret.
     """
 
     tokens_file: Annotated[Path | None, kinds.path] = None
+    audit_file: Annotated[Path | None, kinds.log_path] = None
     metrics_open: Annotated[bool, kinds.yes_or_no] = False
     allow_anonymous: Annotated[bool, kinds.yes_or_no] = False
 

@@ -9,6 +9,7 @@ from sharq_core.link import (  # noqa: F401 - their types of calls are in the li
     batch_calls,
     control_calls,
     job_calls,
+    load_calls,
     schedule_calls,
     window_calls,
 )

@@ -42,7 +42,13 @@ class GetQueueLimits(QueueCall[QueueStats], frozen=True):
 
 
 class ListQueueStats(PartitionCall[QueueStatsPage], frozen=True):
-    """A call for the statistics of about `count` queues of one partition from `scan` on (0: from the start)."""
+    """A call for the statistics of about `count` queues of one partition from `scan` on (0: from the start).
+
+    Attributes:
+        search: only queues whose ids contain this text; a page may then be short or empty although more follow. Empty
+            for all.
+        with_ages: tell the ages of the queues' heads, too. A shard of an older format leaves them out.
+    """
 
     function: ClassVar[str] = "list_queue_stats"
     is_read: ClassVar[bool] = True
@@ -50,6 +56,8 @@ class ListQueueStats(PartitionCall[QueueStatsPage], frozen=True):
 
     scan: int
     count: int
+    search: str = ""
+    with_ages: bool = False
 
 
 class Explain(Call[Explanation], frozen=True):

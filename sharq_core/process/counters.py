@@ -31,6 +31,11 @@ class Durations:
         self._counts = [0] * (len(bounds_s) + 1)
         self._sum_s = 0.0
 
+    @property
+    def counts(self) -> Sequence[int]:
+        """The number of durations in each bucket."""
+        return self._counts
+
     def observe(self, duration_s: float) -> None:
         """Count one duration."""
         self._counts[bisect_left(self._bounds_s, duration_s)] += 1

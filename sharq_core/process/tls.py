@@ -1,11 +1,11 @@
 """Makes the TLS contexts of the servers and the links from files, and reloads their certificates.
 
-Not here: TLS to the store (sharq_core/config/store_address.py), and the check for changed files (file_reload.py).
+Not here: TLS to the store (sharq_core/config/store_address.py), the check for changed files (file_reload.py), and the
+ends of certificates (certificates/watch.py).
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl
 from collections.abc import Callable
@@ -20,7 +20,6 @@ from sharq_core.config.kinds import shown_path
 from sharq_core.errors import ConfigError
 from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.logs.reasons import why_tls_failed
-from sharq_core.process.expiry import watch_certificate
 from sharq_core.process.file_reload import follow_files
 
 log = logging.getLogger(__name__)
@@ -100,8 +99,6 @@ def kept_context(
     if files is None:
         return None
     context = make(files)
-    watch = asyncio.create_task(watch_certificate(files.setting, files.cert, files.key))
-    stack.callback(watch.cancel)
     follow_files(stack, [files.cert, files.key], partial(take_anew, context, files))
     return context
 

@@ -348,16 +348,15 @@ class Functions:
         count: int = MAX_BATCH,
         now_us: int | None = None,
     ) -> FunctionCall[TopReply]:
-        """Read up to `limit` of the longest due queues, or of the deepest among about `count` queues of a scan.
+        """Read up to `limit` of the longest due queues, or of the first ones among about `count` queues of a scan.
 
         Args:
-            scan: the cursor to start at (0 at first); used for depth only.
-            count: about how many queues to read; used for depth only.
+            scan: the cursor to start at (0 at first); not used for age.
+            count: about how many queues to read; not used for age.
         """
         arguments: list[Word] = [by.value, limit, scan, count]
-        return self._call(
-            library.TOP_QUEUES, partition, queue_type, now_us, arguments, replies.decode_top_queues
-        )
+        decode = status_replies.decode_most_dead if by is TopOrder.DEAD else replies.decode_top_queues
+        return self._call(library.TOP_QUEUES, partition, queue_type, now_us, arguments, decode)
 
     def get_counts(self, partition: int, *, now_us: int | None = None) -> FunctionCall[CountsReply]:
         """Read the counters of a partition."""

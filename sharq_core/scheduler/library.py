@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
-REVISION = 8
+REVISION = 9
 
 SHARED_FILES = (
     "shortcuts",
@@ -162,9 +162,9 @@ GET_JOB = Function(
 LIST_JOBS = Function("list_jobs", ("queued", "jobs", "timers", "queues", "counters", _NOTES), _READ)
 GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters", "deadcounts"), _READ)
 SET_QUEUE = Function("set_queue", _ALL)
-LIST_QUEUE_STATS = Function("list_queue_stats", ("queues", "counters", "deadcounts"), _READ)
+LIST_QUEUE_STATS = Function("list_queue_stats", ("queued", "jobs", "queues", "counters", "deadcounts"), _READ)
 LIST_QUEUES = Function("list_queues", ("queues", "counters"), _READ)
-TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues", "counters"), _READ)
+TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues", "counters", "deadcounts"), _READ)
 GET_COUNTS = Function("get_counts", ("counters",), _READ, joins=True)
 LIST_DEAD = Function("list_dead", ("dead", "deadjobs", "counters"), _READ)
 REFRESH = Function("refresh", ("counters", "done0", "done1"), _READ, joins=True)

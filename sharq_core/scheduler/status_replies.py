@@ -21,7 +21,8 @@ from sharq_core.job_life import DeadLetter, DeadPage, DeadReason, JobError, OnEx
 from sharq_core.limits import BlockedBy
 from sharq_core.models import JobState, JobStatus, QueuePage, QueueStats, QueueStatsPage
 from sharq_core.scheduler.keys import shown_id
-from sharq_core.scheduler.replies import decoder, minute_counts, triples
+from sharq_core.scheduler.replies import TopReply, decoder, minute_counts, triples
+from sharq_core.top_queues import TopQueue
 
 WITH_ALL = "3"
 """The argument with which get_queue.lua adds the fields of _LIMITS, which a node of revision 3 cannot decode, those of
@@ -121,6 +122,14 @@ def decode_queue_stats_page(raw: list[Any]) -> QueueStatsPage:
     """Decode the reply of list_queue_stats."""
     rows = zip(raw[5::2], raw[6::2], strict=True)
     return QueueStatsPage([(shown_id(queue_id), _queue(raw[1], row)) for queue_id, row in rows], int(raw[4]))
+
+
+@decoder
+def decode_most_dead(raw: list[Any]) -> TopReply:
+    """Decode the reply of top_queues in the order of dead letters, which tells nothing else of the queues."""
+    rows = zip(raw[6::2], raw[7::2], strict=True)
+    queues = [TopQueue(shown_id(queue_id), 0, 0, 0, None, None, None, dead) for queue_id, dead in rows]
+    return TopReply(queues, int(raw[4]), int(raw[5]))
 
 
 @decoder

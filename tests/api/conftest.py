@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.support.http.fronted import Serve, serving
+from tests.support.http.roles import Roles, running_roles
 from tests.support.processes.commands import Server, StartServer
 from tests.support.processes.servers import ServerFactory, SharqServer, running_server
 from tests.support.stores.server import StoreServer, running_store
@@ -28,6 +29,13 @@ def server(store: StoreServer) -> Iterator[SharqServer]:
     """A server with default settings on the shared store."""
     prefix = f"api-{uuid.uuid4().hex[:12]}"
     with running_server(environ={"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def roles() -> Iterator[Roles]:
+    """A server whose tokens have words. A test that changes the file writes it back."""
+    with running_roles() as running:
         yield running
 
 

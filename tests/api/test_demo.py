@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -71,15 +71,6 @@ async def test_demo_keeps_every_promise_on_a_running_server(server: SharqServer)
     assert ("none lost" in summary) == (exit_code == 0)
 
 
-@pytest.fixture
-def _default_sigint() -> Iterator[None]:
-    """Let children react to SIGINT even if the tests run in the background of a shell, which ignores it there."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_default_sigint")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads children from /proc")
 async def test_interrupted_demo_leaves_no_process_behind(server: SharqServer) -> None:
     async with demo(server.url) as process:

@@ -59,7 +59,12 @@ def served_routes() -> set[tuple[str, str]]:
     """(method, path) of what is served, those with and without a slash counted once; HEAD goes with GET."""
     directory: Directory = NoShards()
     front = make_front(
-        Dispatch(directory), Polls(directory), RouterSettings(), CollectorRegistry(), Readiness(), _no_cluster
+        Dispatch(directory),
+        Polls(directory),
+        RouterSettings(serves_console=False),
+        CollectorRegistry(),
+        Readiness(),
+        _no_cluster,
     )
     routes = set(front.paths.all())
     return {

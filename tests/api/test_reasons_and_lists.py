@@ -102,6 +102,7 @@ class TestLists:
         assert sorted(row["queue_id"] for row in rows) == ["a", "b", "c", "d", "e"]
         assert sum(row["leased"] for row in rows) == 1
         (waiting, *_) = (row for row in rows if row["queued"])
+        assert waiting.pop("oldest_age") >= 0
         assert {name: value for name, value in waiting.items() if name != "queue_id"} == {
             "interval": 500,
             "rate": "2/s",

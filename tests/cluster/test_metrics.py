@@ -170,10 +170,15 @@ async def live_a_little(api: Api) -> None:
     assert (await api.call("PUT", "/window/day/", {"tz": "UTC", "open": every_day})).status == 200
 
 
+WITH_TLS = "sharq_certificate_expiry_seconds"
+"""A process without certificates has no such metric; tests/cluster/test_reasons.py looks at it with one."""
+
+
 async def test_what_is_exported_is_what_the_document_lists(cluster: SharqCluster) -> None:
     router, shard = cluster.routers[0], cluster.shards[0]
     found = {**exported(router), **await _of_all_shards(cluster)}
     listed = documented()
+    assert listed.pop(WITH_TLS).labels == frozenset({"use"})
     assert set(found) == set(listed)
     for name, one in found.items():
         assert one.kind == listed[name].kind, name
@@ -200,7 +205,7 @@ async def test_a_server_exports_what_the_document_says_of_both(
     server = SharqServer(tmp_path, environ=environ)
     try:
         await asyncio.to_thread(server.start)
-        of_a_cluster = (*CLUSTER_ROUTER, "sharq_shard_")
+        of_a_cluster = (*CLUSTER_ROUTER, "sharq_shard_", WITH_TLS)
         assert set(exported(server)) == {name for name in documented() if not name.startswith(of_a_cluster)}
     finally:
         server.stop()

@@ -4,20 +4,23 @@ are told says neither where the store is nor who we are there.
 
 from __future__ import annotations
 
+import json
 import socket
+import ssl
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from sharq_core.process.expiry import why_not_valid
 from tests.support.ports import free_port
 from tests.support.processes.reasons import PASSWORD, ask, check_everywhere, enqueue, running
 from tests.support.processes.servers import SharqProcess, SharqServer, get_json
 from tests.support.processes.shards import SharqShard
+from tests.support.stores.certificates import dated
 from tests.support.stores.groups import Security, make_certificates, running_member
 from tests.support.stores.server import StoreFactory, StoreServer
 
@@ -298,22 +301,69 @@ def test_both_ends_of_a_link_say_why_it_fails(
     assert 1 <= len(refusals) <= 2, "a router that tries again is not said anew for 30 s"
 
 
-@pytest.mark.parametrize("which", ["expired", "ours"])
-def test_a_server_says_that_its_own_certificate_has_expired(
+@pytest.mark.parametrize("which", ["expired", "soon", "ours"])
+def test_a_server_says_that_its_own_certificate_has_expired_or_ends_soon(
     tmp_path: Path, own_store: StoreFactory, ours: Path, expired: Path, which: str
 ) -> None:
-    folder = expired if which == "expired" else ours
+    folder = {"expired": expired, "ours": ours}.get(which) or dated(ours, tmp_path / "soon", -335, 6.5)
     environ = {"SHARQ_REDIS_URL": own_store().url, "SHARQ_SERVER_TLS_CERT": str(folder / "cert.pem"),
                "SHARQ_SERVER_TLS_KEY": str(folder / "key.pem")}  # fmt: skip
     server = SharqServer(tmp_path, environ=environ)
     with running(server):
         server.until(lambda: "Listening on" in server.log)
-        if which == "expired":
-            server.until(lambda: "certificate_refused_by_all" in server.log)
-            assert "reason='certificate has expired': renew it" in server.log
+        log, notice = {
+            "expired": (
+                "certificate_refused_by_all setting='[sharq-server] tls_cert' "
+                "reason='certificate has expired': renew it",
+                "the certificate of [sharq-server] tls_cert has expired",
+            ),
+            "soon": (
+                "certificate_ends_soon setting='[sharq-server] tls_cert' ends=",
+                "the certificate of [sharq-server] tls_cert ends in 6 days (",
+            ),
+            "ours": ("", ""),
+        }[which]
+        server.until(lambda: log in server.log)
+        assert "traceback" not in server.log.lower()
+        assert which != "ours" or "certificate_" not in server.log
+        ready, cluster = (json.loads(_get_blindly(server, path)) for path in ("/readyz", "/cluster/"))
+        assert ready["status"] == "success", "other routers have the same certificate"
+        (member,) = cluster["members"]
+        if which == "ours":
+            assert "warning" not in ready
+            assert member["notices"] == []
         else:
-            assert why_not_valid(ours / "cert.pem", ours / "key.pem") is None
-            assert "certificate_refused_by_all" not in server.log
+            assert ready["warning"].startswith(notice)
+            assert member["notices"] == [ready["warning"]]
+        assert 'sharq_certificate_expiry_seconds{use="api"} ' in _get_blindly(server, "/metrics")
+
+
+def _get_blindly(server: SharqProcess, path: str) -> str:
+    """Return an answer over HTTPS, whatever the certificate is."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    url = f"https://127.0.0.1:{server.port}{path}"
+    with urllib.request.urlopen(url, context=context, timeout=10) as answer:
+        return bytes(answer.read()).decode()
+
+
+def test_a_certificate_of_the_links_that_ends_soon_is_told_by_router_and_shard(
+    cluster: Cluster, ours: Path, tmp_path: Path
+) -> None:
+    soon = dated(ours, tmp_path / "soon", -335, 20.5)
+    shard = cluster.shard(**link(soon, ours))
+    router = cluster.router(shard, **link(soon, ours))
+    router.until_status(200)
+    notice = "the certificate of [cluster] link_tls_cert ends in 20 days ("
+    assert ask(router, "/readyz")[0] == 200
+    assert notice in ask(router, "/readyz")[1]
+    known = get_json(f"{router.url}/cluster/")
+    (member,) = known["members"]
+    assert [text.partition("20 days")[0] for text in known["notices"]] == [notice.partition("20 days")[0]]
+    assert [text.partition("20 days")[0] for text in member["notices"]] == [notice.partition("20 days")[0]]
+    for process in (router, shard):
+        assert "certificate_ends_soon setting='[cluster] link_tls_cert'" in process.log
 
 
 def test_a_router_says_why_its_shard_does_not_reach_the_store(tmp_path: Path, prefix: str) -> None:

@@ -69,7 +69,7 @@ class Service(SharqProcess):
 
 
 class Layout:
-    """All services of the file but Grafana, which no Debian package has.
+    """All services of the file but Grafana, which no Debian package has, and those of a profile.
 
     Args:
         is_secured: with compose.secure.yaml laid over it. This process has to trust the authorities in secrets/
@@ -250,12 +250,15 @@ def running_layout() -> Iterator[Layout]:
             layout.stop()
 
 
-def read_compose(laid_over: Path | None = None, secrets: Path | None = None) -> dict[str, Any]:
+def read_compose(
+    laid_over: Path | None = None, secrets: Path | None = None, profiles: str = ""
+) -> dict[str, Any]:
     """The file as docker-compose reads it: aliases, merges and variables resolved.
 
     Args:
         laid_over: a second file.
         secrets: where that one finds what make-secrets made.
+        profiles: those whose services are read, too, separated by commas.
     """
     files = (COMPOSE,) if laid_over is None else (COMPOSE, laid_over)
     environ = {
@@ -263,6 +266,7 @@ def read_compose(laid_over: Path | None = None, secrets: Path | None = None) -> 
         "SHARQ_CLUSTER_SECRET": "a secret of tests",
         "GRAFANA_PASSWORD": "a password of tests",
         "SHARQ_SECRETS": str(secrets or ""),
+        "COMPOSE_PROFILES": profiles,
     }
     parsed: dict[str, Any] = yaml.load(_read(files, tuple(sorted(environ.items()))), yaml.CSafeLoader)
     return parsed

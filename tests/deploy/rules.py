@@ -37,11 +37,16 @@ def operands(promql: str) -> Iterator[str]:
         yield found[1]
 
 
+def comparison(promql: str) -> str:
+    """Return the comparison of an alert's first part, such as `> 300`."""
+    found = re.search(r"[<>] [0-9.]+$", promql, re.MULTILINE)
+    assert found, f"each comparison ends its line: {promql}"
+    return found[0]
+
+
 def threshold(promql: str) -> float:
     """Return the number that an alert's first part compares with."""
-    found = re.search(r"[<>] ([0-9.]+)$", promql, re.MULTILINE)
-    assert found, f"each comparison ends its line: {promql}"
-    return float(found[1])
+    return float(comparison(promql)[2:])
 
 
 def run_promtool(words: Sequence[str], folder: Path) -> None:

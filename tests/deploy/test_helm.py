@@ -171,15 +171,6 @@ def test_custom_resources_are_rendered_when_asked_for() -> None:
     assert kinds.count("ConfigMap") == 1 + len(list((ROOT / "deploy" / "grafana" / "dashboards").iterdir()))
 
 
-def test_rules_and_dashboards_are_the_committed_ones() -> None:
-    objects = render(MONITORED)
-    rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
-    assert find(objects, "PrometheusRule", "sharq")["spec"] == rules
-    for file in (ROOT / "deploy" / "grafana" / "dashboards").iterdir():
-        held = find(objects, "ConfigMap", f"sharq-{file.stem}")["data"][file.name]
-        assert json.loads(held) == json.loads(file.read_text())
-
-
 @pytest.mark.parametrize(("kind", "name"), WORKLOADS)
 @pytest.mark.parametrize(("values", "scheme"), [({}, "HTTP"), (SECURED, "HTTPS")], ids=["plain", "secured"])
 def test_liveness_does_not_look_at_the_store_and_readiness_drains(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,18 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.rules import ALERTS, FOLDER, ROOT, RULES, TEST_FILES, groups, run_promtool, threshold
+from tests.deploy.rules import (
+    ALERTS,
+    FOLDER,
+    ROOT,
+    RULES,
+    TEST_FILES,
+    comparison,
+    groups,
+    run_promtool,
+    threshold,
+)
+from tests.deploy.steps import printed, run
 
 HEADINGS = re.findall(r"^## (Sharq\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.M)
 each_alert = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
@@ -128,3 +140,27 @@ def test_all_links_lead_to_one_runbook() -> None:
 
 def test_runbook_has_no_entry_without_an_alert() -> None:
     assert [alert["alert"] for alert in ALERTS] == HEADINGS
+
+
+def test_the_document_lists_every_alert_with_its_threshold() -> None:
+    rows = [
+        f"| [{alert['alert']}](runbook.md#{alert['alert'].lower()}) | {alert['labels']['severity']}"
+        f" | {comparison(alert['expr'])} | {alert.get('for', 'at once')} |"
+        for alert in ALERTS
+    ]
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    assert re.findall(r"^\| \[Sharq.*$", page, re.M) == rows
+
+
+def test_the_command_of_the_document_sets_both_addresses(tmp_path: Path) -> None:
+    for folder in ("prometheus", "grafana/dashboards"):
+        shutil.copytree(ROOT / "deploy" / folder, tmp_path / "deploy" / folder)
+    (commands,) = printed("monitoring.md", "Dashboards")
+    run(f"cd {tmp_path}\n{commands}", tmp_path)
+    for file in (tmp_path / "deploy").rglob("*"):
+        if file.suffix in (".yml", ".json") and not file.stem.endswith("_test"):
+            assert "https://sharq.example" not in file.read_text(), file.name
+            assert "localhost" not in file.read_text(), file.name
+    for file in (tmp_path / "deploy" / "grafana" / "dashboards").iterdir():
+        assert "https://intranet.example/sharq/runbook/" in file.read_text()
+        assert "https://sharq.intranet.example" in file.read_text()

@@ -87,6 +87,14 @@ def test_prometheus_reaches_every_process(layout: Layout) -> None:
     until(lambda: [one.value for one in query(prometheus, is_up)] == [5], "5 processes are not up")
 
 
+def test_prometheus_knows_when_each_certificate_ends(layout: Layout) -> None:
+    prometheus = layout.services["prometheus"].url
+    left_s = "min by (use) (sharq_certificate_expiry_seconds) - time()"
+    uses = {"api", "link", "link_ca", "store", "store_ca"}
+    until(lambda: {one.labels["use"] for one in query(prometheus, left_s)} == uses, "an end is missing")
+    assert all(one.value > 0 for one in query(prometheus, left_s))
+
+
 def test_secrets_are_for_their_owner_and_keys_of_authorities_are_mounted_nowhere(layout: Layout) -> None:
     assert layout.secrets.stat().st_mode & 0o077 == 0
     for service in layout.services.values():

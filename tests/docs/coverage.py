@@ -42,6 +42,8 @@ _WORKED = "tests/api/test_worked_examples.py::test_worked_examples_answer_as_pri
 _COMMAND = "tests/clients/test_command_page.py::test_examples_of_the_page_print_what_is_printed"
 _MIGRATION = "tests/clients/migration/test_migration_page.py::"
 _OPERATIONS = "tests/deploy/test_operations.py::"
+_RULES = "tests/deploy/test_rules.py::"
+_CHART_RULES = "tests/deploy/test_chart_monitoring.py::"
 _TARGETS_FILE = "tests/deploy/test_targets_file.py::"
 _STORE_STEPS = "tests/deploy/test_store_steps.py::"
 _OTHERS = "tests/docs/test_other_blocks.py::"
@@ -136,6 +138,10 @@ RUN = (
     ),
     Rule("docs/configuration.md", "json", _OTHERS + "test_a_line_of_the_log"),
     Rule("docs/deploy.md", "yaml", _OTHERS + "test_values_of_the_page_about_deployment"),
+    Rule(
+        "docs/monitoring.md", "sh", _RULES + "test_the_command_of_the_document_sets_both_addresses", "sed -i"
+    ),
+    Rule("docs/monitoring.md", "yaml", _CHART_RULES + "test_values_of_the_document_do_what_it_says"),
     Rule("docs/tracing.md", "yaml", _OTHERS + "test_configuration_of_a_collector"),
     Rule("docs/tracing.md", "console", _TRACES + "test_the_request_of_the_page_gives_its_job_a_trace"),
     Rule("docs/tracing.md", "ini", _TRACES + "test_the_setting_of_the_page_switches_tracing_on"),
@@ -216,6 +222,12 @@ NOT_RUN = (
         "needs systemd, a container engine or a Kubernetes; tests/deploy runs the units, the services and the chart",
     ),
     Rule(
+        "docs/monitoring.md",
+        "sh",
+        "needs a container engine; tests/deploy/test_two_clusters.py runs Alertmanager with its file",
+        "--profile",
+    ),
+    Rule(
         "docs/runbook.md", "sh", "tests/api/test_embedded_files.py repairs damaged files with it", "--repair"
     ),
     Rule(
@@ -224,9 +236,11 @@ NOT_RUN = (
         "tests/cluster/test_data_loss_processes.py accepts a loss with it",
         "--accept-data-loss",
     ),
+    Rule("docs/security.md", "json", "tests/api/test_audit.py compares such an entry", '"event":"change"'),
 )
 
 DRAWN = (
+    Rule("docs/security.md", "text", "tests/api/test_audit.py looks for such a line", "INFO change "),
     Rule("docs/tracing.md", "text", "a drawing", "trace of the order"),
     Rule("docs/installation.md", "text", "what a program says", "[redis] names no server"),
     Rule("README.md", "text", "a drawing", "producers, workers"),

@@ -283,13 +283,21 @@ class Driver:
             self.limits.set_queue(self.partition, self.queue_type, queue_id, settings, now_us=self.now_us)
         )
 
-    def list_queue_stats(self, count: int = MAX_BATCH) -> dict[str, QueueStats]:
-        """The statistics of all queues."""
+    def list_queue_stats(self, count: int = MAX_BATCH, search: str = "") -> dict[str, QueueStats]:
+        """The statistics of all queues, or of those whose ids contain a text."""
         found: dict[str, QueueStats] = {}
         scan = 0
         while True:
             page = self.value(
-                self.limits.list_queue_stats(self.partition, self.queue_type, scan, count, now_us=self.now_us)
+                self.limits.list_queue_stats(
+                    self.partition,
+                    self.queue_type,
+                    scan,
+                    count,
+                    search=search,
+                    with_ages=True,
+                    now_us=self.now_us,
+                )
             )
             found.update(page.queues)
             scan = page.scan

@@ -113,7 +113,7 @@ def get_queue(state: State, queue_id: str) -> QueueStats:
     is_open = queue is not None and not (queue.is_paused or state.is_full(queue_id))
     minutes = [(minute, row[0], row[1]) for minute, row in known.minutes.items()]
     return QueueStats(
-        is_known=queue is not None,
+        is_known=queue is not None or bool(dead),
         interval_us=known.interval_us,
         burst=known.burst,
         is_pinned=known.is_pinned,
@@ -130,9 +130,9 @@ def get_queue(state: State, queue_id: str) -> QueueStats:
         max_leased=known.max_leased,
         held_until_us=state.shown(known.held_us) if known.held_us > now_us else None,
         weight=known.weight or 1,
-        dead=len(dead) if queue else 0,
+        dead=len(dead),
         blocked_by=first_reason(
-            rules.blocked_by(len(state.in_state(JobState.LEASED)), now_us) if queue else None,
+            rules.blocked_by(len(state.in_state(JobState.LEASED)), now_us) if queue or dead else None,
             known.blocked_by(now_us, len(queued), delayed, leased),
         ),
         settings=tuple(

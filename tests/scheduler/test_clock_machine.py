@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from tests.scheduler.clock_node import VERBS, ClockNode, RealTime, make_call
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Driver, execute, new_job
 from tests.scheduler.records import GRAIN_US
+from tests.support.extent import CHOSEN_KINDS
 
 STEPS_US = st.sampled_from([5 * SECOND_US, 10 * SECOND_US, MINUTE_US, 2 * MINUTE_US, HOUR_US, 3 * DAY_US])
 GAIN_US = 4 * SECOND_US
@@ -120,6 +121,7 @@ class ClockMachine(RuleBasedStateMachine):
         return True
 
 
+@pytest.mark.parametrize("store", CHOSEN_KINDS, indirect=True, scope="session")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_no_step_counts_as_elapsed_time(

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from sharq_core.job_life import RedriveStatus
 from sharq_core.limits import QueueSettings
+from sharq_core.top_queues import TopOrder
 from tests.scheduler.driver import (
     DAY_US,
     HOUR_US,
@@ -117,7 +118,50 @@ def test_a_page_of_queues_shows_each_queue_as_it_is_alone(driver: Driver) -> Non
     found = driver.list_queue_stats(7)
     assert found.keys() == {*(f"q{n}" for n in range(50)), "delayed"}
     for queue_id, queue in found.items():
-        assert queue == replace(driver.get_queue(queue_id), oldest_age_us=None)
+        assert queue == driver.get_queue(queue_id)
+
+
+def test_a_queue_with_nothing_but_dead_letters_is_known(driver: Driver) -> None:
+    kill(driver, "a:1", "a:2", "b:1")
+    driver.advance(DAY_US)
+    assert driver.list_queue_stats() == {}, "the records are forgotten"
+    assert (driver.get_queue("a").is_known, driver.get_queue("a").dead) == (True, 2)
+    assert not driver.get_queue("c").is_known
+    driver.drop_dead()
+    assert not driver.get_queue("a").is_known
+
+
+def test_the_queues_with_most_dead_letters_come_first(driver: Driver) -> None:
+    kill(driver, "two:1", "two:2", "one:1", "three:1", "three:2", "three:3")
+    driver.enqueue(new_job("1", "none"))
+    driver.advance(DAY_US)
+    assert [(one.queue_id, one.dead) for one in driver.top_queues(TopOrder.DEAD)] == [
+        ("three", 3),
+        ("two", 2),
+        ("one", 1),
+    ]
+    assert [one.queue_id for one in driver.top_queues(TopOrder.DEAD, limit=1)] == ["three"]
+
+
+def test_a_search_finds_the_queues_whose_ids_contain_the_text(driver: Driver) -> None:
+    ids = [f"customer-{n}" for n in range(300)] + ["Customer-7", "a:7/x", "seven"]
+    for at in range(0, len(ids), 100):
+        driver.enqueue(*(new_job("1", queue_id) for queue_id in ids[at : at + 100]))
+    for text in ("customer-29", "er-7", "7", "a:7", ":7/", "nobody"):
+        for count in (5, 100):
+            found = driver.list_queue_stats(count, text)
+            assert found == {name: driver.get_queue(name) for name in ids if text in name}, text
+
+
+def test_a_page_of_a_search_compares_and_returns_a_bounded_number(driver: Driver) -> None:
+    for at in range(0, 6000, 100):
+        driver.enqueue(*(new_job("1", f"q{n}") for n in range(at, at + 100)))
+    many = driver.value(driver.limits.list_queue_stats(0, driver.queue_type, 0, 100, search="q"))
+    assert 0 < len(many.queues) < 250
+    assert many.scan
+    none = driver.value(driver.limits.list_queue_stats(0, driver.queue_type, 0, 100, search="nobody"))
+    assert none.queues == []
+    assert none.scan, "the rest is for further pages"
 
 
 def test_a_forgotten_queue_is_not_listed(driver: Driver) -> None:

@@ -23,6 +23,7 @@ from sharq_core.scheduler.functions import Retention
 from tests.scheduler.driver import LEASE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
 from tests.scheduler.model import Model
 from tests.scheduler.records import assert_keys_agree
+from tests.support.extent import CHOSEN_KINDS
 
 QUEUE = "q"
 JOB_IDS = st.integers(1, 12).map(str)
@@ -118,6 +119,7 @@ class FenceMachine(RuleBasedStateMachine):
         assert self.driver.reply(call).value == self.model.get_job((QUEUE, job_id))
 
 
+@pytest.mark.parametrize("store", CHOSEN_KINDS, indirect=True, scope="session")
 @pytest.mark.timeout(600)
 def test_a_fence_holds_in_every_priority(client: redis.Redis, prefix: str) -> None:
     numbers = itertools.count()

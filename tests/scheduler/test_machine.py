@@ -22,8 +22,10 @@ from tests.scheduler.driver import (
     new_job,
 )
 from tests.scheduler.life_machine import LifeMachine
+from tests.support.extent import CHOSEN_KINDS
 
 
+@pytest.mark.parametrize("store", CHOSEN_KINDS, indirect=True, scope="session")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_functions_answer_as_the_model_and_keep_the_invariants(client: redis.Redis, prefix: str) -> None:

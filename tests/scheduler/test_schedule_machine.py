@@ -24,6 +24,7 @@ from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US, execute
 from tests.scheduler.life_machine import LifeMachine
 from tests.scheduler.schedule_model import Live, ScheduleModel
 from tests.scheduler.strategies import NEW_JOBS, NOT_AFTER_US
+from tests.support.extent import CHOSEN_KINDS
 
 NAMES = st.sampled_from(["daily", "a", "x@1", "x"])
 VERSIONS = st.sampled_from([-1, 0, 1, 1, SECOND_US])
@@ -209,6 +210,7 @@ class ScheduleMachine(LifeMachine):
         assert {name.decode() for name in jobs} == self.schedules.live.keys()
 
 
+@pytest.mark.parametrize("store", CHOSEN_KINDS, indirect=True, scope="session")
 @pytest.mark.timeout(600)
 def test_functions_about_schedules_answer_as_the_model(client: redis.Redis, prefix: str) -> None:
     numbers = itertools.count()

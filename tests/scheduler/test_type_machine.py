@@ -33,6 +33,7 @@ from tests.scheduler.quota_model import OFFSETS_US, Reach
 from tests.scheduler.strategies import FATES, NOT_AFTER_US, REPORTS, RETRIES, Lease, seldom
 from tests.scheduler.type_driver import TypeDriver
 from tests.scheduler.type_witness import TypeWitness
+from tests.support.extent import CHOSEN_KINDS
 
 LIMITS = st.builds(
     Limit,
@@ -196,6 +197,7 @@ def _reach(bounds: Mapping[Zone, Sequence[int]]) -> dict[Zone, Reach]:
     return {zone: (of_zone[0], of_zone[-1]) for zone, of_zone in bounds.items()}
 
 
+@pytest.mark.parametrize("store", CHOSEN_KINDS, indirect=True, scope="session")
 @pytest.mark.timeout(600)
 def test_functions_about_a_type_answer_as_the_model_and_keep_its_limits(
     client: redis.Redis, prefix: str

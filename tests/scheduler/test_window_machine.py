@@ -6,6 +6,7 @@ import os
 from itertools import pairwise
 from uuid import uuid4
 
+import pytest
 import redis
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from tests.scheduler.driver import DAY_US, MINUTE_US
 from tests.scheduler.records import assert_keys_agree
 from tests.scheduler.window_driver import WindowDriver, windowed
 from tests.scheduler.window_model import DEAD, LEASED, QUEUED, Job, Window, WindowModel
+from tests.support.extent import CHOSEN_KINDS
 
 WINDOWS = ["w1", "w2", "w3"]
 QUEUES = ["q1", "q2", "q3"]
@@ -334,6 +336,7 @@ class WindowMachine(RuleBasedStateMachine):
                 )
 
 
+@pytest.mark.parametrize("store", CHOSEN_KINDS, indirect=True, scope="session")
 def test_windows_keep_to_the_model(client: redis.Redis) -> None:
     class Machine(WindowMachine):
         pass

@@ -24,10 +24,20 @@ def room(folder: Path, *, is_alone: bool) -> Generator[None]:
         yield
 
 
+def is_alone(item: pytest.Item) -> bool:
+    """Return True if a test measures the machine."""
+    return item.get_closest_marker("alone") is not None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that must be alone at the end, where they keep few others waiting."""
+    items.sort(key=is_alone)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Wait for the room before the test's own time begins."""
     cache = item.config.cache
     assert cache is not None
-    with room(cache.mkdir("alone"), is_alone=item.get_closest_marker("alone") is not None):
+    with room(cache.mkdir("alone"), is_alone=is_alone(item)):
         return (yield)

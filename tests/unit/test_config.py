@@ -46,6 +46,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("sharq-server", "port", "0", 0),
     ("sharq-server", "accesslog", "off", None),
     ("sharq-server", "accesslog_sample", "100", 100),
+    ("sharq-server", "console", "false", False),
     ("log", "format", "JSON", "json"),
     ("log", "level", "debug", "debug"),
     ("telemetry", "traces", "on", True),
@@ -94,6 +95,7 @@ GOOD: list[tuple[str, str, str, object]] = [
     ("cluster", "heartbeat_interval", "500", 500),
     ("cluster", "heartbeat_ttl", "2000", 2000),
     ("auth", "tokens_file", "tokens", Path("tokens")),
+    ("auth", "audit_file", "audit.jsonl", Path("audit.jsonl")),
     ("auth", "metrics_open", "yes", True),
     ("auth", "allow_anonymous", "yes", True),
     ("embedded", "max_memory_bytes", "16777216", 16_777_216),
@@ -267,7 +269,9 @@ def test_without_a_file_every_setting_has_its_default() -> None:
         on_data_loss="stop",
     )
     assert config.cluster == ClusterSettings(partitions=64, heartbeat_interval_ms=1000, heartbeat_ttl_ms=5000)
-    assert config.auth == AuthSettings(tokens_file=None, metrics_open=False, allow_anonymous=False)
+    assert config.auth == AuthSettings(
+        tokens_file=None, audit_file=None, metrics_open=False, allow_anonymous=False
+    )
     assert config.log == LogSettings(format="console", level="info")
     assert config.store.mode is StoreMode.EMBEDDED
     assert config.notices == ()

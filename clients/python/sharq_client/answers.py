@@ -284,6 +284,7 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     promised: int | None
     blocked_by: str | None
     next_ready_in: float | None
+    oldest_age: float | None = None
 
 
 class QueueAge(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         partitions: the number of partitions that it owns.
         store: the store as it sees it; None if it has not said yet.
         reason: the reason why the router does not reach the node; empty while it does.
+        notices: the problems of the node itself, in plain text.
     """
 
     node: str
@@ -42,6 +43,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     store: StoreState | None
     reason: str = ""
+    notices: list[str] = []
 
 
 class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,12 +54,14 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
         partitions: the number of partitions of the data.
         members: the shard nodes.
         reason: the reason why no member can be reached; empty while one can.
+        notices: the problems of the router itself, in plain text.
     """
 
     version: int
     partitions: int
     members: list[Member]
     reason: str = ""
+    notices: list[str] = []
 
 
 class TokenRights(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,9 @@ import type {
 /** The order of queues: those that have been ready longest first, or those that hold most jobs. */
 export type QueueOrder = "age" | "depth";
 
+/** The orders of a list of queues with their numbers: as QueueOrder, and `dead` for most dead letters first. */
+export type RowOrder = QueueOrder | "dead";
+
 /** The calls of operators. Every method throws as those of Client do; all are safe to repeat. */
 export class Control {
   /** The calls about schedules, which enqueue a job again and again at set times. */
@@ -111,20 +114,26 @@ export class Control {
   /**
    * Yield the queues of a type with their numbers, in no order.
    *
-   * @param options - `page`: the number of queues for each request, 1 to 10,000; 1,000 by default.
+   * @param options - `page`: the number of queues for each request, 1 to 10,000; 1,000 by default. `search`: only
+   *   queues whose ids contain this text.
    */
-  queues(queueType: string, options: { readonly page?: number } = {}): AsyncIterableIterator<QueueRow> {
-    return this.#caller.entries<QueueRow>(pathOf("queues", queueType), "queues", options.page ?? 1_000);
+  queues(
+    queueType: string,
+    options: { readonly page?: number; readonly search?: string } = {},
+  ): AsyncIterableIterator<QueueRow> {
+    const { page = 1_000, search } = options;
+    return this.#caller.entries<QueueRow>(pathOf("queues", queueType), "queues", page, { search });
   }
 
   /**
-   * Return the queues of a type that have been ready longest, or that hold most jobs, with their numbers.
+   * Return the queues of a type that have been ready longest, that hold most jobs, or that have most dead letters, with
+   * their numbers.
    *
    * @param options - `limit`: the number of queues, 1 to 100; 20 by default.
    */
   async topQueues(
     queueType: string,
-    by: QueueOrder,
+    by: RowOrder,
     options: { readonly limit?: number } = {},
   ): Promise<QueueRow[]> {
     const query = { by, limit: options.limit ?? 20 };

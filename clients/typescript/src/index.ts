@@ -10,7 +10,7 @@ export type {
 } from "./client.js";
 export type { ClientOptions } from "./http/settings.js";
 export type { Jobs } from "./jobs.js";
-export type { Control, QueueOrder } from "./control.js";
+export type { Control, QueueOrder, RowOrder } from "./control.js";
 export type { Schedules } from "./schedules.js";
 export type { BulkAnswers } from "./bulk/answers.js";
 export type { EnqueueManyOptions, JobStream } from "./bulk/stream.js";

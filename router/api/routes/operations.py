@@ -73,13 +73,13 @@ OPERATIONS = (
         operation_id="get_cluster",
         tag=Tag.OPERATIONS,
         permissions=(Permission.READ,),
-        types=TypesAt.LISTED,
+        types=TypesAt.NONE,
         methods=("GET",),
         paths=("/cluster/",),
         summary="Get the state of the cluster: its members, the ring version, the partitions and the store of each "
         "node.",
         answers={200: (ClusterInfo,)},
-        failures=(Forbidden,),
+        failures=(Forbidden, Overloaded),
     ),
     Route(
         operation="token",
@@ -89,8 +89,7 @@ OPERATIONS = (
         types=TypesAt.NONE,
         methods=("GET",),
         paths=("/token/",),
-        summary="Get the rights of the token: the permissions, queue types and limits of the one that the request "
-        "carries.",
+        summary="Get the rights of the token: the permissions, the queue types and the limits of the caller.",
         answers={200: (TokenAnswer,)},
         failures=(Forbidden, Overloaded),
     ),
@@ -105,7 +104,7 @@ OPERATIONS = (
         summary="Get the Prometheus metrics: those of this process, in the Prometheus text format.",
         answers={200: ()},
         media_type="text/plain",
-        failures=(Forbidden,),
+        failures=(Forbidden, Overloaded),
     ),
     Route(
         operation="openapi",
@@ -117,5 +116,6 @@ OPERATIONS = (
         paths=("/openapi.json",),
         summary="Get this document.",
         answers={200: ()},
+        failures=(Forbidden, Overloaded),
     ),
 )

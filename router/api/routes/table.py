@@ -7,6 +7,7 @@ can miss an operation.
 from __future__ import annotations
 
 from router.api.routes.batches import BATCHES
+from router.api.routes.console import CONSOLE
 from router.api.routes.jobs import JOBS
 from router.api.routes.leases import LEASES
 from router.api.routes.operations import OPERATIONS
@@ -15,3 +16,7 @@ from router.api.routes.schedules import SCHEDULES
 from router.api.routes.windows import WINDOWS
 
 ROUTES = (*LEASES, *JOBS, *QUEUES, *WINDOWS, *BATCHES, *SCHEDULES, *OPERATIONS)
+"""The operations of the API, all of which are in the OpenAPI document."""
+
+SERVED = (*ROUTES, *CONSOLE)
+"""All operations that a router serves. Those of the console are not part of the API."""

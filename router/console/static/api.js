@@ -54,18 +54,19 @@ export function path(...parts) {
  *
  * @param {string} method
  * @param {string} address as of `path`
- * @param {{query?: Record<string, QueryValue>, body?: unknown, signal?: AbortSignal}} [options] of the query, values
- *     that are null, undefined or "" are left out
+ * @param {{query?: Record<string, QueryValue>, body?: unknown, signal?: AbortSignal, parse?: (text: string) => any}}
+ *     [options] of the query, values that are null, undefined or "" are left out; `parse` reads the JSON of a success
  * @returns {Promise<any>}
  * @throws {ApiError} of each other answer; `code` says if the work happened (docs/api.md, "Failures")
  */
-export async function call(method, address, { query, body, signal } = {}) {
+export async function call(method, address, { query, body, signal, parse = JSON.parse } = {}) {
   const response = await send(method, address, { query, body, signal });
   const requestId = response.headers.get("X-Request-Id");
   /** @type {any} */
   let answer;
   try {
-    answer = await response.json();
+    const text = await response.text();
+    answer = response.ok ? parse(text) : JSON.parse(text);
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new ApiError(

@@ -3,7 +3,7 @@
 
 /**
  * @typedef {Node | string | number | false | null | undefined} Piece
- * @typedef {Piece | Piece[] | Piece[][]} Child
+ * @typedef {Piece | Piece[] | Piece[][] | Piece[][][]} Child
  * @typedef {string | number | boolean | null | undefined | Record<string, string> | ((event: any) => void)} Value
  * @typedef {Record<string, Value>} Attributes
  */
@@ -95,7 +95,7 @@ export function setText(node, text) {
  * @returns {(Node | string)[]}
  */
 function nodesOf(children) {
-  const pieces = /** @type {Piece[]} */ (children.flat(3));
+  const pieces = /** @type {Piece[]} */ (children.flat(4));
   return pieces.flatMap((piece) => {
     if (piece === false || piece === null || piece === undefined) return [];
     return [typeof piece === "number" ? String(piece) : piece];

@@ -42,7 +42,7 @@ class BatchHandlers:
         """Cancel a batch and its waiting jobs."""
         parsing.no_query(request.query)
         queue_type, batch = _batch_path(request)
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         request.may_last = True
         cancelled = await self._batches.cancel(queue_type, batch, partial(is_gone, request))
         return answer(CancelledMany(cancelled=cancelled))

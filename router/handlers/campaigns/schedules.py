@@ -16,6 +16,7 @@ from router.settings import RouterSettings
 from router.shards.campaigns.schedules import ScheduleRouting
 from router.shards.dispatch import Dispatch
 from sharq_core.campaigns.schedules import Schedule
+from sharq_core.errors import NotFound
 from sharq_core.models import EnqueueStatus
 
 DEFAULT_PAGE = 100
@@ -34,23 +35,21 @@ class ScheduleHandlers:
     async def put_schedule(self, request: Request) -> Response:
         """Create or replace a schedule, and return its state."""
         parsing.no_query(request.query)
-        name = schedule_parsing.schedule_name(request.path_values)
-        rule, job, entry = await self._parser.run(
-            schedule_parsing.schedule, await request.body(), self._settings
-        )
+        name = await self._name_of(request, is_new=True)
+        rule, job, entry = await request.parsed(self._parser, schedule_parsing.schedule, self._settings)
         schedule = await self._schedules.put(name, rule, job, entry)
         return answer(_state(schedule, entry, job.payload))
 
     async def show_schedule(self, request: Request) -> Response:
         """Return the state of a schedule."""
         parsing.no_query(request.query)
-        return await self._state(schedule_parsing.schedule_name(request.path_values))
+        return await self._state(await self._name_of(request))
 
     async def delete_schedule(self, request: Request) -> Response:
         """Delete a schedule. The jobs that it has enqueued stay."""
         parsing.no_query(request.query)
-        name = schedule_parsing.schedule_name(request.path_values)
-        await self._parser.run(parsing.nothing, await request.body())
+        name = await self._name_of(request)
+        await request.parsed(self._parser, parsing.nothing)
         await self._schedules.delete(name)
         return answer(Done())
 
@@ -66,14 +65,38 @@ class ScheduleHandlers:
         """Return a page of all schedules."""
         limit, cursor = parsing.page(request.query)
         schedules, rest = await self._schedules.list_schedules(limit or DEFAULT_PAGE, cursor)
-        return answer(
-            ScheduleRows(schedules=[_row(schedule) for schedule in schedules.values()], cursor=rest)
-        )
+        rows = [_row(schedule) for schedule in schedules.values() if request.sees(schedule.queue_type)]
+        return answer(ScheduleRows(schedules=rows, cursor=rest))
+
+    async def _name_of(self, request: Request, *, is_new: bool = False) -> str:
+        """Return the name of the request's schedule.
+
+        Names are shared by all queue types, so a token with `types=` may not take the name of another type's schedule.
+        A schedule that gets another type between this check and the change is changed all the same.
+
+        Args:
+            is_new: True if the schedule need not exist.
+
+        Raises:
+            Forbidden: it is a schedule of a queue type that the caller's token may not use. Nothing was done.
+            NotFound: it does not exist. This is raised only for a token with `types=`. Nothing was done.
+        """
+        name = schedule_parsing.schedule_name(request.path_values)
+        token = request.token
+        if token is not None and token.types is not None:
+            try:
+                schedule, _, _ = await self._schedules.get(name)
+            except NotFound:
+                if not is_new:
+                    raise
+            else:
+                token.check_type(schedule.queue_type, f"schedule {name}: ")
+        return name
 
     async def _set_paused(self, request: Request, *, is_paused: bool) -> Response:
         parsing.no_query(request.query)
-        name = schedule_parsing.schedule_name(request.path_values)
-        await self._parser.run(parsing.nothing, await request.body())
+        name = await self._name_of(request)
+        await request.parsed(self._parser, parsing.nothing)
         await self._schedules.set_paused(name, is_paused=is_paused)
         return await self._state(name)
 

@@ -28,7 +28,7 @@ class WindowHandlers:
         """Define a window, or define it anew."""
         parsing.no_query(request.query)
         name = parsing.identifier(request.path_values, "window")
-        window = await self._parser.run(window_parsing.window, await request.body())
+        window = await request.parsed(self._parser, window_parsing.window)
         await put_window(self._dispatch, name, window)
         return answer(Done())
 
@@ -49,7 +49,7 @@ class WindowHandlers:
         """Delete a window that nothing uses."""
         parsing.no_query(request.query)
         name = parsing.identifier(request.path_values, "window")
-        await self._parser.run(parsing.nothing, await request.body())
+        await request.parsed(self._parser, parsing.nothing)
         await drop_window(self._dispatch, name)
         return answer(Done())
 

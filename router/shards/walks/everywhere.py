@@ -1,12 +1,13 @@
-"""Makes calls about many partitions that every one of them must confirm, such as a pause of everything."""
+"""Makes calls that every partition must confirm, such as a pause of everything, and calls of all shards."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from sharq_core.errors import OutcomeUnknown, SharqError
+from sharq_core.link.messages import Call, ShardPort
 
 ReplyT = TypeVar("ReplyT")
 
@@ -50,3 +51,15 @@ def not_everywhere(done: int, of: int, failure: SharqError) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"{done} of {of} partitions have confirmed it; repeat the call until all have: {failure}"
     )
+
+
+async def answers_of(shards: Sequence[ShardPort], call: Call[ReplyT]) -> dict[ShardPort, ReplyT | SharqError]:
+    """Call some shards at the same time; return shard → its reply or its error."""
+    calls = [shard.call(call) for shard in shards]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    by_shard: dict[ShardPort, ReplyT | SharqError] = {}
+    for shard, answer in zip(shards, answers, strict=True):
+        if isinstance(answer, BaseException) and not isinstance(answer, SharqError):
+            raise answer
+        by_shard[shard] = answer
+    return by_shard

@@ -68,21 +68,21 @@ async def read_queues(
     """
     partition, position = _scan_cursor(cursor, partitions)
     items: dict[str, ItemT] = {}
+    first_pages: dict[int, PageT] = {}
     scans = 0
-    while partition < partitions and scans < MAX_SCANS:
-        ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, partitions))
-        pages = await asyncio.gather(
-            *(route(make_call(p, position if p == partition else 0, min(PAGE, limit))) for p in ahead)
-        )
-        for p, page in zip(ahead, pages, strict=True):
-            items.update(items_of(page))
-            partition, position = (p, page.scan) if page.scan else (p + 1, 0)
-            scans += page.scan > 0
-            # The pages of later partitions are dropped, because the cursor must point into this one.
-            if len(items) >= limit or page.scan:
-                break
-        if len(items) >= limit:
-            break
+    while partition < partitions and scans < MAX_SCANS and len(items) < limit:
+        if partition not in first_pages:
+            ahead = range(partition, min(partition + PARTITIONS_AT_ONCE, partitions))
+            asked = [p for p in ahead if p not in first_pages]
+            pages = await asyncio.gather(
+                *(route(make_call(p, position if p == partition else 0, min(PAGE, limit))) for p in asked)
+            )
+            first_pages.update(zip(asked, pages, strict=True))
+        page = first_pages.pop(partition)
+        items.update(items_of(page))
+        scans += page.scan > 0
+        partition, position = (partition, page.scan) if page.scan else (partition + 1, 0)
+    # Unused first pages of later partitions are dropped: the cursor points into the partition that comes next.
     done = partition >= partitions
     return items, None if done else f"{partition}-{position}"
 

@@ -94,6 +94,12 @@ function dead_letters.counts(tx, queue_ids)
   return call('HMGET', counts_key(tx), unpack(queue_ids))
 end
 
+-- Return a page of the counts, as HSCAN does: the next scan, and queue_id and stored count of each queue. The id '' is
+-- none of a queue.
+function dead_letters.scan_counts(tx, scan, count)
+  return call('HSCAN', counts_key(tx), scan, 'COUNT', count)
+end
+
 -- Return a stored count as a number.
 function dead_letters.number(count)
   return count and tonumber(count) or 0

@@ -1,13 +1,14 @@
--- top_queues: return the queues of a type that wait longest or hold most jobs. Writes nothing.
+-- top_queues: return the queues of a type that wait longest, hold most jobs or have most dead letters. Writes nothing.
 --
--- Keys: ready queued jobs queues counters
--- Args: now, type, 'age' or 'depth', most queues to return, scan ('0' at first), approximate number of records to read;
---       only depth uses the last two, because ages are in order already
+-- Keys: ready queued jobs queues counters deadcounts (nodes before revision 9 do not declare deadcounts)
+-- Args: now, type, 'age', 'depth' or 'dead', most queues to return, scan ('0' at first), approximate number of records
+--       to read; age uses neither of the last two, because ages are in order already
 -- Reply: {0, now, -1, -1, scan to continue with ('0' at the end), number of records read, then for each queue:
---        queue_id, queued, delayed, leased, due since (µs) or -1, age of its head (µs) or -1}
--- Cost: age O(log n) a queue returned, depth O(records read). A whole scan may return a queue twice.
+--        queue_id, queued, delayed, leased, due since (µs) or -1, age of its head (µs) or -1; with 'dead':
+--        queue_id, number of its dead letters}
+-- Cost: age O(log n) a queue returned, depth and dead O(records read). A whole scan may return a queue twice.
 --
--- Uses: shortcuts, clock, queue_record, unit
+-- Uses: shortcuts, clock, queue_record, dead_letters, unit
 
 local top_queues = {}
 
@@ -42,6 +43,29 @@ local function deepest(tx, limit, scan, count)
   return {unpack(found, 1, limit)}, page[1], #page[2] / 2
 end
 
+-- Order queues by their dead letters, most first, then by id.
+local function has_more_dead(left, right)
+  if left.dead ~= right.dead then return left.dead > right.dead end
+  return left.queue_id < right.queue_id
+end
+
+-- Return the reply about the queues with most dead letters of the next page. A queue may have no record any more.
+local function most_dead(tx, limit, scan, count)
+  local page = dead_letters.scan_counts(tx, scan, count)
+  local found, reply = {}, {0, clock.told(tx), -1, -1, page[1], #page[2] / 2}
+  for index = 1, #page[2], 2 do
+    local queue_id = page[2][index]
+    if queue_id ~= '' then
+      found[#found + 1] = {queue_id = queue_id, dead = dead_letters.number(page[2][index + 1])}
+    end
+  end
+  table.sort(found, has_more_dead)
+  for index = 1, math.min(#found, limit) do
+    reply[#reply + 1], reply[#reply + 2] = found[index].queue_id, found[index].dead
+  end
+  return reply
+end
+
 -- Return since when a queue is due (µs, the store's clock), or -1 if it is not.
 local function due_since(tx, queue)
   local score = tonumber(call('ZSCORE', tx.keys[KEY.ready], queue.queue_id) or tx.now + 1)
@@ -51,6 +75,7 @@ end
 function top_queues.run(tx, args)
   clock.read(tx)
   local limit = tonumber(args[4])
+  if args[3] == 'dead' then return most_dead(tx, limit, args[5], args[6]) end
   local found, scan, looked_at
   if args[3] == 'age' then
     found, scan, looked_at = longest_due(tx, limit)

@@ -145,10 +145,19 @@ class SharqProcess:
 
     def stop(self) -> int:
         """End it in order (SIGTERM) and return its exit status; 0 if it does not run."""
+        self.ask_to_stop()
+        return self.until_stopped()
+
+    def ask_to_stop(self) -> None:
+        """Send it SIGTERM, and let it go on if it is paused; do nothing if it does not run."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.send_signal(signal.SIGCONT)
+
+    def until_stopped(self) -> int:
+        """Wait for the end of a process that was asked to stop; kill it if it is late. Return as `stop`."""
         if self._process is None:
             return 0
-        self._process.terminate()
-        self._process.send_signal(signal.SIGCONT)
         try:
             return self.wait()
         except subprocess.TimeoutExpired:
@@ -294,9 +303,12 @@ class SharqCluster:
         )
 
     def stop(self) -> None:
-        """End all that still runs: routers first, in order."""
-        for process in (*self.routers, *self.shards):
-            process.stop()
+        """End all that still runs in order: the routers together, then the shards together."""
+        for processes in (self.routers, self.shards):
+            for process in processes:
+                process.ask_to_stop()
+            for process in processes:
+                process.until_stopped()
 
 
 def store_environ(store: StoreAddress) -> dict[str, str]:

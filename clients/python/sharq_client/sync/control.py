@@ -147,19 +147,25 @@ class Control:
         """End the pause of everything; paused types and queues stay paused. It raises as `pause_type` does."""
         self._caller.ask("POST", "/resume/", REPLY)
 
-    def queues(self, queue_type: str, *, page: int = 1_000) -> Iterator[QueueRow]:
+    def queues(self, queue_type: str, *, search: str | None = None, page: int = 1_000) -> Iterator[QueueRow]:
         """Yield the queues of a type with their numbers, in no order.
 
         Args:
+            search: only queues whose ids contain this text; None for all.
             page: the number of queues for each request, 1 to 10,000.
         """
-        for answer in self._caller.pages(path_of("queues", queue_type), _QUEUE_ROWS, page):
+        path = path_of("queues", queue_type)
+        for answer in self._caller.pages(path, _QUEUE_ROWS, page, search=search):
             yield from answer.queues
 
-    def top_queues(self, queue_type: str, by: Literal["age", "depth"], *, limit: int = 20) -> list[QueueRow]:
-        """Return the queues of a type that have been ready longest, or that hold most jobs, with their numbers.
+    def top_queues(
+        self, queue_type: str, by: Literal["age", "depth", "dead"], *, limit: int = 20
+    ) -> list[QueueRow]:
+        """Return the first queues of a type in an order, with their numbers.
 
         Args:
+            by: `age` for those that have been ready longest, `depth` for those that hold most jobs, and `dead` for
+                those with most dead letters.
             limit: the number of queues, 1 to 100.
         """
         query = {"limit": limit, "by": by}

@@ -746,6 +746,11 @@ export interface components {
              * @description Time until the queue may next be leased from, in ms, 0 if it may now; null if nothing is queued, or if it is not known, such as for a paused queue.
              */
             next_ready_in: number | null;
+            /**
+             * Format: int64
+             * @description Time since the job at the head of the queue was enqueued, in ms; null if none is queued.
+             */
+            oldest_age: number | null;
         };
         /** @description A page of the types. */
         TypeRows: {
@@ -1184,7 +1189,7 @@ export interface components {
         Ready: {
             /** @description The outcome of the request, or of one job of a bulk call. */
             status: components["schemas"]["SuccessStatus"];
-            /** @description A problem that another router would have, too; absent if there is none. */
+            /** @description A problem that keeps no request from being served, or that another router would have, too; absent if there is none. */
             warning?: string;
         };
         /** @description The cluster as this router knows it now. */
@@ -1205,6 +1210,8 @@ export interface components {
             members: components["schemas"]["MemberInfo"][];
             /** @description Why no member can be reached, in plain text; absent while one can. */
             reason?: string;
+            /** @description The problems of this router itself, such as a certificate that ends soon, in plain text; each names the setting to change. */
+            notices: string[];
         };
         /** @description One shard node. */
         MemberInfo: {
@@ -1223,6 +1230,8 @@ export interface components {
             store: components["schemas"]["StoreView"] | null;
             /** @description Why this router does not reach the node, in plain text; absent while it does. */
             reason?: string;
+            /** @description The problems of the node itself, such as a certificate that ends soon, in plain text; each names the setting to change. */
+            notices: string[];
         };
         /** @description The store as one node sees it. */
         StoreView: {

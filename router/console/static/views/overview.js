@@ -1,11 +1,27 @@
 // Shows the whole: is it well, and who is not?
 
-import { h, replace } from "../dom.js";
-import { compact, duration, rate } from "../format.js";
+import { assign, h, replace, setText } from "../dom.js";
+import { clock, compact, count, duration, rate } from "../format.js";
+import { byTrouble, judge } from "../health.js";
+import { href } from "../routes.js";
+import { stair } from "../scales.js";
 import { watch } from "../stream.js";
+import { badge } from "../widgets/badge.js";
+import { lineChart } from "../widgets/chart.js";
+import { panel } from "../widgets/heading.js";
 import { figure } from "../widgets/sparkline.js";
+import { table } from "../widgets/table.js";
+import { typeTable } from "../widgets/type_table.js";
+import { failures } from "./overview_failures.js";
 
-/** @typedef {import("../snapshot.js").Snapshot} Snapshot */
+/**
+ * @typedef {import("../snapshot.js").Snapshot} Snapshot
+ * @typedef {import("../snapshot.js").Minute} Minute
+ * @typedef {import("../snapshot.js").Shard} Shard
+ */
+
+const MOST_TYPES = 12;
+const MINUTE_MS = 60_000;
 
 /**
  * Show the overview until the signal aborts.
@@ -15,28 +31,211 @@ import { figure } from "../widgets/sparkline.js";
  * @param {{signal: AbortSignal}} context
  */
 export async function show(root, _parameters, { signal }) {
-  const figures = {
-    enqueued: figure({ label: "Enqueued", format: rate }),
-    delivered: figure({ label: "Delivered", format: rate }),
-    queued: figure({ label: "Waiting", format: compact }),
-    delay: figure({ label: "Ready delay, 99 %", format: duration }),
-  };
+  const health = healthLine();
+  const figures = overviewFigures();
+  const chart = lineChart({ title: "Enqueued and delivered jobs of all types", format: rate });
+  const types = typeTable("Types, by trouble");
+  const typesNote = h("a", { href: href("types") }, "All types");
+  const shards = table({
+    columns: SHARDS,
+    key: (shard) => shard.node,
+    caption: "Shards",
+    empty: "No shard serves.",
+  });
+  const clusterLink = h("a", { href: href("ring") }, "The cluster");
+  const shardPanel = panel("Shards", { isFlush: true, aside: clusterLink }, shards.node);
+  const failing = failures(signal);
   replace(
     root,
     h("h1", { class: "unseen" }, "Overview"),
+    health.node,
+    figures.node,
     h(
-      "ul",
-      { class: "figures" },
-      Object.values(figures).map(({ node }) => node),
+      "div",
+      { class: "columns columns-wide" },
+      h("div", { class: "stack" }, panel("Throughput", {}, chart.node), shardPanel),
+      panel("Failures", { isFlush: true, aside: failing.note }, failing.node),
     ),
+    panel("Types, by trouble", { isFlush: true, aside: typesNote }, types.node),
   );
   const stop = watch({}, (name, data) => {
+    if (name === "state") health.connection(data);
     if (name !== "snapshot") return;
-    const { at, totals } = /** @type {Snapshot} */ (data);
-    figures.enqueued.add(at, totals.enqueued_per_s);
-    figures.delivered.add(at, totals.delivered_per_s);
-    figures.queued.add(at, totals.queued);
-    figures.delay.add(at, totals.ready_delay_p99_ms);
+    const snapshot = /** @type {Snapshot} */ (data);
+    health.update(snapshot);
+    figures.add(snapshot);
+    if (snapshot.minutes !== null) chart.update(throughput(snapshot, snapshot.minutes));
+    types.update(byTrouble(snapshot.types).slice(0, MOST_TYPES));
+    setText(typesNote, `All ${count(snapshot.types_total)} types`);
+    shards.update(snapshot.shards);
+    failing.update(snapshot);
   });
   signal.addEventListener("abort", stop, { once: true });
+}
+
+/** @type {import("../widgets/table.js").Column<Shard>[]} */
+const SHARDS = [
+  { name: "node", label: "Node", cell: ({ node }) => node },
+  { name: "state", label: "State", cell: shardState },
+  { name: "partitions", label: "Partitions", isNumber: true, cell: ({ partitions }) => count(partitions) },
+  { name: "store", label: "Store", cell: ({ store }) => store?.mode ?? "not reported yet" },
+  { name: "reason", label: "Reason", cell: ({ reason, store }) => reason ?? store?.reason ?? "" },
+];
+
+/** @param {Shard} shard */
+function shardState({ reason, store, is_draining }) {
+  if (reason !== undefined) return badge("not reached", "bad", reason);
+  if (store !== null && !store.is_reachable) return badge("no store", "bad", store.reason);
+  if (store?.partitions_away) return badge(`${count(store.partitions_away)} partitions away`, "bad");
+  return is_draining ? badge("draining", "watch") : badge("serving", "well");
+}
+
+function healthLine() {
+  const sign = h("span", { class: "health-sign", "aria-hidden": "true" }, "…");
+  const line = h("p", { class: "health-line", role: "status" }, "Waiting for the first figures");
+  const findings = h("ul", { class: "findings" });
+  const node = h("section", { class: "card health", "aria-label": "Health" }, sign, line, findings);
+  let latest = /** @type {Snapshot | null} */ (null);
+  let isStale = false;
+  let shown = "";
+
+  /** @param {string | null} staleReason */
+  function draw(staleReason) {
+    if (latest === null) {
+      if (staleReason !== null) setText(line, `No figures yet: ${staleReason}`);
+      return;
+    }
+    const verdict = judge(latest);
+    const tone = isStale ? "watch" : verdict.tone;
+    const text = isStale ? `These figures are from ${clock(latest.at)}: ${staleReason ?? ""}` : verdict.line;
+    // The line is read aloud when it changes, so that it only changes with what it says.
+    setText(line, text);
+    assign(node, { "data-tone": tone });
+    setText(sign, { well: "✓", watch: "!", bad: "✕" }[tone]);
+    const key = JSON.stringify(verdict.findings);
+    if (key === shown) return;
+    shown = key;
+    replace(
+      findings,
+      verdict.findings.map(({ text: finding, href: address }) =>
+        h("li", null, address === null ? finding : h("a", { href: address }, finding)),
+      ),
+    );
+  }
+
+  return {
+    node,
+    /** @param {Snapshot} snapshot */
+    update(snapshot) {
+      latest = snapshot;
+      isStale = false;
+      draw(null);
+    },
+    /** @param {import("../stream.js").State} state */
+    connection({ state, message }) {
+      if (state !== "waiting") return;
+      isStale = true;
+      draw(message ?? "the server is not reached");
+    },
+  };
+}
+
+function overviewFigures() {
+  const all = {
+    enqueued: figure({ label: "Enqueued", format: rate, title: "Jobs per second over the last 10 s" }),
+    delivered: figure({ label: "Delivered", format: rate, title: "Leases per second over the last 10 s" }),
+    waiting: figure({
+      label: "Waiting",
+      format: compact,
+      title: "Jobs that wait for their turn or for a worker",
+    }),
+    leased: figure({ label: "In workers' hands", format: compact, title: "Jobs that are leased" }),
+    delay: figure({
+      label: "Ready delay",
+      format: duration,
+      title: "How long after its turn a job leaves: 99 % of the last minute's",
+    }),
+    failed: figure({
+      label: "Failed per minute",
+      format: compact,
+      title: "Attempts that were released as failed or ended by time",
+    }),
+  };
+  return {
+    node: h(
+      "ul",
+      { class: "figures", "aria-label": "Figures" },
+      Object.values(all).map(({ node }) => node),
+    ),
+    /** @param {Snapshot} snapshot */
+    add({ at, totals, minutes }) {
+      if (minutes !== null) {
+        all.enqueued.seed(ofMinutes(minutes, at, ({ enqueued }) => enqueued / 60));
+        all.delivered.seed(ofMinutes(minutes, at, ({ delivered }) => delivered / 60));
+      }
+      all.enqueued.add(at, totals.enqueued_per_s);
+      all.delivered.add(
+        at,
+        totals.delivered_per_s,
+        totals.finished_per_s === null ? "" : `${rate(totals.finished_per_s)} finished`,
+      );
+      all.waiting.add(at, totals.queued, totals.delayed ? `and ${compact(totals.delayed)} delayed` : "");
+      all.leased.add(at, totals.leased);
+      const { ready_delay_p99_ms: p99, ready_delay_p50_ms: p50 } = totals;
+      const delayTone = p99 === null || p99 < 2000 ? "" : p99 < 15_000 ? "watch" : "bad";
+      all.delay.add(at, p99, p50 === null ? "" : `99 %; half within ${duration(p50)}`, delayTone);
+      const died = totals.died_per_min;
+      all.failed.add(
+        at,
+        totals.failed_per_min,
+        died ? `${count(died)} became dead letters` : `${compact(totals.dead)} dead letters kept`,
+        died ? "watch" : "",
+      );
+    },
+  };
+}
+
+/**
+ * @param {Minute[]} minutes
+ * @param {number} now
+ * @param {(minute: Minute) => number} value
+ * @returns {import("../scales.js").Point[]} without the current minute, which is not complete
+ */
+function ofMinutes(minutes, now, value) {
+  return minutes
+    .filter(({ at }) => at + MINUTE_MS <= now)
+    .map((minute) => ({ at: minute.at, value: value(minute) }));
+}
+
+/**
+ * @param {Snapshot} snapshot
+ * @param {Minute[]} minutes
+ * @returns {import("../widgets/chart.js").Drawing} the complete minutes, and the present rate for the current one
+ */
+function throughput({ at: now, totals }, minutes) {
+  /**
+   * @param {(minute: Minute) => number} value
+   * @param {number | null} present
+   */
+  const line = (value, present) => {
+    const complete = ofMinutes(minutes, now, value);
+    const begin = minutes[minutes.length - 1]?.at ?? now;
+    return stair(begin + MINUTE_MS > now ? [...complete, { at: begin, value: present }] : complete, now);
+  };
+  return {
+    from: minutes[0]?.at ?? now - 10 * MINUTE_MS,
+    to: now,
+    series: [
+      {
+        label: "Enqueued",
+        look: "enqueued",
+        points: line(({ enqueued }) => enqueued / 60, totals.enqueued_per_s),
+      },
+      {
+        label: "Delivered",
+        look: "delivered",
+        points: line(({ delivered }) => delivered / 60, totals.delivered_per_s),
+      },
+    ],
+  };
 }

@@ -10,6 +10,14 @@ const HEIGHT = 30;
 const MOST_POINTS = 150;
 
 /**
+ * @typedef {import("../scales.js").Point} Point
+ * @typedef {object} Figure
+ * @property {HTMLElement} node
+ * @property {(points: Point[]) => void} seed sets what is known from before; only the first call counts
+ * @property {(at: number, value: number | null, note?: string, tone?: string) => void} add adds the present value
+ */
+
+/**
  * Make a figure: a label, the present value, what it means, and a line of the values before.
  *
  * @param {object} options
@@ -17,10 +25,10 @@ const MOST_POINTS = 150;
  * @param {(value: number | null) => string} options.format
  * @param {string} [options.href] where the figure leads to
  * @param {string} [options.title] explains it
- * @returns {{node: HTMLElement, add: (at: number, value: number | null, note?: string, tone?: string) => void}}
+ * @returns {Figure}
  */
 export function figure({ label, format, href, title }) {
-  /** @type {import("../scales.js").Point[]} */
+  /** @type {Point[]} */
   const points = [];
   const area = svg("path", { class: "spark-area" });
   const line = svg("path", { class: "spark-line" });
@@ -37,6 +45,9 @@ export function figure({ label, format, href, title }) {
 
   return {
     node,
+    seed(before) {
+      if (points.length === 0) points.push(...before);
+    },
     add(at, value, note = "", tone = "") {
       points.push({ at, value });
       if (points.length > MOST_POINTS) points.shift();

@@ -58,8 +58,10 @@ def queues(
     queue_type: QueueType,
     *,
     by: Annotated[
-        Literal["age", "depth"] | None,
-        typer.Option(help="Only the first 20: those ready longest (age), or with most jobs (depth)."),
+        Literal["age", "depth", "dead"] | None,
+        typer.Option(
+            help="Only the first 20: those ready longest (age), with most jobs (depth) or most dead letters (dead)."
+        ),
     ] = None,
     limit: Limit = None,
 ) -> None:

@@ -40,6 +40,8 @@ def cluster(session: Session) -> None:
         )
         if state.reason:
             session.output.line(state.reason, BAD)
+        for notice in state.notices:
+            session.output.line(notice, ODD)
     troubled = [member.node for member in state.members if _is_troubled(member)]
     if state.reason or troubled:
         raise Failed(f"not in order: {', '.join(troubled) or state.reason}", Exit.FAILED)
@@ -52,7 +54,7 @@ def _is_troubled(member: Member) -> bool:
 
 def _cells(member: Member) -> list[Cell]:
     store = member.store
-    remarks = [member.reason] if member.reason else []
+    remarks = [*filter(None, [member.reason]), *member.notices]
     if store is not None:
         remarks += [store.reason] if store.reason else []
         remarks += store.notices

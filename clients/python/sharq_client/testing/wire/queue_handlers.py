@@ -41,6 +41,7 @@ _CLEARED = TypeChange(limits=None, max_leased=None, hold_us=None, retry=None, ex
 
 _ROW_FIELDS = (
     "interval", "rate", "burst", "queued", "delayed", "leased", "dead", "max_leased", "blocked_by", "next_ready_in",
+    "oldest_age",
 )  # fmt: skip
 """The fields of a queue in a list that are those of the queue itself."""
 
@@ -157,7 +158,8 @@ class QueueHandlers:
                 "sharq_client.testing: ordered lists of queues are not part of the fake"
             )
         state = self._engine.state(request.names[0])
-        return reply({"queues": [_row(state, queue) for queue in _queues(state)], "cursor": None})
+        found = [queue for queue in _queues(state) if request.query.search in queue.queue_id]
+        return reply({"queues": [_row(state, queue) for queue in found], "cursor": None})
 
     def types(self, _: Request) -> Reply:
         """Return all types with their numbers."""

@@ -233,3 +233,4 @@ class Query(Struct, frozen=True, kw_only=True):
     prefix: Prefix = ""
     queue_id: Identifier | UnsetType = UNSET
     by: str = ""
+    search: str = ""

@@ -1,0 +1,1 @@
+"""The certificates that this process uses: when they end, and the warnings before that."""

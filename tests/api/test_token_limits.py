@@ -1,0 +1,187 @@
+"""Tokens with limits: what their lists, counts and metrics show, how much they may send, and how their words change."""
+
+from __future__ import annotations
+
+import operator
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import aiohttp
+import pytest
+
+from router.access.words import parse_line
+from router.http.tokens import new_token
+from sharq_client import EnqueueJob, errors
+from sharq_server.token_file import add_token, remove_token
+from tests.support.http.roles import Roles
+from tests.support.waits import until_answer
+
+
+def reloads_of(roles: Roles) -> Callable[[], Awaitable[int]]:
+    """Return the function that counts the reloads so far."""
+
+    async def count() -> int:
+        return roles.server.log.count(" reloaded ")
+
+    return count
+
+
+async def test_lists_counts_and_metrics_show_only_the_types_of_the_token(
+    roles: Roles, http: aiohttp.ClientSession
+) -> None:
+    shown = ("sms", "sms-list", "voice~x")
+    names = {*shown, "mail-list", "voice~y", "a-first"}
+    async with roles.client("all") as client:
+        for name in names:
+            await client.enqueue(EnqueueJob(queue_type=name, queue_id="list", payload=1, interval=0))
+            if "~" not in name:
+                job = {"queue_type": name, "queue_id": "q", "payload": 1, "interval": 0}
+                schedule = {"every": 3_600_000, "job": job}
+                await roles.ask(http, "all", "PUT", f"/schedule/of-{name}/", schedule)
+
+    async def get(name: str, path: str) -> Any:
+        return (await roles.ask(http, name, "GET", path))[1]
+
+    async def types(name: str) -> set[str]:
+        return {row["queue_type"] for row in (await get(name, "/types/"))["types"]}
+
+    await until_answer(lambda: types("all"), lambda found: names <= found)
+    assert not await types("sms") - {"sms", "sms2", "sms-list", "voice~x", "sms~x", "sms2~x"}
+    assert set(shown) <= await types("sms")
+    page = await get("sms", "/types/?limit=2")
+    assert len(page["types"]) == 2
+    assert page["cursor"] == page["types"][-1]["queue_type"]
+    rest = await get("sms", f"/types/?limit=1000&cursor={page['cursor']}")
+    assert rest["cursor"] is None
+    assert {row["queue_type"] for row in page["types"] + rest["types"]} == await types("sms")
+
+    counts = await get("sms", "/metrics/")
+    assert set(shown) <= set(counts["queue_types"])
+    assert not {"mail-list", "voice~y", "a-first"} & set(counts["queue_types"])
+    assert (counts["enqueue_counts"], counts["dequeue_counts"]) == ({}, {})
+    assert (await get("all", "/metrics/"))["enqueue_counts"]
+
+    rows = {row["queue_type"] for row in (await get("sms", "/schedules/"))["schedules"]}
+    assert {"sms", "sms-list"} <= rows
+    assert not {"mail-list", "a-first"} & rows
+
+    whole, seen = await get("all", "/metrics"), await get("sms", "/metrics")
+    assert 'queue_type="mail-list"' in whole
+    labels = {
+        line.split('queue_type="')[1].split('"')[0] for line in seen.splitlines() if 'queue_type="' in line
+    }
+    assert set(shown) <= labels
+    assert not {label for label in labels if not label.startswith("sms") and label != "voice~x"}
+    assert [line for line in whole.splitlines() if line.startswith("# HELP")] == [
+        line for line in seen.splitlines() if line.startswith("# HELP")
+    ]
+
+
+async def test_max_queued_refuses_jobs_past_the_limit_of_each_queue(roles: Roles) -> None:
+    async with roles.client("capped") as capped, roles.client("all") as everyone:
+
+        def job(queue_id: str, cap: int | None = None) -> EnqueueJob:
+            limit = {} if cap is None else {"max_queued_length": cap}
+            return EnqueueJob(queue_type="caps", queue_id=queue_id, payload=1, interval=0, **limit)  # type: ignore[arg-type]
+
+        await capped.enqueue(job("one"))
+        await capped.enqueue(job("one", 50))
+        with pytest.raises(errors.QueueFull) as full:
+            await capped.enqueue(job("one", 50))
+        assert full.value.queue_length == 2
+        first, second, third, other = await capped.enqueue_many(
+            [job("two"), job("two"), job("two"), job("three")]
+        )
+        assert isinstance(third, errors.QueueFull)
+        assert not any(isinstance(outcome, errors.SharqError) for outcome in (first, second, other))
+        with pytest.raises(errors.QueueFull):
+            await capped.enqueue(job("three", 1))
+        await everyone.enqueue(job("one"))
+
+
+async def test_past_its_rps_a_token_is_told_to_wait(roles: Roles, http: aiohttp.ClientSession) -> None:
+    statuses = []
+    for _ in range(10):
+        async with http.get(f"{roles.url}/token/", headers=roles.headers("slow")) as answer:
+            statuses.append(answer.status)
+            if answer.status == 429:
+                assert answer.headers["Retry-After"] == "1"
+                refusal = await answer.json()
+                assert refusal["code"] == "overloaded"
+                assert (
+                    refusal["message"]
+                    == "token: slow may send 3 requests per second to a router; nothing was done"
+                )
+    assert statuses[0] == 200
+    assert 429 in statuses
+    assert (await roles.ask(http, "all", "GET", "/token/"))[0] == 200
+
+
+async def test_reading_the_file_again_gives_no_token_new_requests(
+    roles: Roles, http: aiohttp.ClientSession
+) -> None:
+    began_s, allowed, rounds = time.monotonic(), 0, 8
+    for _ in range(rounds):
+        reloads = roles.server.log.count(" reloaded ")
+        roles.server.signal(signal.SIGHUP)
+        await until_answer(reloads_of(roles), partial(operator.lt, reloads))
+        allowed += [(await roles.ask(http, "slow", "GET", "/token/"))[0] for _ in range(4)].count(200)
+    most = 3 + 3 * (time.monotonic() - began_s)
+    assert most < 3 * rounds, "too slow to tell"
+    assert allowed <= most
+
+
+async def test_a_token_tells_what_it_may_do(roles: Roles, http: aiohttp.ClientSession) -> None:
+    async def rights(name: str) -> Any:
+        return (await roles.ask(http, name, "GET", "/token/"))[1]
+
+    ops = ["produce", "work", "read", "operate", "admin"]
+    nothing = {"types": None, "max_queued": None, "rps": None, "status": "success"}
+    assert await rights("all") == {"name": "all", "ops": ops, **nothing}
+    assert await rights("admin") == {"name": "admin", "ops": ops, **nothing}
+    assert await rights("capped") == {"name": "capped", "ops": ops, **nothing, "max_queued": 2}
+    mixed = {"name": "mixed", "ops": ["produce", "work"], **nothing, "types": ["sms*"]}
+    assert await rights("mixed") == mixed
+    async with roles.client("mixed") as client:
+        assert (await client.control.token()).types == ["sms*"]
+        with pytest.raises(errors.Forbidden, match=r"mixed has only ops=produce\|work, and this needs read"):
+            await client.queue("sms", "q")
+
+
+async def test_words_change_while_the_server_runs_and_a_wrong_one_changes_nothing(
+    roles: Roles, http: aiohttp.ClientSession
+) -> None:
+    async def status() -> int:
+        return (await roles.ask(http, "produce", "GET", "/types/"))[0]
+
+    line = roles.lines["produce"]
+    try:
+        assert await status() == 403
+        roles.write(produce=f"{line}|read")
+        await until_answer(status, lambda found: found == 200)
+        roles.write(produce=f"{line}|raed")
+        roles.server.until(lambda: "word 3: ops=: 'raed' is unknown" in roles.server.log)
+        assert await status() == 200, "what was read before stays"
+    finally:
+        roles.write()
+    await until_answer(status, lambda found: found == 403)
+
+
+async def test_a_new_token_is_in_force_within_a_second_and_a_revoked_one_is_not(
+    roles: Roles, http: aiohttp.ClientSession
+) -> None:
+    secret, line = new_token("trial")
+
+    async def status() -> int:
+        headers = {"Authorization": f"Bearer {secret}"}
+        async with http.get(f"{roles.url}/token/", headers=headers) as answer:
+            return answer.status
+
+    assert await status() == 401
+    add_token(roles.path, parse_line(line))
+    await until_answer(status, lambda found: found == 200)
+    remove_token(roles.path, "trial")
+    await until_answer(status, lambda found: found == 401)

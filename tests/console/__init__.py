@@ -1,0 +1,1 @@
+"""Tests of the console: its files, its stream, and its page in a browser."""
