@@ -134,10 +134,11 @@ def test_configuration_of_a_collector() -> None:
     assert pipeline["exporters"] == list(settings["exporters"])
 
 
-def test_values_of_the_page_about_deployment() -> None:
+@pytest.mark.parametrize("words", ["# sharq.yaml", "# secure.yaml", "ingress:"])
+def test_values_of_the_page_about_deployment(words: str) -> None:
     schema = json.loads((ROOT / "deploy" / "helm" / "sharq" / "values.schema.json").read_text())
     defaults = yaml.safe_load((ROOT / "deploy" / "helm" / "sharq" / "values.yaml").read_text())
-    values = yaml.safe_load(block("docs/deploy.md", "yaml"))
+    values = yaml.safe_load(block("docs/deploy.md", "yaml", words))
     validate(merged(defaults, values), schema)
     assert unknown(values, defaults) == []
 
@@ -152,12 +153,12 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def unknown(values: dict[str, Any], defaults: dict[str, Any], place: str = "") -> list[str]:
-    """Return the names that values.yaml does not have."""
+    """Return the names that values.yaml does not have; an empty object there takes any."""
     found = []
     for name, value in values.items():
         if name not in defaults:
             found.append(f"{place}{name}")
-        elif isinstance(value, dict) and isinstance(defaults[name], dict):
+        elif isinstance(value, dict) and defaults[name]:
             found += unknown(value, defaults[name], f"{place}{name}.")
     return found
 
