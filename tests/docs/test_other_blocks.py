@@ -93,7 +93,7 @@ def test_a_new_token(tmp_path: Path) -> None:
 
 
 def test_lines_of_tokens() -> None:
-    lines = block("docs/security.md", "text").replace("...", "0" * 64).splitlines()
+    lines = block("docs/security.md", "text", "ops=").replace("...", "0" * 64).splitlines()
     tokens = [parse_line(line) for line in lines]
     assert [token.name for token in tokens] == ["shop", "sms-workers", "on-call"]
     assert list(map(write_line, tokens)) == lines
