@@ -24,7 +24,11 @@ const raw = /** @type {RawJson} */ (/** @type {unknown} */ (JSON));
 export function parseExactly(text) {
   const keep = raw.rawJSON;
   if (keep === undefined) return JSON.parse(text);
-  const revive = (/** @type {string} */ _key, /** @type {unknown} */ value, /** @type {Context} */ context) =>
+  const revive = (
+    /** @type {string} */ _key,
+    /** @type {unknown} */ value,
+    /** @type {Context} */ context,
+  ) =>
     typeof value === "number" && context?.source !== undefined && context.source !== String(value)
       ? keep.call(JSON, context.source)
       : value;

@@ -72,7 +72,11 @@ async function show() {
  */
 function showFailure(stage, title, error) {
   console.error(error);
-  const again = h("button", { type: "button", class: "primary", onclick: () => void show() }, "Try again");
+  const again = h(
+    "button",
+    { type: "button", class: "primary", onclick: () => void (stopWatching === null ? start() : show()) },
+    "Try again",
+  );
   replace(
     stage,
     h(
@@ -89,9 +93,19 @@ function overviewLink() {
   return h("p", null, h("a", { href: "#/overview" }, "Go to the overview"));
 }
 
-/** @param {string} reason */
+/** Ends the frame's watch of the stream; null while nobody is signed in. @type {(() => void) | null} */
+let stopWatching = null;
+
+/**
+ * Show the form that asks for a token, and nothing else until one is known.
+ *
+ * @param {string} reason why the last token was refused, or ""
+ */
 function askForToken(reason) {
   leaving.abort();
+  stopWatching?.();
+  stopWatching = null;
+  showCaller(null);
   void import("./views/signin.js").then(({ askForToken: ask }) => ask(root, reason, start));
 }
 
@@ -100,31 +114,24 @@ async function start() {
   try {
     await whoami();
   } catch (error) {
-    showCaller(null);
-    if (error instanceof ApiError && error.status === 401) {
-      askForToken(hasToken() ? error.message : "");
-      return;
-    }
-    showFailure(root, "The server does not answer", error);
+    if (error instanceof ApiError && error.status === 401) askForToken(hasToken() ? error.message : "");
+    else showFailure(root, "The server does not answer", error);
     return;
   }
   showCaller(() => {
     signOut();
-    restart();
     void start();
   });
-  if (!isWatching) {
-    isWatching = true;
-    watch({}, (name, data) => {
-      if (name === "state") showLive(data);
-    });
-  } else {
-    restart();
-  }
+  stopWatching?.();
+  restart();
+  stopWatching = watch({}, (name, data) => {
+    if (name !== "state") return;
+    showLive(data);
+    if (data.status === 401) askForToken(data.message);
+  });
   await show();
 }
 
-let isWatching = false;
 let shownHash = location.hash;
 
 window.addEventListener("hashchange", () => {
@@ -134,6 +141,8 @@ window.addEventListener("hashchange", () => {
     return;
   }
   shownHash = location.hash;
+  // The form that asks for a token leads to the new address.
+  if (stopWatching === null) return;
   window.scrollTo(0, 0);
   void show().then(() => root.focus({ preventScroll: true }));
 });

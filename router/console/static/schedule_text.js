@@ -2,7 +2,7 @@
 
 import { readDuration, writeDuration, DURATION_HINT } from "./durations.js";
 import { parseExactly, writeExactly } from "./exact.js";
-import { FieldError } from "./widgets/form.js";
+import { FieldError } from "./field_error.js";
 
 /**
  * @typedef {object} Schedule
@@ -48,7 +48,11 @@ export function nextFirings({ every, next_at }) {
  * @returns {Record<string, string>}
  */
 export function scheduleValues(schedule, type) {
-  const { queue_type, queue_id, payload, ...rest } = schedule?.job ?? { queue_type: type, queue_id: "", payload: {} };
+  const { queue_type, queue_id, payload, ...rest } = schedule?.job ?? {
+    queue_type: type,
+    queue_id: "",
+    payload: {},
+  };
   const every = schedule?.every;
   return {
     schedule: schedule?.name ?? "",
@@ -75,7 +79,8 @@ export function scheduleBody(values) {
   if (rest === null || typeof rest !== "object" || Array.isArray(rest)) {
     throw new FieldError("job", 'expected a JSON object, such as {"rate": "40/s", "priority": 3}');
   }
-  if (every && cron) throw new FieldError("every", "expected a cron expression or a time between two, got both");
+  if (every && cron)
+    throw new FieldError("every", "expected a cron expression or a time between two, got both");
   const ms = every ? readDuration(every) : null;
   if (every && ms === null) throw new FieldError("every", `expected a duration, ${DURATION_HINT}`);
   return {

@@ -5,7 +5,11 @@ import { ApiError, send } from "./api.js";
 
 /**
  * @typedef {Record<string, string>} Query of GET /console/stream: nothing, `queue_type`, or it and `queue_id`
- * @typedef {{state: "connecting" | "live" | "waiting" | "asleep", retryAt: number | null, message: string | null}} State
+ * @typedef {object} State
+ * @property {"connecting" | "live" | "waiting" | "asleep"} state
+ * @property {number | null} retryAt when the next try comes, ms since the epoch
+ * @property {string | null} message why the stream is not live
+ * @property {number} [status] of the answer that refused the stream
  * @typedef {(name: string, data: any) => void} Listener gets each event of the server by its name, and `state` of this
  *     module with a State
  */
@@ -93,6 +97,8 @@ async function keepOpen(query, signal) {
   while (!signal.aborted) {
     tell({ state: "connecting", retryAt: null, message: null });
     let message = "the stream ended";
+    /** @type {number | undefined} */
+    let status;
     try {
       await readOnce(query, signal, () => {
         retryMs = FIRST_RETRY_MS;
@@ -101,11 +107,17 @@ async function keepOpen(query, signal) {
       if (signal.aborted) return;
       if (!(error instanceof Error)) throw error;
       message = error.message;
+      if (error instanceof ApiError && error.status > 0) status = error.status;
     }
     if (signal.aborted) return;
     // Some chance, so that the tabs of a whole office do not return to a restarted router at one moment.
     const waitMs = retryMs * (0.75 + Math.random() / 2);
-    tell({ state: "waiting", retryAt: Date.now() + waitMs, message });
+    tell({
+      state: "waiting",
+      retryAt: Date.now() + waitMs,
+      message,
+      ...(status === undefined ? {} : { status }),
+    });
     await pause(waitMs, signal);
     retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
   }

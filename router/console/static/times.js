@@ -6,6 +6,9 @@ import { duration, UNKNOWN } from "./format.js";
 /** The zone of the reader's clock, such as `Europe/Paris`. */
 export const HERE = new Intl.DateTimeFormat().resolvedOptions().timeZone;
 
+/** The zones that this browser knows, to be suggested. */
+export const ZONES = ["UTC", ...Intl.supportedValuesOf("timeZone").filter((zone) => zone !== "UTC")];
+
 /** @type {Map<string, Intl.DateTimeFormat>} */
 const formats = new Map();
 
@@ -54,7 +57,9 @@ export function moment(ms, { now = Date.now(), zone = HERE } = {}) {
     { datetime: new Date(ms).toISOString() },
     distance(ms, now),
     h("span", { class: "moment" }, here),
-    there === here ? null : h("span", { class: "moment" }, there.includes(zone) ? there : `${there} (${zone})`),
+    there === here
+      ? null
+      : h("span", { class: "moment" }, there.includes(zone) ? there : `${there} (${zone})`),
   );
 }
 

@@ -1,6 +1,6 @@
 // The ranges of a window as lines of text, and as minutes of a week.
 
-import { FieldError } from "./widgets/form.js";
+import { FieldError } from "./field_error.js";
 
 /**
  * @typedef {{days: string, from: string, to: string}} Range
@@ -31,7 +31,10 @@ export function writeRanges(open) {
  * @throws {FieldError} a line has another form
  */
 export function readRanges(text) {
-  const lines = text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
   return lines.map((line) => {
     const match = /^(\S+)\s+([\d:]+)\s*[-–]\s*([\d:]+)$/.exec(line);
     if (match === null) throw new FieldError("open", `expected ${RANGE_HINT}; got ${line}`);
@@ -69,7 +72,11 @@ export function weekSpans(open) {
 export function dayNumbers(days) {
   if (days === "daily") return DAYS.map((_, index) => index);
   const [first = "", last] = days.split("-");
-  if (last === undefined) return days.split(",").map((day) => DAYS.indexOf(day)).filter((day) => day >= 0);
+  if (last === undefined)
+    return days
+      .split(",")
+      .map((day) => DAYS.indexOf(day))
+      .filter((day) => day >= 0);
   const begin = DAYS.indexOf(first);
   const length = ((DAYS.indexOf(last) - begin + 7) % 7) + 1;
   return Array.from({ length }, (_, index) => (begin + index) % 7);

@@ -5,7 +5,7 @@ import { DeadGroups } from "../dead_groups.js";
 import { h, replace, setText } from "../dom.js";
 import { amount, count, dateTime } from "../format.js";
 import { href } from "../routes.js";
-import { change, changeButton } from "../widgets/change.js";
+import { attempt, change, changeButton } from "../widgets/change.js";
 import { card } from "../widgets/card.js";
 import { heading, typeTabs } from "../widgets/heading.js";
 import { table } from "../widgets/table.js";
@@ -61,20 +61,39 @@ class DeadView {
     /** @type {number | null} */
     this.total = null;
     this.extent = h("p", { class: "verdict", role: "status" }, "Reading the dead letters.");
-    this.more = h("button", { type: "button", class: "plain", hidden: true, onclick: () => void this.#readOn() }, "Read on");
+    this.more = h(
+      "button",
+      { type: "button", class: "plain", hidden: true, onclick: () => void attempt(() => this.#readOn()) },
+      "Read on",
+    );
     this.list = this.#table();
     this.place = h("div", null);
     const crumbs = [
       { label: "Types", href: href("types") },
-      ...(queueId ? [{ label: type, href: href("type", [type]) }, { label: queueId, href: href("queue", [type, queueId]) }] : []),
+      ...(queueId
+        ? [
+            { label: type, href: href("type", [type]) },
+            { label: queueId, href: href("queue", [type, queueId]) },
+          ]
+        : []),
     ];
-    const head = h("div", { class: "card-tools" }, h("div", { class: "actions" }, this.extent, this.more), this.#all());
+    const head = h(
+      "div",
+      { class: "card-tools" },
+      h("div", { class: "actions" }, this.extent, this.more),
+      this.#all(),
+    );
     this.node = h(
       "div",
       { class: "view" },
       heading({ title: queueId || type, crumbs }),
       typeTabs(type, "dead"),
-      card(queueId ? `Dead letters of ${queueId} by error` : "Dead letters by error", { isWide: true }, head, this.list.node),
+      card(
+        queueId ? `Dead letters of ${queueId} by error` : "Dead letters by error",
+        { isWide: true },
+        head,
+        this.list.node,
+      ),
       this.place,
     );
   }
@@ -137,7 +156,10 @@ class DeadView {
 
   /** @param {number} read */
   #extentText(read) {
-    if (this.isWhole) return read === 0 ? "There are no dead letters." : `${amount(read, "dead letter")}, all that there are.`;
+    if (this.isWhole)
+      return read === 0
+        ? "There are no dead letters."
+        : `${amount(read, "dead letter")}, all that there are.`;
     const of = this.total !== null && this.total > read ? ` of ${count(this.total)}` : "";
     const kept = read >= MAX_KEPT ? " The page reads no more than these." : "";
     return `${count(read)}${of} dead letters read, not all: the groups may have more than is shown.${kept}`;
@@ -146,7 +168,12 @@ class DeadView {
   #table() {
     return table({
       columns: [
-        { name: "text", label: "Error", cell: (/** @type {Row} */ row) => row.text || "No error was given", isMain: true },
+        {
+          name: "text",
+          label: "Error",
+          cell: (/** @type {Row} */ row) => row.text || "No error was given",
+          isMain: true,
+        },
         { name: "reason", label: "Reason", cell: (row) => REASONS[row.reason] ?? row.reason },
         { name: "letters", label: "Jobs", cell: (row) => count(row.letters), isNumber: true },
         { name: "queues", label: "Queues", cell: (row) => count(row.queues), isNumber: true },

@@ -61,13 +61,19 @@ export function groupPanel(type, group, { signal, onGone, onClose }) {
         setText(progress, `${count(start + part.length)} of ${count(sent.length)}`);
       }
     };
-    await changeGroup({
-      title: `Retry ${amount(size, "dead letter")}?`,
-      text: [group.text || "No error was given", "Each is queued again at the end of its queue, with attempts from 0."],
-      action: "Retry",
-      perform,
-      done: () => `${amount(queued, "job")} of ${count(size)} queued again.${rest(size - gone.size)}`,
-    }, gone);
+    await changeGroup(
+      {
+        title: `Retry ${amount(size, "dead letter")}?`,
+        text: [
+          group.text || "No error was given",
+          "Each is queued again at the end of its queue, with attempts from 0.",
+        ],
+        action: "Retry",
+        perform,
+        done: () => `${amount(queued, "job")} of ${count(size)} queued again.${rest(size - gone.size)}`,
+      },
+      gone,
+    );
   }
 
   async function dropAll() {
@@ -79,14 +85,17 @@ export function groupPanel(type, group, { signal, onGone, onClose }) {
         gone.add(letter);
         setText(progress, `${count(gone.size)} of ${count(size)} dropped`);
       });
-    await changeGroup({
-      title: `Drop ${amount(size, "dead letter")}?`,
-      text: [group.text || "No error was given", "They are gone with their payloads."],
-      action: "Drop",
-      isDangerous: true,
-      perform,
-      done: () => `${amount(gone.size, "dead letter")} dropped.`,
-    }, gone);
+    await changeGroup(
+      {
+        title: `Drop ${amount(size, "dead letter")}?`,
+        text: [group.text || "No error was given", "They are gone with their payloads."],
+        action: "Drop",
+        isDangerous: true,
+        perform,
+        done: () => `${amount(gone.size, "dead letter")} dropped.`,
+      },
+      gone,
+    );
   }
 
   /**
@@ -163,7 +172,9 @@ function isGone(result) {
 
 /** @param {number} refused */
 function rest(refused) {
-  return refused === 0 ? "" : ` ${amount(refused, "job")} refused, such as for a live job of the same id; open one to see why.`;
+  return refused === 0
+    ? ""
+    : ` ${amount(refused, "job")} refused, such as for a live job of the same id; open one to see why.`;
 }
 
 /**

@@ -8,6 +8,7 @@ import { card } from "../widgets/card.js";
 import { attempt } from "../widgets/change.js";
 import { queueDelivery } from "../widgets/delivery_chart.js";
 import { heading, panel } from "../widgets/heading.js";
+import { sayError } from "../widgets/notices.js";
 import { JobList } from "./queue_jobs.js";
 import { settingsForm } from "./queue_settings.js";
 import { QueueState } from "./queue_state.js";
@@ -48,13 +49,12 @@ export async function show(root, parameters, { signal }) {
   const key = { queue_type: parameters["queue_type"] ?? "", queue_id: parameters["queue_id"] ?? "" };
   const [queue, windows, drawing] = await Promise.all([
     readQueue(key, signal),
-    call("GET", "/windows/", { query: { limit: 1000 }, signal }),
+    windowNames(signal),
     queueDelivery(key.queue_type, key.queue_id, { signal }),
   ]);
-  const names = windows.windows.map((/** @type {{name: string}} */ window) => window.name);
   const readAgain = () => void attempt(async () => draw(await readQueue(key, signal)));
   const state = new QueueState(key, readAgain);
-  const settings = settingsForm(key, queue, names, draw);
+  const settings = settingsForm(key, queue, windows, draw);
   const jobs = new JobList(key, { parameters, signal, onChange: readAgain });
 
   /** @param {Queue | null} newer */
@@ -87,6 +87,23 @@ export async function show(root, parameters, { signal }) {
     }
   });
   signal.addEventListener("abort", stop, { once: true });
+}
+
+/**
+ * Return the names of the windows, which the settings suggest. Without them the rest of the view works, too.
+ *
+ * @param {AbortSignal} signal
+ * @returns {Promise<string[]>}
+ */
+async function windowNames(signal) {
+  try {
+    const answer = await call("GET", "/windows/", { query: { limit: 1000 }, signal });
+    return answer.windows.map((/** @type {{name: string}} */ window) => window.name);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    sayError(error);
+    return [];
+  }
 }
 
 /**

@@ -2,26 +2,20 @@
 
 import { call, path } from "../api.js";
 import { h, replace, setText } from "../dom.js";
-import { amount, count, dateTime } from "../format.js";
+import { amount, count } from "../format.js";
 import { go, href } from "../routes.js";
 import { change, forbid, refusal } from "../widgets/change.js";
 import { Form } from "../widgets/form.js";
 import { jobPanel } from "../widgets/job.js";
 import { sayError } from "../widgets/notices.js";
 import { card } from "../widgets/card.js";
-import { table } from "../widgets/table.js";
+import { jobTable, rowOf } from "./job_table.js";
 
 /**
  * @typedef {import("./queue.js").Queue} Queue
  * @typedef {import("./queue.js").QueueKey} QueueKey
  * @typedef {"queued" | "delayed" | "leased" | "dead"} State
- * @typedef {object} Row
- * @property {string} job_id
- * @property {number} attempt
- * @property {number | undefined} priority
- * @property {number | undefined} enqueued_at ms since the epoch
- * @property {string} next what comes next, or what came last for a dead letter
- * @property {string} error
+ * @typedef {import("./job_table.js").Row} Row
  */
 
 const PAGE = 25;
@@ -62,10 +56,19 @@ export class JobList {
     /** @type {AbortController | null} ends the load of a page that is no longer wanted */
     this.loading = null;
     this.tabs = STATES.map(([state, label]) => this.#tab(state, label));
-    this.list = this.#table();
+    this.list = jobTable((row) => this.open(row.job_id));
     this.where = h("p", { class: "soft", role: "status" });
-    this.back = h("button", { type: "button", class: "plain", onclick: () => this.#turn(-1) }, "Previous page");
+    this.back = h(
+      "button",
+      { type: "button", class: "plain", onclick: () => this.#turn(-1) },
+      "Previous page",
+    );
     this.forth = h("button", { type: "button", class: "plain", onclick: () => this.#turn(1) }, "Next page");
+    this.reload = h(
+      "button",
+      { type: "button", class: "plain", onclick: () => void this.load() },
+      "Read again",
+    );
     this.panel = h("div", null);
     this.node = h(
       "div",
@@ -76,11 +79,15 @@ export class JobList {
         h(
           "div",
           { class: "card-tools" },
-          h("div", { class: "segments", role: "group", "aria-label": "State" }, this.tabs.map((tab) => tab.node)),
+          h(
+            "div",
+            { class: "segments", role: "group", "aria-label": "State" },
+            this.tabs.map((tab) => tab.node),
+          ),
           this.#search(),
         ),
         this.list.node,
-        h("div", { class: "pager" }, this.back, this.forth, this.where),
+        h("div", { class: "pager" }, this.back, this.forth, this.reload, this.where),
       ),
       this.panel,
     );
@@ -114,7 +121,9 @@ export class JobList {
 
   /** Show one job. @param {string} jobId */
   open(jobId) {
-    go(href("queue", [this.key.queue_type, this.key.queue_id], { state: this.state, job: jobId }), { isSilent: true });
+    go(href("queue", [this.key.queue_type, this.key.queue_id], { state: this.state, job: jobId }), {
+      isSilent: true,
+    });
     const opener = document.activeElement;
     const close = () => {
       replace(this.panel);
@@ -125,7 +134,10 @@ export class JobList {
       this.onChange();
       void this.load();
     };
-    replace(this.panel, jobPanel({ ...this.key, job_id: jobId }, { signal: this.signal, onChange, onClose: close }));
+    replace(
+      this.panel,
+      jobPanel({ ...this.key, job_id: jobId }, { signal: this.signal, onChange, onClose: close }),
+    );
     this.panel.scrollIntoView({ block: "nearest" });
   }
 
@@ -160,27 +172,8 @@ export class JobList {
     void this.load();
   }
 
-  #table() {
-    return table({
-      columns: [
-        { name: "job", label: "Job", cell: (/** @type {Row} */ row) => row.job_id, isMain: true },
-        { name: "attempt", label: "Attempts", cell: (row) => count(row.attempt), isNumber: true },
-        { name: "priority", label: "Priority", cell: (row) => row.priority ?? "", isNumber: true },
-        { name: "enqueued", label: "Enqueued", cell: (row) => dateTime(row.enqueued_at) },
-        { name: "next", label: "Next", cell: (row) => row.next },
-        { name: "error", label: "Latest error", cell: (row) => row.error },
-      ],
-      key: (row) => row.job_id,
-      caption: "Jobs of the queue",
-      empty: "No such jobs.",
-      onOpen: (row) => this.open(row.job_id),
-    });
-  }
-
   #search() {
-    const fields = [
-      { name: "prefix", label: "Ids that begin with", hint: "a whole id opens that job" },
-    ];
+    const fields = [{ name: "prefix", label: "Ids that begin with", hint: "a whole id opens that job" }];
     const form = new Form({
       isInline: true,
       fields,
@@ -196,14 +189,19 @@ export class JobList {
     const cancel = h("button", { type: "button", class: "plain risky" }, "Cancel all with this beginning");
     const reason = refusal(["operate"], this.key.queue_type);
     if (reason !== null) forbid(cancel, reason);
-    else cancel.addEventListener("click", () => this.#cancel(form.values().prefix ?? "").catch((error) => form.complain(error)));
+    else
+      cancel.addEventListener("click", () =>
+        this.#cancel(form.values().prefix ?? "").catch((error) => form.complain(error)),
+      );
     form.foot.append(cancel);
     return form.node;
   }
 
   /** @param {string} jobId */
   async #openExact(jobId) {
-    const found = await call("GET", path("job", this.key.queue_type, this.key.queue_id, jobId), { signal: this.signal })
+    const found = await call("GET", path("job", this.key.queue_type, this.key.queue_id, jobId), {
+      signal: this.signal,
+    })
       .then(() => true)
       .catch((error) => {
         if (error.status === 404 || error.status === 400) return false;
@@ -218,7 +216,9 @@ export class JobList {
     const queue = await call("GET", path("queue", queue_type, queue_id), { signal: this.signal });
     const waiting = amount(queue.queued + queue.delayed, "waiting job");
     await change({
-      title: prefix ? `Cancel all jobs of ${queue_id} that begin with ${prefix}?` : `Cancel all jobs of ${queue_id}?`,
+      title: prefix
+        ? `Cancel all jobs of ${queue_id} that begin with ${prefix}?`
+        : `Cancel all jobs of ${queue_id}?`,
       text: prefix
         ? `Those of its ${waiting} whose ids begin with ${prefix} are cancelled. Leased jobs are kept.`
         : `Its ${waiting} are cancelled. Leased jobs are kept.`,
@@ -259,34 +259,9 @@ export class JobList {
     const place = `Page ${this.cursors.length}, ${amount(rows.length, "job")}`;
     const search = this.prefix ? ` whose ids begin with ${this.prefix}` : "";
     const rest = cursor === null ? "no more follow" : "more may follow";
-    setText(this.where, rows.length === 0 && cursor === null ? EMPTY[this.state] : `${place}${search}; ${rest}.`);
+    setText(
+      this.where,
+      rows.length === 0 && cursor === null ? EMPTY[this.state] : `${place}${search}; ${rest}.`,
+    );
   }
-}
-
-/**
- * Return what the list shows of a job; its payload is not kept.
- *
- * @param {Record<string, any>} job
- * @returns {Row}
- */
-function rowOf(job) {
-  const { job_id, attempt: attempts, priority, enqueued_at, error = "" } = job;
-  return { job_id, attempt: attempts, priority, enqueued_at, error: firstLine(error), next: nextOf(job) };
-}
-
-/**
- * @param {Record<string, any>} job
- * @returns {string}
- */
-function nextOf(job) {
-  if (job.delayed_until) return `due ${dateTime(job.delayed_until)}`;
-  if (job.lease_expires_at) return `lease ends ${dateTime(job.lease_expires_at)}`;
-  if (job.opens_at) return `window opens ${dateTime(job.opens_at)}`;
-  return job.dead_at ? `died ${dateTime(job.dead_at)}` : "";
-}
-
-/** @param {string} text */
-function firstLine(text) {
-  const [line = ""] = text.split("\n", 1);
-  return line.length > 120 ? `${line.slice(0, 120)}…` : line;
 }

@@ -9,7 +9,8 @@ import { href } from "../routes.js";
 import { serverNow } from "../server_clock.js";
 import { distance, zoned } from "../times.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
-import { FieldError, Form } from "../widgets/form.js";
+import { FieldError } from "../field_error.js";
+import { Form } from "../widgets/form.js";
 import { card } from "../widgets/card.js";
 
 /**
@@ -57,7 +58,8 @@ export class QueueState {
   update(queue) {
     this.queue = queue;
     const { figures } = this;
-    const { text, tone } = queue === null ? { text: "absent", tone: "plain" } : stateOf(queue.blocked_by, queue.queued);
+    const { text, tone } =
+      queue === null ? { text: "absent", tone: "plain" } : stateOf(queue.blocked_by, queue.queued);
     setText(this.sign, text);
     this.sign.dataset["tone"] = tone;
     setText(this.sentence, verdict(queue));
@@ -68,15 +70,24 @@ export class QueueState {
     if (focused === this.pause && this.pause.hidden) this.resume.focus();
     if (focused === this.resume && this.resume.hidden) this.pause.focus();
     this.drop.hidden = queue === null;
-    for (const name of /** @type {const} */ (["queued", "delayed", "leased"])) setText(figures[name], count(queue?.[name]));
+    for (const name of /** @type {const} */ (["queued", "delayed", "leased"]))
+      setText(figures[name], count(queue?.[name]));
     const shownDead = count(queue?.dead);
-    if (figures.dead.textContent !== shownDead) replace(figures.dead, this.#deadLink(queue?.dead ?? 0, shownDead));
+    if (figures.dead.textContent !== shownDead)
+      replace(figures.dead, this.#deadLink(queue?.dead ?? 0, shownDead));
     setText(figures.oldest, duration(queue?.oldest_age));
     setText(figures.rate, queue === null ? UNKNOWN : rateText(queue));
   }
 
   #facts() {
-    const labels = { queued: "Queued", delayed: "Delayed", leased: "Leased", dead: "Dead letters", oldest: "Oldest", rate: "Rate" };
+    const labels = {
+      queued: "Queued",
+      delayed: "Delayed",
+      leased: "Leased",
+      dead: "Dead letters",
+      oldest: "Oldest",
+      rate: "Rate",
+    };
     const pairs = Object.entries(labels).map(([name, label]) =>
       h("div", null, h("dt", null, label), this.figures[/** @type {keyof typeof labels} */ (name)]),
     );
@@ -170,7 +181,9 @@ export class QueueState {
       isDangerous: true,
       fields: [{ name: "purge_all", label: "Forget the rate, too", type: "checkbox", value: false }],
       perform: ({ purge_all }) =>
-        call("DELETE", path("deletequeue", queue_type, queue_id), { body: { purge_all: purge_all === true } }),
+        call("DELETE", path("deletequeue", queue_type, queue_id), {
+          body: { purge_all: purge_all === true },
+        }),
       done: (answer) => `${queue_id}: ${answer.message}.`,
     });
     this.onChange();

@@ -65,7 +65,10 @@ export async function show(root, _parameters, { signal }) {
 /** @param {Cluster} cluster */
 function summaryText({ version, partitions, members }) {
   const owned = members.reduce((sum, member) => sum + member.partitions, 0);
-  const unowned = owned < partitions ? ` ${amount(partitions - owned, "partition")} are owned by no node that this router knows.` : "";
+  const unowned =
+    owned < partitions
+      ? ` ${amount(partitions - owned, "partition")} are owned by no node that this router knows.`
+      : "";
   return `Version ${version}: ${amount(partitions, "partition")} on ${amount(members.length, "node")}, as this router sees it.${unowned}`;
 }
 
@@ -76,13 +79,19 @@ function summaryText({ version, partitions, members }) {
  * @param {Cluster} cluster
  */
 function drawBar(bar, { members }) {
-  const parts = members.filter((member) => member.partitions > 0).map((member) =>
-    h(
-      "span",
-      { class: "ring-part", "data-tone": stateOf(member).tone, style: { "--share": String(member.partitions) } },
-      h("span", null, member.node),
-    ),
-  );
+  const parts = members
+    .filter((member) => member.partitions > 0)
+    .map((member) =>
+      h(
+        "span",
+        {
+          class: "ring-part",
+          "data-tone": stateOf(member).tone,
+          style: { "--share": String(member.partitions) },
+        },
+        h("span", null, member.node),
+      ),
+    );
   replace(bar, parts);
 }
 
@@ -97,7 +106,8 @@ function stateOf({ reason, is_draining, store }) {
   if (is_draining) return { word: "draining", tone: "watch" };
   if (store === null) return { word: "has not reported", tone: "watch" };
   if (!store.is_reachable) return { word: "store away", tone: "bad" };
-  if (store.reason !== undefined || store.partitions_away > 0) return { word: "store partly away", tone: "bad" };
+  if (store.reason !== undefined || store.partitions_away > 0)
+    return { word: "store partly away", tone: "bad" };
   return store.notices.length > 0 ? { word: "notices", tone: "watch" } : { word: "well", tone: "well" };
 }
 
@@ -107,7 +117,12 @@ function memberTable() {
       { name: "node", label: "Node", cell: (/** @type {Row} */ member) => member.node, isMain: true },
       { name: "state", label: "State", cell: (member) => badgeOf(member) },
       { name: "partitions", label: "Partitions", cell: (member) => count(member.partitions), isNumber: true },
-      { name: "share", label: "Share", cell: (member) => percent(member.partitions / member.all), isNumber: true },
+      {
+        name: "share",
+        label: "Share",
+        cell: (member) => percent(member.partitions / member.all),
+        isNumber: true,
+      },
       { name: "address", label: "Address", cell: (member) => member.address ?? "in this process" },
       { name: "store", label: "Store", cell: (member) => storeCell(member) },
     ],
@@ -132,11 +147,14 @@ function badgeOf(member) {
 function storeCell({ reason, store }) {
   const lines = [];
   if (reason !== undefined) lines.push(h("li", { class: "failure" }, reason));
-  if (store === null) lines.push(h("li", { class: "faint" }, "It has not said yet."));
-  else lines.push(h("li", null, `${store.mode}, ${store.is_reachable ? "reachable" : "not reachable"}`));
+  else if (store === null) lines.push(h("li", { class: "faint" }, "It has not said yet."));
+  if (store !== null)
+    lines.push(h("li", null, `${store.mode}, ${store.is_reachable ? "reachable" : "not reachable"}`));
   if (store?.reason !== undefined) lines.push(h("li", { class: "failure" }, store.reason));
   if (store && store.partitions_away > 0) {
-    lines.push(h("li", { class: "failure" }, `${amount(store.partitions_away, "partition")} left to other nodes`));
+    lines.push(
+      h("li", { class: "failure" }, `${amount(store.partitions_away, "partition")} left to other nodes`),
+    );
   }
   for (const notice of store?.notices ?? []) lines.push(h("li", null, notice));
   return h("ul", { class: "lines" }, lines);

@@ -7,9 +7,10 @@ import { repeat } from "../repeat.js";
 import { isTaken } from "../taken.js";
 import { go, href } from "../routes.js";
 import { clockNote, serverNow } from "../server_clock.js";
-import { moment } from "../times.js";
+import { moment, ZONES } from "../times.js";
 import { change, changeButton, forbid, refusal } from "../widgets/change.js";
-import { FieldError, Form } from "../widgets/form.js";
+import { FieldError } from "../field_error.js";
+import { Form } from "../widgets/form.js";
 import { sayError } from "../widgets/notices.js";
 import { badge } from "../widgets/badge.js";
 import { card, factList } from "../widgets/card.js";
@@ -47,11 +48,19 @@ const WORDS = /** @type {import("../session.js").Word[]} */ (["operate"]);
 export async function show(root, parameters, { signal }) {
   const place = h("div", null);
   const list = windowTable((window) => void open(window.name));
-  const define = changeButton("Define a window", { words: WORDS, type: null, onClick: async () => edit(null) });
+  const define = changeButton("Define a window", {
+    words: WORDS,
+    type: null,
+    onClick: async () => edit(null),
+  });
   replace(
     root,
     heading({ title: "Windows", actions: define }),
-    h("p", { class: "soft" }, "A window says at which times of the day jobs may leave. The store's clock decides, in the zone of the window."),
+    h(
+      "p",
+      { class: "soft" },
+      "A window says at which times of the day jobs may leave. The store's clock decides, in the zone of the window.",
+    ),
     clockNote(signal),
     card("All windows", { isWide: true }, list.node),
     place,
@@ -62,7 +71,9 @@ export async function show(root, parameters, { signal }) {
 
   async function load() {
     const answer = await call("GET", "/windows/", { query: { limit: MAX_WINDOWS }, signal });
-    list.update(answer.windows);
+    // A row is drawn anew if it differs: how far its next change is away does.
+    const shown_at = serverNow();
+    list.update(answer.windows.map((/** @type {Window} */ window) => ({ ...window, shown_at })));
   }
 
   /** @param {string} name */
@@ -107,9 +118,18 @@ function windowTable(onOpen) {
       {
         name: "hours",
         label: "Open",
-        cell: (window) => h("ul", { class: "lines" }, window.open.map((range) => h("li", null, rangeText(range)))),
+        cell: (window) =>
+          h(
+            "ul",
+            { class: "lines" },
+            window.open.map((range) => h("li", null, rangeText(range))),
+          ),
       },
-      { name: "except", label: "Closed on", cell: (window) => (window.except.length === 0 ? "" : amount(window.except.length, "date")) },
+      {
+        name: "except",
+        label: "Closed on",
+        cell: (window) => (window.except.length === 0 ? "" : amount(window.except.length, "date")),
+      },
     ],
     key: (window) => window.name,
     caption: "Windows",
@@ -179,9 +199,27 @@ function windowForm(window, onChange) {
   const form = new Form({
     fields: [
       { name: "window", label: "Name", value: window?.name ?? "", isFixed: window !== null },
-      { name: "tz", label: "Zone", hint: "such as Europe/Paris", value: window?.tz ?? "", suggestions: Intl.supportedValuesOf("timeZone") },
-      { name: "open", label: "Open", hint: RANGE_HINT, value: window ? writeRanges(window.open) : "", isCode: true },
-      { name: "except", label: "Closed on these dates", hint: "a line for each, such as 2026-12-25", value: window?.except.join("\n") ?? "", isCode: true },
+      {
+        name: "tz",
+        label: "Zone",
+        hint: "such as Europe/Paris",
+        value: window?.tz ?? "",
+        suggestions: ZONES,
+      },
+      {
+        name: "open",
+        label: "Open",
+        hint: RANGE_HINT,
+        value: window ? writeRanges(window.open) : "",
+        isCode: true,
+      },
+      {
+        name: "except",
+        label: "Closed on these dates",
+        hint: "a line for each, such as 2026-12-25",
+        value: window?.except.join("\n") ?? "",
+        isCode: true,
+      },
     ],
     action: window ? "Review changes" : "Define",
     label: window ? `Change ${window.name}` : "New window",
@@ -191,7 +229,9 @@ function windowForm(window, onChange) {
   if (reason !== null) forbid(form.button, reason);
   if (window !== null) {
     const drop = () => dropWindow(window, () => onChange(null));
-    form.foot.append(changeButton("Drop the window", { words: WORDS, type: null, isDangerous: true, onClick: drop }));
+    form.foot.append(
+      changeButton("Drop the window", { words: WORDS, type: null, isDangerous: true, onClick: drop }),
+    );
   }
 
   /** @param {Record<string, string>} values */

@@ -25,7 +25,14 @@ import { say, sayError } from "./notices.js";
  * @throws {ApiError} the server refused
  */
 export async function change({ title, text, action, isDangerous = false, fields = [], perform, done }) {
-  const shown = typeof text === "string" ? text : h("ul", { class: "changes" }, text.map((line) => h("li", null, line)));
+  const shown =
+    typeof text === "string"
+      ? text
+      : h(
+          "ul",
+          { class: "changes" },
+          text.map((line) => h("li", null, line)),
+        );
   const values = await confirmChange({ title, text: shown, action, isDangerous, fields });
   if (values === null) return null;
   const answer = await perform(values);
@@ -72,7 +79,8 @@ export function changeButton(label, { words, type, isDangerous = false, name, on
  */
 export function refusal(words, type) {
   const { name, types } = presentCaller();
-  if (type === null && types !== null) return `The token ${name} covers some types only, and this holds for all of them.`;
+  if (type === null && types !== null)
+    return `The token ${name} covers some types only, and this holds for all of them.`;
   const reasons = words.map((word) => whyNot(word, type ?? undefined));
   return reasons.includes(null) ? null : (reasons[0] ?? null);
 }

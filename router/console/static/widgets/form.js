@@ -4,6 +4,7 @@
 
 import { ApiError } from "../api.js";
 import { h, setText } from "../dom.js";
+import { FieldError } from "../field_error.js";
 import { textOf } from "./notices.js";
 
 /**
@@ -19,18 +20,6 @@ import { textOf } from "./notices.js";
  * @property {ReadonlyArray<readonly [string, string]>} [options] values and their labels, for a list to choose from
  * @property {ReadonlyArray<string>} [suggestions]
  */
-
-/** An objection to one field, found before the server was asked. */
-export class FieldError extends Error {
-  /**
-   * @param {string} field
-   * @param {string} message
-   */
-  constructor(field, message) {
-    super(message);
-    this.field = field;
-  }
-}
 
 let lastId = 0;
 
@@ -119,11 +108,19 @@ export class Form {
   constructor({ fields, action, label, isInline = false, onSubmit }) {
     this.rows = fields.map((field) => new Row(field));
     this.message = h("p", { class: "failure", role: "alert", hidden: true });
-    this.button = /** @type {HTMLButtonElement} */ (h("button", { type: "submit", class: "primary" }, action));
+    this.button = /** @type {HTMLButtonElement} */ (
+      h("button", { type: "submit", class: "primary" }, action)
+    );
     this.fields = h("div", { class: "fields" }, ...this.rows.map((row) => row.node));
     this.foot = h("div", { class: "form-foot" }, this.button);
     this.node = /** @type {HTMLFormElement} */ (
-      h("form", { class: isInline ? "form inline" : "form", "aria-label": label, novalidate: true }, this.fields, this.message, this.foot)
+      h(
+        "form",
+        { class: isInline ? "form inline" : "form", "aria-label": label, novalidate: true },
+        this.fields,
+        this.message,
+        this.foot,
+      )
     );
     if (isInline) for (const row of this.rows) this.#inline(row);
     this.node.addEventListener("submit", (event) => {
@@ -190,7 +187,7 @@ export class Form {
     const row = this.#rowOf(field);
     if (row === undefined) {
       this.message.hidden = false;
-      setText(this.message, field ? `${field}: ${text}` : text);
+      setText(this.message, textOf(error));
       return;
     }
     row.complain(row.name === field ? text : `${field}: ${text}`);
@@ -203,9 +200,13 @@ export class Form {
    * @param {string} field
    */
   #rowOf(field) {
-    for (let name = field; name; name = name.replace(/(\.?[^.[\]]+|\[\d*\]?)$/, "")) {
+    let name = field;
+    while (name) {
       const row = this.rows.find((candidate) => candidate.name === name);
       if (row) return row;
+      const outer = name.replace(/(\.?[^.[\]]+|\[\d*\]?)$/, "");
+      if (outer === name) break;
+      name = outer;
     }
     return undefined;
   }
@@ -236,7 +237,7 @@ export function objection(error) {
   if (!(error instanceof ApiError)) throw error;
   const named = error.status === 400 ? /^([a-z_]+(?:[.[][a-z_\d.[\]]*)?): ([^]*)$/.exec(error.message) : null;
   if (named) return { field: named[1] ?? "", text: named[2] ?? "" };
-  return { field: "", text: textOf(error) };
+  return { field: "", text: error.message };
 }
 
 /**

@@ -7,7 +7,8 @@ import { exactMembers } from "../exact.js";
 import { count } from "../format.js";
 import { moment } from "../times.js";
 import { change, changeButton, forbid, refusal } from "./change.js";
-import { FieldError, Form } from "./form.js";
+import { FieldError } from "../field_error.js";
+import { Form } from "./form.js";
 import { textOf } from "./notices.js";
 import { badge } from "./badge.js";
 import { card, factList } from "./card.js";
@@ -92,7 +93,9 @@ function state(job) {
 /** @param {number | undefined} limit */
 function limitText(limit) {
   if (limit === undefined) return "";
-  return limit < 0 ? ", may come back for ever" : `, may come back ${limit === 1 ? "once" : `${count(limit)} times`}`;
+  return limit < 0
+    ? ", may come back for ever"
+    : `, may come back ${limit === 1 ? "once" : `${count(limit)} times`}`;
 }
 
 /** @param {{delay: number, factor: number, max: number, jitter: number}} retry */
@@ -111,15 +114,25 @@ function failure(job) {
     job.reason ? h("p", { class: "verdict" }, REASONS[job.reason] ?? `It died: ${job.reason}.`) : null,
     job.error === undefined
       ? null
-      : h("div", null, h("h3", null, `Error of attempt ${count(job.error_attempt)}`), h("p", { class: "soft" }, moment(job.error_at)), textBlock(job.error, "Error")),
+      : h(
+          "div",
+          null,
+          h("h3", null, `Error of attempt ${count(job.error_attempt)}`),
+          h("p", { class: "soft" }, moment(job.error_at)),
+          textBlock(job.error, "Error"),
+        ),
   ];
 }
 
 /** @param {Job} job */
 function values(job) {
   return [
-    job.progress === undefined ? null : h("div", null, h("h3", null, "Progress"), jsonBlock(job.progress, "Progress")),
-    job.result === undefined ? null : h("div", null, h("h3", null, "Result"), jsonBlock(job.result, "Result")),
+    job.progress === undefined
+      ? null
+      : h("div", null, h("h3", null, "Progress"), jsonBlock(job.progress, "Progress")),
+    job.result === undefined
+      ? null
+      : h("div", null, h("h3", null, "Result"), jsonBlock(job.result, "Result")),
     Object.hasOwn(job, "payload") ? payload(job.payload) : null,
   ];
 }
@@ -188,7 +201,12 @@ function actions(key, job, reload) {
     );
   }
   if (!["queued", "delayed", "leased"].includes(job.state)) return null;
-  const button = changeButton("Cancel the job", { words: CHANGERS, type, isDangerous: true, onClick: cancel });
+  const button = changeButton("Cancel the job", {
+    words: CHANGERS,
+    type,
+    isDangerous: true,
+    onClick: cancel,
+  });
   return h("div", { class: "actions" }, button);
 }
 
@@ -217,7 +235,9 @@ function changeForm(key, job, reload) {
     const body = jobBody(values, priority);
     const lines = [
       ...("priority" in body ? [`Priority: ${priority} → ${body.priority}`] : []),
-      ...("delay" in body ? [`Due ${body.delay === 0 ? "at once" : `in ${values.delay}`}, at the end of its queue`] : []),
+      ...("delay" in body
+        ? [`Due ${body.delay === 0 ? "at once" : `in ${values.delay}`}, at the end of its queue`]
+        : []),
     ];
     if (lines.length === 0) throw new FieldError("priority", "nothing is changed");
     const answer = await change({
@@ -225,7 +245,8 @@ function changeForm(key, job, reload) {
       text: lines,
       action: "Change",
       perform: () => call("PATCH", path("job", key.queue_type, key.queue_id, key.job_id), { body }),
-      done: (changed) => `${key.job_id} is changed. It is ${changed.state}, with priority ${changed.priority}.`,
+      done: (changed) =>
+        `${key.job_id} is changed. It is ${changed.state}, with priority ${changed.priority}.`,
     });
     if (answer !== null) reload();
   }
@@ -245,7 +266,8 @@ export function jobBody(values, before) {
   /** @type {Record<string, unknown>} */
   const body = {};
   const priority = values.priority ?? "";
-  if (priority !== before) body.priority = Number.isNaN(Number(priority)) || priority === "" ? priority : Number(priority);
+  if (priority !== before)
+    body.priority = Number.isNaN(Number(priority)) || priority === "" ? priority : Number(priority);
   if (values.delay) {
     const delay = readDuration(values.delay);
     if (delay === null) throw new FieldError("delay", `expected a duration, ${DURATION_HINT}`);

@@ -30,7 +30,11 @@ export function textBlock(text, label) {
   // What scrolls must be reachable by keyboard.
   const block = h("pre", { class: "payload", tabindex: 0, role: "group", "aria-label": label }, short);
   if (short.length === text.length) return block;
-  const note = h("span", { class: "soft" }, `${count(short.length)} of ${count(text.length)} characters are shown.`);
+  const note = h(
+    "span",
+    { class: "soft" },
+    `${count(short.length)} of ${count(text.length)} characters are shown.`,
+  );
   const more = h("button", { type: "button", class: "plain" }, "Show all");
   const foot = h("p", { class: "payload-foot" }, note, " ", more);
   more.addEventListener("click", () => {

@@ -2,12 +2,14 @@
 
 import { assign, h, replace, setText } from "../dom.js";
 
+/** @typedef {import("../dom.js").Child} Child */
+
 /**
  * @template Row
  * @typedef {object} Column
  * @property {string} name of the column, used as a class
  * @property {string} label
- * @property {(row: Row) => import("../dom.js").Child} cell a text, a node, or several
+ * @property {(row: Row) => Child} cell a text, a node, or several
  * @property {boolean} [isNumber] right-aligned
  * @property {boolean} [isMain] the cell that names the row; the first column if none says it
  * @property {string} [title] explains the heading
@@ -32,6 +34,8 @@ import { assign, h, replace, setText } from "../dom.js";
 export function table({ columns, rows = [], key, caption, empty = "Nothing here.", href, onOpen, order }) {
   /** @type {Map<string, {tr: HTMLTableRowElement, cells: HTMLElement[], shown: string}>} */
   const known = new Map();
+  /** The row of each cell that names one. @type {WeakMap<HTMLElement, Row>} */
+  const rowOf = new WeakMap();
   const main = Math.max(
     0,
     columns.findIndex((column) => column.isMain),
@@ -62,15 +66,26 @@ export function table({ columns, rows = [], key, caption, empty = "Nothing here.
   }
 
   /**
+   * Show what names the row. Its link stays, and with it the focus.
+   *
    * @param {HTMLElement} cell
    * @param {Row} row
-   * @param {import("../dom.js").Child} content
+   * @param {Child} content
    */
   function fillMain(cell, row, content) {
-    if (href) replace(cell, h("a", { class: "row-link", href: href(row) }, content));
+    const link = cell.querySelector(".row-link");
+    if (link !== null) fill(link, content);
+    else if (href) replace(cell, h("a", { class: "row-link" }, content));
     else if (onOpen)
-      replace(cell, h("button", { type: "button", class: "row-link", onclick: () => onOpen(row) }, content));
-    else replace(cell, content);
+      replace(cell, h("button", { type: "button", class: "row-link", onclick: () => open(cell) }, content));
+    else fill(cell, content);
+    if (href) assign(/** @type {Element} */ (cell.firstElementChild), { href: href(row) });
+  }
+
+  /** @param {HTMLElement} cell */
+  function open(cell) {
+    const row = rowOf.get(cell);
+    if (row !== undefined) onOpen?.(row);
   }
 
   /** @param {Row[]} next */
@@ -85,11 +100,11 @@ export function table({ columns, rows = [], key, caption, empty = "Nothing here.
       const shown = JSON.stringify(row);
       if (entry.shown !== shown) {
         entry.shown = shown;
+        rowOf.set(/** @type {HTMLElement} */ (entry.cells[main]), row);
         entry.cells.forEach((cell, index) => {
           const content = columns[index]?.cell(row);
           if (index === main) fillMain(cell, row, content);
-          else if (typeof content === "string" || typeof content === "number") setText(cell, content);
-          else replace(cell, content);
+          else fill(cell, content);
         });
       }
       // Moving a node takes the focus from it, so that a row stays where it is if its place is right.
@@ -142,4 +157,25 @@ function heading(column, order) {
     },
     label,
   );
+}
+
+/**
+ * Put content into a cell, unless it looks the same.
+ *
+ * @param {Element} cell
+ * @param {Child} content
+ */
+function fill(cell, content) {
+  if (typeof content === "string" || typeof content === "number") {
+    setText(cell, content);
+    return;
+  }
+  const next = replace(document.createDocumentFragment(), content);
+  const now = [...cell.childNodes];
+  // A button that looks the same may still do something else.
+  const isSame =
+    next.querySelector("button") === null &&
+    next.childNodes.length === now.length &&
+    now.every((node, index) => node.isEqualNode(next.childNodes[index] ?? null));
+  if (!isSame) cell.replaceChildren(next);
 }

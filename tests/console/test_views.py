@@ -1,0 +1,248 @@
+"""The console's overview, types, one type and customers, in a browser against a cluster."""
+
+from __future__ import annotations
+
+import re
+
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Locator, Page, expect
+
+from tests.console.conftest import OpenPage
+from tests.console.site import NARROW, WAIT_S, Site, Watched
+
+ROWS_AT_MOST = 100
+
+AXE = Axe()
+
+
+def row_of(page: Page, region: str, name: str) -> Locator:
+    """Return the row of a table that a name begins."""
+    return page.get_by_role("region", name=region).get_by_role("row", name=re.compile(f"^{re.escape(name)}"))
+
+
+def set_caps(site: Site, kind: str, **settings: object) -> None:
+    """Change the settings of a gathered type."""
+    assert site.call("POST", f"/type/{kind}/", settings)["status"] == "success"
+
+
+def test_the_overview_says_who_is_not_well_and_why(site: Site, open_page: OpenPage, kind: str) -> None:
+    site.bury(kind, "acme", "no route to the handset")
+    site.enqueue(kind, "globex", 3)
+    site.call("POST", f"/type/{kind}/pause/")
+    page = open_page().open()
+    health = page.get_by_role("region", name="Health")
+    expect(health).to_contain_text(f"{kind}: paused, 3 jobs waiting")
+    expect(health.get_by_role("status")).to_have_text(re.compile("not well$"))
+    expect(page.get_by_role("list", name="Figures").get_by_role("listitem")).to_have_count(6)
+    failures = page.get_by_role("region", name="Failures")
+    expect(failures.get_by_role("row", name=f"no route to the handset {kind} 1")).to_be_visible()
+    expect(row_of(page, "Shards", "shard-2")).to_contain_text("serving")
+    expect(row_of(page, "Types, by trouble", kind)).to_contain_text("paused")
+    site.call("POST", f"/type/{kind}/resume/")
+    expect(health).not_to_contain_text(f"{kind}: paused")
+    health.get_by_role("status").wait_for()
+    row_of(page, "Types, by trouble", kind).get_by_role("rowheader").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(kind)
+
+
+def test_rows_stay_in_the_page_while_their_numbers_change(site: Site, open_page: OpenPage, kind: str) -> None:
+    site.enqueue(kind, "acme", 2)
+    page = open_page().open(f"#/types?q={kind}")
+    row = row_of(page, "Types", kind)
+    expect(row.locator(".cell-waiting")).to_have_text("2")
+    row.evaluate("(node) => { node.dataset.mark = 'same' }")
+    row.get_by_role("link").focus()
+    site.enqueue(kind, "globex", 5)
+    expect(row.locator(".cell-waiting")).to_have_text("7")
+    expect(row).to_have_attribute("data-mark", "same")
+    expect(row.get_by_role("link")).to_be_focused()
+
+
+def test_types_are_found_by_a_part_of_their_name(site: Site, open_page: OpenPage, kind: str) -> None:
+    for name in (f"{kind}-a", f"{kind}-b"):
+        site.enqueue(name, "acme")
+    page = open_page().open("#/types")
+    rows = page.get_by_role("region", name="Types").get_by_role("rowheader")
+    page.get_by_label("Search").fill(kind.upper())
+    expect(rows).to_have_count(2)
+    page.get_by_label("Search").fill(f"{kind}-b")
+    expect(rows).to_have_text([f"{kind}-b"])
+    assert page.url.endswith(f"#/types?q={kind}-b")
+
+
+def test_a_type_shows_its_caps_and_what_it_delivers(site: Site, open_page: OpenPage, kind: str) -> None:
+    name = f"{kind}~x"
+    quota = {"quota": 5000, "period": "day", "tz": "UTC"}
+    set_caps(site, name, limits=[{"rate": "20/s", "burst": 2}], max_leased=50, quotas=[quota])
+    site.enqueue(name, "acme", 40, interval=100)
+    site.enqueue(name, "globex", 5, interval=100)
+    for _ in range(6):
+        site.call("POST", f"/dequeue/{name}/?wait=1000")
+    page = open_page().open(f"#/type/{name}")
+    caps = page.get_by_role("region", name="Caps")
+    expect(caps).to_contain_text("20/s, burst 2")
+    expect(caps).to_contain_text("5,000 a day (UTC)")
+    expect(caps).to_contain_text("6 of 50")
+    drawing = page.get_by_role("region", name="Promised and delivered", exact=True)
+    expect(drawing).to_contain_text("The cap is 20/s.")
+    expect(drawing).to_contain_text("of the promised jobs were delivered")
+    expect(drawing.get_by_role("img")).to_have_attribute("aria-label", re.compile(r"Promised .*Delivered "))
+    drawing.get_by_text("As a table").click()
+    expect(drawing.get_by_role("columnheader")).to_have_text(["Time", "Promised", "Delivered"])
+    customers = page.get_by_role("region", name="Customers with most waiting jobs").get_by_role("rowheader")
+    expect(customers).to_have_text(["acme", "globex"])
+
+
+def test_a_cap_is_changed_after_one_more_question(site: Site, open_page: OpenPage, kind: str) -> None:
+    name = f"{kind}~x"
+    set_caps(site, name, rate="20/s", max_leased=50)
+    page = open_page().open(f"#/type/{name}")
+    page.get_by_role("button", name="Change caps").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Limit 1", exact=True)).to_have_value("20/s")
+    dialog.get_by_label("Limit 1", exact=True).fill("25/s")
+    dialog.get_by_label("Burst of limit 1").fill("2")
+    dialog.get_by_label("Leases at a time").fill("")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    assert site.get(f"/type/{name}/")["limits"][0]["rate"] == "20/s"
+    page.get_by_role("button", name="Change caps").click()
+    dialog.get_by_label("Limit 1", exact=True).fill("25/s")
+    dialog.get_by_label("Burst of limit 1").fill("2")
+    dialog.get_by_label("Leases at a time").fill("")
+    dialog.get_by_role("button", name="Change").click()
+    expect(page.locator("#notices")).to_contain_text("The caps are now 25/s at burst 2.")
+    state = site.get(f"/type/{name}/")
+    assert state["limits"] == [{"interval": 40, "rate": "25/s", "burst": 2, "unit": "job"}]
+    assert state["max_leased"] is None
+
+
+def test_a_type_is_paused_and_resumed(site: Site, open_page: OpenPage, kind: str) -> None:
+    site.enqueue(kind, "acme")
+    page = open_page().open(f"#/type/{kind}")
+    for action, said, reason in (
+        ("Pause", f"{kind} is paused.", "type_paused"),
+        ("Resume", f"{kind} gives jobs again.", None),
+    ):
+        page.get_by_role("button", name=action).click()
+        page.get_by_role("dialog").get_by_role("button", name=action).click()
+        expect(page.locator("#notices")).to_contain_text(said)
+        assert site.get(f"/queue/{kind}/acme/")["blocked_by"] == reason
+
+
+def test_customers_have_an_order_and_at_most_a_hundred_rows(
+    site: Site, open_page: OpenPage, kind: str
+) -> None:
+    jobs = [
+        {"queue_type": kind, "queue_id": f"c{number}", "interval": 60_000, "payload": 1}
+        for number in range(150)
+    ]
+    site.call("POST", "/enqueue/", {"jobs": jobs})
+    site.enqueue(kind, "most", 4)
+    page = open_page().open(f"#/customers/{kind}")
+    rows = page.get_by_role("region", name="Customers").get_by_role("rowheader")
+    expect(rows).to_have_count(ROWS_AT_MOST)
+    expect(rows.first).to_have_text("most")
+    expect(page.get_by_role("status").filter(has_text="queues")).to_have_text("The first 100 queues")
+    page.get_by_role("button", name="Age").click()
+    expect(rows.first).not_to_have_text("most")
+    page.get_by_label("Search").fill("c14")
+    expect(rows).to_have_count(11)
+    page.get_by_label("Search").fill("nobody")
+    expect(page.get_by_text("No queue.")).to_be_visible()
+
+
+def test_customers_with_most_dead_letters_come_first(site: Site, open_page: OpenPage, kind: str) -> None:
+    site.bury(kind, "few", "gone")
+    site.enqueue(kind, "many", 3, interval=0, requeue_limit=0)
+    for job in site.call("POST", f"/dequeue/{kind}/?count=3")["jobs"]:
+        site.call("POST", f"/release/{kind}/many/{job['job_id']}/", {"lease": job["lease"]})
+    page = open_page().open(f"#/customers/{kind}?by=dead")
+    rows = page.get_by_role("region", name="Customers").get_by_role("rowheader")
+    expect(rows).to_have_text(["many", "few"])
+    rows.first.get_by_role("link").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("many")
+
+
+def test_the_drawing_of_a_customer_shows_a_broken_promise(site: Site, open_page: OpenPage, kind: str) -> None:
+    # No worker asks: the queue promises two jobs a second, and none leaves.
+    site.enqueue(kind, "acme", 500, interval=500)
+    page = open_page().open(f"#/queue/{kind}/acme")
+    drawing = page.get_by_role("region", name="Promised and delivered", exact=True)
+    expect(drawing).to_contain_text("The rate is 2/s.")
+    expect(drawing).to_contain_text("0 % of the promised jobs were delivered.")
+    expect(drawing.get_by_role("listitem")).to_have_text(
+        [re.compile("Promised 2/s"), re.compile("Delivered 0/s")]
+    )
+
+
+def test_no_view_is_shown_before_the_token_is_known(open_page: OpenPage) -> None:
+    watched = open_page()
+    page = watched.page
+    page.goto(f"{watched.site.url}/console/#/overview")
+    page.get_by_label("Token").wait_for()
+    page.goto(f"{watched.site.url}/console/#/types")
+    expect(page.get_by_label("Token")).to_be_visible()
+    page.get_by_label("Token").fill(watched.site.tokens["admin"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Types")
+    watched.faults = [fault for fault in watched.faults if "401" not in fault]
+
+
+def test_a_lost_router_is_said_and_found_again(open_page: OpenPage) -> None:
+    watched = open_page()
+    page = watched.open()
+    live, health = page.locator("#live"), page.get_by_role("region", name="Health")
+    expect(live).to_have_text("Live")
+    # Another view asks for another stream, which the router does not answer.
+    page.route("**/console/stream*", lambda route: route.abort())
+    page.goto(f"{watched.site.url}/console/#/type/sms")
+    expect(live).to_contain_text("Not live, next try at")
+    page.goto(f"{watched.site.url}/console/#/overview")
+    expect(health).to_contain_text("These figures are from")
+    page.unroute("**/console/stream*")
+    expect(live).to_have_text("Live", timeout=WAIT_S * 1000)
+    expect(health).not_to_contain_text("These figures are from")
+    watched.faults.clear()
+
+
+def test_the_first_view_needs_the_keyboard_only(site: Site, open_page: OpenPage, kind: str) -> None:
+    site.enqueue(kind, "acme")
+    page = open_page().open(f"#/types?q={kind}")
+    row_of(page, "Types", kind).wait_for()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Tab")
+    focused = page.locator(":focus")
+    for _ in range(20):
+        if focused.inner_text() == kind:
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(kind)
+    expect(page.locator("#view")).to_be_focused()
+
+
+def test_forms_and_long_names_are_accessible_on_a_phone(site: Site, open_page: OpenPage) -> None:
+    name = "sms-of-a-carrier-with-a-long-name~axe"
+    set_caps(site, name, rate="20/s", burst=2, max_leased=50)
+    site.enqueue(name, "a-customer-with-a-long-name@example.com", 3)
+    site.bury("sms-axe", "acme", "a rather long error of which nobody knows what it means " * 3)
+    watched = open_page("dark", NARROW)
+    page = watched.page
+    page.goto(f"{site.url}/console/")
+    page.get_by_label("Token").wait_for()
+    assert_accessible(watched)
+    watched.open()
+    page.get_by_role("region", name="Failures").get_by_role("row").nth(1).wait_for()
+    assert_accessible(watched)
+    page.goto(f"{site.url}/console/#/type/{name}")
+    page.get_by_role("button", name="Change caps").click()
+    page.get_by_role("dialog").wait_for()
+    assert_accessible(watched)
+
+
+def assert_accessible(watched: Watched) -> None:
+    """Assert that no rule of axe is broken, and that the page does not scroll sideways."""
+    assert watched.overflow() == 0
+    found = AXE.run(watched.page)
+    assert found.violations_count == 0, found.generate_report()

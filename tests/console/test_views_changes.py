@@ -1,0 +1,117 @@
+"""The views in which things are changed: accessible, and no wider than the screen, also with all that opens in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Page, expect
+
+from tests.console.conftest import OpenPage
+from tests.console.site import NARROW, WIDE, Site
+from tests.support.extent import is_full
+
+KIND = "sms-of-a-carrier-with-a-long-name"
+CUSTOMER = "a-customer-with-a-long-name@example.com"
+ERROR = "a rather long error of which nobody knows what it means " * 5
+
+
+def open_queue(page: Page) -> None:
+    """Open the settings with an objection, and a job with its payload."""
+    page.get_by_text("Settings", exact=True).click()
+    page.get_by_label("Burst", exact=True).fill("0")
+    page.get_by_role("button", name="Review changes").click()
+    page.get_by_role("dialog").get_by_role("button", name="Change", exact=True).click()
+    expect(page.get_by_label("Burst", exact=True)).to_have_attribute("aria-invalid", "true")
+    page.get_by_role("button", name="a-job-with-a-long-name-1").click()
+    page.get_by_role("button", name="Show the payload").click()
+
+
+def open_dead(page: Page) -> None:
+    """Open a group and one of its jobs."""
+    page.get_by_role("button", name=re.compile("^a rather long error")).click()
+    page.get_by_role("button", name="buried", exact=True).click()
+    page.get_by_role("button", name="Show the payload").click()
+
+
+def open_window(page: Page) -> None:
+    """Open a window."""
+    page.get_by_role("button", name="days-of-a-zone-with-a-long-name").click()
+    page.get_by_role("button", name="Drop the window").wait_for()
+
+
+def open_schedule(page: Page) -> None:
+    """Open a schedule."""
+    page.get_by_role("button", name="report-with-a-long-name").click()
+    page.get_by_role("button", name="Delete", exact=True).wait_for()
+
+
+def open_nothing(page: Page) -> None:
+    """Wait for the members."""
+    expect(page.get_by_role("rowheader")).to_have_count(2)
+
+
+VIEWS: dict[str, tuple[str, Callable[[Page], None]]] = {
+    "queue": (f"queue/{KIND}/{CUSTOMER}", open_queue),
+    "dead": (f"dead/{KIND}", open_dead),
+    "windows": ("windows", open_window),
+    "schedules": (f"schedules/{KIND}", open_schedule),
+    "ring": ("ring", open_nothing),
+}
+
+
+SCREENS = [("light", WIDE), ("dark", NARROW)]
+
+CASES = [
+    (view, scheme, width)
+    for number, view in enumerate(VIEWS)
+    for scheme, width in (SCREENS if is_full() else [SCREENS[number % 2]])
+]
+"""Each view on each screen; in a quick run on one of them."""
+
+
+@pytest.fixture(scope="module")
+def filled(site: Site) -> Site:
+    """The site with something in each view."""
+    ranges = [
+        {"days": "mon-sat", "from": "08:00", "to": "20:00"},
+        {"days": "fri", "from": "22:00", "to": "03:00"},
+    ]
+    window = {"tz": "America/Argentina/Buenos_Aires", "open": ranges, "except": ["2099-12-25"]}
+    site.call("PUT", "/window/days-of-a-zone-with-a-long-name/", window)
+    job = {"queue_type": KIND, "queue_id": CUSTOMER, "interval": 0, "payload": {"of": "yesterday"}}
+    schedule = {"cron": "0 9 * * mon-fri", "tz": "America/Argentina/Buenos_Aires", "job": job}
+    site.call("PUT", "/schedule/report-with-a-long-name/", schedule)
+    jobs = [{**job, "job_id": "buried", "requeue_limit": 0, "payload": "p" * 6000}]
+    site.call("POST", "/enqueue/", {"jobs": jobs})
+    leased = site.call("POST", f"/dequeue/{KIND}/")
+    body = {"lease": leased["lease"], "error": ERROR}
+    site.call("POST", f"/release/{KIND}/{CUSTOMER}/buried/", body)
+    names = [f"a-job-with-a-long-name-{number}" for number in (1, 2, 3)]
+    jobs = [{**job, "job_id": name, "payload": {"text": "w" * 300, "numbers": [1, 2]}} for name in names]
+    assert site.call("POST", "/enqueue/", {"jobs": jobs})["failed"] == 0
+    return site
+
+
+@pytest.mark.parametrize(("view", "scheme", "width"), CASES)
+def test_views_are_accessible_and_as_wide_as_the_screen(
+    filled: Site, open_page: OpenPage, view: str, scheme: str, width: int
+) -> None:
+    place, open_all = VIEWS[view]
+    watched = open_page("dark" if scheme == "dark" else "light", width)
+    page = watched.open(f"#/{place}")
+    open_all(page)
+    assert watched.overflow() <= 0
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    watched.faults = [fault for fault in watched.faults if "Failed to load" not in fault]
+
+
+def test_dialogs_are_accessible(filled: Site, open_page: OpenPage) -> None:
+    page = open_page("dark", NARROW).open(f"#/queue/{KIND}/{CUSTOMER}")
+    page.get_by_role("button", name="Delete the queue").click()
+    expect(page.get_by_role("dialog")).to_contain_text("3 queued jobs")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
