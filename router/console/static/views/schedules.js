@@ -7,7 +7,7 @@ import { amount, count } from "../format.js";
 import { repeat } from "../repeat.js";
 import { go, href } from "../routes.js";
 import { timesText } from "../schedule_text.js";
-import { clockNote } from "../server_clock.js";
+import { clockNote, serverNow } from "../server_clock.js";
 import { moment } from "../times.js";
 import { badge } from "../widgets/badge.js";
 import { card } from "../widgets/card.js";
@@ -61,7 +61,9 @@ export async function show(root, parameters, { signal }) {
 
   async function load() {
     const { schedules, isWhole } = await readSchedules(type, signal);
-    list.update(schedules);
+    // A row is drawn anew if it differs: how far its next firing is away does.
+    const shown_at = serverNow();
+    list.update(schedules.map((schedule) => ({ ...schedule, shown_at })));
     const rest = isWhole
       ? ""
       : ` Only the first ${count(MAX_READ)} schedules of all types were looked through.`;

@@ -71,7 +71,9 @@ export async function show(root, parameters, { signal }) {
 
   async function load() {
     const answer = await call("GET", "/windows/", { query: { limit: MAX_WINDOWS }, signal });
-    list.update(answer.windows);
+    // A row is drawn anew if it differs: how far its next change is away does.
+    const shown_at = serverNow();
+    list.update(answer.windows.map((/** @type {Window} */ window) => ({ ...window, shown_at })));
   }
 
   /** @param {string} name */
