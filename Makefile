@@ -28,7 +28,7 @@ help:  ## this list
 	@echo
 	@echo '  PYTHON=/path/to/python3   interpreter for a new $$(VENV); default: the newest CPython >= 3.11 found here'
 	@echo '  VENV=.venv                where everything is installed'
-	@echo '  WORKERS=6                 test processes side by side, 0: all in one; default: 6 for test, which mostly wait, else 3'
+	@echo '  WORKERS=6                 test processes side by side, 0: all in one; default: 3 to 6'
 	@echo '  ARGS="-k lease -x"        more arguments for test, coverage, demo, example, bench and lock'
 	@echo '  TOOLS=.tools              where chaos and deploy-check keep Toxiproxy and helm, which go builds (absolute path)'
 	@echo '  FULL=1                    test with what no run needs each time: the same on other stores, larger numbers'
@@ -132,7 +132,7 @@ bench: setup-dev  ## the measurements that docs and targets quote
 
 .PHONY: chaos
 chaos: setup-dev $(TOXIPROXY)  ## failure tests: kills, pauses, bad networks, overload; writes no file without ARGS=--save
-	@TOOLS_DIR=$(TOOLS) CHAOS=$(if $(QUICK),quick,full) $(BIN)/python -m pytest -n $(if $(QUICK),$(or $(WORKERS),3),0) --dist loadfile \
+	@TOOLS_DIR=$(TOOLS) CHAOS=$(if $(QUICK),quick,full) $(BIN)/python -m pytest -n $(if $(QUICK),$(or $(WORKERS),4),0) --dist loadfile \
 		tests/chaos $(ARGS)
 
 $(TOXIPROXY):

@@ -41,7 +41,7 @@ from sharq_core.models import StoreState
 from sharq_core.partitions import Ring
 from sharq_core.process.certificates.files import api_certificates, link_certificates
 from sharq_core.process.certificates.watch import watch_certificates
-from sharq_core.process.exposure import refuse_exposed_api
+from sharq_core.process.exposure import refuse_exposed_api, warn_of_readable_secrets
 from sharq_core.process.file_reload import follow_files
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets, inherited_sockets
 from sharq_core.process.metrics import measure_process
@@ -130,6 +130,7 @@ class _Router:
         stores = ShardStores(directory)
         measure_process(registry, stack)
         notices = Notices()
+        warn_of_readable_secrets(config, notices)
         files = (*api_certificates(config.server), *link_certificates(config.cluster))
         watch_certificates(stack, registry, files, notices)
         front = make_front(

@@ -24,7 +24,6 @@ from sharq_core.config import ServerSettings
 from sharq_core.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, SharqError, Unavailable
 from sharq_core.http_port.port import Port, PortBounds
 from sharq_core.link import frames
-from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.version import __version__
 from sharq_core.web_pages import Hosts
 
@@ -45,6 +44,9 @@ class Pages:
         why_not_ready: returns the reason that /readyz gives; None if the node is ready.
         warning: returns the problem that /readyz of a ready node names; None for no problem.
         hosts: the host names under which /metrics may be requested; IP addresses are always allowed.
+
+    Attributes:
+        links: serves the links.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Pages:
         warning: Callable[[], str | None],
         hosts: Hosts | None = None,
     ) -> None:
-        self._links = links
+        self.links = links
         self._registry = registry
         self._why_not_ready = why_not_ready
         self._warning = warning
@@ -70,7 +72,7 @@ class Pages:
         """Answer a request, or serve a link until it ends."""
         path = request.rel_url.raw_path
         if path == frames.PATH and request.method == _GET:
-            return await self._links.handle(request)
+            return await self.links.handle(request)
         page = self._pages.get(path)
         if page is None and path != frames.PATH:
             return _failure(NotFound("no such path"))
@@ -103,9 +105,6 @@ class Pages:
         )
 
 
-_refusals = RareLog(logging.getLogger("shard.link_server"), REFUSAL_EVERY_S)
-
-
 def make_port(pages: Pages, server: ServerSettings) -> Port:
     """Return the port of a node, with the same bounds as the API's port."""
     loop = asyncio.get_running_loop()
@@ -129,7 +128,7 @@ def make_port(pages: Pages, server: ServerSettings) -> Port:
             keepalive_timeout_s=server.keepalive_timeout_ms / 1000,
         ),
         make_request=make_request,
-        malformed=lambda request, status, reason: _malformed(port, request, status, reason),
+        malformed=lambda request, status, reason: _malformed(port, pages, request, status, reason),
         refusal=_REFUSAL,
         log=logging.getLogger("shard.http"),
         access_log=None,
@@ -137,12 +136,11 @@ def make_port(pages: Pages, server: ServerSettings) -> Port:
     return port
 
 
-def _malformed(port: Port, request: web.BaseRequest, status: int, reason: str) -> web.Response:
+def _malformed(port: Port, pages: Pages, request: web.BaseRequest, status: int, reason: str) -> web.Response:
     """Answer malformed HTTP and log one line at most, since the operator of a node cannot do anything about it."""
     shown = " ".join(reason.split())[:_REASON_LENGTH]
     if _TLS_HELLO in reason:
-        why = "the peer speaks TLS, but this shard has no certificate ([cluster] link_tls_cert)"
-        _refusals.warning("link_refused router=%s reason=%r", request.remote, why, kind=str(request.remote))
+        pages.links.gate.refuse(request.remote, "the peer speaks TLS, but this shard has no certificate")
     else:
         port.log.warning("request_malformed peer=%s reason=%r", request.remote, shown)
     response = _failure(InvalidRequest(f"request: {shown}"))

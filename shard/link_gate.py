@@ -11,6 +11,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from sharq_core.http_port.connection import PortConnection
+from sharq_core.logs.advice import LINKS, with_advice
 from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.web_pages import is_from_browser
 
@@ -29,17 +30,21 @@ class LinkGate:
 
     Args:
         asks_certificate: if True, a link needs a client certificate, which the TLS layer has verified.
+        on_refusal: called with the reason of each refused link, without the address of its peer.
 
     Attributes:
         refused: the number of links refused so far.
         log: a rate-limited log for lines that unauthenticated peers cause.
     """
 
-    def __init__(self, log: logging.Logger, *, asks_certificate: bool) -> None:
+    def __init__(
+        self, log: logging.Logger, *, asks_certificate: bool, on_refusal: Callable[[str], None]
+    ) -> None:
         self.log = RareLog(log)
         self.refused = 0
         self._refusals = RareLog(log, REFUSAL_EVERY_S)
         self._asks_certificate = asks_certificate
+        self._on_refusal = on_refusal
         self._unproved: dict[object, Callable[[], None]] = {}
 
     def __len__(self) -> int:
@@ -59,7 +64,7 @@ class LinkGate:
             self.refuse(request.remote, "a web page asks for a link")
             raise web.HTTPForbidden(text="web pages may not open a link")
         if self._asks_certificate and not request.get_extra_info("peercert"):
-            self.refuse(request.remote, "no certificate")
+            self.refuse(request.remote, "a certificate is asked for, and none was shown")
             raise web.HTTPForbidden(text="a link needs a client certificate of the configured authority")
         if len(self._unproved) >= MAX_UNPROVED:
             self._end_oldest(request.remote)
@@ -89,7 +94,9 @@ class LinkGate:
 
     def refuse(self, router: str | None, reason: str) -> None:
         """Count a refused link and log the reason; repeated refusals are logged once in 30 s."""
+        reason = with_advice(reason, LINKS)
         self.refused += 1
+        self._on_refusal(reason)
         self._refusals.warning("link_refused router=%s reason=%r", router, reason, kind=f"{router} {reason}")
 
     def note_end(self, router: str | None, connection: PortConnection | None, reason: str) -> None:

@@ -68,6 +68,7 @@ class LinkServer:
         secret: the secret that both ends must know; None for none.
         hello: returns this node's id and the current view.
         asks_certificate: if True, a link needs a client certificate, which the TLS layer has verified.
+        on_refusal: called with the reason of each refused link.
 
     Attributes:
         away: the partitions that this node leaves to others because it does not reach their store server.
@@ -81,13 +82,14 @@ class LinkServer:
         hello: Callable[[], tuple[str, View]],
         *,
         asks_certificate: bool = False,
+        on_refusal: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.port = port
         self.secret = secret
         self.hello = hello
         self.is_closing = False
         self.away: list[int] = []
-        self.gate = LinkGate(log, asks_certificate=asks_certificate)
+        self.gate = LinkGate(log, asks_certificate=asks_certificate, on_refusal=on_refusal)
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 

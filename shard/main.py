@@ -32,7 +32,7 @@ from sharq_core.partitions import Ring
 from sharq_core.process.certificates.files import link_certificates, store_certificates
 from sharq_core.process.certificates.watch import watch_certificates
 from sharq_core.process.command_line import log_store
-from sharq_core.process.exposure import refuse_exposed_link
+from sharq_core.process.exposure import refuse_exposed_link, warn_of_readable_secrets
 from sharq_core.process.listening import ListenError, bind_sockets, public_address
 from sharq_core.process.metrics import measure_process
 from sharq_core.process.running import run_program
@@ -47,6 +47,9 @@ from sharq_core.web_pages import Hosts
 _BACKLOG = 1024
 _SHUTDOWN_TIMEOUT_S = 1.0
 """Time for a page that a client still reads; the links are already closed by then."""
+
+_REFUSAL_S = 30.0
+"""The time for which the reason of a refused link is a notice."""
 
 _LEAST_LEAVE_S = 0.5
 _DRAIN_BEATS = 2
@@ -109,7 +112,7 @@ class _Process:
             self._config, store, registry, self._command.node_id, ring=Ring(0, (), ())
         )
         self._stack.push_async_callback(self._stop_node)
-        self._watch_certificates(registry)
+        self._watch_own_files(registry)
         self._membership = self._make_membership()
         secret = self._config.cluster.secret
         self._links = LinkServer(
@@ -117,14 +120,16 @@ class _Process:
             secret.reveal() if secret else None,
             self._hello,
             asks_certificate=self._config.cluster.link_tls_ca is not None,
+            on_refusal=self._note_refusal,
         )
         self._node.tell_away(self._links.push_away)
         measure(registry, self._node, self._membership, self._links)
         await self._listen(sockets, registry)
         self._stack.push_async_callback(self._leave)
 
-    def _watch_certificates(self, registry: CollectorRegistry) -> None:
+    def _watch_own_files(self, registry: CollectorRegistry) -> None:
         config = self._config
+        warn_of_readable_secrets(config, self._node.notices)
         files = (*link_certificates(config.cluster), *store_certificates(config.redis, config.store))
         watch_certificates(self._stack, registry, files, self._node.notices)
 
@@ -184,7 +189,8 @@ class _Process:
         )
         registry.register(PortMetrics(port, "sharq_shard"))
         self._stack.callback(asyncio.create_task(port.watch()).cancel)
-        tls = kept_context(self._stack, link_tls_files(self._config.cluster), server_context)
+        make_context = partial(server_context, on_refusal=self._note_refusal)
+        tls = kept_context(self._stack, link_tls_files(self._config.cluster), make_context)
         runner = web.ServerRunner(port, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
@@ -201,6 +207,10 @@ class _Process:
     def _warning(self) -> str | None:
         """Return the warning of /readyz for a ready node; None for no problem."""
         return self._node.notices.beside(self._node.warning)
+
+    def _note_refusal(self, reason: str) -> None:
+        """Keep the reason of the last refused link among the notices; a router tries again every few seconds."""
+        self._node.notices.tell("link", f"a link is refused: {reason}", for_s=_REFUSAL_S)
 
     def _leaves_all(self) -> bool:
         """Return True if this node leaves all partitions to other nodes, which serve those whose server they reach."""

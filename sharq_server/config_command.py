@@ -69,7 +69,10 @@ def check(file: File = None, *, as_json: AsJson = False, no_environment: NoEnvir
     nothing about the exit code. Nothing is connected to, and no certificate or tokens_file is read.
     """
     found = _inspect(file, no_environment=no_environment)
-    notices = (*found.config.notices, *_missing_store(found.config)) if found.config is not None else ()
+    notices: tuple[str, ...] = ()
+    if found.config is not None:
+        config = found.config
+        notices = (*config.notices, *config.readable_secrets, *_missing_store(config))
     if as_json:
         _write({"ok": not found.problems, "problems": found.problems, "notices": notices})
     else:

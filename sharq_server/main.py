@@ -43,7 +43,7 @@ from sharq_core.logs.line_queue import LineQueue
 from sharq_core.process.certificates.files import api_certificates, store_certificates
 from sharq_core.process.certificates.watch import watch_certificates
 from sharq_core.process.command_line import log_store
-from sharq_core.process.exposure import warn_of_exposed_api
+from sharq_core.process.exposure import warn_of_exposed_api, warn_of_readable_secrets
 from sharq_core.process.file_reload import follow_files
 from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.metrics import measure_process
@@ -148,6 +148,7 @@ class _Server:
             else DirectoryMemory(self._data_dir, self._store.directory_fault),
         )
         self._stack.push_async_callback(_stop_node, node, self._stop)
+        warn_of_readable_secrets(self._config, node.notices)
         files = (
             *api_certificates(self._config.server),
             *store_certificates(self._config.redis, self._config.store),

@@ -138,8 +138,8 @@ def new(
     if as_json:
         _write(_NewToken(name, secret, str(path)))
         return
-    typer.echo(f"{name} is in {path}. This is the token; it is shown only once:", err=True)
     typer.echo(secret)
+    typer.echo(f"This is the token of {name}. It is shown only once; {path} has its hash.", err=True)
 
 
 @app.command(epilog=LS_EXAMPLES, context_settings=_HELP)

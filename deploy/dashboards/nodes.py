@@ -260,6 +260,7 @@ EACH_PROCESS = Row(
             "Time until a certificate or an authority ends, by its use. Empty without TLS.",
             Query(f"{least('sharq_certificate_expiry_seconds', 'use')} - time()", "{{use}}"),
             unit="s",
+            limits=Limits(604_800, 86_400, is_low_bad=True),
             alerts=("SharqCertificateExpires",),
         ),
     ),

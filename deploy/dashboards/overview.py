@@ -79,12 +79,6 @@ HEALTH = Row(
             console="#/types",
         ),
         number(
-            "Requests",
-            "Requests per second, all routers.",
-            Query(per_second("sharq_router_requests_total", where=OF_CLIENTS)),
-            "reqps",
-        ),
-        number(
             "Waiting jobs",
             "Queued jobs, without delayed ones.",
             Query(total("sharq_jobs", where='state="queued"')),
@@ -99,18 +93,26 @@ HEALTH = Row(
             console="#/types",
         ),
         number(
+            "Processes down",
+            "Routers and shards that do not answer scrapes. The others do their work.",
+            Query(f"sum {by()} (1 - {select('up', OF_PROCESSES)})"),
+            limits=Limits(warn=1),
+            alerts=("SharqProcessDown",),
+            console="#/ring",
+        ),
+        number(
             "Routers",
             "Routers that answer scrapes.",
             Query(total("up", where=OF_ROUTERS)),
-            limits=Limits(2, 1, is_low_bad=True),
-            alerts=("SharqNoRouter", "SharqProcessDown"),
+            limits=Limits(bad=1, is_low_bad=True),
+            alerts=("SharqNoRouter",),
         ),
         number(
             "Shards",
             "Shards that answer scrapes.",
             Query(total("up", where=OF_SHARDS)),
-            limits=Limits(2, 1, is_low_bad=True),
-            alerts=("SharqNoShard", "SharqProcessDown"),
+            limits=Limits(bad=1, is_low_bad=True),
+            alerts=("SharqNoShard",),
             console="#/ring",
         ),
         number(

@@ -32,11 +32,11 @@ def render(dashboard: Dashboard) -> dict[str, Json]:
 
 def _links_of_page() -> list[Json]:
     """Return the links at the top: the other dashboards with the same selection, the console, the runbook."""
-    others: Json = {
-        "title": "SHARQ",
+    others = _link("SHARQ", "")
+    others |= {
         "type": "dashboards",
         "tags": ["sharq"],
-        "asDropdown": False,
+        "targetBlank": False,
         "includeVars": True,
         "keepTime": True,
     }
@@ -44,7 +44,19 @@ def _links_of_page() -> list[Json]:
 
 
 def _link(title: str, url: str) -> dict[str, Json]:
-    return {"title": title, "type": "link", "url": url, "targetBlank": True}
+    """Return a link that opens a tab of its own. Grafana's schema requires all of its fields."""
+    return {
+        "title": title,
+        "type": "link",
+        "icon": "external link",
+        "tooltip": "",
+        "url": url,
+        "tags": [],
+        "asDropdown": False,
+        "targetBlank": True,
+        "includeVars": False,
+        "keepTime": False,
+    }
 
 
 def _place(rows: Sequence[Row]) -> list[Json]:
@@ -150,13 +162,18 @@ def _steps(limits: Limits | None) -> list[Json]:
 
 _OPTIONS: dict[str, dict[str, Json]] = {
     "timeseries": {
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "desc"},
     },
     "stat": {
         "colorMode": "background",
         "graphMode": "area",
         "textMode": "auto",
+        "justifyMode": "auto",
+        "orientation": "auto",
+        "wideLayout": True,
+        "showPercentChange": False,
+        "percentChangeColorMode": "standard",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     },
 }

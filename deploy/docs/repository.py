@@ -27,6 +27,7 @@ PAGES = {
     "SECURITY.md": "security-policy.md",
     "examples/README.md": "examples.md",
     "sharq_core/scheduler/lua/README.md": "lua.md",
+    "deploy/helm/sharq/README.md": "chart.md",
     **{
         f"{path.parent.relative_to(ROOT)}/README.md": f"{path.parent.relative_to(ROOT)}.md"
         for path in _README_FILES

@@ -7,7 +7,7 @@ from enum import Enum, StrEnum, auto
 
 
 class Permission(StrEnum):
-    """The words of `ops=` in a line of the tokens file."""
+    """A permission of a token."""
 
     PRODUCE = "produce"
     WORK = "work"

@@ -57,7 +57,7 @@ class Token(Struct, frozen=True):
             needed = " or ".join(in_order(permissions))
             own = "|".join(in_order(self.permissions))
             raise Forbidden(
-                f"token: {self.name} has only ops={own}, and this needs {needed}; nothing was done"
+                f"the token {self.name} has only ops={own}, and this needs {needed}; nothing was done"
             )
 
     def check_type(self, queue_type: str, place: str = "") -> None:
@@ -73,7 +73,8 @@ class Token(Struct, frozen=True):
         """Raise Forbidden if the token may not use all queue types. Nothing was done."""
         if self.types is not None:
             raise Forbidden(
-                f"token: {self.name} has only types={self.types}, and this is about all queue types; nothing was done"
+                f"the token {self.name} has only {self._types_word}, and this is about all queue types; nothing was "
+                "done"
             )
 
     def limited(self, parsed: Any) -> Any:
@@ -85,7 +86,7 @@ class Token(Struct, frozen=True):
         Raises:
             Forbidden: the value, or a value of a tuple, has a forbidden queue type. Nothing was done.
         """
-        if not self.is_limited:
+        if self.types is None and self.max_queued is None:
             return parsed
         if isinstance(parsed, list):
             return [self._entry(entry, f"jobs[{index}].") for index, entry in enumerate(parsed)]
@@ -110,8 +111,14 @@ class Token(Struct, frozen=True):
             )
         return value
 
+    @property
+    def _types_word(self) -> str:
+        """The word `types=` of the line, cut if it is long."""
+        word = f"types={self.types}"
+        return word if len(word) <= _MAX_SHOWN else f"{word[:_MAX_SHOWN]}..."
+
     def _forbidden_type(self, queue_type: str, place: str) -> Forbidden:
         return Forbidden(
-            f"{place}queue_type: token {self.name} has only types={self.types}, not {queue_type[:_MAX_SHOWN]!r}; "
+            f"{place}queue_type: the token {self.name} has only {self._types_word}, not {queue_type[:_MAX_SHOWN]!r}; "
             "nothing was done"
         )

@@ -77,11 +77,13 @@ class WatchedMinute(Struct, frozen=True, kw_only=True):
 
 
 class WatchedNotice(Struct, frozen=True, kw_only=True):
-    """A problem of a shard or its store.
+    """A problem of a router, a shard or its store.
 
     Attributes:
-        node: the shard that it is about, or several with commas between them; empty if that is not known.
-        code: `store`; `shard` for a shard that cannot be reached; `load` for one whose numbers are missing.
+        node: the shard that it is about, or several with commas between them; empty if that is not known, and for the
+            router.
+        code: `store`; `node` for the shard itself and `router` for this router, such as a certificate that ends soon;
+            `shard` for a shard that cannot be reached; `load` for one whose numbers are missing.
     """
 
     node: str

@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from router.access.permissions import Permission
 from router.api.life.trace_fields import TraceparentOut, TracestateOut
 from sharq_core.limits import BlockedBy
 
@@ -78,8 +79,8 @@ class TokenAnswer(Success, frozen=True, kw_only=True):
         str | None, Meta(description="The name of the token; null if the server asks for no tokens.")
     ]
     ops: Annotated[
-        list[str],
-        Meta(description="The permissions of the token: `produce`, `work`, `read`, `operate` and `admin`."),
+        list[Permission],
+        Meta(description="The permissions of the token, with those that `admin` includes."),
     ]
     types: Annotated[
         list[str] | None,

@@ -87,7 +87,7 @@ class Summary:
             version=self._cluster.version,
             partitions=self._cluster.partitions,
             shards=members if is_whole else [_without_notices(member) for member in members],
-            notices=[*_notices(members), *_missing(self._loads)] if is_whole else [],
+            notices=[*_notices(self._cluster), *_missing(self._loads)] if is_whole else [],
         )
 
     def _weight(self, name: str) -> tuple[int, int]:
@@ -166,10 +166,10 @@ def _missing(loads: ShardLoads) -> list[WatchedNotice]:
     ]
 
 
-def _notices(members: Sequence[MemberInfo]) -> list[WatchedNotice]:
-    """Return the problems that the members report, each once, and those of members that cannot be reached."""
+def _notices(cluster: ClusterInfo) -> list[WatchedNotice]:
+    """Return the problems of this router and of the members, each once, and those of members that cannot be reached."""
     nodes: dict[tuple[str, str], list[str]] = {}
-    for member in members:
+    for member in cluster.members:
         if member.reason is not UNSET:
             nodes.setdefault(("shard", member.reason), []).append(member.node)
         if member.store is not None:
@@ -178,14 +178,16 @@ def _notices(members: Sequence[MemberInfo]) -> list[WatchedNotice]:
                 texts.insert(0, member.store.reason)
             for text in texts:
                 nodes.setdefault(("store", text), []).append(member.node)
-    return [
+        for text in member.notices:
+            nodes.setdefault(("node", text), []).append(member.node)
+    return [WatchedNotice(node="", code="router", text=text) for text in cluster.notices] + [
         WatchedNotice(node=", ".join(named), code=code, text=text) for (code, text), named in nodes.items()
     ]
 
 
 def _without_notices(member: MemberInfo) -> MemberInfo:
-    """Return a member without the texts about its store, which may name other types."""
+    """Return a member without the texts about its store, which may name other types, and about itself."""
     store = member.store
-    if store is None:
-        return member
-    return msgspec.structs.replace(member, store=msgspec.structs.replace(store, notices=[], reason=UNSET))
+    if store is not None:
+        store = msgspec.structs.replace(store, notices=[], reason=UNSET)
+    return msgspec.structs.replace(member, store=store, notices=[])

@@ -70,7 +70,7 @@ class OperationHandlers:
         return answer(
             TokenAnswer(
                 name=None if token is None else token.name,
-                ops=list(map(str, in_order(ALL_PERMISSIONS if token is None else token.permissions))),
+                ops=in_order(ALL_PERMISSIONS if token is None else token.permissions),
                 types=None if token is None or token.types is None else list(token.types.patterns),
                 max_queued=None if token is None else token.max_queued,
                 rps=None if token is None else token.rps,

@@ -101,9 +101,7 @@ class Guard:
     def _check_limits(self, request: Request, operation: str, token: Token) -> None:
         rate = self._rates.get(token.name)
         if rate is not None and not rate.take():
-            raise Overloaded(
-                f"token: {token.name} may send {rate.rps} requests per second to a router; nothing was done"
-            )
+            raise Overloaded(f"the token {token.name} may send {rate.rps} requests per second to a router")
         route = self._routes[operation]
         token.check_permission(route.permissions)
         if token.types is not None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import aiohttp
 
 from router.shards.job_watches import JobWatches
-from router.shards.link_reasons import why_not_connected
+from router.shards.link_reasons import why_link_ended, why_not_connected
 from router.shards.pending_calls import PendingCalls
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, Unavailable
 from sharq_core.link import frames
@@ -260,9 +260,9 @@ class ShardLink:
         except (LinkBroken, ConnectionError) as error:
             reason = str(error)
         finally:
-            self._go_down(reason)
+            self._go_down(why_link_ended(reason))
             await say_goodbye(socket, code, reason)
-        return reason
+        return why_link_ended(reason)
 
     async def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
         return await session.ws_connect(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import aiohttp
 
+from sharq_core.logs.advice import LINKS, with_advice
 from sharq_core.logs.reasons import why_unreachable
 
 _BY_STATUS = {
@@ -18,12 +19,21 @@ _BY_STATUS = {
 
 
 def why_not_connected(error: Exception, waited_s: float, *, has_tls: bool) -> str:
-    """Return why no link could be established, in plain text.
+    """Return why no link could be established, in plain text, with the setting to change.
 
     Args:
         waited_s: the timeout for a silent shard, in seconds.
         has_tls: True if this router uses TLS on links.
     """
+    return with_advice(_why(error, waited_s, has_tls=has_tls), LINKS)
+
+
+def why_link_ended(reason: str) -> str:
+    """Return the reason of a link's end with the setting to change, if there is one."""
+    return with_advice(reason, LINKS)
+
+
+def _why(error: Exception, waited_s: float, *, has_tls: bool) -> str:
     if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
         return f"it cannot be connected to: no answer within {waited_s:.3g} s"
     if isinstance(error, aiohttp.WSServerHandshakeError):
@@ -36,5 +46,5 @@ def _why_closed(error: Exception, *, has_tls: bool) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         if has_tls:
             return "it closed the connection, probably because it does not accept this router's certificate"
-        return "it closed the connection, probably because it expects TLS ([cluster] link_tls_cert)"
+        return "it closed the connection, probably because it expects TLS"
     return f"the connection failed ({type(error).__name__})"

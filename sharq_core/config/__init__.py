@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from sharq_core.config.kinds import Address, Secret, describe
+from sharq_core.config.readable_secrets import readable_secrets
 from sharq_core.config.settings import (
     SECTIONS,
     SETTINGS,
@@ -76,6 +77,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         key_prefix: the start of every key, without braces.
         original_key_prefix: the prefix as written, under which the original kept its data.
         notices: one line for each setting that has no effect, or not the expected one.
+        readable_secrets: one line for each secret in a file that everyone on the machine can read.
     """
 
     sharq: SharqSettings
@@ -91,6 +93,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     key_prefix: str
     original_key_prefix: str
     notices: tuple[str, ...]
+    readable_secrets: tuple[str, ...] = ()
 
     def differing(self, other: Config) -> list[Key]:
         """Return the settings whose values differ in another configuration."""
@@ -160,6 +163,7 @@ def assemble(gathered: Gathered, values: Mapping[Key, object]) -> Config:
         key_prefix=redis.key_prefix.replace("{", "").replace("}", ""),
         original_key_prefix=redis.key_prefix,
         notices=gathered.notices,
+        readable_secrets=readable_secrets(given),
     )
     _check_together(config, given)
     return msgspec.structs.replace(config, notices=(*config.notices, *_notices(config, given)))

@@ -41,11 +41,16 @@ class Layer(enum.StrEnum):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """The non-empty text given for a key, and its place for errors."""
+    """The non-empty text given for a key, and its place for errors.
+
+    Attributes:
+        file: the file that holds the text; None if it is in no file.
+    """
 
     text: Secret
     origin: str
     layer: Layer
+    file: Path | None = None
 
 
 Source: TypeAlias = dict[Key, Given]
@@ -102,7 +107,7 @@ def read_file(path: Path, refuse: Refuse = refuse_at_once) -> Source:
             elif "\n" in text:
                 refuse(f"{origin}: a value is one line, but the line after it is indented")
             elif text:
-                given[key] = Given(Secret(text), origin, Layer.FILE)
+                given[key] = Given(Secret(text), origin, Layer.FILE, path)
     return _take_from_files(given, refuse)
 
 
@@ -219,7 +224,7 @@ def _take_from_files(given: Source, refuse: Refuse) -> Source:
         if problem:
             refuse(problem)
         else:
-            taken[secret] = Given(Secret(text), value.origin, value.layer)
+            taken[secret] = Given(Secret(text), value.origin, value.layer, Path(value.text.reveal()))
     return taken
 
 

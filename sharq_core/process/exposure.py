@@ -1,6 +1,7 @@
-"""Refuses to serve, or warns, if a port has a public address and lets everyone in.
+"""Refuses to serve, or warns, if a port has a public address and lets everyone in, or everyone can read a secret.
 
-Not here: the definition of a public address (sharq_core/process/listening.py).
+Not here: the definitions of a public address (sharq_core/process/listening.py) and of such a secret
+(sharq_core/config/readable_secrets.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from socket import socket
 from sharq_core.config import Address, AuthSettings, Config
 from sharq_core.errors import ConfigError
 from sharq_core.process.listening import public_address
+from sharq_core.process.notices import Notices
 
 log = logging.getLogger("sharq.router")
 
@@ -60,6 +62,13 @@ def refuse_exposed_link(sockets: Sequence[socket], config: Config) -> None:
             f"{exposed} can be reached from other machines, and the link has no secret: set [cluster] secret, or "
             "[auth] allow_anonymous = true if the network keeps others out"
         )
+
+
+def warn_of_readable_secrets(config: Config, notices: Notices) -> None:
+    """Log each secret that everyone on the machine can read, and keep it among the notices for operators."""
+    for line in config.readable_secrets:
+        log.warning("secret_readable_by_all %s", line)
+        notices.tell(f"secret {line}", line, is_public=False)
 
 
 def _exposed(sockets: Sequence[socket], auth: AuthSettings, *, is_guarded: bool) -> Address | None:

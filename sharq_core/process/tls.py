@@ -18,6 +18,7 @@ from msgspec import Struct
 from sharq_core.config import ClusterSettings, ServerSettings
 from sharq_core.config.kinds import shown_path
 from sharq_core.errors import ConfigError
+from sharq_core.logs.advice import LINKS, ConnectionSettings, with_advice
 from sharq_core.logs.rare_log import REFUSAL_EVERY_S, RareLog
 from sharq_core.logs.reasons import why_tls_failed
 from sharq_core.process.file_reload import follow_files
@@ -31,12 +32,14 @@ class TlsFiles(Struct, frozen=True, kw_only=True):
     Attributes:
         setting: the settings that name the files, for errors.
         ca: the authorities that sign the peer's certificate; None asks the peer for no certificate.
+        advice: the settings that the reasons of failed handshakes name; None for none.
     """
 
     setting: str
     cert: Path
     key: Path
     ca: Path | None = None
+    advice: ConnectionSettings | None = None
 
 
 def link_tls_files(cluster: ClusterSettings) -> TlsFiles | None:
@@ -48,6 +51,7 @@ def link_tls_files(cluster: ClusterSettings) -> TlsFiles | None:
         cert=cluster.link_tls_cert,
         key=cluster.link_tls_key,
         ca=cluster.link_tls_ca,
+        advice=LINKS,
     )
 
 
@@ -58,16 +62,19 @@ def api_tls_files(server: ServerSettings) -> TlsFiles | None:
     return TlsFiles(setting="[sharq-server] tls_cert, tls_key", cert=server.tls_cert, key=server.tls_key)
 
 
-def server_context(files: TlsFiles) -> ssl.SSLContext:
+def server_context(files: TlsFiles, on_refusal: Callable[[str], None] = lambda _: None) -> ssl.SSLContext:
     """Return a context for a server.
 
     With a ca, a client's certificate is checked if there is one. The caller must insist on one.
+
+    Args:
+        on_refusal: called with the reason of each failed handshake.
 
     Raises:
         ConfigError: the files cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.sslobject_class = _telling(files.setting)
+    context.sslobject_class = _telling(files, on_refusal)
     _load(context, files)
     if files.ca is not None:
         context.verify_mode = ssl.CERT_OPTIONAL
@@ -103,7 +110,7 @@ def kept_context(
     return context
 
 
-def _telling(setting: str) -> type[ssl.SSLObject]:
+def _telling(files: TlsFiles, on_refusal: Callable[[str], None]) -> type[ssl.SSLObject]:
     """Return a connection class that logs failed handshakes, once in 30 s for each reason.
 
     The event loop closes such a connection silently, because failed handshakes are normal for a server on the Internet.
@@ -112,7 +119,9 @@ def _telling(setting: str) -> type[ssl.SSLObject]:
 
     def tell(reason: str) -> None:
         why = f"a client failed to connect: {reason}"
-        refusals.warning("tls_refused setting=%r reason=%r", setting, why, kind=reason)
+        why = why if files.advice is None else with_advice(why, files.advice)
+        refusals.warning("tls_refused setting=%r reason=%r", files.setting, why, kind=reason)
+        on_refusal(why)
 
     class Telling(ssl.SSLObject):
         _steps = 0

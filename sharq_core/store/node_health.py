@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from sharq_core.errors import SharqError
+from sharq_core.logs.advice import STORE, with_advice
 from sharq_core.logs.troubles import Trouble
 from sharq_core.store.failures import WritesRefused, is_refusal, why, why_away
 
@@ -71,6 +72,7 @@ class NodeHealth:
         reason = why_away(error, timeout_s)
         if reason.startswith(_OF_OTHER_TLS) and not self._was_reached:
             reason += self._hint
+        reason = with_advice(reason, STORE)
         said = str(error)
         self._away.note(reason, self._where, detail=f"{reason} ({said})" if said not in reason else None)
         return reason
@@ -91,7 +93,7 @@ class NodeHealth:
             self._write_refused_at = monotonic()
         if is_refusal(refusal):
             self.refuses, self._refused_at = True, monotonic()
-            self._refusing.note(why(refusal), self._where)
+            self._refusing.note(with_advice(why(refusal), STORE), self._where)
         elif (
             self.refuses
             and not isinstance(refusal, SharqError)

@@ -157,7 +157,7 @@ async def test_an_operation_needs_one_of_its_words(
             needed = " or ".join(word for word in WORDS if word in row.words.split())
             assert (
                 answer["message"]
-                == f"token: {name} has only ops={name}, and this needs {needed}; nothing was done"
+                == f"the token {name} has only ops={name}, and this needs {needed}; nothing was done"
             )
 
 
@@ -174,7 +174,7 @@ async def test_a_token_with_types_does_nothing_with_other_types(
     status, answer = await ask(http, roles, "sms", row, "mail")
     if row.types == "entries":
         assert (status, codes(answer)) == (200, ["forbidden"])
-        assert answer["results"][0]["message"].startswith("jobs[0].queue_type: token sms has only types=")
+        assert answer["results"][0]["message"].startswith("jobs[0].queue_type: the token sms has only types=")
     else:
         assert (status, answer["code"]) == (403, "forbidden"), answer
         assert "sms has only types=sms*,voice~x" in answer["message"]
@@ -212,7 +212,7 @@ async def test_a_bulk_call_is_refused_entry_by_entry(roles: Roles) -> None:
     async with roles.client("sms") as client, roles.client("all") as everyone:
         first, second, third = await client.enqueue_many(jobs)
         assert isinstance(second, errors.Forbidden)
-        assert second.message.startswith("queue_type: token sms has only types=sms*,voice~x, not 'mail'")
+        assert second.message.startswith("queue_type: the token sms has only types=sms*,voice~x, not 'mail'")
         assert not isinstance(first, errors.SharqError)
         assert not isinstance(third, errors.SharqError)
         assert (await everyone.queue_counts("sms", "bulk")).queue_length == 1
@@ -243,7 +243,7 @@ async def test_a_schedule_of_another_type_is_neither_replaced_nor_changed(
     for row in changes:
         status, answer = await ask(http, roles, "sms", row, "-")
         assert (status, answer["code"]) == (403, "forbidden"), row
-        assert answer["message"].startswith("schedule shared: queue_type: token sms has only types=")
+        assert answer["message"].startswith("schedule shared: queue_type: the token sms has only types=")
     _, state = await ask(http, roles, "all", Row("schedule", "GET", "/schedule/shared/", "read"), "-")
     assert (state["job"]["queue_type"], state["paused"]) == ("mail", False)
     assert (await ask(http, roles, "sms", Row("", "DELETE", "/schedule/none/", ""), "-"))[0] == 404

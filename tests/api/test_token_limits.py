@@ -15,8 +15,10 @@ import pytest
 from router.access.words import parse_line
 from router.http.tokens import new_token
 from sharq_client import EnqueueJob, errors
+from sharq_client.cli.exits import Exit
 from sharq_server.token_file import add_token, remove_token
 from tests.support.http.roles import Roles
+from tests.support.processes.sharq import Sharq
 from tests.support.waits import until_answer
 
 
@@ -102,6 +104,22 @@ async def test_max_queued_refuses_jobs_past_the_limit_of_each_queue(roles: Roles
         await everyone.enqueue(job("one"))
 
 
+async def test_max_queued_holds_for_the_schedules_of_the_token(
+    roles: Roles, http: aiohttp.ClientSession
+) -> None:
+    job = {"queue_type": "caps", "queue_id": "scheduled", "payload": 1, "interval": 0}
+    made, _ = await roles.ask(http, "capped", "PUT", "/schedule/capped/", {"every": 1000, "job": job})
+    assert made == 200
+
+    async def last_status() -> str:
+        return str((await roles.ask(http, "all", "GET", "/schedule/capped/"))[1]["last_status"])
+
+    await until_answer(last_status, lambda found: found == "full")
+    assert (await roles.ask(http, "all", "DELETE", "/schedule/capped/"))[0] == 200
+    _, queue = await roles.ask(http, "all", "GET", "/queue/caps/scheduled/")
+    assert queue["queued"] == 2
+
+
 async def test_past_its_rps_a_token_is_told_to_wait(roles: Roles, http: aiohttp.ClientSession) -> None:
     statuses = []
     for _ in range(10):
@@ -111,10 +129,7 @@ async def test_past_its_rps_a_token_is_told_to_wait(roles: Roles, http: aiohttp.
                 assert answer.headers["Retry-After"] == "1"
                 refusal = await answer.json()
                 assert refusal["code"] == "overloaded"
-                assert (
-                    refusal["message"]
-                    == "token: slow may send 3 requests per second to a router; nothing was done"
-                )
+                assert refusal["message"] == "the token slow may send 3 requests per second to a router"
     assert statuses[0] == 200
     assert 429 in statuses
     assert (await roles.ask(http, "all", "GET", "/token/"))[0] == 200
@@ -149,6 +164,17 @@ async def test_a_token_tells_what_it_may_do(roles: Roles, http: aiohttp.ClientSe
         assert (await client.control.token()).types == ["sms*"]
         with pytest.raises(errors.Forbidden, match=r"mixed has only ops=produce\|work, and this needs read"):
             await client.queue("sms", "q")
+
+
+def test_the_command_says_what_the_token_lacks(roles: Roles) -> None:
+    refused = Sharq(roles.url, SHARQ_TOKEN=roles.secrets["produce"])("types", code=Exit.FAILED)
+    assert refused.out == ""
+    lacks = "the token produce has only ops=produce, and this needs read; nothing was done"
+    assert refused.err == f"sharq: {roles.url}: {lacks}\n"
+    unknown = Sharq(roles.url, SHARQ_TOKEN="sharq_unknown")("types", code=Exit.FAILED)
+    assert (
+        unknown.err == f"sharq: {roles.url}: the token is unknown (set SHARQ_TOKEN, --token or --profile)\n"
+    )
 
 
 async def test_words_change_while_the_server_runs_and_a_wrong_one_changes_nothing(

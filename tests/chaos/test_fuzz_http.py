@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 LONGEST_WAIT_MS = 50
 
 EXAMPLES = settings(
-    max_examples=10 if is_quick() else 200,
+    max_examples=6 if is_quick() else 200,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),

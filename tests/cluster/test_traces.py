@@ -26,6 +26,7 @@ from tests.support.http.collector import Collector, ReceivedSpan
 from tests.support.ports import free_port
 from tests.support.processes.servers import SharqCluster, SharqServer, running_server
 from tests.support.stores.server import running_store
+from tests.support.waits import until
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = f"00-{TRACE}-{SPAN}-01"
@@ -226,8 +227,8 @@ async def test_a_job_is_one_trace_from_its_producer_to_its_worker(
     assert [link.context.span_id for link in receive.links] == [context.span_id]
     receive_context = receive.get_span_context()
     assert receive_context is not None
-    received = await whole(collector, format_trace_id(receive_context.trace_id), 4)
-    assert "FCALL dequeue" in [span.name for span in received]
+    received = format_trace_id(receive_context.trace_id)
+    await until(lambda: "FCALL dequeue" in [span.name for span in collector.spans(trace_id=received)])
 
 
 async def test_the_last_spans_are_sent_at_the_stop(collector: Collector, kind: str) -> None:

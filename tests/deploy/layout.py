@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,8 @@ class Layout:
         self.secrets = folder / "secrets"
         self._file = read_compose(SECURE if is_secured else None, secrets=self.secrets)
         net = f"127.{random.randint(1, 250)}.{random.randint(0, 255)}"
-        names = [name for name in self._file["services"] if name != "grafana"]
+        services = self._file["services"]
+        names = [name for name in services if name != "grafana" and "profiles" not in services[name]]
         self._addresses = {name: f"{net}.{number}" for number, name in enumerate(names, 1)}
         self._setup = self._file["services"]["store-setup"]
         if is_secured:
@@ -257,26 +259,32 @@ def read_compose(
     Args:
         laid_over: a second file.
         secrets: where that one finds what make-secrets made.
-        profiles: those whose services are read, too, separated by commas.
+        profiles: those whose services are read, too, separated by commas. Version 1 of docker-compose reads all.
     """
-    files = [COMPOSE] if laid_over is None else [COMPOSE, laid_over]
+    files = (COMPOSE,) if laid_over is None else (COMPOSE, laid_over)
+    environ = {
+        **{name: text for name, text in os.environ.items() if not name.startswith("PYTEST_")},
+        "SHARQ_CLUSTER_SECRET": "a secret of tests",
+        "GRAFANA_PASSWORD": "a password of tests",
+        "SHARQ_SECRETS": str(secrets or ""),
+        "COMPOSE_PROFILES": profiles,
+    }
+    parsed: dict[str, Any] = yaml.load(_read(files, tuple(sorted(environ.items()))), yaml.CSafeLoader)
+    return parsed
+
+
+@cache
+def _read(files: Sequence[Path], environ: Sequence[tuple[str, str]]) -> str:
     done = subprocess.run(
         [find("docker-compose"), *(f"-f{file}" for file in files), "config"],
         check=False,
-        env={
-            **os.environ,
-            "SHARQ_CLUSTER_SECRET": "a secret of tests",
-            "GRAFANA_PASSWORD": "a password of tests",
-            "SHARQ_SECRETS": str(secrets or ""),
-            "COMPOSE_PROFILES": profiles,
-        },
+        env=dict(environ),
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
     )
     assert done.returncode == 0, done.stderr
-    parsed: dict[str, Any] = yaml.safe_load(done.stdout)
-    return parsed
+    return done.stdout
 
 
 def find(program: str) -> str:

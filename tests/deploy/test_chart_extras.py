@@ -1,4 +1,4 @@
-"""What the chart offers besides routers and shards: an ingress, a store for trials, more of pods, and its README."""
+"""The parts of the chart besides routers and shards: an ingress, a store for trials, more of pods, and the README."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.deploy.panels import expressions, rendered_panels
 from tests.deploy.rules import ALERTS, METRIC, ROOT, run_promtool, threshold
 
 VARIABLES = {"datasource", "cluster", "namespace", "instance", "console", "runbook"}
-NEUTRAL = {"Requests", "Waiting jobs", "Replicas", "Finished jobs remembered"}
+NEUTRAL = {"Waiting jobs", "Replicas", "Finished jobs remembered"}
 """Numbers that are neither good nor bad by themselves."""
 
 ROUTES = ROOT / "router" / "console" / "static" / "routes.js"

@@ -18,6 +18,7 @@ import yaml
 
 from deploy.dashboards.__main__ import DASHBOARDS
 from deploy.dashboards.promql import SCOPE
+from deploy.dashboards.render import render
 from sharq_core.config import parse_url
 from tests.deploy.layout import until
 from tests.deploy.panels import without_selection
@@ -177,6 +178,27 @@ def test_a_selection_shows_one_cluster_and_none_of_the_other(watched: Watched) -
             assert {row.labels["cluster"] for row in rows} <= {"a"}, asked.promql
             answered += bool(rows)
     assert answered > 30, "even an idle cluster has much to show"
+
+
+@pytest.mark.timeout(120)
+def test_starts_new_versions_and_ring_changes_are_events_of_their_cluster(watched: Watched) -> None:
+    """Prometheus is younger than the minute over which events look back; processes may be older on a busy machine."""
+    asked = {str(event["name"]): without_selection(event["expr"]) for event in shown_events()}
+    asked["Starts of processes"] = asked["Starts of processes"].replace("< 60", "< 600")
+    for name in ("Starts of processes", "Deployments"):
+        assert {row.labels["cluster"] for row in query(watched.prometheus, asked[name])} == {"a", "b"}, name
+    assert query(watched.prometheus, asked["Ring changes"]) == []
+    watched.clusters["a"].join("joined")
+    until(
+        lambda: {row.labels["cluster"] for row in query(watched.prometheus, asked["Ring changes"])} == {"a"},
+        "the change of the ring is not drawn",
+    )
+
+
+def shown_events() -> list[dict[str, Any]]:
+    """Return the events that Prometheus is asked for; those of the one dashboard are those of all."""
+    rendered: Any = render(DASHBOARDS[0])
+    return [event for event in rendered["annotations"]["list"] if "expr" in event]
 
 
 @pytest.mark.timeout(120)

@@ -67,6 +67,7 @@ RUN = (
     Rule("docs/limits.md", "json", _OTHERS + "test_quotas_of_the_page_about_limits"),
     Rule("docs/metrics.md", "console", _OTHERS + "test_queues_that_are_behind"),
     Rule("docs/security.md", "console", _OTHERS + "test_a_new_token"),
+    Rule("docs/security.md", "text", _OTHERS + "test_lines_of_tokens", "ops="),
     Rule("docs/command.md", "console csv jsonl ini", _COMMAND),
     Rule("docs/command.md", "toml", _OTHERS + "test_profiles_of_the_page_about_the_command"),
     Rule(

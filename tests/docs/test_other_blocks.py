@@ -19,6 +19,7 @@ import msgspec
 import pytest
 import yaml
 
+from router.access.words import parse_line, write_line
 from sharq_client import AsyncClient, Client, RunningJob, TypeSettings, Worker
 from sharq_client.cli.profiles import read_profiles
 from sharq_client.testing import FakeSharq
@@ -91,6 +92,13 @@ def test_a_new_token(tmp_path: Path) -> None:
     assert all(re.fullmatch(form, line) for form, line in zip(forms, lines, strict=True)), done.stdout
 
 
+def test_lines_of_tokens() -> None:
+    lines = block("docs/security.md", "text").replace("...", "0" * 64).splitlines()
+    tokens = [parse_line(line) for line in lines]
+    assert [token.name for token in tokens] == ["shop", "sms-workers", "on-call"]
+    assert list(map(write_line, tokens)) == lines
+
+
 def test_profiles_of_the_page_about_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = block("docs/command.md", "toml")
     (tmp_path / "sharq").mkdir()
@@ -126,10 +134,11 @@ def test_configuration_of_a_collector() -> None:
     assert pipeline["exporters"] == list(settings["exporters"])
 
 
-def test_values_of_the_page_about_deployment() -> None:
+@pytest.mark.parametrize("words", ["# sharq.yaml", "# secure.yaml", "ingress:"])
+def test_values_of_the_page_about_deployment(words: str) -> None:
     schema = json.loads((ROOT / "deploy" / "helm" / "sharq" / "values.schema.json").read_text())
     defaults = yaml.safe_load((ROOT / "deploy" / "helm" / "sharq" / "values.yaml").read_text())
-    values = yaml.safe_load(block("docs/deploy.md", "yaml"))
+    values = yaml.safe_load(block("docs/deploy.md", "yaml", words))
     validate(merged(defaults, values), schema)
     assert unknown(values, defaults) == []
 
@@ -144,12 +153,12 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def unknown(values: dict[str, Any], defaults: dict[str, Any], place: str = "") -> list[str]:
-    """Return the names that values.yaml does not have."""
+    """Return the names that values.yaml does not have; an empty object there takes any."""
     found = []
     for name, value in values.items():
         if name not in defaults:
             found.append(f"{place}{name}")
-        elif isinstance(value, dict) and isinstance(defaults[name], dict):
+        elif isinstance(value, dict) and defaults[name]:
             found += unknown(value, defaults[name], f"{place}{name}.")
     return found
 

@@ -30,6 +30,7 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.store.replication.durability import Durability
+from tests.support.extent import CHOSEN_KINDS
 from tests.support.nodes.parts import LEASE_US, Parts, job, running_node
 from tests.support.stores.groups import Pair, running_pair
 from tests.support.stores.server import KINDS
@@ -189,6 +190,7 @@ CHANGES: dict[str, Callable[[Parts, LeasedJob, LeasedJob], Awaitable[object]]] =
 }
 
 
+@pytest.mark.parametrize("pair", CHOSEN_KINDS, indirect=True, scope="module")
 @pytest.mark.parametrize("verb", CHANGES)
 async def test_a_change_and_its_repeat_are_perhaps_done_while_no_replica_has_them(
     pair: Pair, parts: Parts, verb: str

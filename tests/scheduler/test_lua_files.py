@@ -63,37 +63,38 @@ def test_luacheck_finds_nothing_in_the_library() -> None:
     assert lua_check.warnings(library.source()) == []
 
 
+MISTAKES = {
+    "unused local": ("do local left = 1 end", "W211"),
+    "shadowed shared local": ("do local touched = tx; touched.add(touched) end", "W431"),
+    "global set": ("forgotten = 1", "W111"),
+    "global read": ("tx.now = missing", "W113"),
+    "use above definition": ("leave.run(tx, args)", "W113"),
+    "function that the store lacks": ("print(tx)", "W113"),
+    "argument redefined": ("local tx = tx; tx.now = 1", "W412"),
+}
+CALL = "  touched.add(tx, args[2], args[3])"
+
+
+def with_lines(*lines: str) -> tuple[str, int]:
+    """Return the library with lines before a call of touch.lua, and the number of their first in that file."""
+    number = dict(FILES)["touch"].splitlines().index(CALL) + 1
+    return library.source().replace(CALL, "\n".join((*lines, CALL))), number
+
+
 @pytest.mark.usefixtures("luacheck")
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [
-        ("  local left = 1", "W211"),
-        ("  local touched = tx\n  touched.add(touched)", "W431"),
-        ("  forgotten = 1", "W111"),
-        ("  tx.now = missing", "W113"),
-        ("  leave.run(tx, args)", "W113"),
-        ("  local tx = tx\n  tx.now = 1", "W412"),
-        ("  print(tx)", "W113"),
-        ("  tx.keys = =", "E011"),
-    ],
-    ids=[
-        "unused-local",
-        "shadowed-shared-local",
-        "global-set",
-        "global-read",
-        "use-above-definition",
-        "argument-redefined",
-        "function-that-the-store-lacks",
-        "syntax-error",
-    ],
-)
-def test_luacheck_finds_a_mistake_and_names_its_place(line: str, code: str) -> None:
-    text = library.source()
-    call = "  touched.add(tx, args[2], args[3])"
-    number = dict(FILES)["touch"].splitlines().index(call) + 1
-    found = lua_check.warnings(text.replace(call, f"{line}\n{call}"))
-    assert [warning for warning in found if f"({code})" in warning]
-    assert found[0].startswith(f"touch.lua:{number}:")
+def test_luacheck_finds_each_mistake_and_names_its_place() -> None:
+    text, number = with_lines(*(f"  {line}" for line, _ in MISTAKES.values()))
+    found = lua_check.warnings(text)
+    for place, (mistake, (_, code)) in enumerate(MISTAKES.items(), number):
+        here = [warning for warning in found if warning.startswith(f"touch.lua:{place}:")]
+        assert any(f"({code})" in warning for warning in here), (mistake, found)
+
+
+@pytest.mark.usefixtures("luacheck")
+def test_luacheck_names_the_place_of_a_syntax_error() -> None:
+    text, number = with_lines("  tx.keys = =")
+    (found,) = lua_check.warnings(text)
+    assert found.startswith(f"touch.lua:{number}:") and "(E011)" in found
 
 
 def test_a_missing_luacheck_fails_the_check_only_in_ci(

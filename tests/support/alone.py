@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+_HELD = pytest.StashKey[ExitStack]()
+_STAYS = pytest.StashKey[bool]()
+"""The room that this process holds, and whether it keeps it for its next test."""
 
 
 @contextmanager
@@ -30,14 +34,23 @@ def is_alone(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that must be alone at the end, where they keep few others waiting."""
-    items.sort(key=is_alone)
+    """Put the tests that must be alone at the beginning, one after the other, where no long test keeps them waiting."""
+    items.sort(key=is_alone, reverse=True)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Wait for the room before the test's own time begins."""
-    cache = item.config.cache
-    assert cache is not None
-    with room(cache.mkdir("alone"), is_alone=is_alone(item)):
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """Wait for the room before the test's own time begins. Tests that must be alone hold it until the last of them."""
+    held = item.config.stash.setdefault(_HELD, ExitStack())
+    if not item.config.stash.get(_STAYS, False):
+        cache = item.config.cache
+        assert cache is not None
+        held.enter_context(room(cache.mkdir("alone"), is_alone=is_alone(item)))
+    stays = item.config.stash[_STAYS] = is_alone(item) and nextitem is not None and is_alone(nextitem)
+    try:
         return (yield)
+    finally:
+        if not stays:
+            held.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -65,3 +68,62 @@ def test_a_guest_who_waits_to_be_alone_is_not_passed_by_new_ones(tmp_path: Path)
         alone.leave()
         assert after.inside.wait(DEADLINE_S)
         after.leave()
+
+
+PROJECT = {
+    "conftest.py": """
+from tests.support.alone import pytest_collection_modifyitems, pytest_runtest_protocol
+""",
+    "pytest.ini": """
+[pytest]
+markers = alone
+""",
+    "test_times.py": """
+import time
+from pathlib import Path
+import pytest
+
+def stay(name):
+    began = time.monotonic()
+    time.sleep(0.1)
+    Path(f"{began}-{time.monotonic()}").write_text(name)
+
+@pytest.mark.parametrize("number", range(8))
+def test_beside_others(number):
+    stay("beside others")
+
+@pytest.mark.alone
+@pytest.mark.parametrize("number", range(2))
+def test_alone(number):
+    stay("alone")
+""",
+}
+
+
+def test_tests_that_must_be_alone_run_in_a_row_and_nothing_beside_them(tmp_path: Path) -> None:
+    for name, text in PROJECT.items():
+        (tmp_path / name).write_text(text)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "3",
+        "--dist",
+        "worksteal",
+        "-p",
+        "no:schemathesis",
+    ]
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    stays = [
+        (float(began), float(ended), path.read_text())
+        for path in tmp_path.glob("[0-9]*-*")
+        for began, ended in [path.name.split("-")]
+    ]
+    alone = [(began, ended) for began, ended, name in stays if name == "alone"]
+    assert (len(stays), len(alone)) == (10, 2)
+    first, last = min(began for began, _ in alone), max(ended for _, ended in alone)
+    assert not [name for began, ended, name in stays if name != "alone" and ended > first and began < last]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from router.access.permissions import Permission
 from router.api.openapi import build_openapi
 from router.api.openapi.examples import OPERATIONS as EXAMPLES
 from router.api.request_shapes import NoBody
@@ -166,6 +167,14 @@ def test_every_failure_of_a_route_is_a_code_of_its_status() -> None:
         operation = OPERATIONS[route.operation_id or route.operation]
         for error in route.failures:
             assert error.code in operation["responses"][str(error.status)]["x-codes"]
+
+
+def test_permissions_are_told_of_every_operation_that_needs_one() -> None:
+    for route in ROUTES:
+        operation = OPERATIONS[route.operation_id or route.operation]
+        assert operation.get("x-permissions", []) == [
+            permission for permission in Permission if permission in route.permissions
+        ]
 
 
 def test_tags_are_in_the_order_of_the_reader_and_all_are_used() -> None:

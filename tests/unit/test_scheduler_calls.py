@@ -26,7 +26,7 @@ from sharq_core.scheduler.limit_calls import LimitCalls, TypeCalls
 
 PARTITIONS = 64
 KEY = QueueKey("sms", "q1")
-NAMED = [call for call in CALLS if call.function]
+NAMED = sorted((call for call in CALLS if call.function), key=lambda call: call.__name__)
 
 
 def makers(asked: list[tuple[int, float | None]]) -> SchedulerCalls:

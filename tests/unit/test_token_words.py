@@ -12,7 +12,7 @@ import pytest
 from router.access.permissions import ALL_PERMISSIONS, Permission, TypesAt
 from router.access.request_rate import RequestRate
 from router.access.words import parse_line, write_line
-from router.api.routes.table import ROUTES
+from router.api.routes.table import ROUTES, SERVED
 from sharq_core.errors import Forbidden, InvalidRequest
 from sharq_core.models import FinishJob, NewJob
 
@@ -111,7 +111,7 @@ def test_entries_of_forbidden_types_become_errors_and_others_stay() -> None:
     assert second is wrong
     assert isinstance(third, Forbidden)
     assert third.message == (
-        "jobs[2].queue_type: token sms has only types=sms*, not 'mail'; nothing was done"
+        "jobs[2].queue_type: the token sms has only types=sms*, not 'mail'; nothing was done"
     )
 
 
@@ -158,14 +158,16 @@ def test_every_route_with_a_type_in_its_path_says_so_and_no_other_does() -> None
 
 def test_routes_of_one_operation_have_one_rule() -> None:
     rules: dict[str, set[tuple[tuple[Permission, ...], TypesAt]]] = {}
-    for route in ROUTES:
+    for route in SERVED:
         rules.setdefault(route.operation, set()).add((route.permissions, route.types))
     assert {operation: found for operation, found in rules.items() if len(found) > 1} == {}
 
 
 def test_only_operations_without_content_need_no_permission() -> None:
-    free = {route.operation for route in ROUTES if not route.permissions}
-    assert free == {"hello", "healthz", "readyz", "openapi", "token"}
+    free = {route.operation for route in SERVED if not route.permissions}
+    files = {"console", "console_file", "console_view", "console_widget"}
+    assert free == {"hello", "healthz", "readyz", "openapi", "token", *files}
+    assert {route.operation for route in SERVED if route.is_open} == free - {"openapi", "token"}
 
 
 def calls_in(tree: ast.AST, is_wanted: Callable[[ast.Attribute], bool]) -> list[str]:

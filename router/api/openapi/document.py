@@ -20,7 +20,8 @@ _SCHEME = "token"
 _BEARER: Json = {
     "type": "http",
     "scheme": "bearer",
-    "description": "Required if the server has a file of tokens.",
+    "description": "Required if the server has a file of tokens. A token may be limited to some permissions; it needs "
+    "one of those in `x-permissions` of an operation.",
 }
 
 

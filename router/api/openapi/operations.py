@@ -6,6 +6,7 @@ import re
 
 from msgspec import Struct
 
+from router.access.permissions import in_order
 from router.api.campaigns.batch_shapes import BATCH_MEANING
 from router.api.campaigns.schedule_shapes import NAME_MEANING as SCHEDULE_MEANING
 from router.api.fields import (
@@ -71,6 +72,8 @@ def operation_of(route: Route, method: str, path: str) -> dict[str, Json]:
     }
     if route.is_open:
         operation["security"] = []
+    if route.permissions:
+        operation["x-permissions"] = list[Json](map(str, in_order(route.permissions)))
     if takes_body(route, method):
         operation["requestBody"] = _body(route, examples.request)
     return operation

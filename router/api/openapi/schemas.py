@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
+from router.access.permissions import Permission
 from router.api.life.answers import Cancelled
 from router.api.openapi.forms import Schema, require_defaults, share_enums, tidy
 from router.api.openapi.texts import failure_meaning
@@ -47,7 +48,15 @@ _ENUMS = {
 }
 """The name of each list of words that shapes do not name, its words and its description."""
 
-_WORDS: tuple[type[StrEnum], ...] = (BlockedBy, DeadReason, JobState, LimitUnit, OnExpiry, PeriodLength)
+_WORDS: tuple[type[StrEnum], ...] = (
+    BlockedBy,
+    DeadReason,
+    JobState,
+    LimitUnit,
+    OnExpiry,
+    PeriodLength,
+    Permission,
+)
 """The lists of words that shapes name. msgspec sorts their words, but their order has a meaning."""
 
 _UNIONS: dict[str, tuple[tuple[type[Struct], ...], str]] = {

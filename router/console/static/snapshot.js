@@ -53,7 +53,8 @@
 /**
  * @typedef {Object} Notice
  * @property {string} node One shard or several, with commas between them; empty: not known.
- * @property {string} code `store`, `shard` (it cannot be reached) or `load` (its numbers are missing).
+ * @property {string} code `store`, `node` (it itself), `router` (this one), `shard` (it cannot be reached) or `load` (its
+ *     numbers are missing).
  * @property {string} text
  */
 

@@ -19,6 +19,7 @@ import redis.exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.errors import SharqError
+from sharq_core.logs.advice import SENTINELS, with_advice
 from sharq_core.store.commands import Command
 from sharq_core.store.connections import ServerConnections, ask, drop, read
 from sharq_core.store.failures import Leaderless, why, why_away
@@ -155,9 +156,11 @@ class _Sentinel:
         except TimeoutError:
             return Silence(self._name, "no answer in time")
         except (OSError, driver.RedisError, SharqError) as error:
-            return Silence(self._name, why_away(error))
+            return Silence(self._name, with_advice(why_away(error), SENTINELS))
         refusal = next((answer for answer in answers if isinstance(answer, SharqError)), None)
-        return parse_report(answers) if refusal is None else Silence(self._name, why(refusal))
+        if refusal is not None:
+            return Silence(self._name, with_advice(why(refusal), SENTINELS))
+        return parse_report(answers)
 
     async def listen(self, news: asyncio.Event) -> None:
         """Set `news` at each announcement, until cancelled; retry a Sentinel that is away each second."""

@@ -1,15 +1,21 @@
-"""Asks a process why it cannot use its store, at every place where that is said."""
+"""Asks processes why they cannot use their store or their links, at every place where that is said."""
 
 from __future__ import annotations
 
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.support.processes.servers import SharqProcess, get_json
+from tests.support.processes.shards import SharqShard
+
+QUICK = {"SHARQ_REDIS_TIMEOUT": "500"}
 
 PASSWORD = "hush-hush"
 """A password of a store: no log has it."""
@@ -41,6 +47,43 @@ def ask(process: SharqProcess, path: str, body: object = None) -> tuple[int, str
 def enqueue(process: SharqProcess) -> tuple[int, str]:
     """Enqueue a job; return the status and the message."""
     return ask(process, "/enqueue/sms/1/", {"job_id": str(time.time()), "interval": 0, "payload": 1})
+
+
+class LinkedPair:
+    """A shard and a router that is told of it."""
+
+    def __init__(self, directory: Path, store_url: str, prefix: str, stack: ExitStack) -> None:
+        self._directory, self._url, self._prefix, self._stack = directory, store_url, prefix, stack
+
+    def shard(self, **settings: str) -> SharqShard:
+        shard = SharqShard(self._directory, self._url, self._prefix, "s1", None, **QUICK, **settings)
+        self._stack.enter_context(running(shard))
+        return shard
+
+    def router(self, shard: SharqShard, **environ: str) -> SharqProcess:
+        port = free_port()
+        words = ["--listen", f"127.0.0.1:{port}", "--shards", shard.address]
+        router = SharqProcess("router.main", self._directory, f"router-{port}", port, words, environ)
+        self._stack.enter_context(running(router))
+        return router
+
+
+def link(cert: Path, ca: Path) -> dict[str, str]:
+    return {
+        "SHARQ_CLUSTER_LINK_TLS_CERT": str(cert / "cert.pem"),
+        "SHARQ_CLUSTER_LINK_TLS_KEY": str(cert / "key.pem"),
+        "SHARQ_CLUSTER_LINK_TLS_CA": str(ca / "ca.pem"),
+    }
+
+
+def get(process: SharqProcess, path: str, *, is_secure: bool = True) -> str:
+    """Return an answer over HTTPS, whatever the certificate is, or over plain HTTP."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    url = f"{'https' if is_secure else 'http'}://{process.url.partition('://')[2]}{path}"
+    with urllib.request.urlopen(url, context=context, timeout=10) as answer:
+        return bytes(answer.read()).decode()
 
 
 def _told(server: SharqProcess, look: Callable[[], tuple[int, str]], reason: str) -> tuple[int, str]:

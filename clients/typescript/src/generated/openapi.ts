@@ -1255,8 +1255,8 @@ export interface components {
             status: components["schemas"]["SuccessStatus"];
             /** @description The name of the token; null if the server asks for no tokens. */
             name: string | null;
-            /** @description The permissions of the token: `produce`, `work`, `read`, `operate` and `admin`. */
-            ops: string[];
+            /** @description The permissions of the token, with those that `admin` includes. */
+            ops: components["schemas"]["Permission"][];
             /** @description The patterns of its queue types, in which `*` stands for any text; null for all types. */
             types: string[] | null;
             /**
@@ -1270,6 +1270,11 @@ export interface components {
              */
             rps: number | null;
         };
+        /**
+         * @description A permission of a token.
+         * @enum {string}
+         */
+        Permission: "admin" | "operate" | "produce" | "read" | "work";
         /** @description One job for the queue that the path names. */
         EnqueueBody: {
             /** @description The content of the job: any JSON value, up to the server's `max_payload_bytes`. It is delivered unchanged. */
