@@ -147,9 +147,13 @@ class Watched:
         self.page.keyboard.press("Enter")
         self.page.locator("#signin-token").wait_for(state="detached")
         self.page.locator("h1").first.wait_for()
-        # The first answer asks for a token, which the browser reports as a failed load.
-        self.faults = [fault for fault in self.faults if "401" not in fault]
+        self.forgive(401)  # the first answer asks for a token
         return self.page
+
+    def forgive(self, *statuses: int) -> None:
+        """Forget the answers of these statuses, which the browser reports as failed loads."""
+        words = tuple(f"the server responded with a status of {status}" for status in statuses)
+        self.faults = [fault for fault in self.faults if not any(text in fault for text in words)]
 
     def overflow(self) -> int:
         """Return by how many pixels the page is wider than the screen."""

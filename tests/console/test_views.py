@@ -149,7 +149,7 @@ def test_customers_have_an_order_and_at_most_a_hundred_rows(
     page.get_by_label("Search").fill("c14")
     expect(rows).to_have_count(11)
     page.get_by_label("Search").fill("nobody")
-    expect(page.get_by_text("No queue.")).to_be_visible()
+    expect(page.get_by_text("No queue has nobody in its id.")).to_be_visible()
 
 
 def test_customers_with_most_dead_letters_come_first(site: Site, open_page: OpenPage, kind: str) -> None:

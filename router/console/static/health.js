@@ -68,7 +68,8 @@ export function stateOf(blockedBy, queued, readyForMs = null) {
     const title = "Jobs are ready, and no worker takes them.";
     return { tone, text: `no worker for ${duration(readyForMs)}`, title, rank: tone === "bad" ? 90 : 60 };
   }
-  if (blockedBy === null) {
+  // A reason may be older than the count of jobs beside it.
+  if (blockedBy === null || (blockedBy === "empty" && queued > 0)) {
     if (queued > 0) return { tone: "well", text: "ready", title: "A job is ready for a worker.", rank: 0 };
     return { tone: "plain", text: "empty", title: "No job waits.", rank: 0 };
   }

@@ -121,6 +121,8 @@ test("a type with a backlog that uses little of its cap lacks workers", () => {
 test("each reason has words, and an unknown one is shown as it is", () => {
   assert.equal(stateOf(null, 3).text, "ready");
   assert.equal(stateOf(null, 0).text, "empty");
+  assert.equal(stateOf("empty", 3).text, "ready");
+  assert.equal(stateOf("empty", 0).text, "empty");
   assert.equal(stateOf("type_rate", 3).text, "at its cap");
   assert.equal(stateOf("cap:acct17", 3).text, "cap:acct17");
   assert.equal(stateOfType({ ...TYPE, blocked_by: "paused" }).text, "queues paused");

@@ -116,6 +116,7 @@ export async function show(root, parameters, { signal }) {
     if (wanted !== box.value.trim()) return;
     ({ pages } = found);
     shown = question;
+    list.setEmpty(emptyOf(by, wanted));
     list.update(found.customers);
     setText(note, noteOf(found, wanted));
     replace(problem);
@@ -143,4 +144,13 @@ function noteOf({ customers, isComplete, pages }, wanted) {
   const rest = isComplete ? "" : wanted === "" ? "; not all queues could be compared" : "; there may be more";
   const moment = pages > CHEAP_PAGES ? `, as of ${clock(Date.now())}` : "";
   return `${first}${count(number)} ${which}${rest}${moment}`;
+}
+
+/**
+ * @param {Order} by
+ * @param {string} wanted
+ */
+function emptyOf(by, wanted) {
+  if (wanted !== "") return `No queue has ${wanted} in its id.`;
+  return by === "dead" ? "No queue has dead letters." : "No queue has a job.";
 }

@@ -18,10 +18,12 @@ import { failures } from "./overview_failures.js";
  * @typedef {import("../snapshot.js").Snapshot} Snapshot
  * @typedef {import("../snapshot.js").Minute} Minute
  * @typedef {import("../snapshot.js").Shard} Shard
+ * @typedef {import("../scales.js").Point} Point
  */
 
 const MOST_TYPES = 12;
-const MINUTE_MS = 60_000;
+/** The counts of a minute and a live value so far apart are joined. */
+const JOINED_MS = 5000;
 
 /**
  * Show the overview until the signal aborts.
@@ -33,6 +35,7 @@ const MINUTE_MS = 60_000;
 export async function show(root, _parameters, { signal }) {
   const health = healthLine();
   const figures = overviewFigures();
+  const throughput = new Throughput();
   const chart = lineChart({ title: "Enqueued and delivered jobs of all types", format: rate });
   const types = typeTable("Types, by trouble");
   const typesNote = h("a", { href: href("types") }, "All types");
@@ -64,7 +67,7 @@ export async function show(root, _parameters, { signal }) {
     const snapshot = /** @type {Snapshot} */ (data);
     health.update(snapshot);
     figures.add(snapshot);
-    if (snapshot.minutes !== null) chart.update(throughput(snapshot, snapshot.minutes));
+    if (snapshot.minutes !== null) chart.update(throughput.add(snapshot, snapshot.minutes));
     types.update(byTrouble(snapshot.types).slice(0, MOST_TYPES));
     setText(typesNote, `All ${count(snapshot.types_total)} types`);
     shards.update(snapshot.shards);
@@ -170,8 +173,8 @@ function overviewFigures() {
     /** @param {Snapshot} snapshot */
     add({ at, totals, minutes }) {
       if (minutes !== null) {
-        all.enqueued.seed(ofMinutes(minutes, at, ({ enqueued }) => enqueued / 60));
-        all.delivered.seed(ofMinutes(minutes, at, ({ delivered }) => delivered / 60));
+        all.enqueued.seed(ofMinutes(minutes, ({ enqueued }) => enqueued / 60));
+        all.delivered.seed(ofMinutes(minutes, ({ delivered }) => delivered / 60));
       }
       all.enqueued.add(at, totals.enqueued_per_s);
       all.delivered.add(
@@ -196,46 +199,48 @@ function overviewFigures() {
 }
 
 /**
+ * Return the values of the minutes that were complete when they were counted, which the last one was not.
+ *
  * @param {Minute[]} minutes
- * @param {number} now
  * @param {(minute: Minute) => number} value
- * @returns {import("../scales.js").Point[]} without the current minute, which is not complete
+ * @returns {Point[]}
  */
-function ofMinutes(minutes, now, value) {
-  return minutes
-    .filter(({ at }) => at + MINUTE_MS <= now)
-    .map((minute) => ({ at: minute.at, value: value(minute) }));
+function ofMinutes(minutes, value) {
+  return minutes.slice(0, -1).map((minute) => ({ at: minute.at, value: value(minute) }));
 }
 
-/**
- * @param {Snapshot} snapshot
- * @param {Minute[]} minutes
- * @returns {import("../widgets/chart.js").Drawing} the complete minutes, and the present rate for the current one
- */
-function throughput({ at: now, totals }, minutes) {
+/** The throughput of the last minutes: as the store counted it, and from there on as it was seen live. */
+class Throughput {
+  constructor() {
+    /** @type {{at: number, enqueued: number | null, delivered: number | null}[]} */
+    this.live = [];
+  }
+
   /**
-   * @param {(minute: Minute) => number} value
-   * @param {number | null} present
+   * @param {Snapshot} snapshot
+   * @param {Minute[]} minutes
+   * @returns {import("../widgets/chart.js").Drawing}
    */
-  const line = (value, present) => {
-    const complete = ofMinutes(minutes, now, value);
-    const begin = minutes[minutes.length - 1]?.at ?? now;
-    return stair(begin + MINUTE_MS > now ? [...complete, { at: begin, value: present }] : complete, now);
-  };
-  return {
-    from: minutes[0]?.at ?? now - 10 * MINUTE_MS,
-    to: now,
-    series: [
-      {
-        label: "Enqueued",
-        look: "enqueued",
-        points: line(({ enqueued }) => enqueued / 60, totals.enqueued_per_s),
-      },
-      {
-        label: "Delivered",
-        look: "delivered",
-        points: line(({ delivered }) => delivered / 60, totals.delivered_per_s),
-      },
-    ],
-  };
+  add({ at: now, totals }, minutes) {
+    const end = minutes[minutes.length - 1]?.at ?? now;
+    this.live.push({ at: now, enqueued: totals.enqueued_per_s, delivered: totals.delivered_per_s });
+    this.live = this.live.filter(({ at }) => at >= end);
+    /** @param {"enqueued" | "delivered"} name */
+    const line = (name) => [
+      ...stair(
+        ofMinutes(minutes, (minute) => minute[name] / 60),
+        end,
+      ),
+      ...(this.live[0] !== undefined && this.live[0].at > end + JOINED_MS ? [{ at: end, value: null }] : []),
+      ...this.live.map((values) => ({ at: values.at, value: values[name] })),
+    ];
+    return {
+      from: minutes[0]?.at ?? now,
+      to: now,
+      series: [
+        { label: "Enqueued", look: "enqueued", points: line("enqueued") },
+        { label: "Delivered", look: "delivered", points: line("delivered") },
+      ],
+    };
+  }
 }

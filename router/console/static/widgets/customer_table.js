@@ -46,7 +46,7 @@ export function customerTable(queueType, caption) {
     columns: COLUMNS,
     key: ({ queue_id }) => queue_id,
     caption,
-    empty: "No queue.",
+    empty: "No queue has a job.",
     href: ({ queue_id }) => href("queue", [queueType, queue_id]),
   });
 }

@@ -29,7 +29,8 @@ import { assign, h, replace, setText } from "../dom.js";
  * @param {(row: Row) => string} [options.href] the address that a row leads to
  * @param {(row: Row) => void} [options.onOpen] called when a row is chosen that leads to no address
  * @param {{by: string, choose: (order: string) => void}} [options.order]
- * @returns {{node: HTMLElement, update: (rows: Row[]) => void, setOrder: (by: string) => void}}
+ * @returns {{node: HTMLElement, update: (rows: Row[]) => void, setOrder: (by: string) => void,
+ *     setEmpty: (text: string) => void}}
  */
 export function table({ columns, rows = [], key, caption, empty = "Nothing here.", href, onOpen, order }) {
   /** @type {Map<string, {tr: HTMLTableRowElement, cells: HTMLElement[], shown: string}>} */
@@ -131,7 +132,7 @@ export function table({ columns, rows = [], key, caption, empty = "Nothing here.
   }
 
   update(rows);
-  return { node, update, setOrder };
+  return { node, update, setOrder, setEmpty: (text) => setText(nothing, text) };
 }
 
 /**
