@@ -212,8 +212,8 @@ def test_a_cluster_without_shards_is_told_of_although_another_has_some(watched: 
     alerts = watched.alerts()
     assert not alerts["SharqNoShard", "b"]
     of_a = {name: is_inhibited for (name, cluster), is_inhibited in alerts.items() if cluster == "a"}
-    assert of_a == {"SharqStoreMayLoseJobs": False}, (
-        "cluster a has its own ticket, which b's page does not hide"
-    )
+    assert "SharqStoreMayLoseJobs" in of_a
+    assert not any(of_a.values()), "b's page hides a ticket of a"
+    assert of_a.keys().isdisjoint({"SharqNoShard", "SharqNoRouter", "SharqProcessDown", "SharqLinkDown"})
     (pages,) = [group for group in watched.groups() if group["receiver"]["name"] == "pages"]
     assert pages["labels"] == {"cluster": "b"}
