@@ -156,6 +156,7 @@ class Ledger(Struct):
         self.free = []
         self.open = set()
         reach_us = max(self.reach_us, now_us + self.limit.horizon_us)
+        self.last_us = max(self.last_us, reach_us)
         self.next_us = max(self.next_us, reach_us + self.limit.interval_us)
 
     def _now(self, told_us: int) -> int:
