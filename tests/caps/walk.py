@@ -1,0 +1,156 @@
+"""A walk through the model: two nodes that use every slot at the worst moment, and everything that may go wrong.
+
+The steps are drawn from a seed, so a walk that finds a breach can be walked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from tests.caps.ledger import Ledger, Limit, Slot
+from tests.caps.world import World
+
+NODES = ("north", "south")
+CAPS = ("account", "brand")
+QUEUES = (("account",), ("brand",), ("account", "brand"))
+"""The caps of the queues, in fixed order."""
+
+INTERVALS_US = (1_000, 3_000, 25_000, 70_000)
+BURSTS = (1.0, 1.5, 2.0, 5.0)
+
+
+class Walk:
+    """One walk, from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+        self.world = World({cap: self._limit() for cap in CAPS}, NODES)
+        self._returns: list[tuple[str, tuple[Slot, ...]]] = []
+        self._replicas: list[tuple[str, Ledger]] = []
+        self._steps: dict[Callable[[], object], int] = {
+            self._lease: 30,
+            self._ask: 12,
+            self._ask_unheard: 4,
+            self._hear: 8,
+            self._send: 10,
+            self._run: 6,
+            self._give_back: 6,
+            self._run_return: 6,
+            self._meet: 4,
+            self._wait: 4,
+            self._copy: 4,
+            self._fail_over: 3,
+            self._change: 2,
+            self._kill: 1,
+            self._lose_time: 5,
+        }
+
+    def go(self, steps: int) -> None:
+        """Take a number of steps, and judge all leases.
+
+        Raises:
+            AssertionError: a cap gave more than its bound allows.
+        """
+        for step in self._random.choices([*self._steps], [*self._steps.values()], k=steps):
+            step()
+        self.world.judge()
+
+    def _lease(self) -> None:
+        """Use a slot of each cap of a queue at the first or the last moment; the dequeue may be late."""
+        node, caps, late_us = self._node(), self._random.choice(QUEUES), self._delay()
+        self.world.meet(node, 2 * late_us, late_us)
+        for cap in caps:
+            if not self.world.nodes[node].grants.get(cap):
+                self._ask_for(node, cap)
+        if self.world.wait_for_slots(node, caps, is_last_moment=self._random.random() < 0.5):
+            dequeue = self.world.send(node, caps)
+            assert dequeue is not None
+            self.world.real_us += late_us
+            self.world.run_dequeue(dequeue)
+
+    def _ask(self) -> None:
+        self._ask_for(self._node(), self._cap())
+
+    def _ask_for(self, node: str, cap: str) -> None:
+        take = self.world.ask(node, cap, self._random.randint(1, 8))
+        self.world.real_us += self._delay()
+        self.world.run_take(take)
+        self.world.real_us += self._delay()
+        self.world.deliver(take)
+
+    def _ask_unheard(self) -> None:
+        self.world.ask(self._node(), self._cap(), self._random.randint(1, 8))
+
+    def _hear(self) -> None:
+        """Carry out a call that is on its way, deliver its reply, or lose it."""
+        if not self.world.takes:
+            return
+        take = self._random.choice(self.world.takes)
+        if self._random.random() < 0.2:
+            self.world.takes.remove(take)
+        elif take.reply is None:
+            self.world.run_take(take)
+        else:
+            self.world.deliver(take)
+
+    def _send(self) -> None:
+        self.world.send(self._node(), self._random.choice(QUEUES))
+
+    def _run(self) -> None:
+        if self.world.dequeues:
+            self.world.run_dequeue(self._random.choice(self.world.dequeues))
+
+    def _give_back(self) -> None:
+        cap = self._cap()
+        slots = self.world.give_back(self._node(), cap)
+        if slots:
+            self._returns.append((cap, slots))
+
+    def _run_return(self) -> None:
+        """Carry a return out, which may have been carried out before."""
+        if self._returns:
+            cap, slots = self._random.choice(self._returns[-3:])
+            self.world.ledgers[cap].give_back(self.world.ledger_us(cap), slots)
+
+    def _meet(self) -> None:
+        there_us, back_us = self._delay(), self._delay()
+        self.world.meet(self._node(), there_us + back_us, back_us)
+
+    def _wait(self) -> None:
+        self.world.real_us += self._random.randint(0, 100_000)
+
+    def _copy(self) -> None:
+        cap = self._cap()
+        self._replicas.append((cap, self.world.copy_ledger(cap)))
+
+    def _fail_over(self) -> None:
+        """Go on with a replica, which may lack any number of reservations. Older copies are never promoted later."""
+        if self._replicas:
+            cap, replica = self._random.choice(self._replicas[-3:])
+            self._replicas = [one for one in self._replicas if one[0] != cap]
+            self.world.fail_over(cap, replica, self._random.choice([0, 300_000, 2_000_000]))
+
+    def _change(self) -> None:
+        self.world.change(self._cap(), self._limit())
+
+    def _kill(self) -> None:
+        self.world.kill(self._node())
+
+    def _lose_time(self) -> None:
+        """Let the clock of a server step back, which its first call notices."""
+        lost_us = self._random.choice([500, 20_000, 500_000])
+        clock = self._random.choice([self.world.server, self.world.ledger_clocks[self._cap()]])
+        clock.lose(lost_us)
+
+    def _node(self) -> str:
+        return self._random.choice(NODES)
+
+    def _cap(self) -> str:
+        return self._random.choice(CAPS)
+
+    def _limit(self) -> Limit:
+        return Limit(self._random.choice(INTERVALS_US), self._random.choice(BURSTS))
+
+    def _delay(self) -> int:
+        return self._random.choice([0, 0, 0, 300, 300, 2_000, self._random.randint(0, 40_000)])

@@ -1,0 +1,244 @@
+"""The world of the model: servers and nodes with clocks of their own, calls that are late or lost, and a judge.
+
+Real time is integer µs. Nobody in the model sees it but the judge. Clocks run evenly; a server's clock is a partition's
+time (sharq_core/scheduler/lua/clock.lua): it never goes back, and a step back of the machine's clock makes it stand
+still and counts as a new shift.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct, field
+
+from tests.caps.ledger import GRACE_US, Ledger, Limit, Reply, Slot
+from tests.caps.node import Contact, Deadline, Grant, deadline, grants, shared
+
+
+class Clock(Struct):
+    """A clock that runs evenly from an offset, and may stand still."""
+
+    offset_us: int = 0
+    shifts: int = 0
+
+    def told_us(self, real_us: int) -> int:
+        """Return the time that the clock says."""
+        return real_us + self.offset_us
+
+    def lose(self, lost_us: int) -> None:
+        """Fall behind, as after a step back that the first call has noticed."""
+        self.offset_us -= lost_us
+        self.shifts += 1
+
+
+class Take(Struct):
+    """A call of cap_take on its way; reply is None until the ledger has carried it out."""
+
+    node: str
+    cap: str
+    want: int
+    sent_us: int
+    reply: Reply | None = None
+
+
+class Dequeue(Struct):
+    """A dequeue on its way: the caps of its queue, and until when the server may run it."""
+
+    node: str
+    caps: tuple[str, ...]
+    until: Deadline
+
+
+class Lease(Struct, frozen=True):
+    """A lease that the queue's server gave: when, and of which caps' slots."""
+
+    real_us: int
+    caps: tuple[str, ...]
+
+
+class Era(Struct, frozen=True):
+    """A limit, and the real time from which slots were reserved under it."""
+
+    from_us: int
+    limit: Limit
+
+    def last_use_us(self, next_from_us: int) -> int:
+        """Return the latest time at which a slot of it may be used, if the next limit came at next_from_us."""
+        return next_from_us + self.limit.horizon_us + GRACE_US
+
+
+class Node(Struct):
+    """A shard: its clock, its unused slots by cap, and its latest contact with the queue's server."""
+
+    clock: Clock
+    grants: dict[str, list[Grant]] = field(default_factory=dict)
+    contact: Contact | None = None
+
+
+class World:
+    """The whole model.
+
+    Args:
+        limits: cap → its limit.
+        nodes: the names of the nodes.
+    """
+
+    def __init__(self, limits: dict[str, Limit], nodes: Iterable[str]) -> None:
+        self.real_us = 10_000_000
+        self.ledgers = {cap: Ledger(limit, latest_us=0) for cap, limit in limits.items()}
+        self.ledger_clocks = {cap: Clock(1_000_000 * number) for number, cap in enumerate(limits)}
+        self.server = Clock(7_000_000)
+        self.nodes = {name: Node(Clock(-1_000_000 * number)) for number, name in enumerate(nodes)}
+        self.takes: list[Take] = []
+        self.dequeues: list[Dequeue] = []
+        self.leases: list[Lease] = []
+        self.eras = {cap: [Era(0, limit)] for cap, limit in limits.items()}
+
+    def node_us(self, name: str) -> int:
+        """Return the time by a node's clock."""
+        return self.nodes[name].clock.told_us(self.real_us)
+
+    def ledger_us(self, cap: str) -> int:
+        """Return the time by the clock of a cap's ledger."""
+        return self.ledger_clocks[cap].told_us(self.real_us)
+
+    def ask(self, name: str, cap: str, want: int) -> Take:
+        """Send a cap_take."""
+        take = Take(name, cap, want, self.node_us(name))
+        self.takes.append(take)
+        return take
+
+    def run_take(self, take: Take) -> None:
+        """Let the ledger carry the call out."""
+        take.reply = self.ledgers[take.cap].take(self.ledger_us(take.cap), take.node, take.want)
+
+    def deliver(self, take: Take) -> None:
+        """Let the node have the reply."""
+        assert take.reply is not None
+        self.takes.remove(take)
+        node = self.nodes[take.node]
+        node.grants.setdefault(take.cap, []).extend(
+            grants(take.reply, take.sent_us, self.node_us(take.node))
+        )
+
+    def meet(self, name: str, sent_before_us: int, told_before_us: int) -> None:
+        """Let a node have a reply of the queue's server: sent and answered that long ago, by real time."""
+        now_us = self.node_us(name)
+        told_us = self.server.told_us(self.real_us - told_before_us)
+        self.nodes[name].contact = Contact(now_us - sent_before_us, now_us, told_us, self.server.shifts)
+
+    def send(self, name: str, caps: Sequence[str]) -> Dequeue | None:
+        """Send a dequeue with a slot of each cap, if the node has slots that may be used together now."""
+        node = self.nodes[name]
+        now_us = self.node_us(name)
+        if node.contact is None:
+            return None
+        chosen: list[Grant] = []
+        for cap in caps:
+            usable = (one for one in node.grants.get(cap, ()) if one.from_us <= now_us <= one.until_us)
+            grant = next(usable, None)
+            if grant is None:
+                return None
+            chosen.append(grant)
+        window = shared(chosen)
+        assert window is not None, "all of them may be used now"
+        for cap, grant in zip(caps, chosen, strict=True):
+            node.grants[cap].remove(grant)
+        dequeue = Dequeue(name, tuple(caps), deadline(window[1], node.contact))
+        self.dequeues.append(dequeue)
+        return dequeue
+
+    def wait_for_slots(self, name: str, caps: Sequence[str], *, is_last_moment: bool) -> bool:
+        """Let time pass until the node may use a slot of each cap, at the first or the last moment of it.
+
+        Returns:
+            False if it has none that may be used together; no time has passed then.
+        """
+        held = self.nodes[name].grants
+        now_us = self.node_us(name)
+        for several in itertools.product(*(held.get(cap, ()) for cap in caps)):
+            window = shared(several)
+            if window is not None and window[1] >= now_us:
+                self.real_us += max(0, window[is_last_moment] - now_us)
+                return True
+        return False
+
+    def run_dequeue(self, dequeue: Dequeue) -> bool:
+        """Let the queue's server carry the dequeue out, if it may still. Return True if it gave a lease."""
+        self.dequeues.remove(dequeue)
+        until = dequeue.until
+        is_late = self.server.told_us(self.real_us) > until.not_after_us
+        if is_late or self.server.shifts != until.shifts:
+            return False
+        self.leases.append(Lease(self.real_us, dequeue.caps))
+        return True
+
+    def give_back(self, name: str, cap: str) -> tuple[Slot, ...]:
+        """Take the slots that are not due yet from a node, to be sent back to the ledger."""
+        now_us = self.node_us(name)
+        held = self.nodes[name].grants.get(cap, [])
+        ahead = [grant for grant in held if grant.from_us > now_us]
+        self.nodes[name].grants[cap] = [grant for grant in held if grant.from_us <= now_us]
+        return tuple(grant.slot for grant in ahead)
+
+    def kill(self, name: str) -> None:
+        """Let a node forget everything, and let its calls be lost unless a server has them already."""
+        self.nodes[name] = Node(self.nodes[name].clock)
+        self.takes = [take for take in self.takes if take.node != name]
+
+    def copy_ledger(self, cap: str) -> Ledger:
+        """Return the ledger as a replica has it now."""
+        return copy.deepcopy(self.ledgers[cap])
+
+    def fail_over(self, cap: str, replica: Ledger, lost_us: int) -> None:
+        """Go on with a replica that lacks what came after it was copied.
+
+        The partition's time goes on from what the replica knows or later, but never ahead of what it would have been
+        (docs/decisions/store-clock.md).
+
+        Args:
+            lost_us: how far the partition's time falls behind, if the replica does not know a later one.
+        """
+        clock = self.ledger_clocks[cap]
+        former, limit = self.ledgers[cap], self.eras[cap][-1].limit
+        clock.lose(max(0, min(lost_us, self.ledger_us(cap) - replica.latest_us)))
+        self.ledgers[cap] = replica
+        # Changes of the limit are kept: they are acknowledged only once a replica has them.
+        replica.change(replica.latest_us, limit)
+        replica.reach_us = max(replica.reach_us, former.reach_us)
+        replica.fail_over(self.ledger_us(cap))
+
+    def change(self, cap: str, limit: Limit) -> None:
+        """Change the limit of a cap. Slots that were reserved before may be used until a horizon and the grace later."""
+        self.ledgers[cap].change(self.ledger_us(cap), limit)
+        self.eras[cap].append(Era(self.real_us, limit))
+
+    def judge(self) -> None:
+        """Raise AssertionError if a cap gave more leases in any time than its bound allows.
+
+        The bound is burst + (t + g) / interval. While slots of an old limit may still be used, the looser one counts.
+        """
+        for cap, eras in self.eras.items():
+            times = [lease.real_us for lease in self.leases if cap in lease.caps]
+            for last, end_us in enumerate(times):
+                for first, start_us in enumerate(times[: last + 1]):
+                    limits = _in_force(eras, start_us, end_us)
+                    most = max(
+                        one.burst + (end_us - start_us + GRACE_US) / one.interval_us for one in limits
+                    )
+                    count = last - first + 1
+                    assert count <= most + 1e-6, (
+                        f"{cap}: {count} leases in {end_us - start_us} µs, at most {most:.3f}: {times[first:last + 1]}"
+                    )
+
+
+def _in_force(eras: Sequence[Era], start_us: int, end_us: int) -> list[Limit]:
+    """Return the limits under which slots were reserved that may be used between two times."""
+    followers = [era.from_us for era in eras[1:]] + [end_us + 1]
+    return [
+        era.limit
+        for era, next_us in zip(eras, followers, strict=True)
+        if era.from_us <= end_us and era.last_use_us(next_us) >= start_us
+    ]
