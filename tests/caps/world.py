@@ -119,9 +119,7 @@ class World:
         assert take.reply is not None
         self.takes.remove(take)
         node = self.nodes[take.node]
-        node.grants.setdefault(take.cap, []).extend(
-            grants(take.reply, take.sent_us, self.node_us(take.node))
-        )
+        node.grants.setdefault(take.cap, []).extend(grants(take.reply, take.sent_us, self.node_us(take.node)))
 
     def meet(self, name: str, sent_before_us: int, told_before_us: int) -> None:
         """Let a node have a reply of the queue's server: sent and answered that long ago, by real time."""
@@ -211,7 +209,10 @@ class World:
         replica.fail_over(self.ledger_us(cap))
 
     def change(self, cap: str, limit: Limit) -> None:
-        """Change the limit of a cap. Slots that were reserved before may be used until a horizon and the grace later."""
+        """Change the limit of a cap.
+
+        Slots that were reserved before may be used until a horizon and the grace later.
+        """
         self.ledgers[cap].change(self.ledger_us(cap), limit)
         self.eras[cap].append(Era(self.real_us, limit))
 
@@ -225,12 +226,10 @@ class World:
             for last, end_us in enumerate(times):
                 for first, start_us in enumerate(times[: last + 1]):
                     limits = _in_force(eras, start_us, end_us)
-                    most = max(
-                        one.burst + (end_us - start_us + GRACE_US) / one.interval_us for one in limits
-                    )
+                    most = max(one.burst + (end_us - start_us + GRACE_US) / one.interval_us for one in limits)
                     count = last - first + 1
                     assert count <= most + 1e-6, (
-                        f"{cap}: {count} leases in {end_us - start_us} µs, at most {most:.3f}: {times[first:last + 1]}"
+                        f"{cap}: {count} leases in {end_us - start_us} µs, at most {most:.3f}: {times[first : last + 1]}"
                     )
 
 
