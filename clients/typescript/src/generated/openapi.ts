@@ -1270,11 +1270,6 @@ export interface components {
              */
             rps: number | null;
         };
-        /**
-         * @description A permission of a token.
-         * @enum {string}
-         */
-        Permission: "admin" | "operate" | "produce" | "read" | "work";
         /** @description One job for the queue that the path names. */
         EnqueueBody: {
             /** @description The content of the job: any JSON value, up to the server's `max_payload_bytes`. It is delivered unchanged. */
@@ -1923,6 +1918,11 @@ export interface components {
          * @enum {string}
          */
         PeriodLength: "day" | "hour";
+        /**
+         * @description A permission of a token.
+         * @enum {string}
+         */
+        Permission: "produce" | "work" | "read" | "operate" | "admin";
         /**
          * @description The kinds of failures, each with its HTTP status. Later versions may add codes: a client handles a code that it does not know by the HTTP status.
          *
