@@ -229,7 +229,8 @@ class World:
                     most = max(one.burst + (end_us - start_us + GRACE_US) / one.interval_us for one in limits)
                     count = last - first + 1
                     assert count <= most + 1e-6, (
-                        f"{cap}: {count} leases in {end_us - start_us} µs, at most {most:.3f}: {times[first : last + 1]}"
+                        f"{cap}: {count} leases in {end_us - start_us} µs, at most {most:.3f}: "
+                        f"{times[first : last + 1]}"
                     )
 
 
