@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from prometheus_client import CollectorRegistry
 
+from router.access.token import Token
 from router.api.cluster_shapes import ClusterInfo
 from router.api.openapi import build_openapi
 from router.api.routes.route import spellings
@@ -70,7 +71,9 @@ def make_front(
     if settings.serves_console:
         snapshots = Snapshots(dispatch, cluster_info)
         readiness.when_draining(snapshots.end)
-        handlers |= _console_handlers(StreamHandlers(dispatch, snapshots))
+        handlers |= _console_handlers(
+            StreamHandlers(dispatch, snapshots, guard.still_has if guard else _always)
+        )
     paths = _paths(handlers)
     audit_log = AuditLog(ROUTES, parser, audit_file)
     return Gateway(paths, RouterMetrics(registry), settings, readiness, guard, gate, parser, audit_log)
@@ -88,6 +91,10 @@ def _paths(handlers: Mapping[str, Handler]) -> Paths[Endpoint]:
             for spelling in spellings(path):
                 paths.add(method, spelling, endpoint)
     return paths
+
+
+def _always(_token: Token) -> bool:
+    return True
 
 
 def _console_handlers(stream: StreamHandlers) -> dict[str, Handler]:

@@ -47,14 +47,19 @@ _encode = msgspec.json.Encoder().encode
 
 
 class StreamHandlers:
-    """The handler of the stream."""
+    """The handler of the stream.
 
-    def __init__(self, dispatch: Dispatch, snapshots: Snapshots) -> None:
+    Args:
+        is_valid: returns True while the rights of a token are the same.
+    """
+
+    def __init__(self, dispatch: Dispatch, snapshots: Snapshots, is_valid: Callable[[Token], bool]) -> None:
         self._dispatch = dispatch
         self._snapshots = snapshots
+        self._is_valid = is_valid
 
     async def stream(self, request: Request) -> Response:
-        """Begin a stream, which lasts until the client leaves or the router drains.
+        """Begin a stream, which lasts until the client leaves, its token changes or the router drains.
 
         Raises:
             Forbidden: the token may not see the type.
@@ -84,7 +89,7 @@ class StreamHandlers:
         self, token: Token | None, queue_type: str | None, queue_id: str | None
     ) -> AsyncGenerator[bytes]:
         number = 0
-        while not self._snapshots.is_ended:
+        while not self._snapshots.is_ended and (token is None or self._is_valid(token)):
             summary = await self._snapshots.news(number, HEARTBEAT_S)
             if summary is None:
                 yield _HEARTBEAT

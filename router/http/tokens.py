@@ -66,6 +66,10 @@ class Guard:
         self._tokens = {token.digest[:_SHORT_BYTES]: token for token in tokens}
         self._rates = _rates(tokens, self._rates)
 
+    def still_has(self, token: Token) -> bool:
+        """Return True if the file has the token, with the same rights."""
+        return self._tokens.get(token.digest[:_SHORT_BYTES]) == token
+
     def check(self, request: Request, operation: str) -> None:
         """Raise if the request is not authorized. Cost: about 2 µs for a token without limits.
 

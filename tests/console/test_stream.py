@@ -6,10 +6,12 @@ import http.client
 import time
 from contextlib import ExitStack
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from router.console.stream import MAX_WATCHERS
+from router.http.tokens import new_token
 from tests.console.site import DEADLINE_S, Site, events, numbers, until
 from tests.support.processes.servers import running_server
 
@@ -145,6 +147,24 @@ def test_a_watched_gathered_type_comes_with_its_state_and_its_caps(site: Site, k
         event = until(events(answer), lambda one: one["numbers"] and one["numbers"]["caps"], "type")
     assert event["numbers"]["caps"] == {"max_leased": 0.5}
     assert (event["state"]["max_leased"], event["state"]["leased"]) == (4, 2)
+
+
+def test_a_stream_ends_when_its_token_is_revoked_or_changed(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    kept, changed, revoked = (new_token(name) for name in ("kept", "changed", "revoked"))
+    tokens.write_text("\n".join(line for _, line in (kept, changed, revoked)))
+    with running_server(environ={"SHARQ_AUTH_TOKENS_FILE": str(tokens)}) as server, ExitStack() as answers:
+        streams = []
+        for secret, _ in (kept, changed, revoked):
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE_S)
+            answers.callback(connection.close)
+            connection.request("GET", "/console/stream", headers={"Authorization": f"Bearer {secret}"})
+            streams.append(events(connection.getresponse()))
+            assert next(streams[-1])[0] == "snapshot"
+        tokens.write_text(f"{kept[1]}\n{changed[1]} ops=produce\n")
+        for ended in streams[1:]:
+            assert all(name == "snapshot" for name, _ in ended), "the body has an end"
+        assert len(list(islice(streams[0], 3))) == 3
 
 
 def test_the_number_of_streams_is_bounded(site: Site) -> None:
