@@ -1,6 +1,6 @@
 """Carries out `sharq-server --make-token`: makes a token at the first start, prints it, and keeps its hash in a file.
 
-Not here: the format of the file and the check of requests (router/http/tokens.py).
+Not here: the format of the file (router/access) and the check of requests (router/http/tokens.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from router.http.tokens import new_token
+from router.access.token_file import new_token
 from sharq_core.config import Config
 from sharq_core.errors import ConfigError
 from sharq_core.logs.standard_files import announce

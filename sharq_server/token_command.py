@@ -17,8 +17,8 @@ from msgspec.structs import replace
 
 from router.access.permissions import ALL_PERMISSIONS, in_order
 from router.access.token import Token
+from router.access.token_file import new_token, read_tokens
 from router.access.words import parse_line, read_max_queued, read_permissions, read_rps, read_types
-from router.http.tokens import new_token, read_tokens
 from sharq_core.config.inspection import inspect
 from sharq_core.errors import ConfigError
 from sharq_server.token_file import add_token, remove_token

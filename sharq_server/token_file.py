@@ -1,6 +1,6 @@
 """Changes the file of tokens: adds a line, or takes one out. A server that follows the file finds it whole.
 
-Not here: the form of a line (router/access/words.py), and reading the file (router/http/tokens.py).
+Not here: the form of a line (router/access/words.py), and reading the file (router/access/token_file.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from router.access.token import Token
+from router.access.token_file import is_token_line, parse_tokens
 from router.access.words import parse_line, write_line
-from router.http.tokens import is_token_line, parse_tokens
 from sharq_core.errors import ConfigError
 
 _NEW_MODE = 0o600

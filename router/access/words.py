@@ -1,6 +1,6 @@
 """Reads and writes a line of the tokens file: a name, a digest, and words that limit the token.
 
-Not here: reading the file (router/http/tokens.py), and changing it (sharq_server/token_command.py).
+Not here: reading the file (router/access/token_file.py), and changing it (sharq_server/token_command.py).
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
 """Authenticates requests with the bearer tokens of a file.
 
-A token has 256 random bits, so an unsalted SHA-256 in the file does not reveal it. Not here: the response to a refused
-request (router/http/errors.py), and the reload of the file (sharq_core/process/file_reload.py).
+Not here: the file (router/access/token_file.py), its reload (sharq_core/process/file_reload.py), and the response to a
+refused request (router/http/errors.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import hmac
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -17,21 +16,15 @@ from typing import Final
 from router.access.permissions import TypesAt
 from router.access.request_rate import RequestRate
 from router.access.token import Token
-from router.access.words import is_token_name, parse_line
+from router.access.token_file import new_token, read_tokens
 from router.api.fields import DEFAULT_QUEUE_TYPE
 from router.api.routes.route import Route
 from router.api.routes.table import SERVED
 from router.http.request import Request
 from sharq_core.config import Config
-from sharq_core.config.kinds import shown_path
-from sharq_core.errors import ConfigError, Overloaded, Unauthorized
+from sharq_core.errors import Overloaded, Unauthorized
 
-_PREFIX = "sharq_"
-"""The prefix by which secret scanners recognise a token in a repository or log."""
-
-_RANDOM_BYTES = 32
 _SHORT_BYTES = 8
-MAX_FILE_BYTES = 1 << 20
 _MAX_TOKEN_CHARACTERS = 200
 _BEARER: Final = "bearer "
 
@@ -152,67 +145,6 @@ def make_guard(config: Config) -> Guard | None:
     return Guard(config.auth.tokens_file, frozenset(is_open | metrics))
 
 
-def read_tokens(path: Path) -> list[Token]:
-    """Return the tokens of a file, at least one.
-
-    Each line has the form `NAME sha256:DIGEST [ops=…] [types=…] [max_queued=…] [rps=…]`. Blank lines and # comments
-    are skipped.
-
-    Raises:
-        ConfigError: the file cannot be read, has no token, or has an invalid line. The message never quotes a line,
-            since it may contain a token.
-    """
-    origin = f"[auth] tokens_file: {shown_path(path)}"
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{origin} cannot be read: {error.strerror}") from error
-    return parse_tokens(content, origin)
-
-
-def parse_tokens(content: bytes, origin: str) -> list[Token]:
-    """Return the tokens of the content of a file, at least one.
-
-    Args:
-        origin: the file, for errors.
-
-    Raises:
-        ConfigError: it has no token, or an invalid line.
-    """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{origin} is not UTF-8") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise ConfigError(f"{origin} is larger than {MAX_FILE_BYTES} bytes")
-    tokens = [
-        _parse(line, f"{origin}: line {number}")
-        for number, line in enumerate(text.splitlines(), 1)
-        if is_token_line(line)
-    ]
-    _check_tokens(tokens, origin)
-    return tokens
-
-
-def is_token_line(line: str) -> bool:
-    """Return True unless a line of the file is blank or a comment."""
-    return bool(line.strip()) and not line.lstrip().startswith("#")
-
-
-def new_token(name: str) -> tuple[str, str]:
-    """Return a new token and its line for the file.
-
-    Raises:
-        ValueError: the name is not valid.
-    """
-    token = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
-    line = f"{name} sha256:{sha256(token.encode()).hexdigest()}"
-    if not is_token_name(name):
-        raise ValueError("expected a name of 1 to 100 of A-Z a-z 0-9 _ . @ + -")
-    return token, line
-
-
 class PrintNewToken(argparse.Action):
     """The action of `--new-token NAME`: print the token, once, and its line for the file, then exit."""
 
@@ -230,20 +162,3 @@ class PrintNewToken(argparse.Action):
             parser.error(f"argument {option_string}: {error}")
         print(f"token for the client (shown only once):\n  {token}\nline for tokens_file:\n  {line}")  # noqa: T201
         parser.exit()
-
-
-def _parse(line: str, origin: str) -> Token:
-    try:
-        return parse_line(line)
-    except ValueError as error:
-        raise ConfigError(f"{origin}: {error}") from None
-
-
-def _check_tokens(tokens: Sequence[Token], origin: str) -> None:
-    if not tokens:
-        raise ConfigError(f"{origin} has no token; create one with sharq-server --new-token NAME")
-    seen: set[str] = set()
-    for token in tokens:
-        if token.name in seen:
-            raise ConfigError(f"{origin}: the name {token.name} occurs twice")
-        seen.add(token.name)

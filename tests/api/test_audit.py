@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from router.http.tokens import new_token
+from router.access.token_file import new_token
 from tests.support.processes.servers import SharqServer, running_server
 from tests.support.stores.server import running_store
 from tests.support.waits import until

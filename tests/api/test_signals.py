@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
-from router.http.tokens import new_token
+from router.access.token_file import new_token
 from sharq_core.process.stopping import MARGIN_S
 from tests.support.processes.commands import StartServer, enqueue, run, status_of, until_status
 

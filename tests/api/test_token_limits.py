@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from router.access.token_file import new_token
 from router.access.words import parse_line
-from router.http.tokens import new_token
 from sharq_client import EnqueueJob, errors
 from sharq_client.cli.exits import Exit
 from sharq_server.token_file import add_token, remove_token

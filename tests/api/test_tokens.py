@@ -12,8 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from router.access.token_file import new_token
 from router.api.routes.table import ROUTES
-from router.http.tokens import new_token
 from sharq_client import AsyncClient, EnqueueJob, LeasedJob, Worker, errors
 from tests.support.processes.servers import SharqServer, running_server
 from tests.support.stores.server import StoreServer, running_store

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from router.http.tokens import new_token
+from router.access.token_file import new_token
 from sharq_client import Client, EnqueueJob
 from tests.support.ports import free_port
 from tests.support.processes.servers import SharqServer

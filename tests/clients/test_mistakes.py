@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import sharq_client
-from router.http.tokens import new_token
+from router.access.token_file import new_token
 from sharq_client import (
     AsyncClient,
     Client,

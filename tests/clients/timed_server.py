@@ -117,7 +117,12 @@ class TimedServer:
         async def body() -> bytes:
             return data or b""
 
+        async def parsed(parser: BodyParser, read: Callable[..., Any], *arguments: Any, **names: Any) -> Any:
+            return await parser.run(read, data or b"", *arguments, **names)
+
         request.body = body
+        request.parsed = parsed
+        request.token = None
         try:
             response = await handler(request)
         except errors.SharqError as error:

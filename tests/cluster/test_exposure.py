@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from router.http.tokens import new_token
+from router.access.token_file import new_token
 from sharq_core.process.listening import bind_sockets, public_address
 from tests.support.ports import free_port
 from tests.support.processes.servers import SharqProcess, SharqServer

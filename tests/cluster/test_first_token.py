@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from router.http.tokens import new_token, read_tokens
+from router.access.token_file import new_token, read_tokens
 from sharq_core.config import Config, load
 from sharq_core.errors import ConfigError
 from sharq_server.first_token import require_tokens

@@ -28,6 +28,7 @@ from sharq_core.link import (
 )
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.frames import CallFrame, ReplyFrame
+from sharq_core.link.load_calls import DescribeLoad
 from sharq_core.link.messages import Call, CheckStore, Enqueue, Failure, GetJob, Peek
 from sharq_core.models import (
     DeletedQueue,
@@ -130,6 +131,7 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
         (quota, 0)
     ]
     assert (await ask(control_calls.GetTypeStats(*gathered))).max_leased == 2
+    assert (await ask(DescribeLoad(10))).types_total >= 1
     await use_batch_calls(ask)
     await use_schedule_calls(ask)
     await use_window_calls(ask)

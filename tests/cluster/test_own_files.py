@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from router.http.tokens import new_token
+from router.access.token_file import new_token
 from tests.support.processes.reasons import LinkedPair, ask, get, link, running
 from tests.support.processes.servers import SharqServer, get_json
 from tests.support.stores.certificates import dated

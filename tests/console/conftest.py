@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
-from router.http.tokens import new_token
+from router.access.token_file import new_token
 from sharq_core.config import parse_url
 from tests.console.site import WIDE, Site, Watched
 from tests.support.processes.servers import SharqCluster

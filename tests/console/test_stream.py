@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from router.access.token_file import new_token
 from router.console.stream import MAX_WATCHERS
-from router.http.tokens import new_token
 from tests.console.site import DEADLINE_S, Site, events, numbers, until
 from tests.support.processes.servers import running_server
 

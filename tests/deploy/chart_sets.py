@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from router.http.tokens import new_token
+from router.access.token_file import new_token
 
 ANONYMOUS: dict[str, Any] = {"config": {"auth": {"allow_anonymous": True}}}
 TRIAL: dict[str, Any] = {

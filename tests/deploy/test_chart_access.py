@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from router.http.tokens import new_token, read_tokens
+from router.access.token_file import new_token, read_tokens
 from tests.deploy.chart_sets import ANONYMOUS, TRIAL
 from tests.deploy.test_helm import (
     CHART,

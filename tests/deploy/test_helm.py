@@ -17,8 +17,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from router.access.token_file import new_token
 from router.cli import read_command as read_router_command
-from router.http.tokens import new_token
 from shard.cli import read_command as read_shard_command
 from sharq_core.config import load
 from tests.deploy.chart_sets import ANONYMOUS, EXTENDED, TRIAL

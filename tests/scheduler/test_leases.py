@@ -213,7 +213,7 @@ def test_redrive_brings_back_the_rate_of_a_forgotten_queue(driver: Driver) -> No
     driver.reap()
     driver.advance(DAY_US)
     driver.reap()
-    assert not driver.get_queue().is_known
+    assert driver.get_queue().interval_us == 0, "it is forgotten, and known for its dead letter only"
     assert driver.redrive("1") == [RedriveStatus.QUEUED]
     queue = driver.get_queue()
     assert (queue.interval_us, queue.burst, queue.queued) == (SECOND_US, 3, 1)
@@ -225,7 +225,7 @@ def test_redrive_brings_back_the_limits_of_a_forgotten_queue(driver: Driver) -> 
     for _ in range(2):
         driver.advance(DAY_US)
         driver.reap()
-    assert not driver.get_queue().is_known
+    assert driver.get_queue().interval_us == 0, "it is forgotten, and known for its dead letter only"
     assert driver.redrive("1") == [RedriveStatus.QUEUED]
     queue = driver.get_queue()
     assert (queue.interval_us, queue.burst, queue.max_leased) == (SECOND_US, 1.25, 1)

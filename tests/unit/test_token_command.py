@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from router.access.token_file import read_tokens
 from router.access.words import parse_line
-from router.http.tokens import read_tokens
 from sharq_server.token_command import app
 from sharq_server.token_file import add_token, remove_token
 

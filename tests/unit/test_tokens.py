@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from router.http.tokens import new_token, read_tokens
+from router.access.token_file import new_token, read_tokens
 from sharq_core.errors import ConfigError
 
 DIGEST = sha256(b"token").hexdigest()

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from router.http.tokens import new_token
+from router.access.token_file import new_token
 from sharq_client import AsyncClient
 from tests.support.processes.servers import SharqServer, running_server
 from tests.support.stores.server import running_store

@@ -128,6 +128,13 @@ class TypeState:
             return None
         return queue
 
+    def shown_queue(self, queue_id: str) -> Queue | None:
+        """Return a queue, or one without a rate for a queue of which only dead letters are left; None if unknown."""
+        queue = self.queue(queue_id)
+        if queue is None and any(key[0] == queue_id and self.letter(key) for key in [*self.letters]):
+            return Queue(queue_id, has_interval=False)
+        return queue
+
     def touch(self, queue: Queue) -> Queue:
         """Note that a call changes a queue, so that it takes its place anew."""
         self._touched[queue.queue_id] = queue

@@ -67,7 +67,7 @@ class QueueHandlers:
     def queue(self, request: Request) -> Reply:
         """Return the state of a queue."""
         state, queue_id = self._queue(request)
-        queue = state.queue(queue_id)
+        queue = state.shown_queue(queue_id)
         if queue is None:
             raise errors.NotFound(_NO_QUEUE)
         return reply(queue_facts(state, queue))
