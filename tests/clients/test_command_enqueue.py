@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from sharq_client import Client, JobState
+from sharq_client.cli.jobfiles.report import Report
 from tests.support.extent import is_full
 from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import SCRIPT, Sharq
@@ -241,6 +242,25 @@ def test_interrupted_run_goes_on_where_it_ended(sharq: Sharq, kind: str, tmp_pat
     # Nothing is lost, and nothing is sent twice: all that was answered is behind the run.
     assert reached["queued"] + again["queued"] == 20_000
     assert again["is_complete"] and again["duplicates"] == 0
+
+
+def test_interruption_while_answers_are_counted_counts_them_all(
+    sharq: Sharq, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "jobs.jsonl", lines_of(kind, 6_000))
+    counted = Report.enqueued
+
+    def interrupt(report: Report, *, is_duplicate: bool) -> None:
+        counted(report, is_duplicate=is_duplicate)
+        if report.sent == 10:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Report, "enqueued", interrupt)
+        first = sharq("enqueue", "--file", path, "--json", code=130)
+    again = sharq("enqueue", "--file", path, "--resume", "--json").document
+    assert first.document["queued"] + again["queued"] == 6_000
+    assert again["duplicates"] == 0
 
 
 def test_killed_run_goes_on_and_enqueues_nothing_twice(

@@ -13,6 +13,7 @@ from functools import partial
 import msgspec
 
 from sharq_client import errors
+from sharq_client.cli.jobfiles.interrupts import held_back
 from sharq_client.cli.jobfiles.jobs import job_of
 from sharq_client.cli.jobfiles.lines import BadLine, JobFile, Record
 from sharq_client.cli.jobfiles.progress_file import ProgressFile, Reached
@@ -120,7 +121,8 @@ class Sender:
                 for round_ in self._rounds(records):
                     if sent is not None:
                         self._settle(sent)
-                    sent = self._start(round_)
+                    with held_back():  # or a round that was sent would not be known
+                        sent = self._start(round_)
             finally:
                 # Also after an interruption, so that a run that goes on sends nothing twice.
                 if sent is not None and not sent.is_settled:
@@ -173,22 +175,32 @@ class Sender:
             SharqError: the server could not be used for one of its jobs. The round is then not behind the run.
         """
         answers = sent.answers.result()
-        sent.is_settled = True
+        with held_back():  # or some of the answers would not be counted, and the round would be sent again
+            sent.is_settled = True
+            refusals = self._count(sent.round, answers)
+        self._on_progress(self._report)
+        if refusals:
+            # The first cause, and not one of the jobs that were not sent because of it.
+            raise max(refusals, key=lambda error: (error.perhaps_done, error.__cause__ is not None))
+
+    def _count(self, round_: _Round, answers: EnqueueAnswers) -> list[errors.SharqError]:
+        """Count the answers of a round, and note that it is behind the run unless a refusal ends the run.
+
+        Returns:
+            the refusals that end it.
+        """
         refusals: list[errors.SharqError] = []
-        for record, problem in sent.round.bad:
+        for record, problem in round_.bad:
             self._report.bad(record, problem)
-        for record, answer in zip(sent.round.records, answers, strict=True):
+        for record, answer in zip(round_.records, answers, strict=True):
             if isinstance(answer, errors.SharqError) and stops(answer):
                 refusals.append(answer)
             elif isinstance(answer, errors.SharqError):
                 self._report.refused(record, answer)
             else:
                 self._report.enqueued(is_duplicate=answer.duplicate)
-        if not refusals and sent.round.reached.line:
-            self._report.reached = sent.round.reached
-            self._report.read_bytes = sent.round.read_bytes
-            self._progress.save(sent.round.reached)
-        self._on_progress(self._report)
-        if refusals:
-            # The first cause, and not one of the jobs that were not sent because of it.
-            raise max(refusals, key=lambda error: (error.perhaps_done, error.__cause__ is not None))
+        if not refusals and round_.reached.line:
+            self._report.reached = round_.reached
+            self._report.read_bytes = round_.read_bytes
+            self._progress.save(round_.reached)
+        return refusals
