@@ -38,6 +38,14 @@ class TypePatterns:
         """Return True if a queue type matches one of the patterns."""
         return self._matches(queue_type) is not None
 
+    def __eq__(self, other: object) -> bool:
+        """Return True for the same patterns, as when the file is read again."""
+        return isinstance(other, TypePatterns) and other.patterns == self.patterns
+
+    def __hash__(self) -> int:
+        """Return the hash of the patterns."""
+        return hash(self.patterns)
+
     def __str__(self) -> str:
         """Return the patterns as the tokens file has them."""
         return ",".join(self.patterns)
