@@ -62,6 +62,20 @@ def test_figures_fill_their_rows(
         assert watched.overflow() == 0
 
 
+def test_the_axis_of_a_slow_queue_has_one_unit_and_is_not_cut(
+    site: Site, open_page: OpenPage, kind: str
+) -> None:
+    site.enqueue(kind, "acme")
+    page = open_page().open(f"#/queue/{kind}/acme")
+    chart = page.locator(".chart-picture")
+    levels = chart.locator("text[text-anchor=end]")
+    expect(levels).to_have_text(["0/min", "0.5/min", "1/min", "1.5/min"])
+    boxes = [node.bounding_box() for node in (chart, *levels.all())]
+    left, *lefts = [box["x"] for box in boxes if box]
+    assert len(lefts) == 4
+    assert min(lefts) >= left
+
+
 def test_rows_stay_in_the_page_while_their_numbers_change(site: Site, open_page: OpenPage, kind: str) -> None:
     site.enqueue(kind, "acme", 2)
     page = open_page().open(f"#/types?q={kind}")

@@ -36,7 +36,11 @@ export async function show(root, _parameters, { signal }) {
   const health = healthLine();
   const figures = overviewFigures();
   const throughput = new Throughput();
-  const chart = lineChart({ title: "Enqueued and delivered jobs of all types", format: rate, levelsOf: rateLevels });
+  const chart = lineChart({
+    title: "Enqueued and delivered jobs of all types",
+    format: rate,
+    levelsOf: rateLevels,
+  });
   const types = typeTable("Types, by trouble");
   const typesNote = h("a", { href: href("types") }, "All types");
   const shards = table({

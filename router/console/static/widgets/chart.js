@@ -16,7 +16,7 @@ import { areaPath, largest, linear, linePath, pointAt, timeTicks } from "../scal
  */
 
 const HEIGHT = 220;
-const MARGIN = { top: 12, right: 10, bottom: 24, left: 46 };
+const MARGIN = { top: 12, right: 10, bottom: 24, left: 56 };
 const PX_PER_TICK = 90;
 const ROWS_OF_TABLE = 20;
 
