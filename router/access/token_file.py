@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from router.access.token import Token
 from router.access.words import is_token_name, parse_line
 from sharq_core.config.kinds import shown_path
@@ -95,7 +97,13 @@ def _check_tokens(tokens: Sequence[Token], origin: str) -> None:
     if not tokens:
         raise ConfigError(f"{origin} has no token; create one with sharq-server --new-token NAME")
     seen: set[str] = set()
+    by_digest: dict[bytes, Token] = {}
     for token in tokens:
         if token.name in seen:
             raise ConfigError(f"{origin}: the name {token.name} occurs twice")
         seen.add(token.name)
+        first = by_digest.setdefault(token.digest, token)
+        if replace(token, name=first.name) != first:
+            raise ConfigError(
+                f"{origin}: {first.name} and {token.name} are the same token with different words"
+            )

@@ -55,6 +55,11 @@ def test_a_wrong_token_is_refused_and_a_right_one_stays_in_the_tab(site: Site, o
     page.locator("#signin-token").fill("sharq_wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("unknown")
+    page.locator("#signin-token").fill(site.tokens["worker"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text(
+        "The token worker lacks the word read. The console needs it."
+    )
     page.locator("#signin-token").fill(site.tokens["reader"])
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_be_visible()

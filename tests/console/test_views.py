@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Locator, Page, expect
 
 from tests.console.conftest import OpenPage
-from tests.console.site import NARROW, WAIT_S, Site, Watched
+from tests.console.site import NARROW, WAIT_S, WIDE, Site, Watched
 
 ROWS_AT_MOST = 100
 
@@ -43,6 +44,36 @@ def test_the_overview_says_who_is_not_well_and_why(site: Site, open_page: OpenPa
     health.get_by_role("status").wait_for()
     row_of(page, "Types, by trouble", kind).get_by_role("rowheader").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(kind)
+
+
+@pytest.mark.parametrize(("width", "columns"), [(NARROW, 2), (1100, 3), (WIDE, 6)])
+def test_figures_fill_their_rows(
+    site: Site, open_page: OpenPage, kind: str, width: int, columns: int
+) -> None:
+    site.enqueue(kind, "acme")
+    watched = open_page(width=width)
+    page = watched.open()
+    for place in ("#/overview", f"#/type/{kind}"):
+        page.goto(f"{site.url}/console/{place}")
+        figures = page.get_by_role("list", name="Figures").get_by_role("listitem")
+        expect(figures).to_have_count(6)
+        tops = [box["y"] for figure in figures.all() if (box := figure.bounding_box())]
+        assert [tops.count(top) for top in sorted(set(tops))] == [columns] * (6 // columns), place
+        assert watched.overflow() == 0
+
+
+def test_the_axis_of_a_slow_queue_has_one_unit_and_is_not_cut(
+    site: Site, open_page: OpenPage, kind: str
+) -> None:
+    site.enqueue(kind, "acme")
+    page = open_page().open(f"#/queue/{kind}/acme")
+    chart = page.locator(".chart-picture")
+    levels = chart.locator("text[text-anchor=end]")
+    expect(levels).to_have_text(["0/min", "0.5/min", "1/min", "1.5/min"])
+    boxes = [node.bounding_box() for node in (chart, *levels.all())]
+    left, *lefts = [box["x"] for box in boxes if box]
+    assert len(lefts) == 4
+    assert min(lefts) >= left
 
 
 def test_rows_stay_in_the_page_while_their_numbers_change(site: Site, open_page: OpenPage, kind: str) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import time
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from router.access.permissions import ALL_PERMISSIONS, Permission, TypesAt
 from router.access.request_rate import RequestRate
+from router.access.type_patterns import TypePatterns
 from router.access.words import parse_line, write_line
 from router.api.routes.table import ROUTES, SERVED
 from sharq_core.errors import Forbidden, InvalidRequest
@@ -60,6 +65,25 @@ def test_ops_are_joined_by_bars_or_commas_and_admin_is_all_of_them(words: str, p
 def test_a_star_of_a_type_stands_for_any_text(patterns: str, seen: list[str], unseen: list[str]) -> None:
     token = parse_line(f"{BARE} types={patterns}")
     assert [queue_type for queue_type in [*seen, *unseen] if token.sees(queue_type)] == seen
+
+
+@pytest.mark.parametrize("patterns", ["*-*-*-*eu", "*ab*ab*ab*c", "-*-*-*-*"])
+def test_a_match_takes_linear_time(patterns: str) -> None:
+    """A path is up to 8 KB long, and its type is compared before its form is checked."""
+    token = parse_line(f"{BARE} types={patterns}")
+    started_s = time.process_time()
+    for text in ("-" * 400, "ab" * 200):
+        assert token.sees(text) == (patterns == "-*-*-*-*" and text[0] == "-")
+    assert time.process_time() - started_s < 0.1
+
+
+@settings(max_examples=300)
+@given(
+    st.text("ab*", min_size=1, max_size=8).filter(lambda pattern: pattern.count("*") <= 4),
+    st.text("ab", max_size=12),
+)
+def test_a_match_agrees_with_that_of_file_names(pattern: str, text: str) -> None:
+    assert TypePatterns([pattern]).match(text) == fnmatchcase(text, pattern)
 
 
 def test_numbers_and_words_in_any_order_are_read() -> None:

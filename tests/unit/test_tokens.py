@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from router.access.token_file import new_token, read_tokens
+from router.http.tokens import Guard
 from sharq_core.errors import ConfigError
 
 DIGEST = sha256(b"token").hexdigest()
@@ -67,6 +68,26 @@ def test_a_file_that_lets_nobody_in_is_refused(tmp_path: Path, text: str | bytes
         read_tokens(written(tmp_path, text))
     assert str(refused.value).endswith(words)
     assert str(refused.value).startswith("[auth] tokens_file: ")
+
+
+def test_a_token_on_two_lines_with_different_words_is_refused(tmp_path: Path) -> None:
+    """One of the lines would not hold, and its reader could not tell which."""
+    with pytest.raises(ConfigError, match=r"a and b are the same token with different words$"):
+        read_tokens(written(tmp_path, f"a sha256:{DIGEST}\nb sha256:{DIGEST} ops=read\n"))
+    same = f"a sha256:{DIGEST} ops=read types=sms*\nb sha256:{DIGEST} ops=read types=sms*\n"
+    assert [token.name for token in read_tokens(written(tmp_path, same))] == ["a", "b"]
+
+
+def test_a_token_is_the_same_after_the_file_is_read_again(tmp_path: Path) -> None:
+    """The streams of its holder go on, whoever else got a line."""
+    _, line = new_token("clerk")
+    guard = Guard(written(tmp_path, f"{line} ops=read types=sms*,voice\n"), frozenset())
+    (token,) = read_tokens(guard.path)
+    guard.read_again()
+    assert guard.still_has(token)
+    written(tmp_path, f"{line} ops=read types=sms*\n")
+    guard.read_again()
+    assert not guard.still_has(token)
 
 
 @pytest.mark.parametrize(

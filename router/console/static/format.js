@@ -1,5 +1,7 @@
 // Writes numbers, times, durations and rates as text. What is not known is a dash.
 
+import { ticks } from "./scales.js";
+
 export const UNKNOWN = "–";
 
 const COUNT = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -52,11 +54,39 @@ export function digits(value) {
  * @returns {string} such as `40/s`, `30/min` or `2/h`
  */
 export function rate(perSecond) {
-  if (!isKnown(perSecond)) return UNKNOWN;
-  if (perSecond === 0) return "0/s";
-  if (perSecond >= 0.995) return `${compact(perSecond)}/s`;
-  if (perSecond * 60 >= 0.995) return `${digits(perSecond * 60)}/min`;
-  return `${digits(perSecond * 3600)}/h`;
+  return isKnown(perSecond) ? inUnit(perSecond, rateUnit(perSecond)) : UNKNOWN;
+}
+
+/**
+ * Return the levels of an axis of rates: round numbers from 0 to at least a largest rate, all in one unit.
+ *
+ * @param {number} largest per second
+ * @returns {{value: number, text: string}[]} the rates per second, and what names them
+ */
+export function rateLevels(largest) {
+  const unit = rateUnit(largest);
+  return ticks(largest * unit.seconds).map((level) => {
+    const value = level / unit.seconds;
+    return { value, text: inUnit(value, unit) };
+  });
+}
+
+/**
+ * @typedef {{seconds: number, name: string}} RateUnit
+ * @param {number} perSecond
+ * @returns {RateUnit}
+ */
+function rateUnit(perSecond) {
+  if (perSecond === 0 || perSecond >= 0.995) return { seconds: 1, name: "/s" };
+  return perSecond * 60 >= 0.995 ? { seconds: 60, name: "/min" } : { seconds: 3600, name: "/h" };
+}
+
+/**
+ * @param {number} perSecond
+ * @param {RateUnit} unit
+ */
+function inUnit(perSecond, { seconds, name }) {
+  return `${compact(perSecond * seconds)}${name}`;
 }
 
 /**

@@ -4,7 +4,7 @@ import { ApiError } from "./api.js";
 import { h, replace } from "./dom.js";
 import { showCaller, showLive, showMenu } from "./frame.js";
 import { parse } from "./routes.js";
-import { hasToken, signOut, whoami } from "./session.js";
+import { hasToken, signOut, whoami, whyNot } from "./session.js";
 import { restart, watch } from "./stream.js";
 import { textOf } from "./widgets/notices.js";
 
@@ -21,7 +21,7 @@ const TITLES = /** @type {Record<string, (parameters: Record<string, string>) =>
   dead: ({ queue_type }) => `Dead letters of ${queue_type}`,
   windows: () => "Windows",
   schedules: ({ queue_type }) => `Schedules of ${queue_type}`,
-  ring: () => "Ring",
+  ring: () => "Cluster",
 });
 
 const root = /** @type {HTMLElement} */ (document.getElementById("view"));
@@ -116,6 +116,12 @@ async function start() {
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) askForToken(hasToken() ? error.message : "");
     else showFailure(root, "The server does not answer", error);
+    return;
+  }
+  const lack = whyNot("read");
+  if (lack !== null) {
+    signOut();
+    askForToken(`${lack} The console needs it.`);
     return;
   }
   showCaller(() => {

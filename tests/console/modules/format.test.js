@@ -56,6 +56,15 @@ test("a rate is written in the unit in which it is at least one", () => {
   assert.equal(format.rateOfInterval(0), "unlimited");
 });
 
+test("the levels of an axis of rates are round in one unit", () => {
+  const texts = (largest) => format.rateLevels(largest).map(({ text }) => text);
+  assert.deepEqual(texts(40), ["0/s", "10/s", "20/s", "30/s", "40/s"]);
+  assert.deepEqual(texts(1.05 / 60), ["0/min", "0.5/min", "1/min", "1.5/min"]);
+  assert.deepEqual(texts(7 / 3600), ["0/h", "2/h", "4/h", "6/h", "8/h"]);
+  assert.deepEqual(texts(0), ["0/s", "1/s"]);
+  assert.equal(format.rateLevels(1.05 / 60)[2]?.value, 1 / 60);
+});
+
 test("a duration is written in its two largest units", () => {
   const cases = {
     0: "0 ms",

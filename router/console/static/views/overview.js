@@ -1,7 +1,7 @@
 // Shows the whole: is it well, and who is not?
 
 import { assign, h, replace, setText } from "../dom.js";
-import { clock, compact, count, duration, rate } from "../format.js";
+import { clock, compact, count, duration, rate, rateLevels } from "../format.js";
 import { byTrouble, judge } from "../health.js";
 import { href } from "../routes.js";
 import { stair } from "../scales.js";
@@ -36,7 +36,11 @@ export async function show(root, _parameters, { signal }) {
   const health = healthLine();
   const figures = overviewFigures();
   const throughput = new Throughput();
-  const chart = lineChart({ title: "Enqueued and delivered jobs of all types", format: rate });
+  const chart = lineChart({
+    title: "Enqueued and delivered jobs of all types",
+    format: rate,
+    levelsOf: rateLevels,
+  });
   const types = typeTable("Types, by trouble");
   const typesNote = h("a", { href: href("types") }, "All types");
   const shards = table({

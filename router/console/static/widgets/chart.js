@@ -2,10 +2,11 @@
 
 import { assign, h, replace, setText, svg } from "../dom.js";
 import { clock } from "../format.js";
-import { areaPath, largest, linear, linePath, pointAt, ticks, timeTicks } from "../scales.js";
+import { areaPath, largest, linear, linePath, pointAt, timeTicks } from "../scales.js";
 
 /**
  * @typedef {import("../scales.js").Point} Point
+ * @typedef {{value: number, text: string}} Level of the axis of values
  * @typedef {object} Series
  * @property {string} label
  * @property {"promised" | "delivered" | "enqueued"} look
@@ -15,7 +16,7 @@ import { areaPath, largest, linear, linePath, pointAt, ticks, timeTicks } from "
  */
 
 const HEIGHT = 220;
-const MARGIN = { top: 12, right: 10, bottom: 24, left: 46 };
+const MARGIN = { top: 12, right: 10, bottom: 24, left: 56 };
 const PX_PER_TICK = 90;
 const ROWS_OF_TABLE = 20;
 
@@ -25,12 +26,20 @@ const ROWS_OF_TABLE = 20;
  * @param {object} options
  * @param {string} options.title says what the chart shows
  * @param {(value: number | null) => string} options.format writes a value with its unit
+ * @param {(largest: number) => Level[]} options.levelsOf returns the levels of the axis, from 0 to at least a value
  * @param {Series[]} [options.series]
  * @param {number} [options.from]
  * @param {number} [options.to]
  * @returns {{node: HTMLElement, update: (drawing: Drawing) => void}} `update` draws anew, and reuses the nodes
  */
-export function lineChart({ title, format, series = [], from = Date.now() - 600_000, to = Date.now() }) {
+export function lineChart({
+  title,
+  format,
+  levelsOf,
+  series = [],
+  from = Date.now() - 600_000,
+  to = Date.now(),
+}) {
   /** @type {Drawing} */
   let drawing = { series, from, to };
   /** @type {number | null} */
@@ -66,17 +75,17 @@ export function lineChart({ title, format, series = [], from = Date.now() - 600_
   function draw() {
     const x = linear(drawing.from, drawing.to, MARGIN.left, width - MARGIN.right);
     const top = Math.max(...drawing.series.map((line) => largest(line.points)), 0);
-    const levels = ticks(top * 1.05);
+    const levels = levelsOf(top * 1.05);
     const y = linear(
       0,
-      /** @type {number} */ (levels[levels.length - 1]),
+      /** @type {number} */ (levels[levels.length - 1]?.value),
       HEIGHT - MARGIN.bottom,
       MARGIN.top,
     );
     assign(picture, { viewBox: `0 0 ${width} ${HEIGHT}`, width });
     replace(
       grid,
-      levels.map((level) => levelLine(level, y(level), width, format)),
+      levels.map((level) => levelLine(level, y(level.value), width)),
       timeAxis(drawing, x, width),
     );
     replace(
@@ -124,21 +133,20 @@ export function lineChart({ title, format, series = [], from = Date.now() - 600_
 }
 
 /**
- * @param {number} level
+ * @param {Level} level
  * @param {number} y
  * @param {number} width
- * @param {(value: number) => string} format
  */
-function levelLine(level, y, width, format) {
+function levelLine({ value, text }, y, width) {
   return [
     svg("line", {
       x1: MARGIN.left,
       x2: width - MARGIN.right,
       y1: y,
       y2: y,
-      class: level === 0 ? "chart-base" : null,
+      class: value === 0 ? "chart-base" : null,
     }),
-    svg("text", { x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" }, format(level)),
+    svg("text", { x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" }, text),
   ];
 }
 

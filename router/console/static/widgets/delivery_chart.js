@@ -11,7 +11,7 @@ import {
   typeRatesByMinute,
 } from "../delivery.js";
 import { h, setText } from "../dom.js";
-import { percent, rate, rateOfInterval } from "../format.js";
+import { percent, rate, rateLevels, rateOfInterval } from "../format.js";
 import { watch } from "../stream.js";
 import { lineChart } from "./chart.js";
 import { sayError } from "./notices.js";
@@ -134,7 +134,7 @@ function countsOf(answer, waiting, intervalMs) {
 /** @param {string} title */
 function deliveryDrawing(title) {
   const history = new RateHistory();
-  const chart = lineChart({ title, format: rate });
+  const chart = lineChart({ title, format: rate, levelsOf: rateLevels });
   const kept = h("strong");
   const promise = h("span", { class: "soft" });
   const node = h(
