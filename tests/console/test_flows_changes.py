@@ -153,7 +153,7 @@ def test_jobs_are_cancelled_by_the_beginning_of_their_ids(reader: Reader, api: A
     reader.button("Next page").click()
     expect(page.get_by_text("Page 3, 11 jobs; no more follow")).to_be_visible()
     reader.field("Ids that begin with").fill("spring-")
-    reader.button("Cancel all with this beginning").click()
+    reader.button("Cancel waiting jobs with this beginning").click()
     assert "61 waiting jobs" in reader.confirm("Cancel the jobs")
     reader.said("60 jobs of acme cancelled")
     assert api.queue()["queued"] == 1 and api.job("order-17")["state"] == "queued"

@@ -39,13 +39,15 @@ export function href(view, path = [], query = {}) {
  * Return the view that an address names.
  *
  * @param {string} hash the location's hash
- * @returns {Place | null} null if there is no such view; the overview if the hash is empty
+ * @returns {Place | null} null if there is no such view; the overview if the hash is empty, and the ring for `cluster`,
+ *     which is its name in the menu
  */
 export function parse(hash) {
   if (hash === "" || hash === "#" || hash === "#/") return { view: "overview", parameters: {} };
   const [path = "", search = ""] = hash.replace(/^#\//, "").split("?", 2);
   const steps = decodeSteps(path);
-  const view = steps?.[0] ?? "";
+  const named = steps?.[0] ?? "";
+  const view = named === "cluster" ? "ring" : named;
   const names = Object.hasOwn(PATHS, view) ? PATHS[view] : undefined;
   if (steps === null || names === undefined || steps.length !== names.length + 1) return null;
   /** @type {Parameters} */

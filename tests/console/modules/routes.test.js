@@ -22,6 +22,7 @@ test("an address leads back to the view, its names and its query", () => {
 });
 
 test("an empty address is the overview, and an unknown one is no view", () => {
+  assert.deepEqual(parse("#/cluster"), { view: "ring", parameters: {} });
   for (const hash of ["", "#", "#/"]) assert.deepEqual(parse(hash), { view: "overview", parameters: {} });
   for (const hash of [
     "#/nowhere",

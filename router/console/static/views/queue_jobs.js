@@ -186,7 +186,11 @@ export class JobList {
         if (prefix) await this.#openExact(prefix);
       },
     });
-    const cancel = h("button", { type: "button", class: "plain risky" }, "Cancel all with this beginning");
+    const cancel = h(
+      "button",
+      { type: "button", class: "plain risky" },
+      "Cancel waiting jobs with this beginning",
+    );
     const reason = refusal(["operate"], this.key.queue_type);
     if (reason !== null) forbid(cancel, reason);
     else
