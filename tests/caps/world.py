@@ -41,6 +41,7 @@ class Take(Struct):
     want: int
     sent_us: int
     reply: Reply | None = None
+    weight: float = 1.0
 
 
 class Dequeue(Struct):
@@ -104,15 +105,15 @@ class World:
         """Return the time by the clock of a cap's ledger."""
         return self.ledger_clocks[cap].told_us(self.real_us)
 
-    def ask(self, name: str, cap: str, want: int) -> Take:
+    def ask(self, name: str, cap: str, want: int, weight: float = 1.0) -> Take:
         """Send a cap_take."""
-        take = Take(name, cap, want, self.node_us(name))
+        take = Take(name, cap, want, self.node_us(name), weight=weight)
         self.takes.append(take)
         return take
 
     def run_take(self, take: Take) -> None:
         """Let the ledger carry the call out."""
-        take.reply = self.ledgers[take.cap].take(self.ledger_us(take.cap), take.node, take.want)
+        take.reply = self.ledgers[take.cap].take(self.ledger_us(take.cap), take.node, take.want, take.weight)
 
     def deliver(self, take: Take) -> None:
         """Let the node have the reply."""
