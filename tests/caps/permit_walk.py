@@ -17,7 +17,7 @@ from tests.caps.permits import Ledger
 from tests.caps.world import Clock
 
 AHEAD_US = 25_000
-LEASES_US = (300_000, 2_000_000, 8_000_000)
+LEASES_US = (300_000, 3_000_000, 40_000_000)
 MOST = (1, 2, 5)
 LOST_US = (500_000, 9_500_000)
 BETWEEN_LOSSES_US = 60_000_000
@@ -105,12 +105,12 @@ class PermitWalk:
             self._tokens += 1
             self._live[self._tokens] = (call.serial, self._server_us + call.lease_us)
             self._judge()
-        elif call.token in self._live and self._may_extend(self._live[call.token][1]):
+        elif call.token in self._live or self._may_revive():
             self._live[call.token] = (call.serial, self._server_us + call.lease_us)
 
-    def _may_extend(self, end_us: int) -> bool:
-        """A lease that has ended is settled already, or will be."""
-        return end_us > self._server_us
+    def _may_revive(self) -> bool:
+        """Return True if an extend takes a job again whose lease was reaped. Its permit is settled, or will be."""
+        return False
 
     def _finish(self) -> None:
         """End a lease in the queue's partition. The ledger hears of it later, perhaps."""
@@ -119,9 +119,9 @@ class PermitWalk:
             self._settles.append(serial)
 
     def _settle(self) -> None:
-        """Let the ledger hear of ended leases, perhaps again."""
+        """Reap leases that have ended by time, and let the ledger hear of ended leases, perhaps again."""
         ended = [token for token, (_, end_us) in self._live.items() if end_us <= self._server_us]
-        self._settles += [self._live[token][0] for token in ended]
+        self._settles += [self._live.pop(token)[0] for token in ended]
         if self._settles:
             self.ledger.settle(self._ledger_us, [self._random.choice(self._settles)])
 
@@ -140,7 +140,7 @@ class PermitWalk:
         return self.ledger.renew(self._ledger_us, serial, lease_us)
 
     def _wait(self) -> None:
-        self.real_us += self._random.choice([1_000, 100_000, 3_000_000, 20_000_000])
+        self.real_us += self._random.choice([1_000, 100_000, 3_000_000, 30_000_000])
 
     def _wait_for_the_worst(self) -> None:
         """Let time pass to the last moment of a call or a lease."""

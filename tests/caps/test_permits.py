@@ -48,7 +48,7 @@ def extend_alone(_walk: PermitWalk, _serial: int, _lease_us: int) -> bool:
     return True
 
 
-def revive(_walk: PermitWalk, _end_us: int) -> bool:
+def revive(_walk: PermitWalk) -> bool:
     return True
 
 
@@ -66,7 +66,7 @@ def call_of_any_shift(*args: object) -> Call:
         (Ledger, "fail_over", go_on_with_the_serials),
         (Ledger, "renew", renew_any),
         (PermitWalk, "_renew", extend_alone),
-        (PermitWalk, "_may_extend", revive),
+        (PermitWalk, "_may_revive", revive),
         ("tests.caps.permit_walk", "Call", call_of_any_shift),
     ],
 )
