@@ -30,7 +30,7 @@ function queue_stats.add_limits(tx, queue, dead, row)
   row[at + 3] = held_until and held_until > now and clock.shown(tx, held_until) or -1
   row[at + 4], row[at + 5] = queue.weight or 1, dead_letters.number(dead)
   row[at + 6] = blocked_by.first(reason_of_type(tx), blocked_by.of_queue(tx, queue))
-  row[at + 7] = (queue.settings or 0) % queue_limits.SET
+  row[at + 7] = queue_limits.set_flags(queue)
 end
 
 -- Append the defaults of the lives of jobs: delay (ms), factor (hundredths, 0: no retry policy), max (ms) and jitter
