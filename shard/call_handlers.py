@@ -33,7 +33,8 @@ from sharq_core.limits import Explanation, PauseStatus, TypeSummary
 from sharq_core.link import control_calls, job_calls, messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import JobsCall, PartitionCall, QueueCall
-from sharq_core.models import Counts, DeletedQueue, QueueStats, StoreState
+from sharq_core.link.store_state import StoreState
+from sharq_core.models import Counts, DeletedQueue, QueueStats
 from sharq_core.process.notices import Notices
 from sharq_core.scheduler.executor import value_of
 from sharq_core.store.store import Store
