@@ -1,0 +1,1 @@
+"""Makes the calls about named caps, and decodes their replies."""
