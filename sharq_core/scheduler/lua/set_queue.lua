@@ -95,9 +95,10 @@ function set_queue.run(tx, args)
   unit.move(tx, queue)
   unit.touch(tx, queue)
   local row = queue_stats.row(tx, queue, unit.head_age(tx, queue))
-  queue_stats.add_limits(tx, queue, dead_letters.count(tx, queue_id), row)
+  queue_stats.add_limits(tx, queue, dead_letters.count(tx, queue_id), row, fields.life == '3')
   if fields.life then queue_stats.add_life(queue, row) end
-  if fields.life == '2' then queue_stats.add_window(tx, queue, row) end
+  if fields.life and fields.life >= '2' then queue_stats.add_window(tx, queue, row) end
+  if fields.life == '3' then queue_stats.add_caps(tx, queue, row) end
   queue_stats.add_minutes(queue, row)
   return unit.close(tx, {0, clock.told(tx), -1, -1, unpack(row)})
 end
