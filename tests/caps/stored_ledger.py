@@ -56,6 +56,10 @@ class LedgerStore:
         """Return the record of a cap."""
         return cast(bytes, self._client.hget(self._key(name), name))
 
+    def names(self, name: str) -> set[str]:
+        """Return the names of all records in the partition of a cap."""
+        return {field.decode() for field in cast(list[bytes], self._client.hkeys(self._key(name)))}
+
     def replace(self, name: str, record: bytes) -> None:
         """Let the cap have a record that another process wrote: a server that has it is promoted."""
         foreign = record[TOKEN] if FOREIGN is None else FOREIGN
