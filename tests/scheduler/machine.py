@@ -358,7 +358,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         queues, jobs, (queue_page, counts, refresh) = self._read_everything()
         assert queues == {queue_id: model.get_queue(queue_id) for queue_id in queues}
         assert self.driver.list_queue_stats() == {
-            queue_id: queue for queue_id, queue in queues.items() if model.state.queue(queue_id) is not None
+            queue_id: queue for queue_id, queue in queues.items() if queue.is_known
         }
         assert jobs == {key: model.get_job(key) for key in jobs}
         live = {job.queue_id for job in model.state.jobs.values()}
