@@ -35,9 +35,9 @@ from router.traced_gateway import TracedGateway
 from sharq_core.errors import SharqError
 from sharq_core.link import messages
 from sharq_core.link.messages import DescribeStore, ShardPort
+from sharq_core.link.store_state import StoreState
 from sharq_core.logs.line_queue import LineQueue
 from sharq_core.logs.standard_files import announce
-from sharq_core.models import StoreState
 from sharq_core.partitions import Ring
 from sharq_core.process.certificates.files import api_certificates, link_certificates
 from sharq_core.process.certificates.watch import watch_certificates

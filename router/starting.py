@@ -13,8 +13,8 @@ from router.api.response_shapes import Done
 from router.http.errors import failure_answer
 from router.http.request import Request
 from router.http.response import Response, answer
-from sharq_core import request_ids
 from sharq_core.errors import Unavailable
+from sharq_core.logs import request_ids
 
 _ALIVE = frozenset({"/healthz", "/healthz/"})
 _STARTING = "starting: the server is still reading its data; nothing was done"

@@ -15,7 +15,6 @@ from typing import Any
 from aiohttp import WSCloseCode, web
 
 from shard.link_gate import LinkGate
-from sharq_core import request_ids
 from sharq_core.errors import Overloaded, QueueFull, SharqError, Unavailable
 from sharq_core.http_port.connection import PortConnection
 from sharq_core.link import frames
@@ -39,6 +38,7 @@ from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, Dequeued, OnDue, ShardPort, View
 from sharq_core.link.socket import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
 from sharq_core.link.void_leases import give_back
+from sharq_core.logs import request_ids
 from sharq_core.models import LeasedJob
 from sharq_core.telemetry import call_traces
 

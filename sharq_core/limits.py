@@ -39,6 +39,15 @@ class BlockedBy(enum.StrEnum):
     MAX_LEASED = "max_leased"
     TYPE_RATE = "type_rate"
     RATE = "rate"
+    CAP = "cap"
+    """A cap that the queue shares with others; on the wire with its name, as `cap:acct17`."""
+
+
+class CapHold(msgspec.Struct, frozen=True, array_like=True):
+    """A hold of a cap: no slot of it is due for `hold_us` from now, 1 to MAX_HOLD_US."""
+
+    name: str
+    hold_us: int
 
 
 class PauseStatus(enum.IntEnum):
@@ -68,6 +77,8 @@ class QueueSettings(msgspec.Struct, frozen=True):
         expires_us: the time after which jobs expire that do not say it themselves, counted from when they are due.
         on_expiry: the fate of expired jobs that do not say it themselves.
         window: the name of the window outside of which nothing is leased.
+        caps: the caps that the queue shares with others, sorted names. Clearing leaves them to the next enqueue that
+            carries some.
     """
 
     interval_us: int | UnsetType | None = UNSET
@@ -80,6 +91,7 @@ class QueueSettings(msgspec.Struct, frozen=True):
     expires_us: int | UnsetType | None = UNSET
     on_expiry: OnExpiry | UnsetType | None = UNSET
     window: str | UnsetType | None = UNSET
+    caps: tuple[str, ...] | UnsetType | None = UNSET
 
 
 class LimitUnit(enum.StrEnum):
@@ -214,7 +226,9 @@ class Explanation(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         blocked_by: the reason of the queue that comes first; None if a queue is ready.
         next_ready_in_us: time until that queue may be leased from; None if it is not known.
+        caps: the caps of that queue, if one of them is the reason.
     """
 
     blocked_by: BlockedBy | None
     next_ready_in_us: int | None
+    caps: tuple[str, ...] = ()

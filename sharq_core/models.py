@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from sharq_core.job_life import PRIORITY, DeadReason, JobError, OnExpiry, Retry
-from sharq_core.limits import BlockedBy, Burst
+from sharq_core.limits import BlockedBy, Burst, CapHold
 
 QUEUE_TYPE_PATTERN = r"^(?=.{1,100}$)[A-Za-z0-9_\-.+@]+(~[A-Za-z0-9_\-.+@]+)?$"
 """The pattern of a queue_type that may be gathered: one `~`, neither first nor last (partitions.is_gathered)."""
@@ -56,6 +56,8 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
         window: the name of the window outside of which it is not leased; None for none of its own.
         ignores_window: True if neither its own window nor that of the queue or the gathered type holds it back.
         batch: the id of the batch that counts it; None for none.
+        caps: sets the caps that the queue shares with others, sorted names; empty for none of them. None keeps the
+            queue's caps (none for a new queue).
         trace: the context of the trace in which the job was made (telemetry/trace_context.py); empty for none.
     """
 
@@ -81,6 +83,7 @@ class NewJob(msgspec.Struct, frozen=True, array_like=True):
     ignores_window: bool = False
     batch: str | None = None
     trace: bytes = b""
+    caps: tuple[str, ...] | None = None
 
 
 class EnqueueStatus(enum.IntEnum):
@@ -152,6 +155,7 @@ class FinishJob(msgspec.Struct, frozen=True, array_like=True):
         hold_us: nothing is leased from the queue for this time from now, up to MAX_HOLD_US; 0 for no hold.
         hold_type_us: the same for all queues of its gathered type.
         result: what the work gave, as JSON text of at most MAX_RESULT_BYTES; empty for none.
+        hold_cap: holds a cap once the job is finished; None for none.
     """
 
     queue_type: str
@@ -162,6 +166,7 @@ class FinishJob(msgspec.Struct, frozen=True, array_like=True):
     hold_us: int = 0
     hold_type_us: int = 0
     result: bytes = b""
+    hold_cap: CapHold | None = None
 
 
 class ExtendJob(msgspec.Struct, frozen=True, array_like=True):
@@ -189,6 +194,7 @@ class ReleaseJob(msgspec.Struct, frozen=True, array_like=True):
         counts: False if the attempt is not counted, so that the job comes no closer to its requeue limit.
         error: the reason of the failure as text, at most MAX_ERROR_BYTES in UTF-8; empty for none.
         retries: True if the retry policy decides, and delay_us only if there is none.
+        hold_cap: as in FinishJob.
     """
 
     queue_type: str
@@ -203,6 +209,7 @@ class ReleaseJob(msgspec.Struct, frozen=True, array_like=True):
     counts: bool = True
     error: str = ""
     retries: bool = False
+    hold_cap: CapHold | None = None
 
 
 class LeaseStatus(enum.IntEnum):
@@ -314,10 +321,11 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
         weight: how many jobs the queue gives in its turn.
         dead: number of its dead letters. Those that died before the library counted them are not included.
         blocked_by: the reason why the queue may not be leased from; None if it may.
-        settings: the names of the fields that an operator set: interval, burst, max_leased, weight.
+        settings: the names of the fields that an operator set, such as interval, burst, max_leased, weight and caps.
         retry, expires_us, on_expiry: the defaults of its jobs, as in QueueSettings; None for none.
         window: the name of its window; None for none.
         is_window_unknown: nothing is told and nothing was done, because a change names a window that does not exist.
+        caps: the names of the caps that it shares with other queues, sorted.
     """
 
     is_known: bool
@@ -343,6 +351,7 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
     on_expiry: OnExpiry | None = None
     window: str | None = None
     is_window_unknown: bool = False
+    caps: tuple[str, ...] = ()
 
 
 class QueueStatsPage(msgspec.Struct, frozen=True, array_like=True):
@@ -373,27 +382,3 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
     queue_types: list[str]
     enqueue_counts: MinuteCounts
     dequeue_counts: MinuteCounts
-
-
-class StoreState(msgspec.Struct, frozen=True, array_like=True):
-    """The state of a node's store, as the node reports it.
-
-    Attributes:
-        mode: embedded, single, sentinel or cluster.
-        is_reachable: True if the store answered the last call.
-        notices: the store's current problems, as text.
-        partitions_away: number of partitions that the node leaves to other nodes, because it cannot reach their server
-            or has not reached it reliably for long enough.
-        data_lost: the reason why the node serves no partition, as text; None while it serves some.
-        reason: the reason why the store or a part of it cannot be used, as text without its address; None while there
-            is none.
-        node_notices: the problems of the node itself, such as a certificate that ends soon, as text.
-    """
-
-    mode: str
-    is_reachable: bool
-    notices: tuple[str, ...] = ()
-    partitions_away: int = 0
-    data_lost: str | None = None
-    reason: str | None = None
-    node_notices: tuple[str, ...] = ()

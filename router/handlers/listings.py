@@ -14,10 +14,9 @@ from router.api.queue_shapes import QueueRow, QueueRows, TypeRowAnswer, TypeRows
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
-from sharq_core.deliveries import delivered, promised
 from sharq_core.limits import TypeSummary
 from sharq_core.models import QueueKey, QueueStats
-from sharq_core.rates import write_rate
+from sharq_core.rates import delivered, promised, write_rate
 from sharq_core.top_queues import TopOrder
 
 

@@ -25,8 +25,8 @@ from router.http.response import Response
 from router.http.tokens import Guard
 from router.readiness import Readiness
 from router.settings import RouterSettings
-from sharq_core import request_ids
 from sharq_core.errors import InvalidRequest, Overloaded, TooLarge
+from sharq_core.logs import request_ids
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 

@@ -13,12 +13,12 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from sharq_core import request_ids
 from sharq_core.clock import RemoteClock
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, TooLarge, Unavailable, from_code
 from sharq_core.link.frames import MAX_ENTRY_BYTES, READS, CallFrame, ErrorFrame, decode_reply, encode
 from sharq_core.link.messages import Call, Dequeue, Dequeued
 from sharq_core.link.socket import Outbox
+from sharq_core.logs import request_ids
 from sharq_core.logs.plurals import counted
 from sharq_core.models import LeasedJob
 from sharq_core.telemetry import call_traces

@@ -14,7 +14,7 @@ from typing import Protocol
 from router.shards.link import ShardLink
 from sharq_core.errors import SharqError
 from sharq_core.link.messages import DescribeStore, ShardPort
-from sharq_core.models import StoreState
+from sharq_core.link.store_state import StoreState
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from sharq_core.errors import Unavailable
 from sharq_core.job_changes import CancelJob
 from sharq_core.job_life import PRIORITY
 from sharq_core.limits import QueueSettings, TypeSettings
+from sharq_core.link.campaigns.schedule_calls import PutSchedule
 from sharq_core.link.control_calls import ListQueueStats, SetQueue, SetType
 from sharq_core.link.job_calls import ListDead
 from sharq_core.link.messages import Addressed, Call, QueueCall, SetRate
-from sharq_core.link.schedule_calls import PutSchedule
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 
 LIMITS = 2
@@ -35,6 +35,9 @@ IDENTIFIERS = 5
 
 CONSOLE = 6
 """The format from which on a shard knows what the console needs: reports of load, searches of queues."""
+
+CAPS = 7
+"""The format from which on a shard knows named caps."""
 
 _CALL = "this call"
 _GATHERED = "queue_type with ~"
@@ -63,6 +66,8 @@ def newer_field_of_job(job: Addressed, formats: int) -> str | None:
         return field
     if formats < CAMPAIGNS and (field := _campaign_of_job(job)) is not None:
         return field
+    if formats < CAPS and (field := _cap_of_job(job)) is not None:
+        return field
     return _newer_identifier(job) if formats < IDENTIFIERS else None
 
 
@@ -74,15 +79,19 @@ def newer_part_of_call(call: Call[Any], formats: int) -> str | None:
     """
     if call.formats > formats:
         return _CALL
+    if isinstance(call, PutSchedule):
+        return newer_field_of_job(call.job, formats)
     if formats < LIMITS:
         if isinstance(call, SetRate) and isinstance(call.burst, float):
             return "burst"
         if isinstance(call, QueueCall) and not call.is_read and "~" in call.key.queue_type:
             return _GATHERED
-    if isinstance(call, SetQueue | SetType) and (setting := _setting(call.settings, formats)) is not None:
-        return setting
-    if isinstance(call, ListDead | ListQueueStats) and (text := _list_text(call, formats)) is not None:
-        return text
+    if isinstance(call, SetQueue | SetType):
+        newer = _setting(call.settings, formats)
+    else:
+        newer = _list_text(call, formats) if isinstance(call, ListDead | ListQueueStats) else None
+    if newer is not None:
+        return newer
     return _newer_identifier_of_call(call) if formats < IDENTIFIERS else None
 
 
@@ -103,6 +112,8 @@ def _setting(settings: QueueSettings | TypeSettings, formats: int) -> str | None
         )
         if newer is not None:
             return newer
+    if formats < CAPS and isinstance(settings, QueueSettings) and settings.caps is not UNSET:
+        return "caps"
     if formats >= CAMPAIGNS:
         return None
     has_quotas = isinstance(settings, TypeSettings) and settings.quotas is not UNSET
@@ -158,11 +169,18 @@ def _campaign_of_job(job: Addressed) -> str | None:
     return _first(progress=bool(job.progress)) if isinstance(job, ExtendJob) else None
 
 
+def _cap_of_job(job: Addressed) -> str | None:
+    """Return the name of a field that came with format 7; None if the job has none."""
+    if isinstance(job, NewJob):
+        return _first(caps=job.caps is not None)
+    return _first(hold_cap=job.hold_cap is not None) if isinstance(job, FinishJob | ReleaseJob) else None
+
+
 def _newer_identifier_of_call(call: Call[Any]) -> str | None:
     """Return the name of an id with a character that came with format 5; None if the call has none."""
     if isinstance(call, QueueCall) and (name := _newer_identifier(call.key)) is not None:
         return name
-    return _newer_identifier(call.job if isinstance(call, PutSchedule) else call)
+    return _newer_identifier(call)
 
 
 def _newer_identifier(value: object) -> str | None:

@@ -22,7 +22,7 @@ from shard.index.hints import NodeHints
 from shard.index.surveyor import Surveyor
 from shard.metrics.firings import FiringCounts
 from sharq_core.campaigns.windows import PutOutcome
-from sharq_core.link.window_calls import PutWindow
+from sharq_core.link.campaigns.window_calls import PutWindow
 from sharq_core.scheduler.executor import Executor
 
 

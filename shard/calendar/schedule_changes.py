@@ -20,7 +20,7 @@ from sharq_core.campaigns.schedules import (
     ScheduleView,
 )
 from sharq_core.errors import InvalidRequest, Unavailable
-from sharq_core.link.schedule_calls import DropSchedule, PauseSchedule, PutSchedule
+from sharq_core.link.campaigns.schedule_calls import DropSchedule, PauseSchedule, PutSchedule
 from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.surveys import SurveyCalls
 

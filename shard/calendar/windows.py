@@ -16,7 +16,7 @@ from shard.batching.scheduler_calls import NotAfter
 from shard.calendar.openings import KnownOpenings, openings_ahead
 from sharq_core.campaigns.windows import PutOutcome, StoredWindow
 from sharq_core.errors import InvalidRequest, Unavailable
-from sharq_core.link.window_calls import PutWindow
+from sharq_core.link.campaigns.window_calls import PutWindow
 from sharq_core.scheduler.campaigns.windows import WindowCalls
 
 PAGE = 100

@@ -39,6 +39,7 @@ class Ownership:
         serves_all: True if the node serves every partition, whoever owns it.
 
     Attributes:
+        node_id: the name of this node.
         ring: the current ring, which maps partitions to owners.
         owned: this node's partitions, ascending.
         mine: the same as a set.
@@ -53,7 +54,7 @@ class Ownership:
         self.changed = asyncio.Event()
         self.taken = 0
         self.given_up = 0
-        self._node_id = node_id
+        self.node_id = node_id
         self._loop = asyncio.get_running_loop()
         self.mine = frozenset(self.owned)
         self._unread = set(self.known)
@@ -89,7 +90,7 @@ class Ownership:
         # What was taken over is unread: its jobs are unknown here. What was given up is served on for a while, because
         # routers learn of the new ring one after the other.
         before, previous = self.mine, self.ring
-        self.ring, self.owned = ring, ring.owned_by(self._node_id)
+        self.ring, self.owned = ring, ring.owned_by(self.node_id)
         self.mine = frozenset(self.owned)
         if self.serves_all:
             # A node that has gone may have changed any partition, and have been the only one to know of it.

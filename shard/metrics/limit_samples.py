@@ -17,10 +17,10 @@ from shard.batching.pipeline import Pipeline
 from shard.index.census import MAX_NAMED, Census
 from shard.index.explanations import Explanations
 from shard.index.ready_index import ReadyIndex
-from sharq_core.deliveries import delivered, promised
 from sharq_core.errors import SharqError
 from sharq_core.limits import BlockedBy
 from sharq_core.process.counters import OTHER_TYPES
+from sharq_core.rates import delivered, promised
 from sharq_core.scheduler.limit_calls import LimitCalls
 
 log = logging.getLogger(__name__)

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from sharq_core.link import (  # noqa: F401 - their types of calls are in the list, too
-    batch_calls,
     control_calls,
     job_calls,
     load_calls,
-    schedule_calls,
-    window_calls,
 )
+from sharq_core.link.campaigns import batch_calls, schedule_calls, window_calls  # noqa: F401
 from sharq_core.link.messages import Call
 
 

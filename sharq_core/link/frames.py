@@ -17,8 +17,8 @@ from sharq_core.link import messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import Call, View
+from sharq_core.logs.request_ids import MAX_LENGTH
 from sharq_core.models import NewJob
-from sharq_core.request_ids import MAX_LENGTH
 from sharq_core.telemetry.trace_context import MAX_TRACESTATE_BYTES, PARENT_BYTES
 
 VERSION = 1

@@ -15,6 +15,7 @@ import msgspec
 
 from sharq_core.limits import Burst
 from sharq_core.link.job_watches import JobKey, OnEnd
+from sharq_core.link.store_state import StoreState
 from sharq_core.models import (
     Counts,
     DeletedQueue,
@@ -29,20 +30,19 @@ from sharq_core.models import (
     QueuePage,
     QueueStats,
     ReleaseJob,
-    StoreState,
 )
 from sharq_core.partitions import partition_of
 from sharq_core.top_queues import TopOrder, TopQueues
 
 ReplyT = TypeVar("ReplyT")
 
-FORMATS = 6
+FORMATS = 7
 """The newest record format, and the newest calls and fields of calls, that this version can handle.
 
 2: limits (cost, holds, fractional bursts, leases at once, gathered types). 3: the life of a job (priority, expiry,
 retries, errors, cancellation, changes, lists of jobs). 4: campaigns (windows, quotas, results, progress, batches,
-schedules). 5: ids of queues, jobs and batches with `:` and `/`. 6: reports of load, searches of queues. A router sends
-nothing newer than what every member can handle.
+schedules). 5: ids of queues, jobs and batches with `:` and `/`. 6: reports of load, searches of queues. 7: named caps.
+A router sends nothing newer than what every member can handle.
 """
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from sharq_core import request_ids
+from sharq_core.logs import request_ids
 from sharq_core.logs.standard_files import AsideStream
 
 CONSOLE, JSON = "console", "json"

@@ -12,7 +12,7 @@ from router.shards.dispatch import Dispatch
 from shard.node import NodeSettings
 from sharq_core.campaigns.batches import BatchCounts
 from sharq_core.errors import NotFound, OutcomeUnknown, Unavailable
-from sharq_core.link.batch_calls import CancelBatch, GetBatch
+from sharq_core.link.campaigns.batch_calls import CancelBatch, GetBatch
 from sharq_core.link.messages import Enqueue, PartitionCall
 from sharq_core.models import EnqueueStatus, FinishJob, LeasedJob, NewJob
 from sharq_core.partitions import partition_of

@@ -8,10 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from shard.metrics import limit_samples
-from sharq_core.deliveries import delivered, promised
 from sharq_core.limits import QueueSettings
 from sharq_core.link.control_calls import SetQueue
 from sharq_core.models import QueueKey, QueueStats
+from sharq_core.rates import delivered, promised
 from tests.support.nodes.parts import Parts, enqueued, job
 from tests.support.waits import until
 

@@ -18,14 +18,12 @@ from sharq_core.job_changes import CancelJob, CancelOutcome, CancelPage, CancelS
 from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
 from sharq_core.limits import BlockedBy, LimitUnit, PauseStatus, QueueSettings, Quota, TypeSettings
 from sharq_core.link import (
-    batch_calls,
     control_calls,
     frames,
     job_calls,
     messages,
-    schedule_calls,
-    window_calls,
 )
+from sharq_core.link.campaigns import batch_calls, schedule_calls, window_calls
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.frames import CallFrame, ReplyFrame
 from sharq_core.link.load_calls import DescribeLoad

@@ -21,9 +21,9 @@ from router.shards.one_shard import OneShard
 from shard.node import NodeSettings, ShardNode
 from sharq_core.campaigns.schedules import Schedule, ScheduleRule, home_of
 from sharq_core.errors import NotFound, OutcomeUnknown, Unavailable
+from sharq_core.link.campaigns.schedule_calls import ClaimSchedule, DropSchedule, GetSchedule, PutSchedule
 from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, Member, OnDue, ShardPort, View
-from sharq_core.link.schedule_calls import ClaimSchedule, DropSchedule, GetSchedule, PutSchedule
 from sharq_core.models import EnqueueStatus, LeasedJob, NewJob
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.campaigns.schedule_calls import Fired, FireStatus, ScheduleCalls

@@ -16,9 +16,9 @@ from shard.node import NodeSettings
 from sharq_core.campaigns.windows import OpenRange, StoredWindow, Window
 from sharq_core.errors import NotFound, SharqError, WindowUsed
 from sharq_core.limits import BlockedBy, QueueSettings
+from sharq_core.link.campaigns.window_calls import DropWindow, GetWindow
 from sharq_core.link.control_calls import SetQueue
 from sharq_core.link.messages import GetJob
-from sharq_core.link.window_calls import DropWindow, GetWindow
 from sharq_core.models import QueueKey
 from sharq_core.partitions import partition_of
 from tests.support.nodes.parts import Parts, enqueued, job, running_node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -15,16 +16,14 @@ from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, Quota, TypeSettings
 from sharq_core.link import (
-    batch_calls,
     catalogue,
     control_calls,
     frames,
     job_calls,
     load_calls,
     messages,
-    schedule_calls,
-    window_calls,
 )
+from sharq_core.link.campaigns import batch_calls, schedule_calls, window_calls
 from sharq_core.link.frames import FrameError
 from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import Call, Dequeued, Member, View
@@ -247,7 +246,7 @@ def test_one_end_without_a_secret_is_told_from_one_with_another() -> None:
 
 def test_an_older_end_passes_over_traces() -> None:
     """So a job with a trace is as good as one without, and a call with a trace as ever, on both sides of an upgrade."""
-    fields = [field for field in msgspec.structs.fields(NewJob) if field.name != "trace"]
+    fields = list(takewhile(lambda field: field.name != "trace", msgspec.structs.fields(NewJob)))
     older = msgspec.defstruct(
         "OlderJob",
         [(field.name, field.type, msgspec.field(default=None)) for field in fields],

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sharq_core import request_ids
+from sharq_core.logs import request_ids
 from sharq_core.logs.setup import ConsoleFormatter, JsonFormatter
 
 

@@ -11,14 +11,15 @@ from router.shards.campaigns.batches import BatchRouting
 from router.shards.campaigns.schedules import ScheduleRouting
 from router.shards.dispatch import Dispatch
 from router.shards.one_shard import OneShard
-from router.shards.upgrade import CAMPAIGNS, IDENTIFIERS, LIFE, LIMITS
+from router.shards.upgrade import CAMPAIGNS, CAPS, IDENTIFIERS, LIFE, LIMITS
 from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.campaigns.schedules import ScheduleRule
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelStatus, JobChange
 from sharq_core.job_life import OnExpiry, Retry
-from sharq_core.limits import QueueSettings, Quota, TypeSettings
-from sharq_core.link.batch_calls import CancelBatch, GetBatch
+from sharq_core.limits import CapHold, QueueSettings, Quota, TypeSettings
+from sharq_core.link.campaigns.batch_calls import CancelBatch, GetBatch
+from sharq_core.link.campaigns.schedule_calls import PutSchedule
 from sharq_core.link.control_calls import Explain, HoldQueue, ListTypes, SetQueue, SetType
 from sharq_core.link.job_calls import Cancel, CancelMatching, ChangeJob, DropDeadLetter, ListDead, ListJobs
 from sharq_core.link.job_watches import JobKey, OnEnd
@@ -148,13 +149,21 @@ NEWER_IDS: Sequence[tuple[type, Any, str]] = [
     (Cancel, CancelJob("sms", "q", "order:7"), "job_id: "),
 ]
 
+CAP_JOBS: Sequence[tuple[type, Any, str]] = [
+    (Enqueue, new_job(caps=("acct17",)), "caps: "),
+    (Enqueue, new_job(caps=()), "caps: "),
+    (Finish, FinishJob("sms", "q", "j", "l", hold_cap=CapHold("acct17", 1)), "hold_cap: "),
+    (Release, ReleaseJob("sms", "q", "j", "l", hold_cap=CapHold("acct17", 1)), "hold_cap: "),
+]
+
 
 @pytest.mark.parametrize(
     ("formats", "kind", "job", "name"),
     [(LIMITS, *newer) for newer in NEWER_JOBS]
     + [(LIFE, *newer) for newer in LIFE_JOBS]
     + [(CAMPAIGNS, *newer) for newer in OUTPUT_JOBS]
-    + [(IDENTIFIERS, *newer) for newer in NEWER_IDS],
+    + [(IDENTIFIERS, *newer) for newer in NEWER_IDS]
+    + [(CAPS, *newer) for newer in CAP_JOBS],
     ids=repr,
 )
 async def test_a_field_of_a_job_is_refused_by_name_below_its_format(
@@ -204,6 +213,8 @@ async def test_in_a_bulk_call_only_the_jobs_with_newer_fields_are_refused(cluste
         (IDENTIFIERS, ListDead("sms", 0, "", 1, "tenant:42"), "queue_id: "),
         (IDENTIFIERS, CancelMatching(KEY, "order:", ""), "prefix: "),
         (IDENTIFIERS, GetBatch("sms", 0, "campaign:7"), "batch: "),
+        (CAPS, SetQueue(KEY, QueueSettings(caps=("acct17",))), "caps: "),
+        (CAPS, SetQueue(KEY, QueueSettings(caps=None)), "caps: "),
     ],
     ids=repr,
 )
@@ -241,6 +252,16 @@ async def test_schedule_with_newer_ids_is_refused_before_its_first_step() -> Non
     job = NewJob("sms", "tenant:42", "", b"1", -1, 1000)
     with pytest.raises(Unavailable, match=r"^queue_id: .*older version"):
         await ScheduleRouting(cluster.dispatch).put("daily", ScheduleRule(every_us=60_000_000), job, b"{}")
+    assert cluster.shard.calls == []
+
+
+async def test_schedule_with_caps_is_refused_before_it_is_stored() -> None:
+    cluster = Cluster(CAPS - 1)
+    put = PutSchedule(
+        "", 0, "daily", 1, False, ScheduleRule(every_us=60_000_000), new_job(caps=("acct17",)), b"{}"
+    )
+    with pytest.raises(Unavailable, match=r"^caps: .*older version"):
+        await cluster.dispatch.route(put)
     assert cluster.shard.calls == []
 
 

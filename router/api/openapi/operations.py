@@ -23,7 +23,7 @@ from router.api.openapi.responses import content_of, responses_of
 from router.api.openapi.schemas import properties
 from router.api.request_shapes import NoBody, NoQuery
 from router.api.routes.route import Route
-from sharq_core import request_ids
+from sharq_core.logs import request_ids
 
 _CLAUSE_END = re.compile(r"[.:;](?: |$)")
 _PATH_PART = re.compile(r"\{(\w+)\}")

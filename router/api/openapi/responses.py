@@ -13,8 +13,8 @@ from router.api.openapi.schemas import reference
 from router.api.openapi.texts import failure_meaning, first_paragraph
 from router.api.response_shapes import FailureAnswer
 from router.api.routes.route import Route
-from sharq_core import request_ids
 from sharq_core.errors import SharqError, Unauthorized
+from sharq_core.logs import request_ids
 
 _REF = "#/components/responses/{name}"
 _UNEXPECTED = "UnexpectedFailure"

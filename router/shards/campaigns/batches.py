@@ -19,7 +19,7 @@ from router.shards.walks.everywhere import confirmed
 from router.shards.walks.jobs import MAX_REST_S
 from sharq_core.campaigns.batches import BatchCounts, sum_of
 from sharq_core.errors import NotFound, OutcomeUnknown, SharqError
-from sharq_core.link.batch_calls import CancelBatch, GetBatch
+from sharq_core.link.campaigns.batch_calls import CancelBatch, GetBatch
 from sharq_core.logs.plurals import counted, was_or_were
 from sharq_core.partitions import partition_of
 

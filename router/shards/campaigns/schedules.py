@@ -26,7 +26,7 @@ from sharq_core.campaigns.schedules import (
     home_of,
 )
 from sharq_core.errors import NotFound, OutcomeUnknown, SharqError, StoreFull, Unavailable
-from sharq_core.link.schedule_calls import (
+from sharq_core.link.campaigns.schedule_calls import (
     ClaimSchedule,
     DropSchedule,
     GetSchedule,

@@ -23,8 +23,8 @@ from sharq_core.campaigns.windows import (
     StoredWindow,
     Window,
 )
+from sharq_core.link.campaigns.window_calls import DropWindow, GetWindow, GetWindows, PutWindow
 from sharq_core.link.messages import PartitionCall
-from sharq_core.link.window_calls import DropWindow, GetWindow, GetWindows, PutWindow
 from sharq_core.partitions import partition_of
 
 ReplyT = TypeVar("ReplyT")

@@ -1,0 +1,155 @@
+"""Defines the values of named caps: limits that any queues share, wherever they are (docs/decisions/named-caps.md).
+
+A cap has a ledger in its home partition. A node reserves slots there ahead of time, and each slot allows one lease.
+
+Not here: the use of slots (shard/caps).
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from sharq_core.limits import BlockedBy, Limit
+
+MAX_CAPS = 3
+"""Most caps of a queue."""
+
+MAX_LIMITS = 3
+"""Most limits of a cap."""
+
+MAX_TAKE = 100
+"""Most slots that one call reserves or gives back."""
+
+MOST_IN_PARTITION = 100_000
+"""Most caps that have their home in one partition, with those that were dropped lately."""
+
+GRACE_US = 10_000
+"""How long after its due time a slot may be used."""
+
+MIN_HORIZON_US = 20_000
+"""The least time ahead for which slots are reserved. It is the interval of the slowest limit if that is longer."""
+
+
+class CapDefinition(msgspec.Struct, frozen=True, array_like=True):
+    """The definition of a cap.
+
+    Attributes:
+        limits: up to MAX_LIMITS limits; a slot is due when all of them allow it. None of them: any rate.
+        max_leased: the most leases at one time; None for any number.
+    """
+
+    limits: list[Limit]
+    max_leased: int | None = None
+
+
+class CapSlot(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """A reserved slot of a cap, which allows one lease.
+
+    Attributes:
+        due_us: the time from which it may be used, by the clock of the ledger (CapReply.now_us).
+        serial: the number of the reservation, which no other reservation of the cap has.
+    """
+
+    due_us: int
+    serial: int
+
+
+class CapTakeStatus(enum.IntEnum):
+    """The outcome of a reservation."""
+
+    GRANTED = 0
+    """The cap exists; the reply has as many slots as it allows, perhaps none."""
+    UNKNOWN = 1
+    """There is no such cap; its queues stand still."""
+
+
+class CapReply(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a reservation.
+
+    Attributes:
+        now_us: the time at which the ledger made it. Only the difference to it says when a slot is due, because the
+            ledger's clock is not that of a node or of another server.
+        slots: the reserved slots, earliest first.
+        ask_in_us: the time until the next slot may be had, 0 for now; None if nothing is known of it (the cap is
+            unknown or has as many leases as it allows).
+        blocked_by: the reason why there are not more slots: HOLD, MAX_LEASED or RATE; None if all wanted ones are
+            there.
+    """
+
+    status: CapTakeStatus
+    now_us: int
+    slots: list[CapSlot]
+    ask_in_us: int | None
+    blocked_by: BlockedBy | None
+
+
+class CapState(msgspec.Struct, frozen=True, array_like=True):
+    """A cap as its ledger has it.
+
+    Attributes:
+        held_until_us: no slot is due before this time, by the store's clock; None for no hold.
+        leased: number of leases that count towards max_leased; 0 for a cap without max_leased.
+        reserved: number of slots that were reserved and not given back since the cap was made.
+        next_slot_in_us: time until the next free slot is due, 0 for now; None if that is not known, because the cap
+            has as many leases as it allows.
+        now_us: the store's time of the answer.
+        blocked_by: the reason why no slot is due now: HOLD, MAX_LEASED or RATE; None if one is.
+    """
+
+    name: str
+    definition: CapDefinition
+    held_until_us: int | None
+    leased: int
+    reserved: int
+    next_slot_in_us: int | None
+    now_us: int
+    blocked_by: BlockedBy | None
+
+
+class CapPage(msgspec.Struct, frozen=True, array_like=True):
+    """A page of the caps that have their home in one partition.
+
+    Attributes:
+        scan: the cursor of the next page, 0 at the end.
+    """
+
+    caps: list[CapState]
+    scan: int
+
+
+class ParkedSet(msgspec.Struct, frozen=True, array_like=True):
+    """The queues of one type in one partition that have the same caps and wait for nothing else, now or later.
+
+    Attributes:
+        number: the number of the set of caps, which the partition gave it; other partitions have other numbers.
+        names: the names of the caps, sorted.
+        due_us: the time from which the first of the queues may be leased from, by the store's clock.
+        due_queues: number of queues for which that time has come.
+    """
+
+    number: int
+    names: tuple[str, ...]
+    due_us: int
+    due_queues: int
+
+
+class ParkedPage(msgspec.Struct, frozen=True, array_like=True):
+    """The sets of caps of a type in one partition that have news, in the order of their changes.
+
+    Attributes:
+        changed: the number of the latest change that is in the page; pass it to the next call.
+        now_us: the store's time of the answer.
+        has_more: True if sets follow that changed later.
+        type_ready_us: the time from which the type allows a lease, by the store's clock; 0 if it does now, None if that
+            is not known, because the type is paused or has all its leases.
+        clock_number: the number of changes of the partition's time (ClockShift.number).
+    """
+
+    sets: list[ParkedSet]
+    changed: int
+    now_us: int
+    has_more: bool
+    type_ready_us: int | None = 0
+    clock_number: int = 0

@@ -1,0 +1,1 @@
+"""The calls about campaigns: windows, batches and schedules."""
