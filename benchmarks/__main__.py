@@ -34,6 +34,7 @@ NAMES = {
     "rate": "promised against delivered rates, spacing, lateness",
     "burst": "which burst a rate needs to be kept",
     "caps": "caps of gathered types: share, breaches, lateness, and what they cost",
+    "named-caps": "named caps over types and three shards: share, breaches, fairness, and what they cost",
     "features": "the store's price of a job with each feature and with none, beside the version before",
     "life": "many expired jobs, and a cancellation of many: how long, and what others notice",
     "campaigns": "a send window opens while 1,000,000 jobs wait for it: calls, rates, and what others notice",
@@ -47,7 +48,7 @@ NAMES = {
     "migration": "how fast an import from the original moves its jobs",
     "durability": "what replicated and synced cost an enqueue, beside fast",
 }
-"""Each is the module of its name here, with `run(is_quick) -> Report`, and what it measures."""
+"""Each is the module of its name here (`-` is `_`), with `run(is_quick) -> Report`, and what it measures."""
 
 
 _FULL = {"memory", "queues", "start"}
@@ -135,7 +136,7 @@ def _run(name: str, options: _Options, machine: Machine) -> Report | str:
     """Run one and print it; the reason when it gave no numbers."""
     print(f"{name}: running ...", file=sys.stderr, flush=True)
     try:
-        module = import_module(f"benchmarks.{name}")
+        module = import_module(f"benchmarks.{name.replace('-', '_')}")
         report = module.run_full(options.part) if options.full else cast(Run, module.run)(options.quick)
     except (NotRun, Spoiled) as error:
         print(f"{name}: no numbers: {error}", file=sys.stderr)

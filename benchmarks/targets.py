@@ -156,6 +156,28 @@ CAP_QUEUES = Target(
     "caps", "dequeue of 1 job at 100,000 queues of a gathered type against 10", "x", _most(1.2)
 )
 
+NAMED_SHARE = {
+    (rate, burst): Target(
+        "named-caps",
+        f"cap of {rate:,}/s, burst {burst:g}, 1,000 queues on 3 shards: delivered of promised",
+        "share",
+        _least(0.95 if burst == 1 else 0.99),
+    )
+    for rate, burst in ((40, 1), (40, 1.8), (1_000, 21))
+}
+NAMED_BREACHES = Target("named-caps", "leases above the bound of a cap, all cases", "leases", _most(0))
+NAMED_FAIR = Target("named-caps", "cap of 1,000/s: Jain's index of the queues", "index", _least(0.98))
+NAMED_STORE = Target(
+    "named-caps",
+    "cap of 1,000/s: store CPU of a lease and a finish, of the same jobs without",
+    "x",
+    _most(1.10),
+)
+NAMED_IDLE = Target(
+    "named-caps", "nobody waits: function calls to the store more than without caps", "a second", _most(1)
+)
+NAMED_MANY = Target("named-caps", "a reservation beside 10,000 caps against 10", "x", _most(1.2))
+
 FEATURES_INSTRUCTIONS = Target(
     "features", "store instructions of a job without features, of the version before", "x", _most(1.02)
 )
