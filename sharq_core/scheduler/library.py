@@ -56,13 +56,18 @@ SHARED_FILES = (
     "type_stats",
     "sweep",
     "timers",
-    "turns",
+    "rounds",
     "leases",
     "endings",
     "members",
     "identity",
     "enqueue_job",
     "schedule_record",
+    "caps",
+    "cap_slots",
+    "cap_turns",
+    "permits",
+    "cap_state",
     "partition_keys",
     "joint",
 )
@@ -89,10 +94,14 @@ _NOTES, _RESULTS = "notes", ("results", "resulted")
 """The keys of notes and of results. They have no numbers in KEY: Lua derives their names when a job has a note or a
 result (lua/notes.lua, lua/results.lua).
 """
-_PARKING = ("parked", "capsets")
-"""The keys of queues with caps, whose names Lua derives, too (lua/parking.lua)."""
 
-_DERIVED = frozenset({_NOTES, *_RESULTS, *_PARKING})
+_CAPS, _PERMITS = "caps", "permits"
+"""The keys of caps and of their permits, which have no numbers either (lua/caps.lua, lua/permits.lua)."""
+
+_PARKING = ("parked", "capsets")
+"""The keys of queues with caps, which have no numbers either (lua/parking.lua)."""
+
+_DERIVED = frozenset({_NOTES, *_RESULTS, _CAPS, _PERMITS, *_PARKING})
 
 _JOBS = (*_ALL, _NOTES, *_PARKING)
 """The keys of functions that end the lives of jobs."""
@@ -221,79 +230,17 @@ LIST_SCHEDULES = Function("list_schedules", ("schedules",), _READ)
 FIRE_SCHEDULE = Function("fire_schedule", (*_ALL, *_SCHEDULES, _NOTES, *_PARKING), ())
 MOVE_SCHEDULE = Function("move_schedule", ("counters", "schedules"))
 FORGET_SCHEDULE = Function("forget_schedule", ("schedules",))
+PUT_CAP = Function("put_cap", ("counters", _CAPS, _PERMITS), (), joins=True)
+GET_CAP = Function("get_cap", ("counters", _CAPS), _READ, joins=True)
+DROP_CAP = Function("drop_cap", ("counters", _CAPS), joins=True)
+LIST_CAPS = Function("list_caps", ("counters", _CAPS), _READ, joins=True)
+CAP_TAKE = Function("cap_take", ("counters", _CAPS, _PERMITS), joins=True)
+CAP_RETURN = Function("cap_return", ("counters", _CAPS, _PERMITS), joins=True)
+CAP_CORRECT = Function("cap_correct", ("counters", _CAPS), joins=True)
+CAP_HOLD = Function("cap_hold", ("counters", _CAPS), joins=True)
 
-FUNCTIONS = (
-    ENQUEUE,
-    DEQUEUE,
-    DEQUEUE_CAPPED,
-    LIST_PARKED,
-    FINISH,
-    FINISH_WITH_RESULTS,
-    EXTEND,
-    RELEASE,
-    INTERVAL,
-    PAUSE,
-    DELETE_QUEUE,
-    REAP,
-    REDRIVE,
-    TURN,
-    TRIM_RESULTS,
-    DROP_DEAD,
-    DROP_DEAD_LETTER,
-    CANCEL,
-    CANCEL_MATCHING,
-    CHANGE_JOB,
-    GET_BATCH,
-    CANCEL_BATCH,
-    ASK_BATCHES,
-    DROP_BATCHES,
-    GET_JOB,
-    LIST_JOBS,
-    GET_QUEUE,
-    SET_QUEUE,
-    LIST_QUEUE_STATS,
-    LIST_QUEUES,
-    TOP_QUEUES,
-    GET_COUNTS,
-    LIST_DEAD,
-    REFRESH,
-    SURVEY,
-    GET_TYPE,
-    LIST_TYPES,
-    EXPLAIN,
-    GET_TYPE_STATS,
-    LIST_TYPE_STATS,
-    SET_TYPE,
-    PUT_PERIODS,
-    GET_PERIODS,
-    PAUSE_TYPE,
-    PAUSE_ALL,
-    TOUCH,
-    SET_CLOCK,
-    CLAIM_PARTITIONS,
-    LOOK_AT_DATA,
-    CHECK_PARTITION,
-    ENTER_PARTITION,
-    SETTLE_DATA,
-    ACCEPT_LOSS,
-    HEARTBEAT,
-    LEAVE,
-    PUT_WINDOW,
-    DROP_WINDOW,
-    GET_WINDOW,
-    GET_WINDOWS,
-    RESCORE_WINDOWS,
-    CLAIM_SCHEDULE,
-    SETTLE_SCHEDULE,
-    PUT_SCHEDULE,
-    DROP_SCHEDULE,
-    PAUSE_SCHEDULE,
-    GET_SCHEDULE,
-    LIST_SCHEDULES,
-    FIRE_SCHEDULE,
-    MOVE_SCHEDULE,
-    FORGET_SCHEDULE,
-)
+FUNCTIONS = tuple(value for value in vars().copy().values() if isinstance(value, Function))
+"""All functions above, in their order."""
 
 _UNPROMISED = frozenset(
     {
@@ -311,6 +258,9 @@ _UNPROMISED = frozenset(
         FORGET_SCHEDULE,
         TRIM_RESULTS,
         DROP_BATCHES,
+        CAP_TAKE,
+        CAP_RETURN,
+        CAP_CORRECT,
     }
 )
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.
