@@ -62,7 +62,8 @@ class LedgerStore:
 
     def permits(self, name: str) -> dict[bytes, float]:
         """Return the permits in the partition of a cap, and when they end."""
-        return dict(self._client.zrange(self._key(name, "permits"), 0, -1, withscores=True))
+        rows = self._client.zrange(self._key(name, "permits"), 0, -1, withscores=True)
+        return dict(cast(list[tuple[bytes, float]], rows))
 
     def replace_permits(self, name: str, permits: dict[bytes, float]) -> None:
         """Let the partition of a cap have other permits."""

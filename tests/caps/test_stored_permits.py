@@ -89,14 +89,14 @@ class StoredPermitWalk(PermitWalk):
 
 
 @pytest.fixture
-def store(client: redis.Redis, prefix: str) -> LedgerStore:
+def ledgers(client: redis.Redis, prefix: str) -> LedgerStore:
     """A deployment with one cap."""
     return LedgerStore(client, prefix, [CAP])
 
 
 @pytest.mark.parametrize("seed", range(WALKS))
-def test_no_walk_has_more_live_leases_than_the_cap_allows(store: LedgerStore, seed: int) -> None:
-    walk = StoredPermitWalk(seed, store)
+def test_no_walk_has_more_live_leases_than_the_cap_allows(ledgers: LedgerStore, seed: int) -> None:
+    walk = StoredPermitWalk(seed, ledgers)
     walk.ledger.take(
         walk._ledger_us, 1, AHEAD_US, 40 * SECOND_US
     )  # the longest lease is known from the beginning
@@ -115,16 +115,16 @@ def test_the_walks_find_a_store_that_does_not_notice_a_failover(
     pytest.fail(f"no breach in {SEEDS_TO_A_BREACH} walks")
 
 
-def test_a_permit_lasts_until_its_lease_has_surely_ended(store: LedgerStore) -> None:
-    permits = StoredPermits(2, store=store)
+def test_a_permit_lasts_until_its_lease_has_surely_ended(ledgers: LedgerStore) -> None:
+    permits = StoredPermits(2, store=ledgers)
     permits.define(0, 2)
     assert len(permits.take(0, 5, AHEAD_US, 10 * SECOND_US)) == 2
     assert permits.take(10 * SECOND_US + MARGIN_US, 5, AHEAD_US, SECOND_US) == []
     assert len(permits.take(11 * SECOND_US + MARGIN_US, 5, AHEAD_US, SECOND_US)) == 2
 
 
-def test_a_permit_is_settled_once_and_renewed_only_while_it_lasts(store: LedgerStore) -> None:
-    permits = StoredPermits(1, store=store)
+def test_a_permit_is_settled_once_and_renewed_only_while_it_lasts(ledgers: LedgerStore) -> None:
+    permits = StoredPermits(1, store=ledgers)
     permits.define(0, 1)
     (serial,) = permits.take(0, 1, AHEAD_US, SECOND_US)
     assert permits.renew(SECOND_US, serial, HOUR_US)
@@ -139,13 +139,13 @@ def test_a_permit_is_settled_once_and_renewed_only_while_it_lasts(store: LedgerS
     assert not permits.renew(HOUR_US + MARGIN_US + 10 * SECOND_US, other, SECOND_US)
 
 
-def test_a_slot_that_comes_back_brings_its_permit_back(store: LedgerStore) -> None:
-    permits = StoredPermits(1, store=store)
+def test_a_slot_that_comes_back_brings_its_permit_back(ledgers: LedgerStore) -> None:
+    permits = StoredPermits(1, store=ledgers)
     permits.define(0, 1)
     take = permits.calls.cap_take(0, CAP, "n", 1, lease_us=HOUR_US, now_us=BEGIN_US)
-    reply = store.value(take)
+    reply = ledgers.value(take)
     assert reply.has_permits
-    assert store.value(permits.calls.cap_return(0, CAP, reply.slots, now_us=BEGIN_US + 1)) == 0, "it is due"
+    assert ledgers.value(permits.calls.cap_return(0, CAP, reply.slots, now_us=BEGIN_US + 1)) == 0, "it is due"
     assert len(permits.take(2, 1, AHEAD_US, SECOND_US)) == 1
 
 
@@ -167,8 +167,8 @@ def test_ended_permits_of_other_caps_are_counted_by_the_way(client: redis.Redis,
     assert left[-1] == 0
 
 
-def test_a_cap_without_the_length_of_leases_gives_no_slot(store: LedgerStore) -> None:
-    permits = StoredPermits(1, store=store)
+def test_a_cap_without_the_length_of_leases_gives_no_slot(ledgers: LedgerStore) -> None:
+    permits = StoredPermits(1, store=ledgers)
     permits.define(0, 1)
-    reply = store.value(permits.calls.cap_take(0, CAP, "n", 1, now_us=BEGIN_US))
+    reply = ledgers.value(permits.calls.cap_take(0, CAP, "n", 1, now_us=BEGIN_US))
     assert (reply.slots, reply.blocked_by) == ([], BlockedBy.MAX_LEASED)
