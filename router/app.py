@@ -20,6 +20,8 @@ from router.console.stream import StreamHandlers
 from router.handlers.campaigns.batches import BatchHandlers
 from router.handlers.campaigns.schedules import ScheduleHandlers
 from router.handlers.campaigns.windows import WindowHandlers
+from router.handlers.caps.caps import CapHandlers
+from router.handlers.caps.reasons import CapReasons
 from router.handlers.counts import CountHandlers
 from router.handlers.dequeue import DequeueHandlers
 from router.handlers.enqueue import EnqueueHandlers
@@ -67,12 +69,13 @@ def make_front(
     parser = BodyParser()
     document = build_openapi(ROUTES, asks_token=guard is not None)
     operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document)
-    handlers = _handlers(dispatch, polls, parser, settings, operations)
+    reasons = CapReasons(dispatch)
+    handlers = _handlers(dispatch, polls, parser, settings, operations, reasons)
     if settings.serves_console:
         snapshots = Snapshots(dispatch, cluster_info)
         readiness.when_draining(snapshots.end)
         handlers |= _console_handlers(
-            StreamHandlers(dispatch, snapshots, guard.still_has if guard else _always)
+            StreamHandlers(dispatch, snapshots, guard.still_has if guard else _always, reasons)
         )
     paths = _paths(handlers)
     audit_log = AuditLog(ROUTES, parser, audit_file)
@@ -115,21 +118,23 @@ def _handlers(
     parser: BodyParser,
     settings: RouterSettings,
     operations: OperationHandlers,
+    reasons: CapReasons,
 ) -> dict[str, Handler]:
     """Return operation → handler, for every operation of the API."""
     enqueue = EnqueueHandlers(dispatch, parser, settings)
-    dequeue = DequeueHandlers(dispatch, polls, parser, settings)
+    dequeue = DequeueHandlers(dispatch, polls, parser, settings, reasons)
     leases = LeaseHandlers(dispatch, parser)
-    queues = QueueHandlers(dispatch, parser)
+    queues = QueueHandlers(dispatch, parser, reasons)
     counts = CountHandlers(dispatch)
-    listings = ListingHandlers(dispatch)
-    types = TypeHandlers(dispatch, parser)
+    listings = ListingHandlers(dispatch, reasons)
+    types = TypeHandlers(dispatch, parser, reasons)
     jobs = JobHandlers(dispatch, polls.job_waits, parser)
     job_lists = JobListHandlers(dispatch)
     job_changes = JobChangeHandlers(dispatch, parser, settings)
     batches = BatchHandlers(dispatch, parser)
     schedules = ScheduleHandlers(dispatch, parser, settings)
     windows = WindowHandlers(dispatch, parser)
+    caps = CapHandlers(dispatch, parser)
     return {
         "enqueue": enqueue.enqueue,
         "enqueue_bulk": enqueue.enqueue_bulk,
@@ -182,6 +187,10 @@ def _handlers(
         "window": windows.window,
         "windows": windows.windows,
         "drop_window": windows.drop_window,
+        "put_cap": caps.put_cap,
+        "cap": caps.cap,
+        "caps": caps.caps,
+        "drop_cap": caps.drop_cap,
         "hello": operations.hello,
         "deepstatus": operations.deepstatus,
         "healthz": operations.healthz,

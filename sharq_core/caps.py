@@ -25,6 +25,9 @@ MAX_TAKE = 100
 MOST_IN_PARTITION = 100_000
 """Most caps that have their home in one partition, with those that were dropped lately."""
 
+MAX_COUNTED = 1_000
+"""Most waiting queues of a cap in one partition whose jobs are counted."""
+
 GRACE_US = 10_000
 """How long after its due time a slot may be used."""
 
@@ -117,3 +120,17 @@ class CapPage(msgspec.Struct, frozen=True, array_like=True):
 
     caps: list[CapState]
     scan: int
+
+
+class CapUses(msgspec.Struct, frozen=True, array_like=True):
+    """What has a cap and waits for it, in one partition or in all.
+
+    Attributes:
+        queues: number of queues that have the cap.
+        waiting_queues: number of them that could give a job if the cap allowed it, now or later.
+        queued: number of queued jobs of the waiting queues, of at most MAX_COUNTED queues of a partition.
+    """
+
+    queues: int
+    waiting_queues: int
+    queued: int

@@ -195,6 +195,7 @@ class TypeSummary(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         enqueued_in_minute, leased_in_minute: number of jobs enqueued and leased in the last full minute.
+        caps: the caps of the queue that comes first, if one of them is the reason.
     """
 
     queue_type: str
@@ -205,6 +206,7 @@ class TypeSummary(msgspec.Struct, frozen=True, array_like=True):
     enqueued_in_minute: int
     leased_in_minute: int
     blocked_by: BlockedBy | None
+    caps: tuple[str, ...] = ()
 
 
 class TypePage(msgspec.Struct, frozen=True, array_like=True):

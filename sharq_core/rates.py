@@ -1,4 +1,4 @@
-"""Converts between intervals and rates as people write them (25 ms is 40/s), and says what a queue delivered of its rate.
+"""Converts between intervals and rates as people write them (25 ms is 40/s), and compares a queue with its rate.
 
 Not here: reading a rate from a request (router/api/limits.py).
 """

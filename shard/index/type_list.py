@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from shard.batching.pipeline import Pipeline
-from sharq_core.limits import BlockedBy, TypeSummary
+from sharq_core.limits import BlockedBy, Explanation, TypeSummary
 from sharq_core.link.control_calls import ListTypes
 from sharq_core.scheduler.limit_calls import TypeCalls
-from sharq_core.type_parts import merge_reasons, merge_types
+from sharq_core.type_parts import merge_explanations, merge_types
 
 TYPES_A_CALL = 500
 """Types of one call, which takes one to two milliseconds of the store's time."""
@@ -28,7 +28,7 @@ PARTITIONS_AT_ONCE = 8
 MAX_EXPLAINED = 2_000
 """Most reasons that one list reads; past that, they come from the counts."""
 
-_UNSURE = (None, BlockedBy.PAUSED, BlockedBy.MAX_LEASED, BlockedBy.RATE)
+_UNSURE = (None, BlockedBy.PAUSED, BlockedBy.MAX_LEASED, BlockedBy.RATE, BlockedBy.CAP)
 """The reasons that counts cannot tell from others: queues with jobs may also be paused, held or full."""
 
 
@@ -40,7 +40,7 @@ async def list_types(pipeline: Pipeline, calls: TypeCalls, call: ListTypes) -> l
     """
     waiting = deque(call.partitions)
     found: list[TypeSummary] = []
-    reasons: dict[str, dict[int, BlockedBy | None]] = {}
+    reasons: dict[str, dict[int, Explanation]] = {}
 
     async def read() -> None:
         nonlocal found
@@ -49,21 +49,21 @@ async def list_types(pipeline: Pipeline, calls: TypeCalls, call: ListTypes) -> l
             types = await _read_partition(pipeline, calls, partition, call.after)
             found = merge_types([*found, *types], call.limit)
             for summary in types:
-                reasons.setdefault(summary.queue_type, {})[partition] = summary.blocked_by
+                reasons.setdefault(summary.queue_type, {})[partition] = Explanation(summary.blocked_by, None)
             for name in reasons.keys() - {summary.queue_type for summary in found}:
                 del reasons[name]
 
     await asyncio.gather(*(read() for _ in range(PARTITIONS_AT_ONCE)))
     await _explain(pipeline, calls, reasons)
-    return [
-        msgspec.structs.replace(summary, blocked_by=merge_reasons(reasons[summary.queue_type].values()))
-        for summary in found
-    ]
+    return [_with_reason(summary, reasons[summary.queue_type].values()) for summary in found]
 
 
-async def _explain(
-    pipeline: Pipeline, calls: TypeCalls, reasons: dict[str, dict[int, BlockedBy | None]]
-) -> None:
+def _with_reason(summary: TypeSummary, parts: Iterable[Explanation]) -> TypeSummary:
+    first = merge_explanations(parts)
+    return msgspec.structs.replace(summary, blocked_by=first.blocked_by, caps=first.caps)
+
+
+async def _explain(pipeline: Pipeline, calls: TypeCalls, reasons: dict[str, dict[int, Explanation]]) -> None:
     """Replace the reasons that come from counts by exact ones, type by type until a queue of the type is ready.
 
     Args:
@@ -72,16 +72,16 @@ async def _explain(
     types = iter(reasons.items())
     remaining = MAX_EXPLAINED
 
-    async def explain(types: Iterator[tuple[str, dict[int, BlockedBy | None]]]) -> None:
+    async def explain(types: Iterator[tuple[str, dict[int, Explanation]]]) -> None:
         nonlocal remaining
         for name, by_partition in types:
-            for partition in [p for p, reason in by_partition.items() if reason in _UNSURE]:
+            for partition in [p for p, part in by_partition.items() if part.blocked_by in _UNSURE]:
                 if not remaining:
                     return
                 remaining -= 1
-                reason = (await pipeline.value(calls.explain(partition, name))).blocked_by
-                by_partition[partition] = reason
-                if reason is None:
+                part = await pipeline.value(calls.explain(partition, name))
+                by_partition[partition] = Explanation(part.blocked_by, None, part.caps)
+                if part.blocked_by is None:
                     break
 
     await asyncio.gather(*(explain(types) for _ in range(PARTITIONS_AT_ONCE)))

@@ -17,6 +17,7 @@ from multidict import CIMultiDict, MultiDict
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
+from router.handlers.caps.reasons import CapReasons
 from router.api.openapi import build_openapi
 from router.api.routes.route import spellings
 from router.api.routes.table import ROUTES
@@ -88,7 +89,9 @@ class TimedServer:
             build_openapi(ROUTES, asks_token=False),
         )
         polls = SimpleNamespace(dequeue=self._dequeue, job_waits=None)
-        handlers = _handlers(dispatch, cast("Any", polls), BodyParser(), RouterSettings(), operations)
+        handlers = _handlers(
+            dispatch, cast("Any", polls), BodyParser(), RouterSettings(), operations, CapReasons(dispatch)
+        )
         paths: Paths[Any] = Paths()
         for route in ROUTES:
             for path in route.paths:

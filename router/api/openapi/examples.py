@@ -31,6 +31,7 @@ PATH_VALUES: Final = {
     "batch": "spring-sale",
     "schedule": "daily-report",
     "window": "office-hours",
+    "cap": "acct17",
 }
 """The example of each parameter in a path."""
 
