@@ -190,6 +190,7 @@ def _handlers(
         "put_cap": caps.put_cap,
         "cap": caps.cap,
         "caps": caps.caps,
+        "hold_cap": caps.hold_cap,
         "drop_cap": caps.drop_cap,
         "hello": operations.hello,
         "deepstatus": operations.deepstatus,

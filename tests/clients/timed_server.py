@@ -17,12 +17,12 @@ from multidict import CIMultiDict, MultiDict
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
-from router.handlers.caps.reasons import CapReasons
 from router.api.openapi import build_openapi
 from router.api.routes.route import spellings
 from router.api.routes.table import ROUTES
 from router.app import _handlers
 from router.bodies.parser import BodyParser
+from router.handlers.caps.reasons import CapReasons
 from router.handlers.operations import OperationHandlers
 from router.http.errors import failed
 from router.http.path_table import Paths

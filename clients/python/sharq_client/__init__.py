@@ -24,6 +24,8 @@ from sharq_client.answers import (
     TypeStats,
 )
 from sharq_client.campaigns.batches import BatchStatus
+from sharq_client.campaigns.caps import Cap, CapHold, CapState
+from sharq_client.campaigns.limits import Limit
 from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.schedules import ScheduleRow, ScheduleState
 from sharq_client.campaigns.windows import OpenRange, Window, WindowState
@@ -64,7 +66,6 @@ from sharq_client.requests import (
     EnqueueJob,
     JobChange,
     JobRef,
-    Limit,
     OnExpiry,
     QueueSettings,
     Referable,
@@ -125,6 +126,9 @@ __all__ = [
     "BatchHandler",
     "BatchStatus",
     "CallNext",
+    "Cap",
+    "CapHold",
+    "CapState",
     "Client",
     "ClusterState",
     "Control",

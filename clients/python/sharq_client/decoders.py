@@ -47,6 +47,7 @@ class Reply(msgspec.Struct, frozen=True):
     redriven: int = 0
     dropped: int = 0
     cancelled: int = 0
+    queues: int = 0
     result_kept: bool | None = None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET, Raw, Struct, UnsetType, json
 
 from router.api import type_parsing
-from router.api.caps.shapes import CapBody
+from router.api.caps.shapes import CapBody, HoldNamedCap
 from router.api.decoding import Decoder
 from router.api.fields import to_us
 from router.api.limits import HoldOfCap, LimitBurst, LimitInterval, LimitRate, MaxLeasedOfCap
@@ -29,6 +29,7 @@ class _RawCapBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 _CAP: Decoder[Any] = Decoder(CapBody, json.Decoder(_RawCapBody))
 _LIMIT = Decoder(LimitEntry)
+_HOLD = Decoder(HoldNamedCap)
 
 
 def cap(body: bytes) -> tuple[CapDefinition, int | None]:
@@ -40,6 +41,11 @@ def cap(body: bytes) -> tuple[CapDefinition, int | None]:
     limits = type_parsing.limits_of(form, _limit)
     max_leased = None if isinstance(form.max_leased, UnsetType) else form.max_leased
     return CapDefinition(limits or [], max_leased), _hold_us(form.hold)
+
+
+def hold_us(body: bytes) -> int:
+    """Return the length of the hold of a cap in µs; raise InvalidRequest if the body is wrong."""
+    return to_us(_HOLD.from_json(body).hold_for)
 
 
 def _hold_us(hold: float | UnsetType | None) -> int | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from router.api.caps.fields import CapReason
+from router.api.caps.fields import CapReason, HeldFor
 from router.api.limits import (
     HoldOfCap,
     LimitBurst,
@@ -33,6 +33,12 @@ class CapBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     burst: LimitBurst | UnsetType | None = UNSET
     max_leased: MaxLeasedOfCap | UnsetType | None = UNSET
     hold: HoldOfCap | UnsetType | None = UNSET
+
+
+class HoldNamedCap(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The time of a hold."""
+
+    hold_for: HeldFor = field(name="for")
 
 
 NameOut: TypeAlias = Annotated[str, Meta(description="The name of the cap.")]

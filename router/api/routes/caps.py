@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from router.access.permissions import Permission, TypesAt
-from router.api.caps.shapes import CapAnswer, CapBody, CapDefined, CapDropped, CapRows
+from router.api.caps.shapes import CapAnswer, CapBody, CapDefined, CapDropped, CapRows, HoldNamedCap
 from router.api.request_shapes import NoBody, PageQuery
+from router.api.response_shapes import Done
 from router.api.routes.route import READ, WRITE, Route, Tag
 from sharq_core.errors import NotFound, StoreFull
 
@@ -46,6 +47,19 @@ CAPS = (
         query=PageQuery,
         answers={200: (CapRows,)},
         failures=READ,
+    ),
+    Route(
+        operation="hold_cap",
+        tag=Tag.CAPS,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.ALL,
+        methods=("POST",),
+        paths=("/cap/{cap}/hold/",),
+        summary="Hold a cap: no queue with it gives a job for a time. A hold ends by itself and only grows.",
+        body=HoldNamedCap,
+        needs_body=True,
+        answers={200: (Done,)},
+        failures=(*WRITE, NotFound),
     ),
     Route(
         operation="drop_cap",

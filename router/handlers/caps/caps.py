@@ -10,13 +10,14 @@ from router.api import parsing
 from router.api.caps import parsing as cap_parsing
 from router.api.caps.shapes import CapAnswer, CapDefined, CapDropped, CapRow, CapRows
 from router.api.queue_parsing import DEFAULT_PAGE
+from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
 from router.handlers.types import limit_answer
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
-from router.shards.walks.caps import count_uses, drop_cap, list_caps, put_cap, read_cap
+from router.shards.walks.caps import count_uses, drop_cap, hold_cap, list_caps, put_cap, read_cap
 from sharq_core.caps import CapState
 
 
@@ -53,6 +54,13 @@ class CapHandlers:
         limit, cursor = parsing.page(request.query)
         found, rest = await list_caps(self._dispatch, limit or DEFAULT_PAGE, cursor)
         return answer(CapRows(caps=[CapRow(**_facts(state)) for state in found.values()], cursor=rest))
+
+    async def hold_cap(self, request: Request) -> Response:
+        """Hold a cap for a time from now."""
+        parsing.no_query(request.query)
+        name = parsing.identifier(request.path_values, "cap")
+        await hold_cap(self._dispatch, name, await request.parsed(self._parser, cap_parsing.hold_us))
+        return answer(Done())
 
     async def drop_cap(self, request: Request) -> Response:
         """Delete a cap, and say how many queues stand still without it."""

@@ -8,7 +8,7 @@ from router.shards.dispatch import Dispatch
 from router.shards.walks.listings import read_queues
 from sharq_core.caps import CapDefinition, CapState, CapUses
 from sharq_core.errors import NotFound, StoreFull
-from sharq_core.link.cap_calls import DropCap, GetCap, GetCapUses, ListCaps, PutCap
+from sharq_core.link.cap_calls import DropCap, GetCap, GetCapUses, HoldCap, ListCaps, PutCap
 from sharq_core.partitions import partition_of
 
 
@@ -38,6 +38,12 @@ async def read_cap(dispatch: Dispatch, name: str) -> CapState:
     if state is None:
         raise _unknown(name)
     return state
+
+
+async def hold_cap(dispatch: Dispatch, name: str, hold_us: int) -> None:
+    """Hold a cap for a time from now; raise NotFound if there is none."""
+    if not await dispatch.route(HoldCap("", home_of(name, dispatch.partitions), name, hold_us)):
+        raise _unknown(name)
 
 
 async def drop_cap(dispatch: Dispatch, name: str) -> None:
