@@ -123,7 +123,7 @@ class CapPage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CapUses(msgspec.Struct, frozen=True, array_like=True):
-    """What has a cap and waits for it, in one partition or in all.
+    """The numbers of queues and jobs that a cap concerns, in one partition or in all.
 
     Attributes:
         queues: number of queues that have the cap.

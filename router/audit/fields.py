@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 SHOWN = frozenset(
     {
         "at", "batch", "burst", "caps", "cost", "cron", "delay", "every", "except", "expires", "expires_at",
-        "for", "hold", "hold_cap", "ignore_window", "interval", "limits", "max_leased", "max_queued_length",
+        "for", "hold", "ignore_window", "interval", "limits", "max_leased", "max_queued_length",
         "on_expiry", "open", "pin", "prefix", "priority", "purge_all", "queue_id", "queue_type", "quotas",
         "rate", "repeat", "requeue_limit", "retry", "tz", "until", "weight", "window",
     }
