@@ -156,7 +156,9 @@ class CallHandlers:
         due_in_us = self._index.due_in_us(call.queue_type)
         if (due_in_us is None or due_in_us > 0) and await self._is_news(call.queue_type):
             due_in_us = self._index.due_in_us(call.queue_type)
-        return due_in_us
+        # Slots of caps that are due now are reserved only by a dequeue, which uses them at once.
+        is_early = due_in_us is None or due_in_us > 0
+        return 0 if is_early and self._dequeuer.may_lease_capped(call.queue_type) else due_in_us
 
     async def _is_news(self, queue_type: str) -> bool:
         """Search for jobs of a type without a known ready one; return False if the index was complete.

@@ -18,6 +18,7 @@ from shard.batching.store_calls import StoreCalls
 from shard.calendar.batch_ends import BatchEnds
 from shard.calendar.node_calendar import NodeCalendar
 from shard.call_handlers import CallHandlers, refuse
+from shard.caps.node_caps import NodeCaps
 from shard.cluster.contact import Contact
 from shard.cluster.ownership import OwnerNotes, Ownership
 from shard.cluster.partition_clocks import PartitionClocks
@@ -116,6 +117,9 @@ class ShardNode:
             settings.finished_retention_us,
         )
         self._reaper = self._make_reaper()
+        self._caps = NodeCaps(
+            registry, self._pipeline, self._calls, self._index, self._clocks, self._executor, self._ownership
+        )
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
         self._explanations = Explanations(
@@ -214,6 +218,7 @@ class ShardNode:
     async def stop(self) -> None:
         """Finish the calls in flight, and close the store."""
         await self._dequeuer.drained()
+        await self._caps.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -251,16 +256,8 @@ class ShardNode:
         )
 
     def _make_dequeuer(self) -> Dequeuer:
-        return Dequeuer(
-            self._pipeline,
-            self._calls.functions,
-            self._index,
-            self._clocks,
-            self._reaper,
-            self._metrics,
-            self,
-            self._set_aside,
-        )
+        parts = self._pipeline, self._calls.functions, self._index, self._clocks, self._reaper, self._metrics
+        return Dequeuer(*parts, self, self._set_aside, self._caps)
 
     def _make_calls(self) -> CallHandlers:
         return CallHandlers(
@@ -348,7 +345,7 @@ class ShardNode:
         self._opened.set()
         if (away_s := self._opening.end()) is not None:
             log.info("store_back away_s=%.1f", away_s)
-        parts = self.guard, self._refresher, self._samples, self._batch_ends, self._calendar
+        parts = self.guard, self._refresher, self._samples, self._batch_ends, self._calendar, self._caps
         self._tasks += [asyncio.create_task(part.run()) for part in parts]
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
@@ -379,6 +376,7 @@ class ShardNode:
         for partition in partitions:
             self._surveyor.lose(partition)
             self._calendar.schedules.lose(partition)
+            self._caps.lose(partition)
             if self._reaper is not None:
                 self._reaper.forget(partition)
 

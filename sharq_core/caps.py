@@ -122,6 +122,42 @@ class CapPage(msgspec.Struct, frozen=True, array_like=True):
     scan: int
 
 
+class ParkedSet(msgspec.Struct, frozen=True, array_like=True):
+    """The queues of one type in one partition that have the same caps and wait for nothing else, now or later.
+
+    Attributes:
+        number: the number of the set of caps, which the partition gave it; other partitions have other numbers.
+        names: the names of the caps, sorted.
+        due_us: the time from which the first of the queues may be leased from, by the store's clock.
+        due_queues: number of queues for which that time has come.
+    """
+
+    number: int
+    names: tuple[str, ...]
+    due_us: int
+    due_queues: int
+
+
+class ParkedPage(msgspec.Struct, frozen=True, array_like=True):
+    """The sets of caps of a type in one partition that have news, in the order of their changes.
+
+    Attributes:
+        changed: the number of the latest change that is in the page; pass it to the next call.
+        now_us: the store's time of the answer.
+        has_more: True if sets follow that changed later.
+        type_ready_us: the time from which the type allows a lease, by the store's clock; 0 if it does now, None if that
+            is not known, because the type is paused or has all its leases.
+        clock_number: the number of changes of the partition's time (ClockShift.number).
+    """
+
+    sets: list[ParkedSet]
+    changed: int
+    now_us: int
+    has_more: bool
+    type_ready_us: int | None = 0
+    clock_number: int = 0
+
+
 class CapUses(msgspec.Struct, frozen=True, array_like=True):
     """The numbers of queues and jobs that a cap concerns, in one partition or in all.
 

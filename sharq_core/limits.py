@@ -77,8 +77,7 @@ class QueueSettings(msgspec.Struct, frozen=True):
         expires_us: the time after which jobs expire that do not say it themselves, counted from when they are due.
         on_expiry: the fate of expired jobs that do not say it themselves.
         window: the name of the window outside of which nothing is leased.
-        caps: the caps that the queue shares with others, sorted names. Clearing leaves them to the next enqueue that
-            carries some.
+        caps: the caps that the queue shares with others, sorted names. Clearing removes them.
     """
 
     interval_us: int | UnsetType | None = UNSET

@@ -28,6 +28,7 @@ class Ownership:
     """The partitions of one node.
 
     Attributes:
+        node_id: the name of this node.
         ring: the current ring, which maps partitions to owners.
         owned: this node's partitions, ascending.
         mine: the same as a set.
@@ -41,7 +42,7 @@ class Ownership:
         self.changed = asyncio.Event()
         self.taken = 0
         self.given_up = 0
-        self._node_id = node_id
+        self.node_id = node_id
         self._loop = asyncio.get_running_loop()
         self.mine = frozenset(self.owned)
         self._unread = set(self.owned)
@@ -72,7 +73,7 @@ class Ownership:
         # What was taken over is unread: its jobs are unknown here. What was given up is served on for a while, because
         # routers learn of the new ring one after the other.
         before = self.mine
-        self.ring, self.owned = ring, ring.owned_by(self._node_id)
+        self.ring, self.owned = ring, ring.owned_by(self.node_id)
         self.mine = frozenset(self.owned)
         self._unread = ((self._unread | (self.mine - before)) & self.mine) - self._asides.keys()
         given_up = sorted(before - self.mine)

@@ -140,6 +140,21 @@ class PartitionClocks:
             return self._executor.not_after_us(partition, since)
         return own_deadline(reading.earliest_us + elapsed_us(), self._executor.remaining_us(since))
 
+    def deadline(self, partition: int, until_us: int) -> tuple[int, int] | None:
+        """Return the time (µs), as calls name it, after which a call must not run because of until_us (elapsed_us).
+
+        The partition's time is never ahead of the returned one before until_us has come, if its clock runs evenly. It
+        may not: so the second value is the number of its shifts in the reading, with which the store compares its own.
+
+        Returns:
+            None if the partition was not read yet.
+        """
+        reading = self._known.get(partition)
+        if reading is None:
+            return None
+        now_us = elapsed_us()
+        return own_deadline(reading.earliest_us + now_us, until_us - now_us), reading.clock.number
+
     def keep(self, covers: Callable[[int], bool]) -> None:
         """Forget the partitions that this node no longer serves."""
         self._known = {partition: known for partition, known in self._known.items() if covers(partition)}

@@ -48,7 +48,7 @@ class DropCap(PartitionCall[bool], frozen=True):
 class HoldCap(PartitionCall[bool], frozen=True):
     """A call that holds a cap for a time from now; False if there is none of this name."""
 
-    function: ClassVar[str] = "hold_cap"
+    function: ClassVar[str] = "cap_hold"
     formats: ClassVar[int] = 7
 
     name: str
@@ -69,7 +69,7 @@ class ListCaps(PartitionCall[CapPage], frozen=True):
 class GetCapUses(PartitionCall[CapUses], frozen=True):
     """A call for the queues of one partition that have a cap, and for what waits for it there."""
 
-    function: ClassVar[str] = "get_cap_uses"
+    function: ClassVar[str] = "cap_uses"
     is_read: ClassVar[bool] = True
     formats: ClassVar[int] = 7
 

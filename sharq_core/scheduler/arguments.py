@@ -22,12 +22,16 @@ TERMS = struct.Struct(">QQQ")
 """unit.lua's TERMS: not_after_us, and how long finished jobs and dead letters are remembered (µs)."""
 
 DEMAND = struct.Struct(">QHHQI8sB")
-"""dequeue.lua's DEMAND: not_after_us, count, jobs per queue, lease (µs), payload bytes, random bytes, KNOWS_TRACE."""
+"""turns.lua's DEMAND: not_after_us, count, jobs per queue, lease (µs), payload bytes, random bytes, KNOWS_CAPS."""
 
-KNOWS_TRACE = 7
-"""Says that the caller can decode the cost, the priority, the expiry and the trace of a leased job, and the number of
-jobs that expired. The bit 1 alone is that of callers that know the cost only, 3 that of callers without traces.
+KNOWS_CAPS = 15
+"""Says that the caller can decode the cost, the priority, the expiry and the trace of a leased job, the number of jobs
+that expired, and the news of parked queues. The bit 1 alone is that of callers that know the cost only, 3 that of
+callers without traces, 7 that of callers that do not know caps.
 """
+
+SLOTS = struct.Struct(">Iq")
+"""dequeue_capped.lua's SLOTS: most cost of a job, and the number of changes of the partition's time (-1 for any)."""
 
 ASKS_ABOUT_BATCHES = "2"
 """Says in a reap that the caller can decode the number of jobs that expired, and asks about ended batches. "1" is that
@@ -51,8 +55,8 @@ _ENQUEUE_LIMITS = struct.Struct(">BII")
 _ENQUEUE_LIFE = struct.Struct(">BQBQB")
 """enqueue_job.lua's LIFE: priority, at_us (0 for None), 0 never 1 after 2 at, when it expires (µs), on_expiry."""
 
-_IGNORES_WINDOW = 1
-"""enqueue_job.lua's flag of a job that ignores windows, the first byte of its CAMPAIGN."""
+_IGNORES_WINDOW, _HAS_CAPS = 1, 2
+"""enqueue_job.lua's flags of a job that ignores windows and of one that names caps, the first byte of its CAMPAIGN."""
 
 _TRACED = 4
 """enqueue_job.lua's flag of a job with a trace, which ends the header, with its length (_TRACE_LENGTH) behind it."""
@@ -135,7 +139,13 @@ def enqueue_header(job: NewJob) -> bytes:
         and job.expires_at_us is None
         and job.on_expiry is None
     )
-    is_campaign = job.window is not None or job.batch is not None or job.ignores_window or job.trace
+    is_campaign = (
+        job.window is not None
+        or job.batch is not None
+        or job.ignores_window
+        or job.trace
+        or job.caps is not None
+    )
     campaign = _campaign(job) if is_campaign else b""
     says_nothing_of_its_life = says_nothing_of_its_life and not is_campaign
     if says_nothing_of_its_life and not hundredths and job.cost == 1 and job.max_leased is None:
@@ -154,11 +164,20 @@ def _life(job: NewJob) -> bytes:
 
 
 def _campaign(job: NewJob) -> bytes:
-    """Return what a job says of windows and of its batch, and its trace."""
+    """Return what a job says of windows, of its batch and of caps, and its trace."""
     window, batch = (job.window or "").encode(), (job.batch or "").encode()
     flags = _IGNORES_WINDOW if job.ignores_window else 0
-    campaign = bytes((flags, len(window))) + window + bytes((len(batch),)) + batch
+    caps = b""
+    if job.caps is not None:
+        flags, names = flags | _HAS_CAPS, cap_names(job.caps).encode()
+        caps = bytes((len(names),)) + names
+    campaign = bytes((flags, len(window))) + window + bytes((len(batch),)) + batch + caps
     return campaign + job.trace + _TRACE_LENGTH.pack(len(job.trace)) if job.trace else campaign
+
+
+def cap_names(names: Sequence[str]) -> str:
+    """Return the names of caps, which are sorted, as cap_sets.lua keeps them; empty for none."""
+    return "\0".join(names)
 
 
 def on_expiry(fate: OnExpiry | None) -> int:
@@ -227,23 +246,25 @@ def change(wanted: JobChange) -> tuple[bytes, bytes]:
 def queue_settings(settings: QueueSettings) -> list[Word]:
     """Return the name and the value of each field that is given; an empty value clears.
 
-    The last pair says that the caller can decode the defaults of the lives of jobs, and the window.
+    The last pair says that the caller can decode the defaults of the lives of jobs, the window and the caps.
     """
     found: list[Word] = []
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         if value is not UNSET:
             found += (name, _setting(value))
-    return [*found, "life", "2"]
+    return [*found, "life", "3"]
 
 
-def _setting(value: bool | Burst | Retry | OnExpiry | str | None, /) -> Word:  # noqa: FBT001 - a setting of any kind
+def _setting(value: bool | Burst | Retry | OnExpiry | str | tuple[str, ...] | None, /) -> Word:  # noqa: FBT001 - a setting of any kind
     if value is None:
         return ""
     if isinstance(value, Retry):
         return retry(value)
     if isinstance(value, OnExpiry):
         return on_expiry(value)
+    if isinstance(value, tuple):
+        return cap_names(value)
     return value if isinstance(value, str) else number(value)
 
 

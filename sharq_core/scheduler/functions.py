@@ -30,6 +30,7 @@ from sharq_core.models import (
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, replies, status_replies
 from sharq_core.scheduler.campaigns.result_calls import ResultCalls
+from sharq_core.scheduler.caps.capped_calls import CappedCalls
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys, stored_id
 from sharq_core.scheduler.replies import (
@@ -71,12 +72,14 @@ class Functions:
     Attributes:
         data_id: the id of the data set that enqueued jobs are meant for; empty for any.
         results: the maker of the calls about the results of finished jobs.
+        capped: the maker of the calls about queues with caps.
     """
 
     def __init__(self, keys: Keys, retention: Retention) -> None:
         self._keys = keys
         self.retention = retention
         self.data_id = b""
+        self.capped = CappedCalls(keys)
         self.results = ResultCalls(keys, retention.finished_us, retention.result_bytes)
 
     def _call(
@@ -156,7 +159,7 @@ class Functions:
             max_bytes: the limit of payload bytes; one job is leased even if it is larger.
         """
         demand = packed.DEMAND.pack(
-            not_after_us or 0, count, per_queue, lease_us, max_bytes, random, packed.KNOWS_TRACE
+            not_after_us or 0, count, per_queue, lease_us, max_bytes, random, packed.KNOWS_CAPS
         )
         decode = partial(replies.decode_dequeue, queue_type)
         return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode, count)

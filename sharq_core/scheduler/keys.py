@@ -17,7 +17,19 @@ MAX_KNOWN = 20_000
 """The maximum number of cached key lists. A hit saves 7 µs; a full cache takes 28 MB and is then cleared."""
 
 OF_TYPE = frozenset(
-    {"ready", "queued", "jobs", "timers", "queues", "dead", "deadjobs", "deadcounts", "notes"}
+    {
+        "ready",
+        "queued",
+        "jobs",
+        "timers",
+        "queues",
+        "dead",
+        "deadjobs",
+        "deadcounts",
+        "notes",
+        "parked",
+        "capsets",
+    }
 )
 """Names of the keys that exist once for each partition and type; the other keys exist once for each partition."""
 

@@ -15,17 +15,19 @@ import msgspec
 from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
-REVISION = 9
+REVISION = 10
 
 SHARED_FILES = (
     "shortcuts",
     "lists",
     "timer_kinds",
     "clock",
+    "cap_sets",
     "windows",
     "retry_policy",
     "job_record",
     "notes",
+    "queue_caps",
     "queue_windows",
     "queue_life",
     "queue_limits",
@@ -36,6 +38,7 @@ SHARED_FILES = (
     "lines",
     "blocked_by",
     "counters",
+    "parking",
     "batches",
     "touched",
     "tombstones",
@@ -53,12 +56,18 @@ SHARED_FILES = (
     "type_stats",
     "sweep",
     "timers",
+    "turns",
     "leases",
     "endings",
     "members",
     "identity",
     "enqueue_job",
     "schedule_record",
+    "caps",
+    "cap_slots",
+    "cap_turns",
+    "permits",
+    "cap_state",
     "partition_keys",
     "joint",
 )
@@ -85,12 +94,25 @@ _NOTES, _RESULTS = "notes", ("results", "resulted")
 """The keys of notes and of results. They have no numbers in KEY: Lua derives their names when a job has a note or a
 result (lua/notes.lua, lua/results.lua).
 """
-_DERIVED = frozenset({_NOTES, *_RESULTS})
 
-_JOBS = (*_ALL, _NOTES)
+_PARKING = ("parked", "capsets")
+"""The keys of queues with caps, whose names Lua derives, too (lua/parking.lua)."""
+
+_CAPS, _PERMITS = "caps", "permits"
+"""The keys of caps and of their permits, which have no numbers either (lua/caps.lua, lua/permits.lua)."""
+
+_DERIVED = frozenset({_NOTES, *_RESULTS, *_PARKING, _CAPS, _PERMITS})
+
+_JOBS = (*_ALL, _NOTES, *_PARKING)
 """The keys of functions that end the lives of jobs."""
 
-_OF_TYPE = ("ready", "timers", "queues", "counters")
+_QUEUES = (*_ALL, *_PARKING)
+"""The keys of functions that change queues."""
+
+_LEASES = (*_NO_DEATH, _NOTES, *_PARKING)
+"""The keys of functions that end or extend leases and create no dead letters."""
+
+_OF_TYPE = ("ready", "timers", "queues", "counters", *_PARKING)
 """The keys of functions that tell why a type leases nothing."""
 
 _SCHEDULES = ("schedules", "schedule_jobs")
@@ -133,12 +155,14 @@ _READ = ("no-writes",)
 
 ENQUEUE = Function("enqueue", _JOBS, (), joins=True)
 DEQUEUE = Function("dequeue", _JOBS, joins=True)
-FINISH = Function("finish", (*_NO_DEATH, _NOTES), joins=True)
-FINISH_WITH_RESULTS = Function("finish_with_results", (*_NO_DEATH, _NOTES, *_RESULTS), (), joins=True)
-EXTEND = Function("extend", (*_NO_DEATH, _NOTES), joins=True)
+DEQUEUE_CAPPED = Function("dequeue_capped", _JOBS, joins=True)
+LIST_PARKED = Function("list_parked", ("counters", *_PARKING), _READ, joins=True)
+FINISH = Function("finish", _LEASES, joins=True)
+FINISH_WITH_RESULTS = Function("finish_with_results", (*_LEASES, *_RESULTS), (), joins=True)
+EXTEND = Function("extend", _LEASES, joins=True)
 RELEASE = Function("release", _JOBS, joins=True)
-INTERVAL = Function("interval", _ALL)
-PAUSE = Function("pause", _ALL)
+INTERVAL = Function("interval", _QUEUES)
+PAUSE = Function("pause", _QUEUES)
 DELETE_QUEUE = Function("delete_queue", _JOBS)
 REAP = Function("reap", _JOBS)
 REDRIVE = Function("redrive", _JOBS)
@@ -161,10 +185,12 @@ GET_JOB = Function(
 )
 LIST_JOBS = Function("list_jobs", ("queued", "jobs", "timers", "queues", "counters", _NOTES), _READ)
 GET_QUEUE = Function("get_queue", ("queued", "jobs", "queues", "counters", "deadcounts"), _READ)
-SET_QUEUE = Function("set_queue", _ALL)
+SET_QUEUE = Function("set_queue", _QUEUES)
 LIST_QUEUE_STATS = Function("list_queue_stats", ("queued", "jobs", "queues", "counters", "deadcounts"), _READ)
 LIST_QUEUES = Function("list_queues", ("queues", "counters"), _READ)
-TOP_QUEUES = Function("top_queues", ("ready", "queued", "jobs", "queues", "counters", "deadcounts"), _READ)
+TOP_QUEUES = Function(
+    "top_queues", ("ready", "queued", "jobs", "queues", "counters", "deadcounts", *_PARKING), _READ
+)
 GET_COUNTS = Function("get_counts", ("counters",), _READ, joins=True)
 LIST_DEAD = Function("list_dead", ("dead", "deadjobs", "counters"), _READ)
 REFRESH = Function("refresh", ("counters", "done0", "done1"), _READ, joins=True)
@@ -193,7 +219,7 @@ PUT_WINDOW = Function("put_window", ("counters",), (), joins=True)
 DROP_WINDOW = Function("drop_window", ("counters",), joins=True)
 GET_WINDOW = Function("get_window", ("counters",), _READ, joins=True)
 GET_WINDOWS = Function("get_windows", ("counters",), _READ, joins=True)
-RESCORE_WINDOWS = Function("rescore_windows", ("ready", "queues", "counters"))
+RESCORE_WINDOWS = Function("rescore_windows", ("ready", "queues", "counters", *_PARKING))
 CLAIM_SCHEDULE = Function("claim_schedule", ("counters", "schedules"))
 SETTLE_SCHEDULE = Function("settle_schedule", ("counters", "schedules"))
 PUT_SCHEDULE = Function("put_schedule", ("counters", *_SCHEDULES), ())
@@ -201,80 +227,20 @@ DROP_SCHEDULE = Function("drop_schedule", ("counters", *_SCHEDULES))
 PAUSE_SCHEDULE = Function("pause_schedule", ("counters", *_SCHEDULES))
 GET_SCHEDULE = Function("get_schedule", _SCHEDULES, _READ)
 LIST_SCHEDULES = Function("list_schedules", ("schedules",), _READ)
-FIRE_SCHEDULE = Function("fire_schedule", (*_ALL, *_SCHEDULES, _NOTES), ())
+FIRE_SCHEDULE = Function("fire_schedule", (*_ALL, *_SCHEDULES, _NOTES, *_PARKING), ())
 MOVE_SCHEDULE = Function("move_schedule", ("counters", "schedules"))
 FORGET_SCHEDULE = Function("forget_schedule", ("schedules",))
+PUT_CAP = Function("put_cap", ("counters", _CAPS, _PERMITS), (), joins=True)
+GET_CAP = Function("get_cap", ("counters", _CAPS), _READ, joins=True)
+DROP_CAP = Function("drop_cap", ("counters", _CAPS), joins=True)
+LIST_CAPS = Function("list_caps", ("counters", _CAPS), _READ, joins=True)
+CAP_TAKE = Function("cap_take", ("counters", _CAPS, _PERMITS), joins=True)
+CAP_RETURN = Function("cap_return", ("counters", _CAPS, _PERMITS), joins=True)
+CAP_CORRECT = Function("cap_correct", ("counters", _CAPS), joins=True)
+CAP_HOLD = Function("cap_hold", ("counters", _CAPS), joins=True)
 
-FUNCTIONS = (
-    ENQUEUE,
-    DEQUEUE,
-    FINISH,
-    FINISH_WITH_RESULTS,
-    EXTEND,
-    RELEASE,
-    INTERVAL,
-    PAUSE,
-    DELETE_QUEUE,
-    REAP,
-    REDRIVE,
-    TURN,
-    TRIM_RESULTS,
-    DROP_DEAD,
-    DROP_DEAD_LETTER,
-    CANCEL,
-    CANCEL_MATCHING,
-    CHANGE_JOB,
-    GET_BATCH,
-    CANCEL_BATCH,
-    ASK_BATCHES,
-    DROP_BATCHES,
-    GET_JOB,
-    LIST_JOBS,
-    GET_QUEUE,
-    SET_QUEUE,
-    LIST_QUEUE_STATS,
-    LIST_QUEUES,
-    TOP_QUEUES,
-    GET_COUNTS,
-    LIST_DEAD,
-    REFRESH,
-    SURVEY,
-    GET_TYPE,
-    LIST_TYPES,
-    EXPLAIN,
-    GET_TYPE_STATS,
-    LIST_TYPE_STATS,
-    SET_TYPE,
-    PUT_PERIODS,
-    GET_PERIODS,
-    PAUSE_TYPE,
-    PAUSE_ALL,
-    TOUCH,
-    SET_CLOCK,
-    CLAIM_PARTITIONS,
-    LOOK_AT_DATA,
-    CHECK_PARTITION,
-    ENTER_PARTITION,
-    SETTLE_DATA,
-    ACCEPT_LOSS,
-    HEARTBEAT,
-    LEAVE,
-    PUT_WINDOW,
-    DROP_WINDOW,
-    GET_WINDOW,
-    GET_WINDOWS,
-    RESCORE_WINDOWS,
-    CLAIM_SCHEDULE,
-    SETTLE_SCHEDULE,
-    PUT_SCHEDULE,
-    DROP_SCHEDULE,
-    PAUSE_SCHEDULE,
-    GET_SCHEDULE,
-    LIST_SCHEDULES,
-    FIRE_SCHEDULE,
-    MOVE_SCHEDULE,
-    FORGET_SCHEDULE,
-)
+FUNCTIONS = tuple(value for value in vars().copy().values() if isinstance(value, Function))
+"""All functions above, in their order."""
 
 _UNPROMISED = frozenset(
     {
@@ -292,6 +258,9 @@ _UNPROMISED = frozenset(
         FORGET_SCHEDULE,
         TRIM_RESULTS,
         DROP_BATCHES,
+        CAP_TAKE,
+        CAP_RETURN,
+        CAP_CORRECT,
     }
 )
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.

@@ -123,7 +123,7 @@ class LimitCalls:
         arguments: list[Word] = [
             scan,
             min(count, MAX_BATCH),
-            status_replies.WITH_LIFE_AND_WINDOW,
+            status_replies.WITH_CAPS,
             "1" if with_ages else "",
             pattern,
             RECORDS_COMPARED,

@@ -24,16 +24,17 @@ _HEAD = 4
 _DEQUEUE_HEAD = 9
 _JOB_REPLY = 4
 _LEASE = Struct(">16sQQIiIQ")
-"""dequeue.lua's LEASE."""
+"""turns.lua's LEASE."""
 _COST = Struct(">I")
-"""dequeue.lua's COST."""
+"""turns.lua's COST."""
 _LEASE_LIFE = Struct(">IBQ")
-"""dequeue.lua's LIFE: cost, priority and expiry (µs, 0 for none). It follows LEASE if one of them is not as usual, or
+"""turns.lua's LIFE: cost, priority and expiry (µs, 0 for none). It follows LEASE if one of them is not as usual, or
 if the job has a trace, which then comes last.
 """
 _USUAL_LIFE = (1, PRIORITY, 0, b"")
+_CHANGED_BYTES = 7
+"""The first part of dequeue.lua's NEWS; the time of the type follows."""
 _COUNT_REPLY = 3
-_TOTALS_REPLY = 8
 _TOP_REPLY = 6
 _ENQUEUE_STATUSES = tuple(EnqueueStatus)
 _LEASE_STATUSES = tuple(LeaseStatus)
@@ -74,6 +75,18 @@ class Reply(msgspec.Struct, Generic[T], frozen=True):
     dropped_jobs: int = 0
 
 
+class ParkedNews(msgspec.Struct, frozen=True):
+    """The news of queues with caps in the reply of a dequeue (lua/parking.lua).
+
+    Attributes:
+        changed: the number of the latest change, for CappedCalls.list_parked; 0 for none.
+        type_ready_us: as in ParkedPage.
+    """
+
+    changed: int
+    type_ready_us: int | None
+
+
 class DequeueReply(msgspec.Struct, frozen=True):
     """The reply of a dequeue.
 
@@ -87,6 +100,7 @@ class DequeueReply(msgspec.Struct, frozen=True):
             letters at their requeue limit.
         expired: number of jobs that the call found expired and removed.
         dropped: number of those that were dropped; the others became dead letters.
+        parked: the news of queues with caps; None if the type never had any in this partition.
     """
 
     jobs: list[LeasedJob]
@@ -99,6 +113,7 @@ class DequeueReply(msgspec.Struct, frozen=True):
     died: int
     expired: int = 0
     dropped: int = 0
+    parked: ParkedNews | None = None
 
 
 class ReapReply(msgspec.Struct, frozen=True):
@@ -151,29 +166,6 @@ class ClockShift(msgspec.Struct, frozen=True):
     shift_us: int = 0
     unseen_us: int = -1
     is_set: bool = False
-
-
-class RefreshReply(msgspec.Struct, frozen=True):
-    """The reply of a refresh.
-
-    Attributes:
-        ready_us, timers_us: for each type, the times at which its next queue and its next timer are due; perhaps too
-            early, never too late.
-        turn_us: the time at which the tombstones turn; None if there are none.
-        tombstones: number of jobs remembered as finished.
-        forgotten_early: number of finished jobs, since the data set began, that were forgotten within a minute.
-        data_id: the id of the data set that the partition belongs to; empty for none, None from an older library.
-        clock: the partition's time; the store's clock with an older library.
-    """
-
-    ready_us: dict[str, int]
-    timers_us: dict[str, int]
-    turn_us: int | None
-    tombstones: int
-    forgotten_early: int
-    totals: list[TypeTotals]
-    clock: ClockShift = ClockShift()
-    data_id: str | None = None
 
 
 class TopReply(msgspec.Struct, frozen=True):
@@ -243,13 +235,11 @@ def decode_enqueue(jobs: int, raw: list[Any]) -> Reply[list[Enqueued]]:
     return _with_expired(raw, outcomes, end)
 
 
-def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
-    if raw[0]:
-        return Reply(hint_of(raw), None, is_expired=True)
+def decode_leases(queue_type: str, raw: list[Any], begin: int, end: int) -> tuple[list[LeasedJob], list[int]]:
+    """Return the jobs in the part of a dequeue's reply from raw[begin] to raw[end], and how long each was ready."""
     jobs: list[LeasedJob] = []
     ready_for_us: list[int] = []
-    end = len(raw) - (len(raw) - _DEQUEUE_HEAD) % _JOB_REPLY
-    for i in range(_DEQUEUE_HEAD, end, _JOB_REPLY):
+    for i in range(begin, end, _JOB_REPLY):
         lease = raw[i + 3]
         token, until_us, enqueued_us, attempt, remaining, queue_length, ready_us = _LEASE.unpack_from(lease)
         cost, priority, expires_at_us, trace = _USUAL_LIFE if len(lease) == _LEASE.size else _life_of(lease)
@@ -273,6 +263,19 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
             )
         )
         ready_for_us.append(ready_us)
+    return jobs, ready_for_us
+
+
+def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
+    if raw[0]:
+        return Reply(hint_of(raw), None, is_expired=True)
+    # Behind the jobs: the numbers of expired and of dropped jobs, if there are any, then the news of parked queues.
+    size, parked = len(raw), None
+    if (size - _DEQUEUE_HEAD) % 2:
+        size -= 1
+        parked = _news_of(raw[size])
+    end = size - (size - _DEQUEUE_HEAD) % _JOB_REPLY
+    jobs, ready_for_us = decode_leases(queue_type, raw, _DEQUEUE_HEAD, end)
     hint = hint_of(raw)
     return Reply(
         hint,
@@ -285,9 +288,17 @@ def decode_dequeue(queue_type: str, raw: list[Any]) -> Reply[DequeueReply]:
             bool(raw[6]),
             ended=raw[7],
             died=raw[8],
-            expired=raw[end] if end < len(raw) else 0,
-            dropped=raw[end + 1] if end < len(raw) else 0,
+            expired=raw[end] if end < size else 0,
+            dropped=raw[end + 1] if end < size else 0,
+            parked=parked,
         ),
+    )
+
+
+def _news_of(raw: bytes) -> ParkedNews:
+    type_ready_us = int.from_bytes(raw[_CHANGED_BYTES:], "big", signed=True)
+    return ParkedNews(
+        int.from_bytes(raw[:_CHANGED_BYTES], "big"), None if type_ready_us < 0 else type_ready_us
     )
 
 
@@ -375,20 +386,6 @@ def decode_top_queues(raw: list[Any]) -> TopReply:
 @decoder
 def decode_counts(raw: list[Any]) -> CountsReply:
     return CountsReply([queue_type.decode() for queue_type in raw[5]], triples(raw[4]))
-
-
-@decoder
-def decode_refresh(raw: list[Any]) -> RefreshReply:
-    due: dict[str, dict[str, int]] = {"r": {}, "t": {}, "g": {}}
-    for i in range(0, len(raw[6]), 2):
-        entry = raw[6][i].decode()
-        due.setdefault(entry[0], {})[entry[1:]] = raw[6][i + 1]
-    totals = [
-        TypeTotals(raw[7][i].decode(), *raw[7][i + 1 : i + _TOTALS_REPLY])
-        for i in range(0, len(raw[7]), _TOTALS_REPLY)
-    ]
-    clock, data_id = ClockShift(*raw[8:11]), raw[11].decode() if len(raw) > 11 else None
-    return RefreshReply(due["r"], due["t"], due["g"].get(""), raw[4], raw[5], totals, clock, data_id)
 
 
 @decoder

@@ -24,13 +24,14 @@ from sharq_core.scheduler.keys import shown_id
 from sharq_core.scheduler.replies import TopReply, decoder, minute_counts, triples
 from sharq_core.top_queues import TopQueue
 
-WITH_ALL = "3"
+WITH_ALL = "4"
 """The argument with which get_queue.lua adds the fields of _LIMITS, which a node of revision 3 cannot decode, those of
-_LIFE, which a node of revision 4 cannot decode, and the window, which a node of revision 5 cannot decode.
+_LIFE, which a node of revision 4 cannot decode, the window, which a node of revision 5 cannot decode, and the caps,
+which a node of revision 9 cannot decode.
 """
 
-WITH_LIFE_AND_WINDOW = "2"
-"""The argument with which other functions add those of _LIFE and the window."""
+WITH_CAPS = "3"
+"""The argument with which list_queue_stats.lua adds those of _LIFE, the window and the caps."""
 
 UNKNOWN_WINDOW = [-1]
 """All that follows the head in a reply of set_queue.lua or set_type.lua that names a window which does not exist."""
@@ -42,10 +43,10 @@ _LIFE = 6
 BLOCKED_BY = (None, *BlockedBy)
 """The reasons by their numbers in blocked_by.lua."""
 
-_SETTINGS = {1: "interval", 2: "max_leased", 4: "weight", 8: "burst"}
-"""The settings by their flags in queue_record.lua."""
+_SETTINGS = {1: "interval", 2: "max_leased", 4: "weight", 8: "burst", 32: "caps"}
+"""The settings by their flags in queue_limits.lua."""
 
-_UNKNOWN: list[Any] = [0, 1, 0, 0, 0, 0, 0, -1, -1, 0, 0, -1, 1, 0, 0, 0, *[0] * _LIFE, b""]
+_UNKNOWN: list[Any] = [0, 1, 0, 0, 0, 0, 0, -1, -1, 0, 0, -1, 1, 0, 0, 0, *[0] * _LIFE, b"", b""]
 
 _HEAD = Struct(">BIQQIBIiQBIHIBB")
 """job_status.lua's HEAD, a retry policy and a reason."""
@@ -78,11 +79,11 @@ _REASONS: tuple[DeadReason | None, ...] = (None, *DeadReason)
 
 def _queue(now_us: int, row: list[Any]) -> QueueStats:
     """Return the statistics in the form of queue_stats.lua; an empty row belongs to an unknown queue."""
-    life_at, minutes_at = _QUEUE_ROW + _LIMITS, _QUEUE_ROW + _LIMITS + _LIFE + 1
+    life_at, minutes_at = _QUEUE_ROW + _LIMITS, _QUEUE_ROW + _LIMITS + _LIFE + 2
     numbers, minutes = row[:minutes_at] or _UNKNOWN, triples(row[minutes_at:])
     interval_us, burst, pinned, paused, queued, delayed, leased, next_ready_us, age_us = numbers[:_QUEUE_ROW]
     hundredths, max_leased, held_until_us, weight, dead, blocked_by, settings = numbers[_QUEUE_ROW:life_at]
-    *retry, expires_us, on_expiry, window = numbers[life_at:]
+    *retry, expires_us, on_expiry, window, caps = numbers[life_at:]
     return QueueStats(
         is_known=bool(row),
         interval_us=interval_us,
@@ -106,7 +107,13 @@ def _queue(now_us: int, row: list[Any]) -> QueueStats:
         expires_us=expires_us or None,
         on_expiry=fate_of(on_expiry),
         window=window.decode() or None,
+        caps=cap_names_of(caps),
     )
+
+
+def cap_names_of(names: bytes) -> tuple[str, ...]:
+    """Return the names of caps that the store keeps as one text (cap_sets.lua); empty for none."""
+    return tuple(names.decode().split("\0")) if names else ()
 
 
 @decoder

@@ -17,10 +17,9 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import (
     ClockShift,
-    RefreshReply,
     Reply,
+    TypeTotals,
     decode_nothing,
-    decode_refresh,
     decoder,
 )
 from sharq_core.store.commands import Word
@@ -33,6 +32,7 @@ _PLACES = 64
 _ROWS_A_JOB = 20
 """Rows that cost the store about as much as one job; the weight of a call in the bounds of a joint call."""
 
+_TOTALS_REPLY = 8
 _NUMBER_BYTES = 7
 _READY_AT, _TIMER_AT, _ROW_BYTES = 49, 56, 63
 """Offsets in counters.lua's row: seven totals, then the times of the next due queue and the next timer (0: none)."""
@@ -111,6 +111,29 @@ class SurveyReply(msgspec.Struct, frozen=True):
     oldest_result_us: int | None
 
 
+class RefreshReply(msgspec.Struct, frozen=True):
+    """The reply of a refresh.
+
+    Attributes:
+        ready_us, timers_us: for each type, the times at which its next queue and its next timer are due; perhaps too
+            early, never too late.
+        turn_us: the time at which the tombstones turn; None if there are none.
+        tombstones: number of jobs remembered as finished.
+        forgotten_early: number of finished jobs, since the data set began, that were forgotten within a minute.
+        data_id: the id of the data set that the partition belongs to; empty for none, None from an older library.
+        clock: the partition's time; the store's clock with an older library.
+    """
+
+    ready_us: dict[str, int]
+    timers_us: dict[str, int]
+    turn_us: int | None
+    tombstones: int
+    forgotten_early: int
+    totals: list[TypeTotals]
+    clock: ClockShift = ClockShift()
+    data_id: str | None = None
+
+
 class TypesReply(msgspec.Struct, frozen=True):
     """A page of a partition's types.
 
@@ -180,7 +203,7 @@ class SurveyCalls:
         Only nodes of library revision 1, which may run beside newer ones during an upgrade, call it.
         """
         arguments: list[Word] = [limit, self._tombstone_limit]
-        return self._call(library.REFRESH, partition, "", now_us, arguments, decode_refresh)
+        return self._call(library.REFRESH, partition, "", now_us, arguments, _decode_refresh)
 
     def touch(self, partition: int, queue_type: str) -> FunctionCall[None]:
         """Notify a partition's owner that another node changed a type; "" for any number of types."""
@@ -200,6 +223,20 @@ class SurveyCalls:
         keys = self._keys.of(partition, "", function.keys)
         now: int | str = "" if now_us is None else now_us
         return FunctionCall(partition, function, keys, [now, queue_type, *arguments], decode, weight)
+
+
+@decoder
+def _decode_refresh(raw: list[Any]) -> RefreshReply:
+    due: dict[str, dict[str, int]] = {"r": {}, "t": {}, "g": {}}
+    for i in range(0, len(raw[6]), 2):
+        entry = raw[6][i].decode()
+        due.setdefault(entry[0], {})[entry[1:]] = raw[6][i + 1]
+    totals = [
+        TypeTotals(raw[7][i].decode(), *raw[7][i + 1 : i + _TOTALS_REPLY])
+        for i in range(0, len(raw[7]), _TOTALS_REPLY)
+    ]
+    clock, data_id = ClockShift(*raw[8:11]), raw[11].decode() if len(raw) > 11 else None
+    return RefreshReply(due["r"], due["t"], due["g"].get(""), raw[4], raw[5], totals, clock, data_id)
 
 
 @decoder

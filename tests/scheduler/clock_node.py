@@ -13,10 +13,12 @@ import pytest
 
 from shard.cluster import partition_clocks
 from shard.cluster.partition_clocks import PartitionClocks
+from sharq_core.caps import CapDefinition, CapSlot
 from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
 from sharq_core.limits import QueueSettings, TypeSettings
 from sharq_core.models import ExtendJob, FinishJob, ReleaseJob
+from sharq_core.scheduler.caps.cap_calls import CapCalls
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.limit_calls import TypeCalls
@@ -35,6 +37,10 @@ _WEIGHT = QueueSettings(weight=2)
 _CALLS: dict[str, Callable[[Driver, dict[str, Any]], FunctionCall[Any]]] = {
     "cancel": lambda it, at: it.job_calls.cancel(0, TYPE, [CancelJob(TYPE, "q", "0")], **at),
     "cancel_batch": lambda it, at: it.batches.cancel_batch(0, TYPE, "b", "", **at),
+    "cap_correct": lambda it, at: CapCalls(it.keys).cap_correct(0, "a", 1, **at),
+    "cap_hold": lambda it, at: CapCalls(it.keys).cap_hold(0, "a", SECOND_US, **at),
+    "cap_return": lambda it, at: CapCalls(it.keys).cap_return(0, "a", [CapSlot(at["now_us"], 1)], **at),
+    "cap_take": lambda it, at: CapCalls(it.keys).cap_take(0, "a", "n", 2, **at),
     "cancel_matching": lambda it, at: it.job_calls.cancel_matching(0, TYPE, "q", "x", "", **at),
     "change_job": lambda it, at: it.job_calls.change_job(0, TYPE, "q", "2", JobChange(cost=2), **at),
     "delete_queue": lambda it, at: it.functions.delete_queue(0, TYPE, "q", **at),
@@ -42,6 +48,7 @@ _CALLS: dict[str, Callable[[Driver, dict[str, Any]], FunctionCall[Any]]] = {
     "drop_batches": lambda it, at: it.batches.drop_batches(0, TYPE, ["b"], **at),
     "drop_dead": lambda it, at: it.job_calls.drop_dead(0, TYPE, 10, **at),
     "drop_dead_letter": lambda it, at: it.job_calls.drop_dead_letter(0, TYPE, "q", "0", **at),
+    "drop_cap": lambda it, at: CapCalls(it.keys).drop_cap(0, "a", **at),
     "enqueue": lambda it, at: it.functions.enqueue(0, TYPE, [new_job("9", interval_us=None)], **at),
     "extend": lambda it, at: it.functions.extend(0, TYPE, _EXTEND, **at),
     "finish": lambda it, at: it.functions.finish(0, TYPE, _FINISH, **at),
@@ -50,6 +57,7 @@ _CALLS: dict[str, Callable[[Driver, dict[str, Any]], FunctionCall[Any]]] = {
     "pause": lambda it, at: it.functions.pause(0, TYPE, "q", is_paused=False, **at),
     "pause_all": lambda it, at: TypeCalls(it.keys).pause_all(0, is_paused=False, **at),
     "pause_type": lambda it, at: TypeCalls(it.keys).pause_type(0, TYPE, is_paused=False, **at),
+    "put_cap": lambda it, at: CapCalls(it.keys).put_cap(0, "a", CapDefinition([]), **at),
     "reap": lambda it, at: it.functions.reap(0, TYPE, **at),
     "redrive": lambda it, at: it.job_calls.redrive(0, TYPE, [DeadRef(TYPE, "q", "0")], **at),
     "release": lambda it, at: it.functions.release(0, TYPE, _RELEASE, **at),

@@ -9,6 +9,7 @@ import redis
 from hypothesis import HealthCheck, Phase, settings
 
 from sharq_core.scheduler import library
+from tests.scheduler.capped_driver import CappedDriver
 from tests.scheduler.driver import Driver
 from tests.scheduler.job_driver import JobDriver
 from tests.scheduler.type_driver import TypeDriver
@@ -83,3 +84,9 @@ def windows(client: redis.Redis, prefix: str) -> WindowDriver:
 def gathered(client: redis.Redis, prefix: str) -> WindowDriver:
     """The same of a gathered type."""
     return WindowDriver(client, prefix, queue_type="sms~a")
+
+
+@pytest.fixture
+def caps(client: redis.Redis, prefix: str) -> CappedDriver:
+    """An empty deployment of one partition, for queues with caps."""
+    return CappedDriver(client, prefix)

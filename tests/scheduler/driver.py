@@ -30,8 +30,8 @@ from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.limit_calls import LimitCalls
-from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, RefreshReply, Reply, TypeTotals
-from sharq_core.scheduler.surveys import SurveyCalls
+from sharq_core.scheduler.replies import CountsReply, DequeueReply, ReapReply, Reply, TypeTotals
+from sharq_core.scheduler.surveys import RefreshReply, SurveyCalls
 from sharq_core.top_queues import TopOrder, TopQueue
 
 T = TypeVar("T")

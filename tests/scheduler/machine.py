@@ -37,11 +37,11 @@ from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import (
     CountsReply,
     DequeueReply,
-    RefreshReply,
     Reply,
     TypeTotals,
     minute_counts,
 )
+from sharq_core.scheduler.surveys import RefreshReply
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
 from tests.scheduler.model import Model
 from tests.scheduler.records import assert_records_agree, read_raw

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.scheduler.batch_records import assert_batches_agree
+from tests.scheduler.cap_records import Place, assert_cap_sets_agree, assert_parked_agree, parse_caps
 from tests.scheduler.driver import Driver
 from tests.scheduler.output_records import TRACE, parse_note, parse_results
 from tests.scheduler.type_records import type_ready_us
@@ -19,7 +20,7 @@ from tests.scheduler.window_records import MAIN, Line, assert_uses_agree, parse_
 
 QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4
 PINNED, PAUSED, PURGED, UNSWEPT, LIMITED = 1, 2, 4, 8, 16
-SETTINGS = 15
+SETTINGS = 15 + 32
 COST, EXPIRES, RETRY, WINDOW, NOTED = 1, 2, 4, 8, 32
 TRACED = 16
 DELAYED_LANE = 255
@@ -30,7 +31,7 @@ GRAIN_US = 200_000
 """How much later than the time in its record the partition's time may be (clock.lua)."""
 
 HASHES = ("jobs", "notes", "queues", "deadjobs", "deadcounts", "counters", "done0", "done1", "results")
-ZSETS = ("queued", "ready", "timers", "dead", "resulted")
+ZSETS = ("queued", "ready", "parked", "capsets", "timers", "dead", "resulted")
 
 _JOB = struct.Struct(">BBBBB7siI7s7s")
 _QUEUE = struct.Struct(">BB6sI7s7s7s7sIII7sIIIB")
@@ -96,6 +97,8 @@ class QueueRecord:
     has_defaults: bool = False
     window: int = 0
     lines: tuple[Line, ...] = ()
+    cap_set: int = 0
+    parked_us: int = 0
 
     @property
     def is_closed(self) -> bool:
@@ -164,7 +167,8 @@ def parse_queue(raw: bytes) -> QueueRecord:
     limits = _LIMITS.unpack_from(raw, size) if flags & LIMITED else (0, 0, b"", 0, 0, 0)
     settings, max_leased, held, hundredths, weight, given = limits
     life = _LIFE.unpack_from(raw, size + _LIMITS.size) if whole >= tails[2] else _NO_LIFE
-    window, lines = parse_lines(raw[size + tails[2] :])
+    window, lines, rest = parse_lines(raw[size + tails[2] :])
+    cap_set, parked_us = parse_caps(rest)
     _, factor, _, _, expires, on_expiry, expires_from, walk_class, _, walk_least = life
     return QueueRecord(
         flags,
@@ -189,6 +193,8 @@ def parse_queue(raw: bytes) -> QueueRecord:
         has_defaults=bool(factor or int.from_bytes(expires) or on_expiry or window),
         window=window,
         lines=lines,
+        cap_set=cap_set,
+        parked_us=parked_us,
     )
 
 
@@ -264,6 +270,10 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     )
     _check_expiry(found, _partition_time_us(raw["counters"], driver))
     _check_line(found)
+    assert_cap_sets_agree(raw["counters"], [queue.cap_set for queue in queues])
+    assert_parked_agree(
+        raw["counters"], raw["parked"], raw["capsets"], _check_parked(found), driver.queue_type
+    )
     _check_dead(found, driver.functions.retention.dead_us)
     now_us = _partition_time_us(raw["counters"], driver)
     _check_agenda(found, type_ready_us(raw["counters"], driver.queue_type, driver.now_us, now_us))
@@ -350,13 +360,25 @@ def _check_line(found: Snapshot) -> None:
     ready = {
         queue_id.encode(): queue
         for queue_id, queue in found.queues.items()
-        if queue.queued and not queue.is_closed
+        if queue.queued and not queue.is_closed and not queue.cap_set
     }
     assert found.ready.keys() == ready.keys()
     for queue_id, at_us in found.ready.items():
         queue = ready[queue_id]
         # A queue whose turn goes on keeps its place; it is still due.
         assert queue.given or at_us >= max(queue.tat_us, queue.held_us)
+
+
+def _check_parked(found: Snapshot) -> set[Place]:
+    """Return where the queues with caps stand: under the same rules as the others in ready."""
+    places = set()
+    for queue_id, queue in found.queues.items():
+        if queue.cap_set and queue.queued and not queue.is_closed:
+            assert queue.given or queue.parked_us >= max(queue.tat_us, queue.held_us)
+            places.add(Place(queue.cap_set, queue.parked_us, queue_id))
+        else:
+            assert not queue.parked_us
+    return places
 
 
 def _check_dead(found: Snapshot, retention_us: int) -> None:

@@ -101,8 +101,8 @@ def test_a_node_that_does_not_declare_the_counts_keeps_them(driver: Driver) -> N
     driver.dequeue()
     driver.advance(LEASE_US)
     words: list[Any] = driver.functions.reap(0, driver.queue_type, now_us=driver.now_us).command.words
-    assert (words[2], words[13]) == (12, driver.key("deadcounts"))
-    found = execute(driver.client, *words[:2], 10, *words[3:13], *words[15:])
+    assert (words[2], words[13]) == (14, driver.key("deadcounts"))
+    found = execute(driver.client, *words[:2], 10, *words[3:13], *words[17:])
     assert found[6] == 1
     assert dead(driver, "q") == [1]
     assert_keys_agree(driver)

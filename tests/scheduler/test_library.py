@@ -23,6 +23,7 @@ from sharq_core.link.messages import Member
 from sharq_core.models import EnqueueStatus, FinishJob, JobState, ReleaseJob
 from sharq_core.scheduler import library
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
+from sharq_core.scheduler.caps.cap_calls import CapCalls
 from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import merge
@@ -32,6 +33,7 @@ from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.topology.layout import SLOTS
 from sharq_core.top_queues import TopOrder
+from tests.scheduler.cap_life import use_caps
 from tests.scheduler.driver import (
     DAY_US,
     LEASE_US,
@@ -106,6 +108,7 @@ def live_every_life(driver: Driver) -> None:
     limit_the_type(driver)
     look_after_jobs(driver)
     use_schedules(driver)
+    use_caps(driver)
     driver.advance(DAY_US)
     for _ in range(3):
         driver.reap()
@@ -213,6 +216,8 @@ def test_functions_that_only_read_run_on_a_replica(driver: Driver) -> None:
         driver.functions.get_counts(0),
         driver.job_calls.list_dead(0, TYPE, "", 10),
         driver.surveys.refresh(0),
+        CapCalls(driver.keys).get_cap(0, "account"),
+        CapCalls(driver.keys).list_caps(0, 0, 10),
     ):
         reply = execute(driver.client, b"FCALL_RO", *call.command.words[1:])
         assert reply[0] == 0

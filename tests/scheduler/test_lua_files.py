@@ -51,9 +51,9 @@ def test_a_function_file_says_its_keys_arguments_reply_and_cost(name: str) -> No
     text = dict(FILES)[name]
     head = text[: text.index("\nlocal ")]
     assert head.startswith(f"-- {name}: ")
-    keys, *_ = (line for line in head.splitlines() if line.startswith("-- Keys: "))
+    keys = head.partition("\n-- Keys: ")[2].partition("\n-- Args")[0].replace("\n--", "")
     declared = next(function.keys for function in library.FUNCTIONS if function.name == name)
-    assert keys.removeprefix("-- Keys: ").partition(" (")[0].split() == list(declared)
+    assert keys.partition(" (")[0].split() == list(declared)
     for label in ("Args", "Reply", "Cost", "Uses"):
         assert f"\n-- {label}: " in head
 

@@ -119,7 +119,7 @@ def test_an_older_node_reads_jobs_with_a_trace_as_ever(
 ) -> None:
     """A node of revision 7 sends other marks, and must find what it knows at the end of its replies."""
     jobs.enqueue(job("1", trace=TRACE), job("2", trace=TRACE, cost=2))
-    monkeypatch.setattr(arguments, "KNOWS_TRACE", 3)
+    monkeypatch.setattr(arguments, "KNOWS_CAPS", 3)
     leased = jobs.dequeue(2)
     assert [(found.trace, found.cost, found.priority) for found in leased] == [(b"", 1, 5), (b"", 2, 5)]
     monkeypatch.setattr(arguments, "TELLS_TRACE", "2")

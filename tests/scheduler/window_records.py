@@ -33,20 +33,20 @@ class Line:
     leased: int
 
 
-def parse_lines(raw: bytes) -> tuple[int, tuple[Line, ...]]:
-    """Return the number of a queue's window (0 for none) and its lines from the last part of its record."""
+def parse_lines(raw: bytes) -> tuple[int, tuple[Line, ...], bytes]:
+    """Return the number of a queue's window (0 for none), its lines, and the rest of its record."""
     if not raw:
-        return 0, ()
+        return 0, (), b""
     window, count = _PART.unpack_from(raw)
-    assert len(raw) == _PART.size + count * _LINE.size
+    rest = raw[_PART.size + count * _LINE.size :]
     lines = tuple(Line(*_LINE.unpack_from(raw, _PART.size + _LINE.size * at)) for at in range(count))
     for line in lines:
         assert line.base % 9 == 7
         assert line.base != MAIN
         assert line.base <= 241
     assert len({line.base for line in lines}) == len({line.number for line in lines}) == count
-    assert window or lines
-    return window, lines
+    assert window or lines or rest
+    return window, lines, rest
 
 
 def assert_uses_agree(

@@ -6,6 +6,7 @@
 local blocked_by = {
   NOTHING = 0, ALL_PAUSED = 1, TYPE_PAUSED = 2, PAUSED = 3, TYPE_HOLD = 4, HOLD = 5, EMPTY = 6, DELAYED = 7,
   WINDOW = 8, QUOTA = 9, TYPE_MAX_LEASED = 10, MAX_LEASED = 11, TYPE_RATE = 12, RATE = 13,
+  CAP = 14,  -- perhaps: only the caps of the queue may hold it back. Callers of revision 9 cannot decode it
 }
 
 -- Return the first of two reasons, if there is any.
@@ -42,5 +43,6 @@ function blocked_by.of_queue(tx, queue)
   if queue.queued == 0 then return queue.delayed > 0 and blocked_by.DELAYED or blocked_by.EMPTY end
   if lines.are_closed(tx, queue) then return blocked_by.WINDOW end
   if queue_limits.is_full(queue) then return blocked_by.MAX_LEASED end
-  return queue.tat > now and blocked_by.RATE or blocked_by.NOTHING
+  if queue.tat > now then return blocked_by.RATE end
+  return queue.cap_set and blocked_by.CAP or blocked_by.NOTHING
 end

@@ -1,6 +1,6 @@
 -- cancel: cancel jobs by their ids. A leased job is cancelled only by force: its lease is then lost.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, terms (unit.TERMS), then for n jobs: n queue ids, n fields (queue_id:job_id), n flags: '1' by force,
 --       else '0'
 -- Reply: {0, now, ready hint, timer hint, then for each job: status, state before the call (remembered.lua) or 0}

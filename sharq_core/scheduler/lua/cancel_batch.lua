@@ -4,7 +4,7 @@
 -- The walk visits the queues of the batch in the order of HSCAN, those of one page sorted by id, so that it can go on
 -- within a page that has changed. It passes over them again if jobs of the batch are left that it can have missed.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, terms (unit.TERMS), batch id, most jobs to cancel, most jobs to look at, bytes of records to stay
 --       below (one job is looked at in any case), then, in all steps but the first, the cursor of the step before:
 --       cursor of HSCAN, class and seq to go on after, number of jobs cancelled in this pass, queue_id ('' at the

@@ -3,7 +3,7 @@
 -- meanwhile is then still ahead. If jobs moved ahead during the walk (queue_walk.lua), it passes over the queued jobs
 -- again, but not for ever: jobs may move all the time.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, queue_id, prefix ('' for all), not_after (µs), most jobs to cancel, bytes of records to stay below
 --       (one job is cancelled in any case), then, in all steps but the first, what the step before replied: class and
 --       seq to go on after, the newest seq of the first step, the number of moves before this pass, and the number of

@@ -1,7 +1,7 @@
 -- change_job: change a queued or delayed job. It keeps its place in its queue, unless the call gives it a new priority,
 -- or a new delay or time: then it goes to the end of its priority.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, terms (unit.TERMS), queue_id, field (queue_id:job_id), change (CHANGE), payload, and '2' for the job
 --       with its progress, which nodes of revision 5 cannot decode, or '3' with its trace, too, which nodes of revision
 --       7 cannot decode

@@ -70,7 +70,7 @@ local function set_flags(tx, flags)
 end
 
 -- Set the partition's time of the call, and what the flags say.
-local function set(tx, now, flags)
+local function set_time(tx, now, flags)
   if now ~= tx.now then tx.now, tx.shift = now, now - tx.now end
   if flags > 0 then set_flags(tx, flags) end
 end
@@ -117,7 +117,7 @@ function clock.is_set(tx, not_after)
   local now = told + known.shift
   if now >= known.seen + clock.GRAIN_US then return false end
   if not_after and not_after > 0 and not is_in_time(not_after, told, now) then return false end
-  set(tx, now, known.flags)
+  set_time(tx, now, known.flags)
   return true
 end
 
@@ -146,21 +146,26 @@ function clock.set(tx, raw, not_after, runs_late)
   local number, shift, seen, since, flags = clock.unpack(raw)
   local now = told + shift
   if not_after and not_after > 0 and not is_in_time(not_after, told, math.max(now, seen)) then
-    if runs_late then set(tx, as_of(not_after, shift, now, seen), flags) end
+    if runs_late then set_time(tx, as_of(not_after, shift, now, seen), flags) end
     return runs_late
   end
   if now < seen then
     number, shift, now = number + 1, seen - told, seen
   elseif now < seen + clock.GRAIN_US then
     remember(tx, told, shift, seen, flags)
-    set(tx, now, flags)
+    set_time(tx, now, flags)
     return true
   end
   if now > seen + clock.RUN_US then since = now end
   clock.forget(tx)
   tx.tick = clock.pack(number, shift, now, since, flags)
-  set(tx, now, flags)
+  set_time(tx, now, flags)
   return true
+end
+
+-- Return the number of changes of the shift, with that of this call. The partition's time is set.
+function clock.number(tx)
+  return (clock.unpack(tx.tick or call('HGET', tx.keys[KEY.counters], clock.FIELD)))
 end
 
 -- Write the record, even if it says the same as before, so that a WAIT after the call covers what the call read.
@@ -188,7 +193,7 @@ end
 function clock.see(tx, raw)
   local number, shift, seen, _, flags = clock.unpack(raw)
   local now = tx.now + shift
-  set(tx, now > seen and now or seen, flags)
+  set_time(tx, now > seen and now or seen, flags)
   return number, shift, seen
 end
 

@@ -4,7 +4,8 @@
 --                   enqueued and leased in it; the totals, with enqueued = queued + delayed + leased + finished + dead
 --                   + cancelled (I8); the agenda: when the type's next queue and its next timer are due (early
 --                   perhaps, never late; 0 none); newer bytes: flags (1: the type has settings, 2: it has
---                   or had batches, 4: queues of it have or had windows), absent for none
+--                   or had batches, 4: queues of it have or had windows, 8: they have or had caps), absent for none;
+--                   with the flag 8 then PARKING (parking.lua)
 --           :s<type> -> the type's settings (type_settings.lua)
 --           :p<type> -> the type's latest minute before the one in its record, jobs enqueued and leased in it
 --           :m<0-9> -> minute, enqueued, leased of all types in an older minute, by the last digit of the minute
@@ -24,10 +25,13 @@ local counters = {
   FORMAT = '>BI7I7I4I4I4I7I7I7I7I7I7I7I7I7',
   MINUTE = '>I4I7I7',
   LAST = '>I7I7',
-  HAS_SETTINGS = 1, HAS_BATCHES = 2, HAS_WINDOWS = 4,  -- flags of the newer bytes
+  HAS_SETTINGS = 1, HAS_BATCHES = 2, HAS_WINDOWS = 4, HAS_CAPS = 8,  -- flags of the newer bytes
+  PARKING = '>I7I4',           -- number of the latest change of parked queues, how many there are
+  PARKING_LENGTH = 11,
   PAST_PREFIX = ':p',
   PAST = '>I4I4I4',            -- minute, jobs enqueued and leased in it
   ROW_FROM = 28, ROW_TO = 90,  -- bytes of the totals and the agenda
+  PARKING_FROM = 92, PARKING_TO = 102,
   NAMES = {'enqueued', 'queued', 'delayed', 'leased', 'finished', 'dead', 'cancelled'},
 }
 
@@ -43,9 +47,9 @@ function counters.unpack(raw)
 end
 
 -- Return the part of a record that a shard reads: nine numbers of 7 bytes, which are the totals by NAMES, ready_at and
--- timer_at (0: none).
+-- timer_at (0: none); then PARKING, if queues of the type have or had caps.
 function counters.row(raw)
-  return sub(raw, counters.ROW_FROM, counters.ROW_TO)
+  return sub(raw, counters.ROW_FROM, counters.ROW_TO) .. sub(raw, counters.PARKING_FROM, counters.PARKING_TO)
 end
 
 -- Unpack a record into the counts of another partition that a joint call no longer needs. This costs half as much as a
@@ -100,6 +104,30 @@ local function flag_windows(counts)
   if counters.has_windows(counts) then return end
   local newer = counts.newer or '\0'
   counts.newer = string.char(string.byte(newer) + counters.HAS_WINDOWS) .. sub(newer, 2)
+end
+
+-- Return true if counts say that queues of the type have or had caps.
+function counters.has_caps(counts)
+  return counts.newer and string.byte(counts.newer) % (2 * counters.HAS_CAPS) >= counters.HAS_CAPS
+end
+
+-- Return the number of the latest change of parked queues, and how many there are.
+function counters.parking(counts)
+  if not counters.has_caps(counts) then return 0, 0 end
+  local changed, parked = unpack_bytes(counters.PARKING, counts.newer, 2)
+  return changed, parked
+end
+
+-- Set them, and note that queues of the type have caps.
+function counters.set_parking(counts, changed, parked)
+  local newer, rest_at = counts.newer or '\0', 2
+  local flags = string.byte(newer)
+  if counters.has_caps(counts) then
+    rest_at = rest_at + counters.PARKING_LENGTH
+  else
+    flags = flags + counters.HAS_CAPS
+  end
+  counts.newer = string.char(flags) .. pack_bytes(counters.PARKING, changed, math.max(parked, 0)) .. sub(newer, rest_at)
 end
 
 -- Return true if counts say that the type has settings.
@@ -215,6 +243,22 @@ function counters.leases_allowed(tx, count)
   return settings and type_settings.leases_allowed(settings, tx.counters.leased, tx.now, count) or count
 end
 
+-- Return when the type allows a lease (µs), 0 if it does now, or -1 if that is not known because it is stopped.
+function counters.allowed_at(tx)
+  if not tx.is_limited then return 0 end
+  if counters.is_stopped(tx) then return -1 end
+  local at = tx.settings and type_settings.look_at(tx.settings, tx.now) or 0
+  return at > tx.now and clock.shown(tx, at) or 0
+end
+
+-- Let a stopped type with parked queues be looked at again once it goes on, because nobody knows more of them.
+function counters.watch_parked(tx)
+  local counts, _, parked = tx.counters, counters.parking(tx.counters)
+  if parked > 0 and counters.is_stopped(tx) and not (counts.ready_at and counts.ready_at < tx.now) then
+    counts.ready_at = tx.now
+  end
+end
+
 -- Return the earliest ready time that the call set in a type with settings, or false. ready: that of its queues. If the
 -- call ended what blocked the type, all of its queues are due anew.
 function counters.ready_under_limits(tx, ready)
@@ -222,6 +266,8 @@ function counters.ready_under_limits(tx, ready)
   if settings.is_earlier or settings.was_full and not counters.is_full(tx) then
     local head = tonumber(call('ZRANGE', tx.keys[KEY.ready], 0, 0, 'WITHSCORES')[2])
     if head and not (ready and ready < head) then ready = head end
+    local _, parked = counters.parking(tx.counters)
+    if parked > 0 then ready = tx.now end
   end
   return ready and math.max(ready, type_settings.look_at(settings, tx.now))
 end

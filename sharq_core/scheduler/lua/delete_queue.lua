@@ -2,7 +2,7 @@
 -- removed in bounded steps, the first one here. Leased jobs run out and are not requeued. The rate is kept until its
 -- ready time has passed.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, queue_id, '1' to forget the rate as soon as its ready time has passed, most jobs to remove here,
 --       not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, number of jobs dropped}; with 0 nothing changed

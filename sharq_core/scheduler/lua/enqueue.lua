@@ -1,6 +1,6 @@
 -- enqueue: queue jobs of one type, each independently of the others.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, terms (unit.TERMS) followed by the id of the caller's data set (older versions leave it out),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n headers (HEADER of enqueue_job.lua,
 --       for some jobs followed by LIMITS, or by LIMITS, LIFE and a retry policy, or by these and CAMPAIGN, or by these

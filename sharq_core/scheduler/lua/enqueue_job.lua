@@ -1,7 +1,7 @@
 -- The enqueue of one job: whether it is queued, which rate and limits its queue takes from it, and when it expires.
 -- The caller has opened the counters, and has read the record of the queue and that of a live job of the same id.
 --
--- Uses: shortcuts, clock, windows, retry_policy, job_record, notes, queue_windows, queue_life, queue_limits,
+-- Uses: shortcuts, clock, cap_sets, windows, retry_policy, job_record, notes, queue_windows, queue_life, queue_limits,
 -- queue_record, lines, batches, tombstones, dead_letters, unit, transitions
 
 local enqueue_job = {
@@ -14,8 +14,10 @@ local enqueue_job = {
   -- on_expiry (queue_life.lua; 0: not said)
   LIFE = '>BI8BI8B',
   NEVER = 0, AFTER = 1, AT = 2,  -- EXPIRY: the job does not say; it expires some time after its enqueue, or at a time
-  CAMPAIGN = '>BBc0Bc0',  -- IGNORES_WINDOW or 0, name of the window, name of the batch ('' for none)
-  IGNORES_WINDOW = 1,
+  -- flags IGNORES_WINDOW and HAS_CAPS, name of the window, name of the batch ('' for none)
+  CAMPAIGN = '>BBc0Bc0',
+  IGNORES_WINDOW = 1, HAS_CAPS = 2,
+  CAPS = '>Bc0',          -- with HAS_CAPS then the names of the caps (cap_sets.lua), '' for none from now on
   TRACED = 4,                     -- the header ends with the trace of the job and the length of the trace
   TRACE_LENGTH = '>I2',
   QUEUED = 0, DUPLICATE = 1, FULL = 2, NO_INTERVAL = 3, EXPIRES_EARLY = 4, UNKNOWN_WINDOW = 5, TOO_MANY_WINDOWS = 6,
@@ -75,9 +77,15 @@ local function adopt_max_leased(queue, max_leased)
   queue.max_leased = max_leased
 end
 
+-- Give the queue the caps that a job names, unless an operator pinned the queue or set its caps.
+local function adopt_caps(tx, queue, names)
+  if queue.is_pinned or queue_limits.has(queue, queue_limits.CAPS) then return end
+  unit.set_caps(tx, queue, names)
+end
+
 -- Return what a header says after its first part: hundredths of the burst, cost and max_leased (nil for none), if the
--- job has a life of its own, priority, at, expiry, expires, on_expiry and retry, and, if it is part of a campaign,
--- ignores_window, window and batch (nil for none).
+-- job has a life of its own, priority, at, expiry, expires, on_expiry and retry, and, if it is part of a campaign or
+-- names caps, ignores_window, window, batch and caps (nil for none).
 local function unpack_rest(header, at)
   local hundredths, cost, max_leased, life_at = unpack_bytes(enqueue_job.LIMITS, header, at)
   hundredths, max_leased = hundredths > 0 and hundredths or nil, max_leased > 0 and max_leased or nil
@@ -87,9 +95,10 @@ local function unpack_rest(header, at)
     expiry = expires_how, expires = expires, on_expiry = on_expiry, retry = retry_policy.bytes(header, policy_at)}
   local campaign_at = policy_at + retry_policy.LENGTH
   if campaign_at <= #header then
-    local flags, window, batch = unpack_bytes(enqueue_job.CAMPAIGN, header, campaign_at)
-    rest.ignores_window = flags == enqueue_job.IGNORES_WINDOW
+    local flags, window, batch, caps_at = unpack_bytes(enqueue_job.CAMPAIGN, header, campaign_at)
+    rest.ignores_window = flags % 2 == enqueue_job.IGNORES_WINDOW
     rest.window, rest.batch = window ~= '' and window or nil, batch ~= '' and batch or nil
+    if flags >= enqueue_job.HAS_CAPS then rest.caps = unpack_bytes(enqueue_job.CAPS, header, caps_at) end
   end
   return rest
 end
@@ -166,10 +175,17 @@ local function expire_live(tx, queue, live)
 end
 
 -- Return a new queue. forgotten: the record of this id that counts as forgotten since this call removed the last job
--- of its queue, or nil.
+-- of its queue, or nil. The new queue has its place in ready or in parked, but not its caps.
 local function renew(tx, queue_id, forgotten)
   local queue = unit.new_queue(tx, queue_id)
-  if forgotten then queue.ready_score = forgotten.ready_score end
+  if not forgotten then return queue end
+  if forgotten.cap_set then
+    cap_sets.use(tx, forgotten.cap_set, -1)
+    queue_limits.extend(queue)
+    queue.parked_at, queue.parked_set = forgotten.parked_at, forgotten.parked_set
+  else
+    queue.ready_score = forgotten.ready_score
+  end
   return queue
 end
 
@@ -214,6 +230,7 @@ function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, de
     adopt_rate(tx, queue, interval, burst, hundredths)
   end
   if rest and rest.max_leased then adopt_max_leased(queue, rest.max_leased) end
+  if rest and rest.caps then adopt_caps(tx, queue, rest.caps) end
   local priority = rest and rest.priority and job_record.priority_byte(rest.priority) or job_record.PRIORITY
   transitions.enqueue(tx, queue, field, priority, limit, due, payload, rare)
   return enqueue_job.QUEUED, length

@@ -1,6 +1,6 @@
 -- explain: return why a type leases nothing in a partition. Writes nothing.
 --
--- Keys: ready timers queues counters
+-- Keys: ready timers queues counters parked capsets
 -- Args: now, type
 -- Reply: {0, now, -1, -1, reason of the queue that comes first (blocked_by.lua; 0 if it may be leased from), time until
 --        it may (µs) or -1}

@@ -2,7 +2,7 @@
 -- again, unless it has expired, its batch was cancelled, windows hold it back, or its queue or its type has all the
 -- leases that it may have: then the lease is lost.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes parked capsets
 -- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n durations from
 --       now (µs), and, if a byte follows the terms, n reports of progress (JSON; '' for none)

@@ -1,7 +1,7 @@
 -- finish: end the lease of a job whose work is done, and forget the job. finish_with_results also keeps what the work
 -- gave.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes parked capsets
 -- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), and, if a byte
 --       follows the terms, n reports (reports.lua; '' for none)

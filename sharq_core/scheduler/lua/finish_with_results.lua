@@ -1,7 +1,7 @@
 -- finish_with_results: finish jobs as finish does, and keep the results of their work. Unlike finish, it is refused if
 -- the store is full; the caller then finishes the jobs without their results.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes results resulted
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes parked capsets results resulted
 -- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time), most bytes of the partition's
 --       results, then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n reports
 --       (reports.lua; '' for none), n results (JSON; '' for none)

@@ -1,6 +1,7 @@
 -- fire_schedule: enqueue the job of a schedule and set its next slot, in one step.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts schedules schedule_jobs notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts schedules
+--       schedule_jobs notes parked capsets
 -- Args: now, type, terms (unit.TERMS) followed by the id of the caller's data set, name, version, slot (µs), the slot
 --       to fire (µs; the latest that has passed, or the same), next slot (µs; 0: none), field of the job
 --       (queue_id:job_id)

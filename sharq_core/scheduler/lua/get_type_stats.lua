@@ -1,6 +1,6 @@
 -- get_type_stats: return the settings and the statistics of a type in a partition. Writes nothing.
 --
--- Keys: ready timers queues counters
+-- Keys: ready timers queues counters parked capsets
 -- Args: now, type, and '1' for the defaults of the lives of jobs, which nodes of revision 4 cannot decode, or '2' for
 --       those and the settings of campaigns, which nodes of revision 5 cannot decode
 -- Reply: {0, now, -1, -1, 1 if the type is paused else 0, most leased jobs (0: any number), end of its hold (µs) or -1,

@@ -1,6 +1,6 @@
 -- interval: set a queue's rate. The change applies to its ready time at once. A pinned rate is not changed by enqueues.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts parked capsets
 -- Args: now, type, queue_id, interval (µs), burst (up to two decimals; 0 keeps it), pin ('1', '0', or '' keeps it),
 --       not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, 1}, or {0, now, -1, -1, 0} if there is no such queue and pin is not '1'

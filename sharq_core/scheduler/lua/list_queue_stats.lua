@@ -3,8 +3,9 @@
 -- Keys: queued jobs queues counters deadcounts (nodes before revision 9 declare neither queued nor jobs)
 -- Args: now, type, scan ('0' at first), approximate number of records to read, and '1' for the defaults of the lives of
 --       jobs, which nodes of revision 4 cannot decode, or '2' for these and the windows, which nodes of revision 5
---       cannot decode; then '1' for the ages of the heads ('': none), and a glob pattern of the ids ('': every id) with
---       the approximate number of records to compare with it
+--       cannot decode, or '3' for these and the caps, which nodes of revision 9 cannot decode; then '1' for the ages of
+--       the heads ('': none), and a glob pattern of the ids ('': every id) with the approximate number of records to
+--       compare with it
 -- Reply: {0, now, -1, -1, scan to continue with ('0' at the end), then for each queue: queue_id, {as get_queue with its
 --        limits; no age of its head unless asked for}}
 -- Cost: O(records read); a comparison costs a tenth of a record. A whole scan returns every queue that exists
@@ -47,9 +48,10 @@ function list_queue_stats.run(tx, args)
   local counts = dead_letters.counts(tx, ids)
   for index, queue in ipairs(queues) do
     local row = queue_stats.row(tx, queue, args[6] == '1' and unit.head_age(tx, queue) or -1)
-    queue_stats.add_limits(tx, queue, counts[index], row)
+    queue_stats.add_limits(tx, queue, counts[index], row, args[5] == '3')
     if args[5] then queue_stats.add_life(queue, row) end
-    if args[5] == '2' then queue_stats.add_window(tx, queue, row) end
+    if args[5] and args[5] >= '2' then queue_stats.add_window(tx, queue, row) end
+    if args[5] == '3' then queue_stats.add_caps(tx, queue, row) end
     queue_stats.add_minutes(queue, row)
     reply[#reply + 1], reply[#reply + 2] = ids[index], row
   end

@@ -1,7 +1,7 @@
 -- pause: pause, hold or resume a queue. A paused or held queue accepts jobs but hands none out; its leases continue. A
 -- hold ends by itself, and only grows. A resume ends a pause and a hold.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts parked capsets
 -- Args: now, type, queue_id, '1' to pause or '0' to resume, not_after (µs), and optionally how long to hold the queue
 --       instead (µs), or 0 and until when (µs, the store's clock)
 -- Reply: {0, now, ready hint, timer hint, 1}, or {0, now, -1, -1, 0} if there is no such queue, 2 if the hold would end

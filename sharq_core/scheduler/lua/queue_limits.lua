@@ -19,7 +19,7 @@ local queue_limits = {
   FORMAT = '>BI4I7BBB',
   INTERVAL = 1, MAX_LEASED = 2, WEIGHT = 4, BURST = 8,  -- flags of settings
   NO_INTERVAL = 16,               -- flag beside them: only settings made the queue, and it has no interval yet
-  SET = 16,                       -- settings modulo this are what an operator set
+  CAPS = 32,                      -- another flag of settings
   LONGEST_HOLD_US = 86400000000,  -- for holds until a time that a caller names
   MINUTE_LENGTH = 12,
 }
@@ -77,10 +77,16 @@ function queue_limits.mark(queue, flag, is_set)
   end
 end
 
+-- Return the flags of what an operator set.
+function queue_limits.set_flags(queue)
+  local settings = queue.settings or 0
+  return settings % (2 * queue_limits.NO_INTERVAL) < queue_limits.NO_INTERVAL and settings
+    or settings - queue_limits.NO_INTERVAL
+end
+
 -- Return true if an operator set something, so that the record is kept.
 function queue_limits.is_set(queue)
-  local settings = queue.settings
-  return settings and (settings % queue_limits.SET > 0 or queue_life.is_set(queue))
+  return queue.settings and (queue_limits.set_flags(queue) > 0 or queue_life.is_set(queue))
 end
 
 -- Return a burst as its whole part and its hundredths (nil: none).

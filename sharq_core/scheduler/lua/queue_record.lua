@@ -63,9 +63,9 @@ function queue_record.flag(queue, name, is_set)
   queue[name], queue.is_flagged = is_set, true
 end
 
--- Return the queue of a record, or false if it counts as forgotten. A last lease in the future belongs to a time that
--- was taken back (clock.lua), or to a version without partition time. The queue then continues as if that lease had
--- been now.
+-- Return the queue of a record, or false and its cap set (nil: none) if it counts as forgotten. A last lease in the
+-- future belongs to a time that was taken back (clock.lua), or to a version without partition time. The queue then
+-- continues as if that lease had been now.
 function queue_record.unpack(queue_id, raw, now)
   local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, minute_enqueued,
     minute_leased, older_at = unpack_bytes(queue_record.FORMAT, raw)
@@ -82,7 +82,7 @@ function queue_record.unpack(queue_id, raw, now)
   if fence > 0 then queue.fence = fence end
   if flags > 0 then unpack_flags(queue, flags, stored_last - last) end
   local may_go = queued == 0 and leased == 0 and (now - active > queue_record.KEEP_US or flags > 0)
-  if may_go and queue_record.is_forgettable(queue, now) then return false end
+  if may_go and queue_record.is_forgettable(queue, now) then return false, queue.cap_set end
   return queue
 end
 

@@ -1,6 +1,6 @@
 -- What the functions tell of a queue, as flat lists of numbers.
 --
--- Uses: clock, windows, queue_limits, queue_record, lines, blocked_by, dead_letters
+-- Uses: clock, cap_sets, windows, queue_limits, queue_record, lines, blocked_by, dead_letters
 
 local queue_stats = {}
 
@@ -23,14 +23,17 @@ function queue_stats.row(tx, queue, head_age)
 end
 
 -- Append hundredths of the burst, max_leased or 0, the end of the hold (µs) or -1, weight, number of dead letters,
--- blocked_by, and flags of what an operator set. dead: as stored in deadcounts.
-function queue_stats.add_limits(tx, queue, dead, row)
+-- blocked_by, and flags of what an operator set. dead: as stored in deadcounts. knows_caps: the caller can decode that
+-- caps hold the queue back.
+function queue_stats.add_limits(tx, queue, dead, row, knows_caps)
   local at, now, held_until = #row, tx.now, queue.held_until
   row[at + 1], row[at + 2] = queue.hundredths or 0, queue.max_leased or 0
   row[at + 3] = held_until and held_until > now and clock.shown(tx, held_until) or -1
   row[at + 4], row[at + 5] = queue.weight or 1, dead_letters.number(dead)
-  row[at + 6] = blocked_by.first(reason_of_type(tx), blocked_by.of_queue(tx, queue))
-  row[at + 7] = (queue.settings or 0) % queue_limits.SET
+  local reason = blocked_by.of_queue(tx, queue)
+  if reason == blocked_by.CAP and not knows_caps then reason = blocked_by.NOTHING end
+  row[at + 6] = blocked_by.first(reason_of_type(tx), reason)
+  row[at + 7] = queue_limits.set_flags(queue)
 end
 
 -- Append the defaults of the lives of jobs: delay (ms), factor (hundredths, 0: no retry policy), max (ms) and jitter
@@ -46,6 +49,11 @@ end
 -- Append the name of the window, '' for none. owner: a queue, or the settings of a type.
 function queue_stats.add_window(tx, owner, row)
   row[#row + 1] = owner.window and windows.read(tx, owner.window).name or ''
+end
+
+-- Append the names of the caps of a queue (cap_sets.lua), '' for none.
+function queue_stats.add_caps(tx, queue, row)
+  row[#row + 1] = cap_sets.names(tx, queue.cap_set)
 end
 
 -- Append minute, enqueued and leased for each minute with counts.

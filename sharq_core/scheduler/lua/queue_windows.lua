@@ -6,9 +6,9 @@
 --               are queued, delayed and leased
 --
 -- A job keeps its line as long as it lives. The main line is not in the list. A line goes when no job has it. lines.lua
--- says which lines are open.
+-- says which lines are open. The part about caps follows (queue_caps.lua).
 --
--- Uses: shortcuts, job_record
+-- Uses: shortcuts, job_record, queue_caps
 
 local queue_windows = {
   IGNORED = 0,           -- the number of the line of jobs that ignore windows
@@ -30,7 +30,7 @@ function queue_windows.unpack(queue, raw, first)
     end
     queue.lines = lines
   end
-  if at <= #raw then queue.newer_limits = sub(raw, at) end
+  if at <= #raw then queue_caps.unpack(queue, raw, at) end
 end
 
 -- Return true if no job has a line. Deleted jobs may still stand in it until they are swept.
@@ -40,14 +40,14 @@ end
 
 -- Return this part of a record, empty if it says nothing.
 function queue_windows.pack(queue)
-  local lines, packed = queue.lines, ''
+  local lines, packed, tail = queue.lines, '', queue_caps.pack(queue)
   local count = lines and #lines or 0
-  if count == 0 and not queue.window and queue.newer_limits == '' then return '' end
+  if count == 0 and not queue.window and tail == '' then return '' end
   for index = 1, count do
     local line = lines[index]
     packed = packed .. pack_bytes(queue_windows.LINE, line.base, line.number, line.queued, line.delayed, line.leased)
   end
-  return pack_bytes(queue_windows.FORMAT, queue.window or 0, count) .. packed .. queue.newer_limits
+  return pack_bytes(queue_windows.FORMAT, queue.window or 0, count) .. packed .. tail
 end
 
 -- Return the line of a base.

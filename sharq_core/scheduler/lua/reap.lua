@@ -1,7 +1,7 @@
 -- reap: run due timers: end leases, make delayed jobs ready, remove expired jobs, forget idle queues, drop old dead
 -- letters, sweep deleted queues.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, most timers to run, retention of dead letters (µs), most dead letters to keep, not_after (µs), and
 --       '1' if the caller can decode the numbers of expired jobs, or '2' if it also asks about ended batches
 -- Reply: {0, now, ready hint, next timer (µs) or -1, sum of timers run, deleted jobs removed and excess dead letters

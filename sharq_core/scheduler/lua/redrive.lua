@@ -1,7 +1,7 @@
 -- redrive: queue dead letters again, at the end of their queues, with attempts from 0. They keep their priority,
 -- cost, retry policy, window and trace, and no longer expire. No queue length limit applies.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, retention of dead letters (µs), then for each dead letter: queue_id, field (queue_id:job_id), then
 --       optionally not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, then for each dead letter: status}

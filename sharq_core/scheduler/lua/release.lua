@@ -1,6 +1,6 @@
 -- release: give back unfinished jobs. A job keeps its place, and becomes a dead letter at once past its requeue limit.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, terms (unit.TERMS),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n delays (µs; 'r'
 --       before it: only if the attempt does not count, or if neither the job, its queue nor its type has a retry

@@ -4,7 +4,7 @@
 --
 -- counters keeps the cursor, so that any node can go on. It has a generation, which grows if the walk begins anew.
 --
--- Keys: ready queues counters
+-- Keys: ready queues counters parked capsets
 -- Args: now, type (the first one that the cursor names, '' for none), cursor ('': the one that the partition keeps;
 --       '0': from the start), most types or queues to look at (about), not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, cursor to go on with, '' at the end}

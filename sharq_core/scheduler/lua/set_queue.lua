@@ -1,11 +1,12 @@
 -- set_queue: change the settings of a queue, which is created if need be. What an operator sets stays until it is
 -- cleared: an enqueue does not change it, and the record is kept.
 --
--- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts
+-- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts parked capsets
 -- Args: now, type, queue_id, not_after (µs), then for each given field: name, value ('' clears it)
 -- Fields: interval_us, burst, pin ('1' or '0'), max_leased, weight, hold_us (from now), retry (retry_policy.lua),
---         expires_us, on_expiry (queue_life.lua), window (its name), and life ('1': the caller can decode the defaults
---         of the lives of jobs, as get_queue returns them; '2': and the window)
+--         expires_us, on_expiry (queue_life.lua), window (its name), caps (their names, see cap_sets.lua), and life
+--         ('1': the caller can decode the defaults of the lives of jobs, as get_queue returns them; '2': and the
+--         window; '3': and the caps)
 -- Reply: {0, now, ready hint, timer hint, then as get_queue with its limits}
 --        {0, now, -1, -1, -1} if there is no such window: nothing was done
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
@@ -72,6 +73,8 @@ local function set_fields(tx, queue, fields)
     unit.hold(tx, queue, tx.now + tonumber(fields.hold_us))
   end
   set_life(queue, fields)
+  mark(queue, queue_limits.CAPS, fields.caps)
+  if fields.caps then unit.set_caps(tx, queue, fields.caps) end
   queue_record.flag(queue, 'is_purged', false)
 end
 
@@ -92,9 +95,10 @@ function set_queue.run(tx, args)
   unit.move(tx, queue)
   unit.touch(tx, queue)
   local row = queue_stats.row(tx, queue, unit.head_age(tx, queue))
-  queue_stats.add_limits(tx, queue, dead_letters.count(tx, queue_id), row)
+  queue_stats.add_limits(tx, queue, dead_letters.count(tx, queue_id), row, fields.life == '3')
   if fields.life then queue_stats.add_life(queue, row) end
-  if fields.life == '2' then queue_stats.add_window(tx, queue, row) end
+  if fields.life and fields.life >= '2' then queue_stats.add_window(tx, queue, row) end
+  if fields.life == '3' then queue_stats.add_caps(tx, queue, row) end
   queue_stats.add_minutes(queue, row)
   return unit.close(tx, {0, clock.told(tx), -1, -1, unpack(row)})
 end

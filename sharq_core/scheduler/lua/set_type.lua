@@ -1,6 +1,6 @@
 -- set_type: change the settings of a gathered type. A setting that is not named stays.
 --
--- Keys: ready timers queues counters
+-- Keys: ready timers queues counters parked capsets
 -- Args: now, type, change (CHANGE below)
 -- Reply: that of get_type_stats, with the ready hint
 --        {0, now, -1, -1, -1} if there is no such window: nothing was done

@@ -53,6 +53,7 @@ end
 -- Drop the record of a queue that counts as forgotten, and its timers. The record must not outlive its EXPIRY_TIMER: if
 -- the partition's time is taken back, the queue may count as known again.
 local function drop_forgotten(tx, queue_id)
+  unit.end_lapsed(tx, queue_id)
   call('HDEL', tx.keys[KEY.queues], queue_id)
   unit.drop_timer(tx, IDLE_TIMER .. queue_id)
   unit.drop_timer(tx, EXPIRY_TIMER .. queue_id)

@@ -1,6 +1,6 @@
 -- top_queues: return the queues of a type that wait longest, hold most jobs or have most dead letters. Writes nothing.
 --
--- Keys: ready queued jobs queues counters deadcounts (nodes before revision 9 do not declare deadcounts)
+-- Keys: ready queued jobs queues counters deadcounts parked capsets (nodes before revision 9 do not declare deadcounts)
 -- Args: now, type, 'age', 'depth' or 'dead', most queues to return, scan ('0' at first), approximate number of records
 --       to read; age uses neither of the last two, because ages are in order already
 -- Reply: {0, now, -1, -1, scan to continue with ('0' at the end), number of records read, then for each queue:

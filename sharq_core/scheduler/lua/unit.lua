@@ -4,8 +4,8 @@
 -- Pending writes are lists in the form of the commands' arguments. Removals are written before additions: within a
 -- transaction a job, a place or a timer may be removed and then added, but not added and then removed.
 --
--- Uses: shortcuts, lists, timer_kinds, clock, windows, job_record, notes, queue_limits, queue_record, lines, counters,
--- batches, tombstones, dead_letters
+-- Uses: shortcuts, lists, timer_kinds, clock, cap_sets, windows, job_record, notes, queue_limits, queue_record, lines,
+-- counters, parking, batches, tombstones, dead_letters
 
 local unit = {
   -- The terms of a call about jobs: not_after (µs, 0: none), retention of finished jobs (µs), retention of dead letters
@@ -39,6 +39,8 @@ local function forget(tx)
   tx.jobs_gone, tx.jobs = false, false
   tx.places_gone, tx.places = false, false
   tx.timers_gone, tx.timers = false, false
+  if tx.cap_sets then tx.cap_sets = nil end
+  if tx.lapsed then tx.lapsed = nil end
 end
 
 -- Open the transaction again for the next call of a joint call, at a third of the cost of a new one. The counts stay,
@@ -65,6 +67,7 @@ function unit.reopen(tx, keys, now)
   if tx.windows then tx.windows, tx.openings = nil, nil end
   if tx.window_numbers then tx.window_numbers = nil end
   if tx.has_windows then tx.has_windows = nil end
+  if tx.own_set then tx.own_set, tx.left_cost = nil, nil end
 end
 
 -- Begin the reply of a call: {0, now, ready hint, timer hint} and further values. unit.close fills in the hints. In a
@@ -92,6 +95,20 @@ function unit.is_late_by(tx, argument)
   return not_after > 0 and not clock.allows(tx, call('HGET', tx.keys[KEY.counters], clock.FIELD), not_after)
 end
 
+-- Note the cap set of a queue that counts as forgotten, which ends with the record.
+local function note_lapsed(tx, queue_id, cap_set)
+  tx.lapsed = tx.lapsed or {}
+  tx.lapsed[queue_id] = cap_set
+end
+
+-- End the use of the cap set of a forgotten queue, whose record goes.
+function unit.end_lapsed(tx, queue_id)
+  local cap_set = tx.lapsed and tx.lapsed[queue_id]
+  if not cap_set then return end
+  cap_sets.use(tx, cap_set, -1)
+  tx.lapsed[queue_id] = nil
+end
+
 -- Read the records of `count` queues at once. Their ids begin at args[first].
 function unit.read_queues(tx, args, first, count)
   if count == 1 then return unit.queue(tx, args[first]) end
@@ -99,7 +116,12 @@ function unit.read_queues(tx, args, first, count)
   local raws = call('HMGET', tx.keys[KEY.queues], unpack(args, first, first + count - 1))
   for index = 1, count do
     local queue_id, raw = args[first + index - 1], raws[index]
-    if queues[queue_id] == nil then queues[queue_id] = raw and queue_record.unpack(queue_id, raw, now) end
+    if queues[queue_id] == nil then
+      local queue, lapsed = false, nil
+      if raw then queue, lapsed = queue_record.unpack(queue_id, raw, now) end
+      queues[queue_id] = queue
+      if lapsed then note_lapsed(tx, queue_id, lapsed) end
+    end
   end
 end
 
@@ -118,9 +140,11 @@ end
 function unit.queue(tx, queue_id)
   local queue = tx.queues[queue_id]
   if queue == nil then
-    local raw = call('HGET', tx.keys[KEY.queues], queue_id)
-    queue = raw and queue_record.unpack(queue_id, raw, tx.now)
+    local raw, lapsed = call('HGET', tx.keys[KEY.queues], queue_id), nil
+    queue = raw
+    if raw then queue, lapsed = queue_record.unpack(queue_id, raw, tx.now) end
     tx.queues[queue_id] = queue
+    if lapsed then note_lapsed(tx, queue_id, lapsed) end
   end
   return queue or nil
 end
@@ -129,6 +153,7 @@ end
 function unit.new_queue(tx, queue_id)
   local queue = queue_record.new(queue_id)
   tx.queues[queue_id] = queue
+  if tx.lapsed then unit.end_lapsed(tx, queue_id) end
   return queue
 end
 
@@ -140,8 +165,21 @@ end
 -- Give a queue whose rate changed a new entry in ready, with the time since which it was ready.
 function unit.move(tx, queue)
   if queue.ready_score == UNMOVED then
-    queue.ready_score = math.min(tonumber(call('ZSCORE', tx.keys[KEY.ready], queue.queue_id) or tx.now), tx.now)
+    local at = queue.parked_at or tonumber(call('ZSCORE', tx.keys[KEY.ready], queue.queue_id) or tx.now)
+    queue.ready_score = math.min(at, tx.now)
   end
+end
+
+-- Give a queue other caps. names: see cap_sets.lua; '' for none.
+function unit.set_caps(tx, queue, names)
+  local before, number = queue.cap_set, names ~= '' and cap_sets.take(tx, names) or nil
+  if number == before then return end
+  queue_limits.extend(queue)
+  unit.move(tx, queue)
+  if not before and queue.ready_score then queue.leaves_ready = true end
+  cap_sets.use(tx, before, -1)
+  cap_sets.use(tx, number, 1)
+  queue.cap_set, queue.is_changed = number, true
 end
 
 -- Lease nothing from a queue before a time (µs).
@@ -265,12 +303,34 @@ local function write_values(command, key, values)
   call(command, key, unpack(values))
 end
 
+-- Give a queue that has caps, or had some, its place in parked. Afterwards ready_score says what is left to do in
+-- ready. Returns the list of queues that leave ready.
+local function park(tx, queue, unready)
+  local set, score = queue.cap_set, queue.ready_score
+  if set and queue.queued > 0 and not queue.is_paused and not queue_limits.is_full(queue) then
+    if score ~= UNMOVED or queue.parked_set ~= set then
+      local hint = tx.ready_hint
+      if score == UNMOVED then queue.ready_score = tx.now end
+      parking.put(tx, queue, set_ready_score(tx, queue, true))
+      if set == tx.own_set then tx.ready_hint = hint end
+    end
+    queue.ready_score = UNMOVED
+  else
+    parking.take_out(tx, queue)
+    if set then queue.ready_score = NOT_READY end
+  end
+  if not queue.leaves_ready then return unready end
+  queue.leaves_ready = nil
+  return set and append(unready, queue.queue_id) or unready
+end
+
 -- Write the records of the changed queues and their entries in ready.
 local function flush_queues(tx)
   local records, ready, unready = false, false, false
   for queue_id, queue in pairs(tx.queues) do
     if queue and queue.is_changed then
       local is_flagged = queue.is_flagged
+      if is_flagged and (queue.cap_set or queue.parked_at) then unready = park(tx, queue, unready) end
       if queue.queued == 0 or is_flagged and (queue.is_paused or queue_limits.is_full(queue)) then
         if queue.ready_score then
           queue.ready_score, unready = NOT_READY, append(unready, queue_id)
@@ -286,6 +346,7 @@ local function flush_queues(tx)
   if records then write_values('HSET', tx.keys[KEY.queues], records) end
   if unready then write_values('ZREM', tx.keys[KEY.ready], unready) end
   if ready then write_values('ZADD', tx.keys[KEY.ready], ready) end
+  if tx.parking then parking.flush(tx) end
 end
 
 -- Write all changes so far except the counters.
@@ -303,6 +364,7 @@ function unit.flush(tx)
   if tx.notes then notes.flush(tx) end
   if tx.tombstones then tombstones.flush(tx) end
   if tx.window_uses then windows.flush(tx) end
+  if tx.cap_sets then cap_sets.flush(tx) end
 end
 
 -- Write all changes so far and forget what was read, so that the transaction can continue.

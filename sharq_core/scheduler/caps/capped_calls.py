@@ -1,0 +1,138 @@
+"""Makes the calls about queues with caps: which of them wait, and the dequeue that leases from them.
+
+Such queues stand apart from the others (lua/parking.lua), because a lease from them needs a slot of each of their caps.
+Not here: the ledgers that give the slots (cap_calls.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from sharq_core.caps import ParkedPage, ParkedSet
+from sharq_core.scheduler import arguments as packed
+from sharq_core.scheduler import library
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall, make_call
+from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.replies import (
+    DequeueReply,
+    ParkedNews,
+    Reply,
+    decode_leases,
+    decoder,
+    hint_of,
+)
+from sharq_core.scheduler.status_replies import cap_names_of
+from sharq_core.store.commands import Word
+
+ANY_CLOCK = -1
+"""The number of changes of a partition's time that stands for any number."""
+
+_CAPPED_HEAD = 15
+_PAGE_HEAD = 8
+_SET_REPLY = 4
+_STOPPED = -1
+
+
+class CappedReply(msgspec.Struct, frozen=True):
+    """The reply of a dequeue of queues with certain caps.
+
+    Attributes:
+        dequeue: as the reply of a dequeue. due_before and due_after count queues of the set; head_us is when a plain
+            dequeue of the type may find something, perhaps too early.
+        due_us: the time from which the first queue of the set may be leased from after the call; None if none waits.
+        left_cost: the cost of the first job that was left, because it costs more than the slots allow; None for none.
+    """
+
+    dequeue: DequeueReply
+    due_us: int | None
+    left_cost: int | None
+
+
+class CappedCalls:
+    """The maker of one deployment's calls about queues with caps."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def dequeue_capped(
+        self,
+        partition: int,
+        queue_type: str,
+        names: Sequence[str],
+        count: int,
+        units: int,
+        lease_us: int,
+        random: bytes,
+        *,
+        per_queue: int = MAX_BATCH,
+        max_bytes: int = MAX_CALL_BYTES,
+        clock_number: int | None = None,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[CappedReply]:
+        """Lease up to `count` ready jobs of queues with exactly these caps, as a dequeue does.
+
+        Args:
+            names: the names of the caps, sorted.
+            units: the most points that each job may cost. A queue whose next job costs more gives none.
+            random, per_queue, max_bytes: as in Functions.dequeue.
+            clock_number: the number of changes of the partition's time in the reading from which not_after_us was
+                computed. If the store knows another number, nothing is done and the reply is expired. None for any.
+        """
+        demand = packed.DEMAND.pack(
+            not_after_us or 0, count, per_queue, lease_us, max_bytes, random, packed.KNOWS_CAPS
+        )
+        slots = packed.SLOTS.pack(units, ANY_CLOCK if clock_number is None else clock_number)
+        arguments: list[Word] = [demand + slots, packed.cap_names(names)]
+        decode = partial(_decode_capped, queue_type)
+        return make_call(
+            self._keys, library.DEQUEUE_CAPPED, partition, queue_type, now_us, arguments, decode, count
+        )
+
+    def list_parked(
+        self, partition: int, queue_type: str, since: int, limit: int, *, now_us: int | None = None
+    ) -> FunctionCall[ParkedPage]:
+        """Read up to `limit` (1 to MAX_BATCH) sets of caps that have news since the change `since` (0 for all)."""
+        arguments: list[Word] = [since, min(limit, MAX_BATCH)]
+        return make_call(
+            self._keys, library.LIST_PARKED, partition, queue_type, now_us, arguments, _decode_parked
+        )
+
+
+def _decode_capped(queue_type: str, raw: list[Any]) -> Reply[CappedReply]:
+    hint = hint_of(raw)
+    if raw[0]:
+        return Reply(hint, None, is_expired=True)
+    due_before, due_after, is_cut, ended, died, due_us, left_cost, expired, dropped, changed, ready_us = raw[
+        4:_CAPPED_HEAD
+    ]
+    jobs, ready_for_us = decode_leases(queue_type, raw, _CAPPED_HEAD, len(raw))
+    dequeue = DequeueReply(
+        jobs,
+        ready_for_us,
+        hint.ready_us,
+        due_before,
+        due_after,
+        bool(is_cut),
+        ended=ended,
+        died=died,
+        expired=expired,
+        dropped=dropped,
+        parked=ParkedNews(changed, None if ready_us == _STOPPED else ready_us),
+    )
+    return Reply(hint, CappedReply(dequeue, due_us if due_us >= 0 else None, left_cost or None))
+
+
+@decoder
+def _decode_parked(raw: list[Any]) -> ParkedPage:
+    changed, has_more, ready_us, clock_number = raw[4:_PAGE_HEAD]
+    sets = [
+        ParkedSet(raw[at], cap_names_of(raw[at + 1]), raw[at + 2], raw[at + 3])
+        for at in range(_PAGE_HEAD, len(raw), _SET_REPLY)
+    ]
+    type_ready_us = None if ready_us == _STOPPED else ready_us
+    return ParkedPage(sets, changed, raw[1], bool(has_more), type_ready_us, clock_number)

@@ -1,0 +1,63 @@
+-- cap_take: reserve slots of a cap.
+--
+-- Keys: counters caps permits
+-- Args: now, '', terms (TERMS below), name of the cap, name of the node that asks
+-- Reply: {0, now, -1, -1, status, the partition's time, the reason why there are not more slots (blocked_by.lua), time
+--        until the next one may be had (µs; -1: not known), serial of the first slot, then the due time of each slot in
+--        the partition's time; their serials follow one another}
+--        {1, now, -1, -1} if the call came after not_after: nothing was done
+-- Statuses: 0 done, 1 there is no such cap
+-- Cost: O(slots * ranges of free slots), about 10 µs for ordinary caps
+--
+-- Uses: shortcuts, clock, blocked_by, unit, caps, cap_slots, cap_turns, permits
+
+local cap_take = {
+  -- not_after (µs, 0: none), most slots, points of cost of each, weight of the node, how long ahead a slot may be due
+  -- and must be due at least (µs), length of the leases (µs; 0: the caller does not know permits)
+  TERMS = '>I8HI4I4I6I6I6',
+  DONE = 0, UNKNOWN = 1,
+}
+
+-- Reserve slots for a node. Returns them as {due, serial}; then the reason why there are not more, and when to ask
+-- again (nil: that is not known).
+local function reserve(cap, turn, want, units, weight, within, after)
+  local now, slots = cap.now, {}
+  local horizon = math.min(within, caps.horizon(cap))
+  local start = math.max(now + after, cap.held_until)
+  while true do
+    local at, index, before = cap_slots.next(cap, start, units)
+    local ask_at = at - horizon
+    if #slots == want then return slots, blocked_by.NOTHING, ask_at end
+    if at > now + horizon then
+      return slots, cap.held_until > now + horizon and blocked_by.HOLD or blocked_by.RATE, ask_at
+    end
+    if not cap_turns.may_have(cap, turn, weight, at) then
+      return slots, blocked_by.RATE, at - cap_turns.near(cap)
+    end
+    slots[#slots + 1] = {at, cap_slots.reserve(cap, start, units, at, index, before)}
+    cap_turns.count(turn, weight)
+  end
+end
+
+function cap_take.run(tx, args, first)
+  local not_after, want, units, weight, within, after, lease = unpack_bytes(cap_take.TERMS, args[first])
+  if not caps.open(tx, not_after) then return unit.expired(tx) end
+  local cap = caps.enter(tx, args[first + 1])
+  if not cap or cap.is_dropped then
+    caps.leave(tx)
+    return {0, clock.told(tx), -1, -1, cap_take.UNKNOWN, tx.now, 0, -1, 0}
+  end
+  if cap.leased > 0 then permits.sweep(tx, cap) end
+  cap_slots.trim(cap)
+  local is_counted = cap.max_leased > 0
+  local allowed = is_counted and lease == 0 and 0 or permits.allowed(cap, want)
+  local turn = cap_turns.enter(cap, args[first + 2])
+  local slots, reason, ask_at = reserve(cap, turn, allowed, units, weight, within, after)
+  if is_counted then permits.make(tx, cap, slots, lease) end
+  caps.close(tx, cap)
+  if reason == blocked_by.NOTHING and allowed < want then reason, ask_at = blocked_by.MAX_LEASED, nil end
+  local reply = {0, clock.told(tx), -1, -1, cap_take.DONE, cap.now, reason,
+    ask_at and math.max(ask_at - cap.now, 0) or -1, slots[1] and slots[1][2] or 0}
+  for index, slot in ipairs(slots) do reply[9 + index] = slot[1] end
+  return reply
+end

@@ -1,0 +1,56 @@
+-- The turns of the nodes that reserve slots of one cap: each gets a share in proportion to its weight.
+--
+-- cap.turns has a row for each node that asked lately: {node, virtual time, when it last asked}. The virtual time grows
+-- by 1 / weight with each slot, so that the node with the least one is next.
+--
+-- Uses: caps
+
+local cap_turns = {
+  ACTIVE_HORIZONS = 3,  -- a node competes until it has not asked for so many horizons
+  MOST = 64,
+}
+
+-- Return the least virtual time of the other nodes, or the node's own if there are none.
+local function least(cap, turn)
+  local found
+  for _, other in ipairs(cap.turns) do
+    if other ~= turn and not (found and found <= other[2]) then found = other[2] end
+  end
+  return found or turn[2]
+end
+
+-- Return the turn of a node that asks now. One that has been away gets no credit for that time.
+function cap_turns.enter(cap, node)
+  local oldest, kept, own = cap.now - cap_turns.ACTIVE_HORIZONS * caps.horizon(cap), {}, nil
+  for _, turn in ipairs(cap.turns) do
+    if turn[1] == node then
+      if turn[3] >= oldest then own = turn end
+    elseif turn[3] >= oldest and #kept < cap_turns.MOST - 1 then
+      kept[#kept + 1] = turn
+    end
+  end
+  cap.turns = kept
+  if not own then
+    own = {node, 0, 0}
+    own[2] = least(cap, own)
+  end
+  own[3] = cap.now
+  kept[#kept + 1] = own
+  return own
+end
+
+-- Return true if a node may have the slot that is due at a time: it is its turn, or the slot is so near that the others
+-- have let it pass.
+function cap_turns.may_have(cap, turn, weight, at)
+  return turn[2] <= least(cap, turn) + 1 / weight or at - cap.now <= cap_turns.near(cap)
+end
+
+-- Return how near a slot must be for a node whose turn it is not (µs).
+function cap_turns.near(cap)
+  return math.floor(caps.horizon(cap) / 4)
+end
+
+-- Count a slot that a node got.
+function cap_turns.count(turn, weight)
+  turn[2] = turn[2] + 1 / weight
+end

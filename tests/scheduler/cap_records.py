@@ -1,0 +1,85 @@
+"""Reads what the store keeps of queues with caps, by the layouts of lua/README.md, and checks that it agrees.
+
+Written apart from the Lua.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+_PART = struct.Struct(">I7s")
+_PLACE = struct.Struct(">IQ")
+_NEWER_AT = 90
+_HAS_CAPS = 8
+
+
+class Place(NamedTuple):
+    """The place of a queue in parked:<type>."""
+
+    cap_set: int
+    at_us: int
+    queue_id: str
+
+
+def parse_caps(raw: bytes) -> tuple[int, int]:
+    """Return the number of a queue's cap set and the time of its place in parked (0 for none), from its record."""
+    if not raw:
+        return 0, 0
+    assert len(raw) == _PART.size
+    number, parked_at = _PART.unpack(raw)
+    assert number
+    return number, int.from_bytes(parked_at)
+
+
+def assert_parked_agree(
+    counters: Mapping[bytes, Any],
+    parked: Iterable[bytes],
+    capsets: Mapping[bytes, float],
+    wanted: set[Place],
+    queue_type: str,
+) -> None:
+    """The wanted places are there and no others, each of their sets has a change, and the type counts them."""
+    found = {_place(member) for member in parked}
+    assert found == wanted
+    assert {int.from_bytes(number) for number in capsets} == {place.cap_set for place in found}
+    assert len(set(capsets.values())) == len(capsets)
+    changed, count = counts_of_parked(counters.get(queue_type.encode(), b""))
+    assert count == len(found)
+    assert changed >= max(capsets.values(), default=0)
+
+
+def _place(member: bytes) -> Place:
+    cap_set, at_us = _PLACE.unpack_from(member)
+    return Place(cap_set, at_us, member[_PLACE.size :].decode())
+
+
+def counts_of_parked(counts: bytes) -> tuple[int, int]:
+    """Return the number of the latest change and the number of parked queues, from the counts of a type."""
+    newer = counts[_NEWER_AT:]
+    if not newer or not newer[0] & _HAS_CAPS:
+        assert len(newer) <= 1
+        return 0, 0
+    assert len(newer) == 12
+    return int.from_bytes(newer[1:8]), int.from_bytes(newer[8:])
+
+
+def assert_cap_sets_agree(counters: Mapping[bytes, Any], sets_of_queues: Iterable[int]) -> None:
+    """Each set is used as often as is counted; a set that no queue has is gone, and its number is not used again."""
+    uses = Counter(number for number in sets_of_queues if number)
+    assert uses == {
+        int.from_bytes(field[2:]): int(number) for field, number in counters.items() if field[:2] == b":y"
+    }
+    names = {int.from_bytes(field[2:]): names for field, names in counters.items() if field[:2] == b":k"}
+    assert names.keys() == uses.keys()
+    numbers = {
+        field[2:]: int.from_bytes(number)
+        for field, number in counters.items()
+        if field[:2] == b":K" and len(field) > 2
+    }
+    assert numbers == {text: number for number, text in names.items()}
+    assert int(counters.get(b":K", 0)) >= max(names, default=0)
+    for text in names.values():
+        assert sorted(text.split(b"\0")) == text.split(b"\0")
