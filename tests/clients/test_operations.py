@@ -26,7 +26,15 @@ from sharq_client import (
 from tests.clients.both import OPENERS, OpenClient
 from tests.support.processes.servers import SharqServer, get_json
 
-VALUES = {"queue_type": "t", "queue_id": "q", "job_id": "j", "window": "w", "schedule": "s", "batch": "b", "cap": "c"}
+VALUES = {
+    "queue_type": "t",
+    "queue_id": "q",
+    "job_id": "j",
+    "window": "w",
+    "schedule": "s",
+    "batch": "b",
+    "cap": "c",
+}
 JOB = EnqueueJob(queue_type="t", queue_id="q", payload=1)
 REF = JobRef("t", "q", "j", "lease")
 
