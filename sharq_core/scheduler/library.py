@@ -56,7 +56,7 @@ SHARED_FILES = (
     "type_stats",
     "sweep",
     "timers",
-    "turns",
+    "rounds",
     "leases",
     "endings",
     "members",
@@ -95,13 +95,13 @@ _NOTES, _RESULTS = "notes", ("results", "resulted")
 result (lua/notes.lua, lua/results.lua).
 """
 
-_PARKING = ("parked", "capsets")
-"""The keys of queues with caps, whose names Lua derives, too (lua/parking.lua)."""
-
 _CAPS, _PERMITS = "caps", "permits"
 """The keys of caps and of their permits, which have no numbers either (lua/caps.lua, lua/permits.lua)."""
 
-_DERIVED = frozenset({_NOTES, *_RESULTS, *_PARKING, _CAPS, _PERMITS})
+_PARKING = ("parked", "capsets")
+"""The keys of queues with caps, which have no numbers either (lua/parking.lua)."""
+
+_DERIVED = frozenset({_NOTES, *_RESULTS, _CAPS, _PERMITS, *_PARKING})
 
 _JOBS = (*_ALL, _NOTES, *_PARKING)
 """The keys of functions that end the lives of jobs."""

@@ -34,19 +34,13 @@ def parse_caps(raw: bytes) -> tuple[int, int]:
     return number, int.from_bytes(parked_at)
 
 
-def assert_parked_agree(
-    counters: Mapping[bytes, Any],
-    parked: Iterable[bytes],
-    capsets: Mapping[bytes, float],
-    wanted: set[Place],
-    queue_type: str,
-) -> None:
+def assert_parked_agree(raw: Mapping[str, Mapping[bytes, Any]], wanted: set[Place], queue_type: str) -> None:
     """The wanted places are there and no others, each of their sets has a change, and the type counts them."""
-    found = {_place(member) for member in parked}
+    found, capsets = {_place(member) for member in raw["parked"]}, raw["capsets"]
     assert found == wanted
     assert {int.from_bytes(number) for number in capsets} == {place.cap_set for place in found}
     assert len(set(capsets.values())) == len(capsets)
-    changed, count = counts_of_parked(counters.get(queue_type.encode(), b""))
+    changed, count = counts_of_parked(raw["counters"].get(queue_type.encode(), b""))
     assert count == len(found)
     assert changed >= max(capsets.values(), default=0)
 
