@@ -77,7 +77,8 @@ class QueueSettings(msgspec.Struct, frozen=True):
         expires_us: the time after which jobs expire that do not say it themselves, counted from when they are due.
         on_expiry: the fate of expired jobs that do not say it themselves.
         window: the name of the window outside of which nothing is leased.
-        caps: the caps that the queue shares with others, sorted names. Clearing removes them.
+        caps: the caps that the queue shares with others, sorted names. Clearing leaves them to the next enqueue that
+            carries some.
     """
 
     interval_us: int | UnsetType | None = UNSET
@@ -190,10 +191,11 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TypeSummary(msgspec.Struct, frozen=True, array_like=True):
-    """The numbers of a type in one partition.
+    """The numbers of a type in one partition or several.
 
     Attributes:
         enqueued_in_minute, leased_in_minute: number of jobs enqueued and leased in the last full minute.
+        is_explained: False if the reason comes from the counts alone, which do not tell all reasons.
         caps: the caps of the queue that comes first, if one of them is the reason.
     """
 
@@ -205,6 +207,7 @@ class TypeSummary(msgspec.Struct, frozen=True, array_like=True):
     enqueued_in_minute: int
     leased_in_minute: int
     blocked_by: BlockedBy | None
+    is_explained: bool = True
     caps: tuple[str, ...] = ()
 
 

@@ -46,6 +46,7 @@ def _sum(parts: list[TypeSummary]) -> TypeSummary:
         enqueued_in_minute=sum(part.enqueued_in_minute for part in parts),
         leased_in_minute=sum(part.leased_in_minute for part in parts),
         blocked_by=first.blocked_by,
+        is_explained=all(part.is_explained for part in parts),
         caps=first.caps,
     )
 
