@@ -1,4 +1,4 @@
-"""What a node remembers of queues with caps: the newest reading counts, and the longest due queues are served first."""
+"""The memory that a node has of queues with caps: the newest reading counts, and the longest due queues are served first."""
 
 from __future__ import annotations
 
