@@ -51,7 +51,7 @@ def worst_excess(times: list[int], interval_us: int, burst: float) -> float:
 
 
 def counts(parts: Parts) -> dict[str, float]:
-    """What the node did with slots."""
+    """The fate of the slots of a node, by outcome, and the number of questions for them."""
     found = {
         outcome: parts.registry.get_sample_value("sharq_cap_grants_total", {"outcome": outcome}) or 0
         for outcome in ("taken", "used", "returned", "lost")
