@@ -27,6 +27,7 @@ from shard.data_identity.guard import DataGuard
 from shard.data_identity.memory import NoMemory
 from shard.dequeuer import Dequeuer
 from shard.index.census import Census
+from shard.index.due_notes import DueNotes
 from shard.index.explanations import Explanations
 from shard.index.hints import NodeHints
 from shard.index.job_ends import JobEnds
@@ -72,6 +73,7 @@ class ShardNode:
 
     Attributes:
         notices: the problems of the node itself; its process adds them.
+        due_notes: tells other workers of one sharq-server what becomes due here.
         job_ends, watch_job, unwatch_job: the watchers of jobs, and how to become one; see ShardPort.
     """
 
@@ -93,13 +95,14 @@ class ShardNode:
         self._on_away_changed: Callable[[Sequence[int]], None] = lambda _: None
         self._tasks: list[asyncio.Task[None]] = []
         ring = ring or Ring.build(1, frozenset({settings.node_id}), settings.partitions)
-        self._ownership = Ownership(settings.node_id, ring)
+        self._ownership = Ownership(settings.node_id, ring, serves_all=settings.serves_all)
         keys = Keys(settings.key_prefix, settings.partitions)
         self._executor = Executor(store, keys)
         self._calls = StoreCalls(keys, settings.retention())
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._index = ReadyIndex(self._executor.now_us)
+        self.due_notes = DueNotes(self._index)
         self.job_ends = JobEnds()
         self.watch_job, self.unwatch_job = self.job_ends.watch, self.job_ends.unwatch
         notes = OwnerNotes(self._ownership, self._calls.surveys)

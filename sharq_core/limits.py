@@ -191,10 +191,11 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TypeSummary(msgspec.Struct, frozen=True, array_like=True):
-    """The numbers of a type in one partition.
+    """The numbers of a type in one partition or several.
 
     Attributes:
         enqueued_in_minute, leased_in_minute: number of jobs enqueued and leased in the last full minute.
+        is_explained: False if the reason comes from the counts alone, which do not tell all reasons.
     """
 
     queue_type: str
@@ -205,6 +206,7 @@ class TypeSummary(msgspec.Struct, frozen=True, array_like=True):
     enqueued_in_minute: int
     leased_in_minute: int
     blocked_by: BlockedBy | None
+    is_explained: bool = True
 
 
 class TypePage(msgspec.Struct, frozen=True, array_like=True):

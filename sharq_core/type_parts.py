@@ -45,6 +45,7 @@ def _sum(parts: list[TypeSummary]) -> TypeSummary:
         enqueued_in_minute=sum(part.enqueued_in_minute for part in parts),
         leased_in_minute=sum(part.leased_in_minute for part in parts),
         blocked_by=merge_reasons(part.blocked_by for part in parts),
+        is_explained=all(part.is_explained for part in parts),
     )
 
 

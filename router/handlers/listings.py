@@ -6,6 +6,7 @@ Not here: the ids of queues alone, and counts by minute (router/handlers/counts.
 from __future__ import annotations
 
 import asyncio
+from itertools import takewhile
 
 from router.api import parsing, queue_parsing
 from router.api.fields import MAX_PAGE, to_ms
@@ -37,25 +38,33 @@ class ListingHandlers:
     async def types(self, request: Request) -> Response:
         """Return a page of the types that the caller sees, in the order of their names, with their numbers."""
         limit, after = queue_parsing.types(request.query)
-        types = await self._seen_types(request, limit, after)
-        cursor = types[-1].queue_type if len(types) == limit else None
+        types, cursor = await self._seen_types(request, limit, after)
         return answer(TypeRows(types=[_type_row(summary) for summary in types], cursor=cursor))
 
-    async def _seen_types(self, request: Request, limit: int, after: str) -> list[TypeSummary]:
-        """Return the first types after a name that the caller sees.
+    async def _seen_types(
+        self, request: Request, limit: int, after: str
+    ) -> tuple[list[TypeSummary], str | None]:
+        """Return the first types after a name that the caller sees, and the cursor (None at the end).
 
-        Each read visits all types anyway, so reads of many types are cheaper if the caller sees few of them.
+        The page is short if the shards explained no more types. Each read visits all types anyway, so reads of many
+        types are cheaper if the caller sees few of them.
         """
-        if request.token is None or request.token.types is None:
-            return await self._dispatch.list_types(limit, after)
+        sees_all = request.token is None or request.token.types is None
+        wanted = limit if sees_all else MAX_PAGE
         seen: list[TypeSummary] = []
-        while len(seen) < limit:
-            types = await self._dispatch.list_types(MAX_PAGE, after)
-            seen += [summary for summary in types if request.sees(summary.queue_type)]
-            if len(types) < MAX_PAGE:
-                break
-            after = types[-1].queue_type
-        return seen[:limit]
+        while True:
+            types = await self._dispatch.list_types(wanted, after)
+            visible = [summary for summary in types if request.sees(summary.queue_type)]
+            explained = list(takewhile(lambda summary: summary.is_explained, visible))
+            is_cut = len(explained) < len(visible)
+            seen = [*seen, *explained][:limit]
+            if len(seen) == limit or (seen and is_cut):
+                return seen, seen[-1].queue_type
+            if len(types) < wanted and not is_cut:
+                return seen, None
+            # The first type that a read begins with is always explained.
+            last = types[types.index(visible[0]) - 1] if is_cut else types[-1]
+            after = last.queue_type
 
     async def _first_queues(self, queue_type: str, by: TopOrder, limit: int) -> Response:
         top = await self._dispatch.top_queues(queue_type, by, limit)

@@ -126,16 +126,22 @@ class Polls:
         if not shards:
             raise Unavailable("no shard can be reached")
         attempt = _DequeueAttempt(self._hints, count, lease_us)
-        places = [(queue_type, shard) for queue_type in queue_types for shard in shards]
+        first = self._directory.informed(shards)
+        await self._ask(attempt, [(queue_type, shard) for queue_type in queue_types for shard in first])
+        if not attempt.jobs and len(first) < len(shards):
+            others = [shard for shard in shards if shard not in first]
+            await self._ask(attempt, [(queue_type, shard) for queue_type in queue_types for shard in others])
+        return attempt
+
+    async def _ask(self, attempt: _DequeueAttempt, places: Sequence[Place]) -> None:
         if len(places) == 1:
             await attempt.take_from(places)
-        else:
-            await attempt.peek(self._hints.stale(places))
+            return
+        await attempt.peek(self._hints.stale(places))
+        await attempt.take_from(self._hints.due(places))
+        if not attempt.jobs:
+            await attempt.peek(places)
             await attempt.take_from(self._hints.due(places))
-            if not attempt.jobs:
-                await attempt.peek(places)
-                await attempt.take_from(self._hints.due(places))
-        return attempt
 
     async def _park(self, queue_types: Sequence[str], waiter: Waiter, wait_us: int) -> list[LeasedJob]:
         waiter.lobbies = [self._lobby(queue_type) for queue_type in queue_types]

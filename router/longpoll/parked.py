@@ -119,7 +119,7 @@ class ParkedDequeues:
 
     def follow(self) -> None:
         """Subscribe to the current shards, and drop the subscriptions to former ones."""
-        shards = self._directory.shards()
+        shards = self._directory.informed(self._directory.shards())
         for shard in self._watches.keys() - set(shards):
             shard.unwatch(self._queue_type, self._watches.pop(shard))
             self._due_at.pop(shard, None)

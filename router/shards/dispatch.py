@@ -239,7 +239,7 @@ class Dispatch:
         """
         if self._directory.formats < Explain.formats:
             return None
-        shards = self._directory.shards()
+        shards = self._directory.informed(self._directory.shards())
         calls = [shard.call(Explain(queue_type)) for shard in shards for queue_type in queue_types]
         return merge_explanations(await asyncio.gather(*calls))
 

@@ -12,6 +12,7 @@ import random
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import aiohttp
@@ -66,6 +67,7 @@ class ShardLink:
         on_away: called when `away` has changed.
         timeout_s: the timeout of a call, in seconds.
         tls: None for a plain connection.
+        socket_path: the Unix socket to connect to instead; the address is only a name then.
 
     Attributes:
         node_id: the id of the shard's node; None before the first connection.
@@ -88,6 +90,7 @@ class ShardLink:
         on_away: Callable[[ShardLink], None] = lambda _: None,
         timeout_s: float,
         tls: ssl.SSLContext | None = None,
+        socket_path: Path | None = None,
     ) -> None:
         self.address = address
         self.node_id: str | None = None
@@ -104,6 +107,7 @@ class ShardLink:
         self._on_away = on_away
         self._timeout_s = timeout_s
         self._tls = tls
+        self._socket_path = socket_path
         self._loop = asyncio.get_running_loop()
         self._calls: PendingCalls | None = None
         self._outbox: Outbox[int] | None = None
@@ -143,7 +147,8 @@ class ShardLink:
 
     async def start(self) -> None:
         """Connect in the background, again after every break, until closed."""
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+        connector = aiohttp.UnixConnector(str(self._socket_path)) if self._socket_path else None
+        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         self._task = asyncio.create_task(self._run(self._session))
 
     async def close(self) -> None:

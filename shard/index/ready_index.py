@@ -3,7 +3,8 @@
 Times are this machine's (time.monotonic, the clock of the event loop too), so that the clocks of two machines are never
 compared. The store decides which jobs are ready. The index only says which partitions to ask, or that none needs to be
 asked. An entry may therefore be early, but never late: a hint that may be newer than an exact reading survives it.
-Routers with waiting polls subscribe to a type and are told when its next job becomes due earlier.
+Routers with waiting polls subscribe to a type and are told when its next job becomes due earlier. Other workers of one
+`sharq-server` listen to the notes themselves (shard/index/due_notes.py).
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import asyncio
 from collections.abc import Callable, Container, Iterable
 from itertools import islice
 from time import monotonic
+from typing import TypeAlias
 
 import msgspec
 
 from sharq_core.link.messages import OnDue
 from sharq_core.scheduler.replies import Hint
+
+OnNote: TypeAlias = Callable[[int, float], None]
+"""A function that takes the partition and the due time (time.monotonic) of a note."""
 
 
 class _Entry(msgspec.Struct, gc=False):
@@ -80,12 +85,14 @@ class ReadyIndex:
 
     Attributes:
         subscribers: the subscribers of each type that has any.
+        listeners: by type, the listeners that get the partition and the due time of each note.
         on_subscribed: called with a type after its subscribers have changed.
     """
 
     def __init__(self, store_now_us: Callable[[int], int | None]) -> None:
         self.on_subscribed: Callable[[str], None] = lambda _: None
         self.subscribers: dict[str, list[OnDue]] = {}
+        self.listeners: dict[str, list[OnNote]] = {}
         self._loop = asyncio.get_running_loop()
         self._store_now_us = store_now_us
         self._types: dict[str, _Type] = {}
@@ -99,8 +106,15 @@ class ReadyIndex:
         """Record from a reply that a queue is due at hint.ready_us, perhaps earlier than before."""
         if hint.ready_us is None:
             return
+        due_at = monotonic() + self._until_s(partition, hint.ready_us, hint.now_us)
+        self.hear(partition, queue_type, due_at)
+        if queue_type in self.listeners:
+            for on_note in self.listeners[queue_type]:
+                on_note(partition, due_at)
+
+    def hear(self, partition: int, queue_type: str, due_at: float) -> None:
+        """Record that a queue is due at due_at (time.monotonic), perhaps earlier than before."""
         now = monotonic()
-        due_at = now + self._until_s(partition, hint.ready_us, hint.now_us)
         if self._put_off:
             due_at = max(due_at, self._put_off.get((partition, queue_type), due_at))
         known_type = self._types.get(queue_type)
@@ -228,6 +242,11 @@ class ReadyIndex:
             (entry.due_at, p, entry.queues) for p, entry in known_type.entries.items() if entry.due_at <= now
         ]
         return [(partition, queues) for _, partition, queues in sorted(due)]
+
+    def entries(self, queue_type: str) -> list[tuple[int, float]]:
+        """Return (partition, due time by time.monotonic) of each partition in which a type waits."""
+        known_type = self._types.get(queue_type)
+        return [] if known_type is None else [(p, entry.due_at) for p, entry in known_type.entries.items()]
 
     def set_capped(self, queue_type: str, due_at: float | None) -> None:
         """Set the time at which a queue with caps may be leased from, as shard/caps knows it; None for no such time."""

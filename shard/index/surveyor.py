@@ -124,12 +124,12 @@ class Surveyor:
         self._index.forget(partition, SLICE_TYPES)
 
     def behind(self) -> list[int]:
-        """Return the owned partitions whose types are not all known.
+        """Return the partitions that this node should know completely, and whose types are not all known.
 
         Partitions of other nodes are never fully known, since their owners change them.
         """
-        owned = filter(self._is_read, self._ownership.owned)
-        return [p for p in owned if (reading := self._readings.get(p)) is None or reading.is_behind]
+        known = filter(self._is_read, self._ownership.known)
+        return [p for p in known if (reading := self._readings.get(p)) is None or reading.is_behind]
 
     def _is_read(self, partition: int) -> bool:
         """Return True if this node serves the partition and its data is not lost."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
 
 import msgspec
 
@@ -26,7 +25,10 @@ PARTITIONS_AT_ONCE = 8
 """Partitions that are read concurrently, and types whose reasons are."""
 
 MAX_EXPLAINED = 2_000
-"""Most reasons that one list reads; past that, they come from the counts."""
+"""Reasons after which one list explains no further type."""
+
+EXPLAINED_AT_ONCE = 64
+"""Partitions whose reasons are read together, once the first one has not shown that a queue is ready."""
 
 _UNSURE = (None, BlockedBy.PAUSED, BlockedBy.MAX_LEASED, BlockedBy.RATE)
 """The reasons that counts cannot tell from others: queues with jobs may also be paused, held or full."""
@@ -54,37 +56,63 @@ async def list_types(pipeline: Pipeline, calls: TypeCalls, call: ListTypes) -> l
                 del reasons[name]
 
     await asyncio.gather(*(read() for _ in range(PARTITIONS_AT_ONCE)))
-    await _explain(pipeline, calls, reasons)
+    explained = await _explain(pipeline, calls, {name: reasons[name] for name in sorted(reasons)})
     return [
-        msgspec.structs.replace(summary, blocked_by=merge_reasons(reasons[summary.queue_type].values()))
+        msgspec.structs.replace(
+            summary,
+            blocked_by=merge_reasons(reasons[summary.queue_type].values()),
+            is_explained=summary.queue_type in explained,
+        )
         for summary in found
     ]
 
 
 async def _explain(
     pipeline: Pipeline, calls: TypeCalls, reasons: dict[str, dict[int, BlockedBy | None]]
-) -> None:
-    """Replace the reasons that come from counts by exact ones, type by type until a queue of the type is ready.
+) -> set[str]:
+    """Replace the reasons that come from counts by exact ones; return the types that are explained.
+
+    These are the first one and as many as MAX_EXPLAINED reasons allow.
 
     Args:
-        reasons: queue type → partition → reason.
+        reasons: queue type → partition → reason, in the order of the types.
     """
     types = iter(reasons.items())
+    explained: set[str] = set()
     remaining = MAX_EXPLAINED
 
-    async def explain(types: Iterator[tuple[str, dict[int, BlockedBy | None]]]) -> None:
+    async def explain() -> None:
         nonlocal remaining
         for name, by_partition in types:
-            for partition in [p for p, reason in by_partition.items() if reason in _UNSURE]:
-                if not remaining:
-                    return
-                remaining -= 1
-                reason = (await pipeline.value(calls.explain(partition, name))).blocked_by
-                by_partition[partition] = reason
-                if reason is None:
-                    break
+            unsure = [partition for partition, reason in by_partition.items() if reason in _UNSURE]
+            if unsure and remaining <= 0:
+                continue
+            remaining -= len(unsure)
+            explained.add(name)
+            await _explain_type(pipeline, calls, name, by_partition, unsure)
 
-    await asyncio.gather(*(explain(types) for _ in range(PARTITIONS_AT_ONCE)))
+    await asyncio.gather(*(explain() for _ in range(PARTITIONS_AT_ONCE)))
+    return explained
+
+
+async def _explain_type(
+    pipeline: Pipeline,
+    calls: TypeCalls,
+    queue_type: str,
+    reasons: dict[int, BlockedBy | None],
+    unsure: list[int],
+) -> None:
+    """Read the reasons of some partitions, the first one alone, because one ready queue is enough to know."""
+    first = 0
+    while first < len(unsure):
+        some = unsure[first : first + (EXPLAINED_AT_ONCE if first else 1)]
+        found = await asyncio.gather(
+            *(pipeline.value(calls.explain(partition, queue_type)) for partition in some)
+        )
+        reasons.update((at, part.blocked_by) for at, part in zip(some, found, strict=True))
+        if any(part.blocked_by is None for part in found):
+            return
+        first += len(some)
 
 
 async def _read_partition(

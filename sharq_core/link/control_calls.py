@@ -108,7 +108,10 @@ class PauseAll(PartitionCall[None], frozen=True):
 
 
 class ListTypes(Call[list[TypeSummary]], frozen=True):
-    """A call for the numbers, in some partitions, of the first `limit` types whose names sort after `after`."""
+    """A call for the numbers, in some partitions, of the first `limit` types whose names sort after `after`.
+
+    At least the first type is explained.
+    """
 
     is_read: ClassVar[bool] = True
     formats: ClassVar[int] = 2

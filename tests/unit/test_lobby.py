@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -70,6 +70,9 @@ class Shards:
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """The test calls `follow` itself."""
+
+    def informed(self, shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:
+        return shards
 
     def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
         return None

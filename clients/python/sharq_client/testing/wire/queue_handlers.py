@@ -212,7 +212,8 @@ class QueueHandlers:
 
 
 def _queues(state: TypeState) -> list[Queue]:
-    return [queue for name in sorted(state.queues) if (queue := state.queue(name)) is not None]
+    names = {*state.queues, *(queue_id for queue_id, _ in state.letters)}
+    return [queue for name in sorted(names) if (queue := state.shown_queue(name)) is not None]
 
 
 def _row(state: TypeState, queue: Queue) -> Facts:
