@@ -48,7 +48,7 @@ WHILE_FULL_US = 50_000
 
 
 class _CapPace(msgspec.Struct):
-    """What the answers of one cap say of the next question.
+    """The times, from the answers of one cap, before which it is of no use to ask it.
 
     Attributes:
         due_us: when its next slot is due; questions for a slot that is due now are in vain before that.

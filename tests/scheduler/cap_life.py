@@ -21,6 +21,8 @@ def use_caps(driver: Driver) -> None:
         )
         slots = driver.value(take).slots
         driver.value(calls.cap_return(at, name, slots[1:], units=units, now_us=now_us))
+    assert driver.value(calls.cap_renew(at, "brand", [1, 99], SECOND_US, now_us=now_us)) == [True, False]
+    assert driver.value(calls.cap_settle(at, "account", [1, 99], now_us=now_us)) == 1
     assert driver.value(calls.cap_correct(at, "account", -1, now_us=now_us))
     assert driver.value(calls.cap_hold(at, "account", SECOND_US, now_us=now_us))
     assert driver.value(calls.get_cap(at, "account", now_us=now_us)) is not None
