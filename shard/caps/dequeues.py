@@ -164,7 +164,7 @@ class CappedDequeues:
             max_bytes: the payload bytes of all calls together.
             begun_us: the slots may be used since this time.
         """
-        grants, units = cap_set.take(claim, wanted, begun_us)
+        grants, units = cap_set.take(claim, wanted, lease_us, begun_us)
         if not grants:
             return []
         sent: list[CappedDequeue] = []
