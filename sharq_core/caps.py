@@ -25,9 +25,6 @@ MAX_TAKE = 100
 MOST_IN_PARTITION = 100_000
 """Most caps that have their home in one partition, with those that were dropped lately."""
 
-MAX_COUNTED = 1_000
-"""Most waiting queues of a cap in one partition whose jobs are counted."""
-
 GRACE_US = 10_000
 """How long after its due time a slot may be used."""
 
@@ -164,14 +161,14 @@ class ParkedPage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CapUses(msgspec.Struct, frozen=True, array_like=True):
-    """The numbers of queues and jobs that a cap concerns, in one partition or in all.
+    """The numbers of queues and jobs that have a cap, in one partition.
 
     Attributes:
         queues: number of queues that have the cap.
-        waiting_queues: number of them that could give a job if the cap allowed it, now or later.
-        queued: number of queued jobs of the waiting queues, of at most MAX_COUNTED queues of a partition.
+        queued: number of their queued jobs.
+        after: the place in the sets of caps from which the next call goes on; 0 at the end.
     """
 
     queues: int
-    waiting_queues: int
     queued: int
+    after: int = 0

@@ -67,10 +67,11 @@ class ListCaps(PartitionCall[CapPage], frozen=True):
 
 
 class GetCapUses(PartitionCall[CapUses], frozen=True):
-    """A call for the queues of one partition that have a cap, and for what waits for it there."""
+    """A call for the numbers of queues and jobs of one partition that have a cap, from the set `after` on."""
 
     function: ClassVar[str] = "cap_uses"
     is_read: ClassVar[bool] = True
     formats: ClassVar[int] = 7
 
     name: str
+    after: int = 0

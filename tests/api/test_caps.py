@@ -70,7 +70,7 @@ async def test_a_cap_is_shown_as_it_was_defined_with_its_state(api: Api, name: s
         "blocked_by": None,
     }
     assert answer == state
-    assert await shown(api, name) == {**state, "queues": 0, "waiting_queues": 0, "queued": 0}
+    assert await shown(api, name) == {**state, "queues": 0, "queued": 0}
 
 
 async def test_a_definition_replaces_the_whole_one_before_it(api: Api, name: str) -> None:
@@ -106,7 +106,7 @@ async def test_queues_of_several_types_share_the_rate_of_a_cap(api: Api, name: s
         await enqueued(api, f"{kind}.{part}", "q", 5, caps=[name])
     began = time.monotonic()
     for part in ("sms", "voice") * 4:
-        assert await leased(api, f"{kind}.{part}", 5_000) is not None
+        assert await leased(api, f"{kind}.{part}", 30_000) is not None
     assert time.monotonic() - began >= 7 * 0.05 - 0.01
 
 
@@ -140,7 +140,7 @@ async def test_an_unknown_cap_stops_its_queues_until_it_is_defined(api: Api, nam
     (row,) = (await api.get(f"/queues/{kind}/")).json["queues"]
     assert (row["caps"], row["blocked_by"]) == ([name, f"{name}.known"], f"cap:{name}")
     await put(api, name, rate="1000/s")
-    assert await leased(api, kind, 5_000) is not None
+    assert await leased(api, kind, 30_000) is not None
 
 
 async def test_of_several_caps_the_one_with_the_latest_slot_is_the_reason(
@@ -162,14 +162,9 @@ async def test_a_hold_stops_all_queues_of_a_cap_until_it_ends(api: Api, name: st
     await enqueued(api, kind, "q", caps=[name])
     assert await leased(api, kind) is None
     state = await shown(api, name)
-    assert (state["blocked_by"], state["queues"], state["waiting_queues"], state["queued"]) == (
-        "hold",
-        1,
-        1,
-        1,
-    )
+    assert (state["blocked_by"], state["queues"], state["queued"]) == ("hold", 1, 1)
     await put(api, name, hold=None)
-    assert await leased(api, kind, 5_000) is not None
+    assert await leased(api, kind, 30_000) is not None
     assert (await api.post("/cap/no-such/hold/", {"for": 1})).status == 404
 
 
@@ -177,7 +172,7 @@ async def test_a_hold_stops_all_queues_of_a_cap_until_it_ends(api: Api, name: st
 async def test_a_worker_holds_a_cap_when_it_reports(api: Api, name: str, kind: str, verb: str) -> None:
     await put(api, name)
     await enqueued(api, kind, "q", 2, caps=[name])
-    job = await leased(api, kind, 5_000)
+    job = await leased(api, kind, 30_000)
     assert job is not None
     hold = {"name": name, "ms": 3_600_000}
     path = f"/{verb}/{kind}/q/{job['job_id']}/"
@@ -192,7 +187,7 @@ async def test_a_worker_holds_a_cap_when_it_reports(api: Api, name: str, kind: s
 async def test_a_bulk_report_holds_caps_too(api: Api, name: str, kind: str) -> None:
     await put(api, name)
     await enqueued(api, kind, "q", 1, caps=[name])
-    job = await leased(api, kind, 5_000)
+    job = await leased(api, kind, 30_000)
     assert job is not None
     entry = {"queue_type": kind, "queue_id": "q", "job_id": job["job_id"], "lease": job["lease"]}
     reply = await api.post("/finish/", {"jobs": [{**entry, "hold_cap": {"name": name, "ms": 60_000}}]})

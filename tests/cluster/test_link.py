@@ -182,7 +182,7 @@ async def use_cap_calls(ask: Callable[[Call[Any]], Awaitable[Any]]) -> None:
     assert held.blocked_by is BlockedBy.HOLD and held.held_until_us is not None
     assert [cap.name for cap in (await ask(cap_calls.ListCaps("", 3, 0, 10))).caps] == ["c"]
     assert (await ask(cap_calls.PutCap("", 3, "c", definition, 0))).held_until_us is None
-    assert await ask(cap_calls.GetCapUses("", 3, "c")) == CapUses(0, 0, 0)
+    assert await ask(cap_calls.GetCapUses("", 3, "c")) == CapUses(0, 0)
     assert await ask(cap_calls.DropCap("", 3, "c")) is True
     assert await ask(cap_calls.GetCap("", 3, "c")) is None
 

@@ -128,15 +128,9 @@ class CapAnswer(Success, frozen=True, kw_only=True):
     next_slot_in: NextSlotOut
     blocked_by: BlockedByOut
     queues: UsesOut
-    waiting_queues: Annotated[
-        int, Meta(description="Number of queues with the cap that have queued jobs and wait for a slot.")
-    ]
     queued: Annotated[
         int,
-        Meta(
-            description="Number of queued jobs of these queues; at least so many if there are more than 1,000 such "
-            "queues of one partition."
-        ),
+        Meta(description="Number of queued jobs of these queues, which wait for it or for their own rate."),
     ]
 
 

@@ -292,15 +292,7 @@ OPERATIONS: Final[dict[str, Examples]] = {
     ),
     "get_cap": Examples(
         answers={
-            200: {
-                "Two queues wait for its next slot": {
-                    "status": "success",
-                    **_CAP,
-                    "queues": 12,
-                    "waiting_queues": 2,
-                    "queued": 310,
-                }
-            }
+            200: {"Jobs wait for its next slot": {"status": "success", **_CAP, "queues": 12, "queued": 310}}
         },
     ),
     "delete_cap": Examples(answers={200: {"Queues still name it": {"status": "success", "queues": 12}}}),

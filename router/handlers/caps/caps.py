@@ -42,12 +42,8 @@ class CapHandlers:
         parsing.no_query(request.query)
         name = parsing.identifier(request.path_values, "cap")
         state = await read_cap(self._dispatch, name)
-        uses = await count_uses(self._dispatch, name)
-        return answer(
-            CapAnswer(
-                **_facts(state), queues=uses.queues, waiting_queues=uses.waiting_queues, queued=uses.queued
-            )
-        )
+        queues, queued = await count_uses(self._dispatch, name)
+        return answer(CapAnswer(**_facts(state), queues=queues, queued=queued))
 
     async def caps(self, request: Request) -> Response:
         """Return a page of all caps."""
@@ -68,7 +64,8 @@ class CapHandlers:
         name = parsing.identifier(request.path_values, "cap")
         await request.parsed(self._parser, parsing.nothing)
         await drop_cap(self._dispatch, name)
-        return answer(CapDropped(queues=(await count_uses(self._dispatch, name)).queues))
+        queues, _ = await count_uses(self._dispatch, name)
+        return answer(CapDropped(queues=queues))
 
 
 def _facts(state: CapState) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 
 from router.shards.dispatch import Dispatch
 from router.shards.walks.listings import read_queues
-from sharq_core.caps import CapDefinition, CapState, CapUses
+from sharq_core.caps import CapDefinition, CapState
 from sharq_core.errors import NotFound, StoreFull
 from sharq_core.link.cap_calls import DropCap, GetCap, GetCapUses, HoldCap, ListCaps, PutCap
 from sharq_core.partitions import partition_of
@@ -66,19 +66,25 @@ async def list_caps(
     )
 
 
-async def count_uses(dispatch: Dispatch, name: str) -> CapUses:
-    """Return what all partitions together have of a cap: its queues, and the jobs that wait for it.
+async def count_uses(dispatch: Dispatch, name: str) -> tuple[int, int]:
+    """Return how many queues of all partitions have a cap, and how many jobs they have queued.
 
-    Cost: one bounded read of each partition.
+    Cost: one bounded read of each partition, and further ones of a partition with very many sets of caps.
     """
     parts = await asyncio.gather(
-        *(dispatch.route(GetCapUses("", partition, name)) for partition in range(dispatch.partitions))
+        *(_uses_in(dispatch, partition, name) for partition in range(dispatch.partitions))
     )
-    return CapUses(
-        queues=sum(part.queues for part in parts),
-        waiting_queues=sum(part.waiting_queues for part in parts),
-        queued=sum(part.queued for part in parts),
-    )
+    return sum(queues for queues, _ in parts), sum(queued for _, queued in parts)
+
+
+async def _uses_in(dispatch: Dispatch, partition: int, name: str) -> tuple[int, int]:
+    """Return the numbers of queues and of queued jobs of one partition."""
+    queues = queued = after = 0
+    while True:
+        part = await dispatch.route(GetCapUses("", partition, name, after))
+        queues, queued, after = queues + part.queues, queued + part.queued, part.after
+        if not after:
+            return queues, queued
 
 
 def _unknown(name: str) -> NotFound:

@@ -48,8 +48,7 @@ class CapState(msgspec.Struct, frozen=True, kw_only=True):
         next_slot_in: the time until the cap allows the next lease, 0 if it does now; None if it is not known.
         blocked_by: why it allows no lease now: "hold", "max_leased" or "rate"; None if it allows one.
         queues: the number of queues that have the cap; None in a list, and after put_cap.
-        waiting_queues: the number of them that have queued jobs and wait for the cap.
-        queued: the number of these jobs; at least so many if there are very many queues.
+        queued: the number of queued jobs of these queues; None as well.
         warning: the limit that is not delivered in full at its burst, after put_cap; empty if there is none.
     """
 
@@ -61,6 +60,5 @@ class CapState(msgspec.Struct, frozen=True, kw_only=True):
     next_slot_in: int | None
     blocked_by: str | None
     queues: int | None = None
-    waiting_queues: int | None = None
     queued: int | None = None
     warning: str = ""

@@ -149,17 +149,10 @@ def _show(session: Session, cap: CapState) -> None:
             *(("limit", limit_text(limit)) for limit in cap.limits),
             ("max leased", None if cap.max_leased is None else f"{cap.leased} of {cap.max_leased} leased"),
             ("held until", None if cap.held_until is None else moment(cap.held_until)),
-            ("queues", None if cap.queues is None else str(cap.queues)),
-            ("waiting", _waiting(cap)),
+            ("queues", None if cap.queues is None else f"{cap.queues}, {cap.queued} queued jobs"),
             ("warning", (cap.warning, ODD) if cap.warning else None),
         ]
     )
-
-
-def _waiting(cap: CapState) -> str | None:
-    if not cap.waiting_queues:
-        return None
-    return f"{cap.queued} jobs of {cap.waiting_queues} queues"
 
 
 def _now(cap: CapState) -> Cell:
