@@ -135,7 +135,7 @@ class StreamHandlers:
         if is_gathered(queue_type):
             partition = partition_of(queue_type, "", self._dispatch.partitions)
             stats = await self._dispatch.route(GetTypeStats(queue_type, partition))
-            state = type_answer(stats, await self._reasons.of_type(queue_type, stats))
+            state = type_answer(stats, await self._reasons.of_type(stats))
         return WatchedTypeState(
             queue_type=queue_type, at=_now_ms(), numbers=summary.type_numbers(queue_type), state=state
         )

@@ -40,7 +40,7 @@ class TypeHandlers:
         parsing.no_query(request.query)
         queue_type = type_parsing.gathered_type(request.path_values)
         stats = await self._dispatch.route(GetTypeStats(queue_type, self._partition(queue_type)))
-        return answer(type_answer(stats, await self._reasons.of_type(queue_type, stats)))
+        return answer(type_answer(stats, await self._reasons.of_type(stats)))
 
     async def set_type(self, request: Request) -> Response:
         """Change settings of a gathered type, and return its state with a warning about a rate that is not kept."""
@@ -51,7 +51,7 @@ class TypeHandlers:
         if stats.is_window_unknown:
             raise unknown_window(settings.window)
         warnings = [text for limit in settings.limits or () if (text := rate_warnings.limit_warning(limit))]
-        shown = type_answer(stats, await self._reasons.of_type(queue_type, stats))
+        shown = type_answer(stats, await self._reasons.of_type(stats))
         return answer(structs.replace(shown, warning=warnings[0] if warnings else UNSET))
 
     async def clear_type(self, request: Request) -> Response:
@@ -61,7 +61,7 @@ class TypeHandlers:
         await request.parsed(self._parser, parsing.nothing)
         call = SetType(queue_type, self._partition(queue_type), _cleared(self._dispatch.formats))
         stats = await self._dispatch.route(call)
-        return answer(type_answer(stats, await self._reasons.of_type(queue_type, stats)))
+        return answer(type_answer(stats, await self._reasons.of_type(stats)))
 
     async def pause_type(self, request: Request) -> Response:
         """Pause all queues of a type, those that come later, too."""

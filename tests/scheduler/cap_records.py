@@ -60,9 +60,18 @@ def counts_of_parked(counts: bytes) -> tuple[int, int]:
     return int.from_bytes(newer[1:8]), int.from_bytes(newer[8:])
 
 
-def assert_cap_sets_agree(counters: Mapping[bytes, Any], sets_of_queues: Iterable[int]) -> None:
-    """Each set is used as often as is counted; a set that no queue has is gone, and its number is not used again."""
-    uses = Counter(number for number in sets_of_queues if number)
+def assert_cap_sets_agree(counters: Mapping[bytes, Any], queues: Iterable[tuple[int, int]]) -> None:
+    """Each set is used as often as is counted, and is gone if no queue has it.
+
+    Args:
+        queues: the number of the set (0 for none) and the number of queued jobs of each queue.
+    """
+    uses: Counter[int] = Counter()
+    jobs: Counter[int] = Counter()
+    for number, queued in queues:
+        uses[number] += number > 0
+        jobs[number] += queued * (number > 0)
+    uses, jobs = +uses, +jobs
     assert uses == {
         int.from_bytes(field[2:]): int(number) for field, number in counters.items() if field[:2] == b":y"
     }
@@ -74,6 +83,19 @@ def assert_cap_sets_agree(counters: Mapping[bytes, Any], sets_of_queues: Iterabl
         if field[:2] == b":K" and len(field) > 2
     }
     assert numbers == {text: number for number, text in names.items()}
+    counted = {
+        int.from_bytes(field[2:]): int(count) for field, count in counters.items() if field[:2] == b":z"
+    }
+    assert +Counter(counted) == jobs
+    assert counted.keys() <= uses.keys()
+    of_cap = {field[2:]: numbers for field, numbers in counters.items() if field[:2] == b":n"}
+    wanted: dict[bytes, list[int]] = {}
+    for number, text in sorted(names.items()):
+        for name in text.split(b"\0"):
+            wanted.setdefault(name, []).append(number)
+    assert of_cap == {
+        name: b"".join(number.to_bytes(4) for number in numbers) for name, numbers in wanted.items()
+    }
     assert int(counters.get(b":K", 0)) >= max(names, default=0)
     for text in names.values():
         assert sorted(text.split(b"\0")) == text.split(b"\0")

@@ -84,12 +84,9 @@ class CapReasons:
         """Return the reasons that an answer tells for some queues, in order, as `of_all` does."""
         return await self.of_all(list(map(_held, queues)))
 
-    async def of_type(self, queue_type: str, stats: TypeStats) -> Reason:
-        """Return the reason of a gathered type. If it is a cap, the shards tell which caps its first queue has."""
-        held = Explanation(stats.blocked_by, stats.next_ready_in_us)
-        if held.blocked_by is BlockedBy.CAP:
-            held = await self._dispatch.explain(queue_type) or held
-        return await self.of(held)
+    async def of_type(self, stats: TypeStats) -> Reason:
+        """Return the reason that an answer tells for a gathered type."""
+        return await self.of(Explanation(stats.blocked_by, stats.next_ready_in_us, stats.caps))
 
     async def of_all(self, explanations: Sequence[Explanation]) -> list[Reason]:
         """Return the reasons that an answer tells for what shards say of queues, in order.
