@@ -50,6 +50,18 @@ class CapHold(msgspec.Struct, frozen=True, array_like=True):
     hold_us: int
 
 
+class CapCorrection(msgspec.Struct, frozen=True, array_like=True):
+    """The difference between the actual cost of a job and the one that it was leased with.
+
+    Attributes:
+        names: the caps of its queue.
+        difference: in points; more than 0 if the job cost more.
+    """
+
+    names: tuple[str, ...]
+    difference: int
+
+
 class PauseStatus(enum.IntEnum):
     """The outcome of a pause, a hold or a resume. Only DONE changed anything."""
 
@@ -169,6 +181,7 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
         retry, expires_us, on_expiry, window: as in TypeSettings; None for none.
         quotas: the quotas, with what is used of them.
         is_window_unknown: nothing is told and nothing was done, because a change names a window that does not exist.
+        caps: the caps of the queue that comes first, if one of them is the reason.
     """
 
     is_paused: bool
@@ -188,6 +201,7 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
     window: str | None = None
     quotas: list[QuotaUse] = []
     is_window_unknown: bool = False
+    caps: tuple[str, ...] = ()
 
 
 class TypeSummary(msgspec.Struct, frozen=True, array_like=True):
