@@ -112,6 +112,13 @@ WORKER_OF_RAW = Target("worker", "worker with an async handler, of raw aiohttp's
 START = Target("start", "start to first answered request, new data", "s", _most(2))
 
 
+WORKERS_CPU = {
+    kind: Target(
+        "workers", f"{kind}: CPU time of a whole job with 2 workers, of that with 1", "x", _most(1.15)
+    )
+    for kind in ("single calls", "batches of 100")
+}
+
 CAP_SHARE = {
     (rate, burst, queues): Target(
         "caps",
