@@ -36,13 +36,13 @@ from sharq_core.top_queues import TopOrder, TopQueues
 
 ReplyT = TypeVar("ReplyT")
 
-FORMATS = 6
+FORMATS = 7
 """The newest record format, and the newest calls and fields of calls, that this version can handle.
 
 2: limits (cost, holds, fractional bursts, leases at once, gathered types). 3: the life of a job (priority, expiry,
 retries, errors, cancellation, changes, lists of jobs). 4: campaigns (windows, quotas, results, progress, batches,
-schedules). 5: ids of queues, jobs and batches with `:` and `/`. 6: reports of load, searches of queues. A router sends
-nothing newer than what every member can handle.
+schedules). 5: ids of queues, jobs and batches with `:` and `/`. 6: reports of load, searches of queues. 7: questions
+about several types. A router sends nothing newer than what every member can handle.
 """
 
 
