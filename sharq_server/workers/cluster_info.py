@@ -11,7 +11,7 @@ from shard.node import ShardNode
 from sharq_core.config import Config, StoreMode
 from sharq_core.errors import SharqError
 from sharq_core.link.messages import DescribeStore, ShardPort
-from sharq_core.models import StoreState
+from sharq_core.link.store_state import StoreState
 from sharq_server.workers.directory import WorkerDirectory
 from sharq_server.workers.orders import Members
 
