@@ -13,7 +13,7 @@ from typing import Any, Never, TypeVar, cast
 
 import msgspec
 
-from shard.batching.batches import JobVerb
+from shard.batching.batches import CapHolds, JobVerb
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
 from shard.batching.store_calls import StoreCalls
@@ -55,6 +55,7 @@ class CallHandlers:
         reaper: None if this node runs none.
         metrics: counts the outcomes of calls about jobs.
         job_ends: tells the watchers of jobs that calls perhaps ended.
+        cap_holds: holds the caps that finished and released jobs name.
         notices: the problems of the node itself.
         more: the handlers of further types of calls.
 
@@ -77,10 +78,12 @@ class CallHandlers:
         guard: DataGuard,
         explanations: Explanations,
         job_ends: JobEnds,
+        cap_holds: CapHolds,
         notices: Notices,
         more: Mapping[type, Callable[[Any], Awaitable[Any]]],
     ) -> None:
         self._job_ends = job_ends
+        self._cap_holds = cap_holds
         self._notices = notices
         self._explanations = explanations
         self._type_calls = calls.types
@@ -141,6 +144,7 @@ class CallHandlers:
             self._job_ends,
             self._metrics,
             self._metrics,
+            self._cap_holds,
         )
 
     async def _run(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:

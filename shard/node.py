@@ -277,6 +277,7 @@ class ShardNode:
             self.guard,
             self._explanations,
             self.job_ends,
+            self._caps.ledgers,
             self.notices,
             {**self._calendar.handlers, **self._samples.handlers},
         )

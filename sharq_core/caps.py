@@ -28,6 +28,9 @@ MOST_IN_PARTITION = 100_000
 GRACE_US = 10_000
 """How long after its due time a slot may be used."""
 
+EXTEND_WITHIN_US = 5_000_000
+"""How long after the renewal of its permits a lease may be extended."""
+
 MIN_HORIZON_US = 20_000
 """The least time ahead for which slots are reserved. It is the interval of the slowest limit if that is longer."""
 
@@ -72,10 +75,11 @@ class CapReply(msgspec.Struct, frozen=True, array_like=True):
         now_us: the time at which the ledger made it. Only the difference to it says when a slot is due, because the
             ledger's clock is not that of a node or of another server.
         slots: the reserved slots, earliest first.
-        ask_in_us: the time until the next slot may be had, 0 for now; None if nothing is known of it (the cap is
-            unknown or has as many leases as it allows).
+        ask_in_us: the time until the same question would get a slot, 0 for now; None if nothing is known of it (the cap
+            is unknown or has as many leases as it allows). It is longer if it is the turn of other nodes.
         blocked_by: the reason why there are not more slots: HOLD, MAX_LEASED or RATE; None if all wanted ones are
             there.
+        horizon_us: the time ahead for which slots of this cap are reserved; 0 for an unknown cap.
     """
 
     status: CapTakeStatus
@@ -83,6 +87,7 @@ class CapReply(msgspec.Struct, frozen=True, array_like=True):
     slots: list[CapSlot]
     ask_in_us: int | None
     blocked_by: BlockedBy | None
+    horizon_us: int = 0
 
 
 class CapState(msgspec.Struct, frozen=True, array_like=True):

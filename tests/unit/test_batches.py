@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -15,6 +15,7 @@ from shard.batching.scheduler_calls import SchedulerCalls
 from shard.batching.store_calls import StoreCalls
 from shard.index.job_ends import JobEnds
 from sharq_core.errors import Overloaded, SharqError, Unavailable
+from sharq_core.limits import CapHold
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import Enqueue, Failure
 from sharq_core.models import Enqueued, EnqueueStatus, NewJob
@@ -93,6 +94,9 @@ class Noted:
     def count_results(self, outcomes: Sequence[Any]) -> None:
         raise AssertionError(f"enqueues have no results, got {outcomes}")
 
+    def begin(self, holds: Sequence[CapHold], then: Callable[[], None]) -> None:
+        raise AssertionError(f"enqueues hold no caps, got {holds}, {then}")
+
     def expired(self, queue_type: str, expired: int, dropped: int) -> None:
         self.expiries.append((queue_type, expired, dropped))
 
@@ -114,7 +118,7 @@ class Parts:
         order = CALLS.index(Enqueue)
         noted = self.noted
         self.verb: JobVerb[NewJob, Enqueued] = JobVerb(
-            Enqueue, order, pipeline, made, noted, noted, JobEnds(), noted, noted
+            Enqueue, order, pipeline, made, noted, noted, JobEnds(), noted, noted, noted
         )
 
     async def enqueue(self, *jobs: NewJob) -> list[Enqueued | Failure]:
