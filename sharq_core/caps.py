@@ -158,3 +158,15 @@ class ParkedPage(msgspec.Struct, frozen=True, array_like=True):
     has_more: bool
     type_ready_us: int | None = 0
     clock_number: int = 0
+
+
+class CapUses(msgspec.Struct, frozen=True, array_like=True):
+    """The numbers of queues that have a cap and of their queued jobs, in one partition, or in a page of its sets.
+
+    Attributes:
+        after: the set to go on after; 0 at the end.
+    """
+
+    queues: int
+    queued: int
+    after: int = 0

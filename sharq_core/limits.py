@@ -169,6 +169,7 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
         retry, expires_us, on_expiry, window: as in TypeSettings; None for none.
         quotas: the quotas, with what is used of them.
         is_window_unknown: nothing is told and nothing was done, because a change names a window that does not exist.
+        caps: the caps of the queue that comes first, if one of them is the reason.
     """
 
     is_paused: bool
@@ -188,6 +189,7 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
     window: str | None = None
     quotas: list[QuotaUse] = []
     is_window_unknown: bool = False
+    caps: tuple[str, ...] = ()
 
 
 class TypeSummary(msgspec.Struct, frozen=True, array_like=True):

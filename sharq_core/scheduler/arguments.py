@@ -22,7 +22,7 @@ TERMS = struct.Struct(">QQQ")
 """unit.lua's TERMS: not_after_us, and how long finished jobs and dead letters are remembered (µs)."""
 
 DEMAND = struct.Struct(">QHHQI8sB")
-"""turns.lua's DEMAND: not_after_us, count, jobs per queue, lease (µs), payload bytes, random bytes, KNOWS_CAPS."""
+"""rounds.lua's DEMAND: not_after_us, count, jobs per queue, lease (µs), payload bytes, random bytes, KNOWS_CAPS."""
 
 KNOWS_CAPS = 15
 """Says that the caller can decode the cost, the priority, the expiry and the trace of a leased job, the number of jobs

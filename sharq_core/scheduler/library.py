@@ -56,7 +56,7 @@ SHARED_FILES = (
     "type_stats",
     "sweep",
     "timers",
-    "turns",
+    "rounds",
     "leases",
     "endings",
     "members",
@@ -95,13 +95,13 @@ _NOTES, _RESULTS = "notes", ("results", "resulted")
 result (lua/notes.lua, lua/results.lua).
 """
 
-_PARKING = ("parked", "capsets")
-"""The keys of queues with caps, whose names Lua derives, too (lua/parking.lua)."""
-
 _CAPS, _PERMITS = "caps", "permits"
 """The keys of caps and of their permits, which have no numbers either (lua/caps.lua, lua/permits.lua)."""
 
-_DERIVED = frozenset({_NOTES, *_RESULTS, *_PARKING, _CAPS, _PERMITS})
+_PARKING = ("parked", "capsets")
+"""The keys of queues with caps, which have no numbers either (lua/parking.lua)."""
+
+_DERIVED = frozenset({_NOTES, *_RESULTS, _CAPS, _PERMITS, *_PARKING})
 
 _JOBS = (*_ALL, _NOTES, *_PARKING)
 """The keys of functions that end the lives of jobs."""
@@ -157,6 +157,7 @@ ENQUEUE = Function("enqueue", _JOBS, (), joins=True)
 DEQUEUE = Function("dequeue", _JOBS, joins=True)
 DEQUEUE_CAPPED = Function("dequeue_capped", _JOBS, joins=True)
 LIST_PARKED = Function("list_parked", ("counters", *_PARKING), _READ, joins=True)
+CAP_USES = Function("cap_uses", ("counters",), _READ, joins=True)
 FINISH = Function("finish", _LEASES, joins=True)
 FINISH_WITH_RESULTS = Function("finish_with_results", (*_LEASES, *_RESULTS), (), joins=True)
 EXTEND = Function("extend", _LEASES, joins=True)

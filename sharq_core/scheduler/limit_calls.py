@@ -27,7 +27,7 @@ from sharq_core.scheduler.campaigns.quotas import UNITS, Bounds
 from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
 from sharq_core.scheduler.keys import Keys, stored_id
 from sharq_core.scheduler.replies import decode_nothing, decoder
-from sharq_core.scheduler.status_replies import BLOCKED_BY, as_short, fate_of, retry_of
+from sharq_core.scheduler.status_replies import BLOCKED_BY, as_short, cap_names_of, fate_of, retry_of
 from sharq_core.store.commands import Word
 
 RECORDS_COMPARED = 2000
@@ -47,10 +47,13 @@ _LIFE = struct.Struct(">6sB")
 _LIMITS, _MAX_LEASED, _HOLD, _RETRY, _EXPIRES, _ON_EXPIRY, _KNOWS_LIFE = 1, 2, 4, 8, 16, 32, 64
 _KNOWS_CAMPAIGNS = 128
 
-WITH_CAMPAIGNS = "2"
-"""The argument with which get_type_stats.lua adds the defaults of lives and the settings of campaigns, which a node of
-revision 5 cannot decode.
+WITH_CAPS = "3"
+"""The argument with which get_type_stats.lua adds the defaults of lives, the settings of campaigns, which a node of
+revision 5 cannot decode, and caps as a reason, which a node of revision 9 cannot decode.
 """
+
+KNOWS_CAPS = "1"
+"""The argument with which set_type.lua and explain.lua tell caps as a reason."""
 
 _INTERVAL_BYTES = 6
 
@@ -186,7 +189,7 @@ class TypeCalls:
             bounds: the bounds of the periods of each quota's zone. Without them, a type with quotas leases nothing
                 until put_periods brings them.
         """
-        arguments: list[Word] = [_change(settings, not_after_us or 0, bounds or {})]
+        arguments: list[Word] = [_change(settings, not_after_us or 0, bounds or {}), KNOWS_CAPS]
         return make_call(
             self._keys, library.SET_TYPE, partition, queue_type, now_us, arguments, _decode_stats
         )
@@ -196,14 +199,16 @@ class TypeCalls:
     ) -> FunctionCall[TypeStats]:
         """Read the settings and the statistics of a type in a partition."""
         return make_call(
-            self._keys, library.GET_TYPE_STATS, partition, queue_type, now_us, [WITH_CAMPAIGNS], _decode_stats
+            self._keys, library.GET_TYPE_STATS, partition, queue_type, now_us, [WITH_CAPS], _decode_stats
         )
 
     def explain(
         self, partition: int, queue_type: str, *, now_us: int | None = None
     ) -> FunctionCall[Explanation]:
         """Read the reason why a type leases nothing in a partition."""
-        return make_call(self._keys, library.EXPLAIN, partition, queue_type, now_us, [], _decode_explanation)
+        return make_call(
+            self._keys, library.EXPLAIN, partition, queue_type, now_us, [KNOWS_CAPS], _decode_explanation
+        )
 
     def list_type_stats(
         self, partition: int, scan: int, count: int, *, now_us: int | None = None
@@ -274,12 +279,12 @@ def _decode_stats(raw: list[Any]) -> TypeStats:
     ]
     campaigns_at = _STATS + _DEFAULTS
     *retry, expires_us, on_expiry = raw[_STATS:campaigns_at]
-    window, quotas, limits_at = packed_quotas.read_campaign_settings(raw, campaigns_at)
+    window, quotas, caps_at = packed_quotas.read_campaign_settings(raw, campaigns_at)
     return TypeStats(
         is_paused=bool(paused),
         limits=[
             Limit(UNITS[raw[at] - 1], raw[at + 1], as_short(raw[at + 2]))
-            for at in range(limits_at, len(raw), _LIMIT_REPLY)
+            for at in range(caps_at + 1, len(raw), _LIMIT_REPLY)
         ],
         max_leased=max_leased or None,
         held_until_us=_not_negative(held_until_us),
@@ -295,12 +300,13 @@ def _decode_stats(raw: list[Any]) -> TypeStats:
         on_expiry=fate_of(on_expiry),
         window=window,
         quotas=quotas,
+        caps=cap_names_of(raw[caps_at]),
     )
 
 
 @decoder
 def _decode_explanation(raw: list[Any]) -> Explanation:
-    return Explanation(BLOCKED_BY[raw[4]], _not_negative(raw[5]))
+    return Explanation(BLOCKED_BY[raw[4]], _not_negative(raw[5]), cap_names_of(raw[6]))
 
 
 @decoder

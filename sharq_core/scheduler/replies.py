@@ -24,11 +24,11 @@ _HEAD = 4
 _DEQUEUE_HEAD = 9
 _JOB_REPLY = 4
 _LEASE = Struct(">16sQQIiIQ")
-"""turns.lua's LEASE."""
+"""rounds.lua's LEASE."""
 _COST = Struct(">I")
-"""turns.lua's COST."""
+"""rounds.lua's COST."""
 _LEASE_LIFE = Struct(">IBQ")
-"""turns.lua's LIFE: cost, priority and expiry (µs, 0 for none). It follows LEASE if one of them is not as usual, or
+"""rounds.lua's LIFE: cost, priority and expiry (µs, 0 for none). It follows LEASE if one of them is not as usual, or
 if the job has a trace, which then comes last.
 """
 _USUAL_LIFE = (1, PRIORITY, 0, b"")

@@ -35,7 +35,10 @@ _ROWS_A_JOB = 20
 _TOTALS_REPLY = 8
 _NUMBER_BYTES = 7
 _READY_AT, _TIMER_AT, _ROW_BYTES = 49, 56, 63
-"""Offsets in counters.lua's row: seven totals, then the times of the next due queue and the next timer (0: none)."""
+"""Offsets in counters.lua's row: seven totals, then the times of the next due queue and the next timer (0: none).
+
+The number of the latest change of parked queues follows, if queues of the type have or had caps.
+"""
 
 
 class TypeRow(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +61,11 @@ class TypeRow(msgspec.Struct, frozen=True, gc=False):
     def timer_us(self) -> int | None:
         """The time (µs) of the type's next timer, perhaps too early, never too late; None if there is none."""
         return int.from_bytes(self.raw[_TIMER_AT:_ROW_BYTES], "big") or None
+
+    @property
+    def changed(self) -> int:
+        """The number of the latest change of queues with caps, for CappedCalls.list_parked; 0 for none."""
+        return int.from_bytes(self.raw[_ROW_BYTES : _ROW_BYTES + _NUMBER_BYTES], "big")
 
     @property
     def has_jobs(self) -> bool:

@@ -34,19 +34,13 @@ def parse_caps(raw: bytes) -> tuple[int, int]:
     return number, int.from_bytes(parked_at)
 
 
-def assert_parked_agree(
-    counters: Mapping[bytes, Any],
-    parked: Iterable[bytes],
-    capsets: Mapping[bytes, float],
-    wanted: set[Place],
-    queue_type: str,
-) -> None:
+def assert_parked_agree(raw: Mapping[str, Mapping[bytes, Any]], wanted: set[Place], queue_type: str) -> None:
     """The wanted places are there and no others, each of their sets has a change, and the type counts them."""
-    found = {_place(member) for member in parked}
+    found, capsets = {_place(member) for member in raw["parked"]}, raw["capsets"]
     assert found == wanted
     assert {int.from_bytes(number) for number in capsets} == {place.cap_set for place in found}
     assert len(set(capsets.values())) == len(capsets)
-    changed, count = counts_of_parked(counters.get(queue_type.encode(), b""))
+    changed, count = counts_of_parked(raw["counters"].get(queue_type.encode(), b""))
     assert count == len(found)
     assert changed >= max(capsets.values(), default=0)
 
@@ -66,9 +60,18 @@ def counts_of_parked(counts: bytes) -> tuple[int, int]:
     return int.from_bytes(newer[1:8]), int.from_bytes(newer[8:])
 
 
-def assert_cap_sets_agree(counters: Mapping[bytes, Any], sets_of_queues: Iterable[int]) -> None:
-    """Each set is used as often as is counted; a set that no queue has is gone, and its number is not used again."""
-    uses = Counter(number for number in sets_of_queues if number)
+def assert_cap_sets_agree(counters: Mapping[bytes, Any], queues: Iterable[tuple[int, int]]) -> None:
+    """Each set is used as often as is counted, and is gone if no queue has it.
+
+    Args:
+        queues: the number of the set (0 for none) and the number of queued jobs of each queue.
+    """
+    uses: Counter[int] = Counter()
+    jobs: Counter[int] = Counter()
+    for number, queued in queues:
+        uses[number] += number > 0
+        jobs[number] += queued * (number > 0)
+    uses, jobs = +uses, +jobs
     assert uses == {
         int.from_bytes(field[2:]): int(number) for field, number in counters.items() if field[:2] == b":y"
     }
@@ -80,6 +83,19 @@ def assert_cap_sets_agree(counters: Mapping[bytes, Any], sets_of_queues: Iterabl
         if field[:2] == b":K" and len(field) > 2
     }
     assert numbers == {text: number for number, text in names.items()}
+    counted = {
+        int.from_bytes(field[2:]): int(count) for field, count in counters.items() if field[:2] == b":z"
+    }
+    assert +Counter(counted) == jobs
+    assert counted.keys() <= uses.keys()
+    of_cap = {field[2:]: numbers for field, numbers in counters.items() if field[:2] == b":n"}
+    wanted: dict[bytes, list[int]] = {}
+    for number, text in sorted(names.items()):
+        for name in text.split(b"\0"):
+            wanted.setdefault(name, []).append(number)
+    assert of_cap == {
+        name: b"".join(number.to_bytes(4) for number in numbers) for name, numbers in wanted.items()
+    }
     assert int(counters.get(b":K", 0)) >= max(names, default=0)
     for text in names.values():
         assert sorted(text.split(b"\0")) == text.split(b"\0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from sharq_core.caps import ParkedPage
+from sharq_core.caps import CapUses, ParkedPage
 from sharq_core.limits import Burst, Explanation, QueueSettings
 from sharq_core.models import EnqueueStatus, NewJob, QueueStats
 from sharq_core.scheduler.caps.capped_calls import CappedReply
@@ -98,3 +98,9 @@ class CappedDriver(WindowDriver):
     def explain(self) -> Explanation:
         """Why the type leases nothing."""
         return self.value(self.types.explain(self.partition, self.queue_type, now_us=self.now_us))
+
+    def uses(self, name: str, after: int = 0) -> CapUses:
+        """The queues that have a cap."""
+        return self.value(
+            self.functions.capped.cap_uses(self.partition, name, after=after, now_us=self.now_us)
+        )

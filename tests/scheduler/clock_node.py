@@ -47,6 +47,9 @@ _CALLS: dict[str, Callable[[Driver, dict[str, Any]], FunctionCall[Any]]] = {
     "change_job": lambda it, at: it.job_calls.change_job(0, TYPE, "q", "2", JobChange(cost=2), **at),
     "delete_queue": lambda it, at: it.functions.delete_queue(0, TYPE, "q", **at),
     "dequeue": lambda it, at: it.functions.dequeue(0, TYPE, 2, SECOND_US, RANDOM, **at),
+    "dequeue_capped": lambda it, at: it.functions.capped.dequeue_capped(
+        0, TYPE, ["a"], 2, 1, SECOND_US, RANDOM, **at
+    ),
     "drop_batches": lambda it, at: it.batches.drop_batches(0, TYPE, ["b"], **at),
     "drop_dead": lambda it, at: it.job_calls.drop_dead(0, TYPE, 10, **at),
     "drop_dead_letter": lambda it, at: it.job_calls.drop_dead_letter(0, TYPE, "q", "0", **at),

@@ -270,10 +270,8 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     )
     _check_expiry(found, _partition_time_us(raw["counters"], driver))
     _check_line(found)
-    assert_cap_sets_agree(raw["counters"], [queue.cap_set for queue in queues])
-    assert_parked_agree(
-        raw["counters"], raw["parked"], raw["capsets"], _check_parked(found), driver.queue_type
-    )
+    assert_cap_sets_agree(raw["counters"], [(queue.cap_set, queue.queued) for queue in queues])
+    assert_parked_agree(raw, _places(found), driver.queue_type)
     _check_dead(found, driver.functions.retention.dead_us)
     now_us = _partition_time_us(raw["counters"], driver)
     _check_agenda(found, type_ready_us(raw["counters"], driver.queue_type, driver.now_us, now_us))
@@ -369,16 +367,12 @@ def _check_line(found: Snapshot) -> None:
         assert queue.given or at_us >= max(queue.tat_us, queue.held_us)
 
 
-def _check_parked(found: Snapshot) -> set[Place]:
+def _places(found: Snapshot) -> set[Place]:
     """Return where the queues with caps stand: under the same rules as the others in ready."""
-    places = set()
-    for queue_id, queue in found.queues.items():
-        if queue.cap_set and queue.queued and not queue.is_closed:
-            assert queue.given or queue.parked_us >= max(queue.tat_us, queue.held_us)
-            places.add(Place(queue.cap_set, queue.parked_us, queue_id))
-        else:
-            assert not queue.parked_us
-    return places
+    for queue in found.queues.values():
+        assert bool(queue.parked_us) == bool(queue.cap_set and queue.queued and not queue.is_closed)
+        assert not queue.parked_us or queue.given or queue.parked_us >= max(queue.tat_us, queue.held_us)
+    return {Place(one.cap_set, one.parked_us, name) for name, one in found.queues.items() if one.parked_us}
 
 
 def _check_dead(found: Snapshot, retention_us: int) -> None:

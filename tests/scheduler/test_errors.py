@@ -230,13 +230,13 @@ def test_a_node_that_does_not_declare_the_notes_ends_them(jobs: JobDriver) -> No
             if leased.attempt == 1:
                 jobs.fail(leased.job_id, leased.lease, "no route")
     finish: list[Any] = jobs.functions.finish(0, TYPE, [], now_us=jobs.now_us).command.words
-    assert (finish[2], finish[12]) == (10, jobs.key("notes"))
-    words = [*finish[:2], 9, *finish[3:12], *finish[13:], "q", "q:1", bytes.fromhex(leases["1"])]
+    assert (finish[2], finish[12]) == (12, jobs.key("notes"))
+    words = [*finish[:2], 9, *finish[3:12], *finish[15:], "q", "q:1", bytes.fromhex(leases["1"])]
     assert execute(jobs.client, *words)[4] == 0
     jobs.advance(LEASE_US)
     reap: list[Any] = jobs.functions.reap(0, TYPE, now_us=jobs.now_us).command.words
-    assert (reap[2], reap[14]) == (12, jobs.key("notes"))
-    execute(jobs.client, *reap[:2], 11, *reap[3:14], *reap[15:])
+    assert (reap[2], reap[14]) == (14, jobs.key("notes"))
+    execute(jobs.client, *reap[:2], 11, *reap[3:14], *reap[17:])
     assert not has_notes(jobs)
     assert [letter.error for letter in jobs.list_dead().jobs] == [
         JobError("no route", 1, jobs.now_us - LEASE_US)

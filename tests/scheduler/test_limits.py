@@ -368,8 +368,8 @@ def test_limits_stand_before_the_bytes_of_a_newer_version(driver: Driver) -> Non
     driver.client.hset(driver.key("queues"), "q", raw + b"NEWER")
     driver.set_queue(QueueSettings(max_leased=3))
     raw = stored(driver)
-    life = bytes(41 + 5)
-    assert raw[-66:] == struct.pack(">BI7sBBB", 2, 3, b"", 0, 0, 0) + life + b"NEWER"
+    life = bytes(41 + 5 + 11)
+    assert raw[-77:] == struct.pack(">BI7sBBB", 2, 3, b"", 0, 0, 0) + life + b"NEWER"
     driver.lease_one()
     driver.set_queue(QueueSettings(max_leased=None))
     raw = stored(driver)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from sharq_core.limits import BlockedBy, QueueSettings
+import pytest
+
+from sharq_core.caps import CapUses
+from sharq_core.limits import BlockedBy, Explanation, QueueSettings
+from sharq_core.scheduler.caps import capped_calls
+from sharq_core.top_queues import TopOrder
 from tests.scheduler.capped_driver import CappedDriver, capped
 from tests.scheduler.driver import LEASE_US, MINUTE_US, SECOND_US, START_US
 from tests.scheduler.records import assert_keys_agree
@@ -173,3 +178,89 @@ def test_blocked_by_names_a_cap_after_all_that_is_the_queue_s_own(caps: CappedDr
     caps.capped_reply("a", count=1)
     assert caps.get_queue().blocked_by is BlockedBy.RATE
     assert caps.list_queue_stats()["q"].caps == ("a",)
+
+
+def test_explain_tells_the_caps_of_the_queue_that_comes_first(caps: CappedDriver) -> None:
+    caps.put_capped("1", "b", "c", queue_id="later", interval_us=MINUTE_US)
+    caps.put_capped("2", "b", "c", queue_id="later", interval_us=MINUTE_US)
+    assert caps.capped_ids("b", "c") == ["1"]
+    assert (caps.explain().blocked_by, caps.explain().caps) == (BlockedBy.RATE, ())
+    caps.put_capped("3", "a")
+    assert caps.explain() == Explanation(BlockedBy.CAP, 0, ("a",))
+    assert caps.type_stats().caps == ("a",)
+    caps.put_job("4", queue_id="free")
+    caps.dequeue()
+    assert caps.explain() == Explanation(BlockedBy.CAP, 0, ("a",))
+    caps.pause(True)
+    assert caps.explain().blocked_by is BlockedBy.RATE
+
+
+def test_a_queue_without_caps_that_is_due_is_told_first(caps: CappedDriver) -> None:
+    caps.put_job("1", queue_id="free")
+    caps.advance(1)
+    caps.put_capped("2", "a")
+    assert caps.explain() == Explanation(None, 0)
+    caps.dequeue()
+    assert caps.explain().caps == ("a",)
+
+
+def test_the_longest_due_queues_are_those_with_caps_too(caps: CappedDriver) -> None:
+    caps.put_capped("1", "a", queue_id="one")
+    caps.advance(1)
+    caps.put_job("2", queue_id="two")
+    caps.advance(1)
+    caps.put_capped("3", "b", queue_id="three")
+    caps.put_capped("4", "a", queue_id="four")
+    found = caps.top_queues(TopOrder.AGE, 3)
+    assert [(queue.queue_id, queue.due_for_us) for queue in found] == [("one", 2), ("two", 1), ("four", 0)]
+    assert [queue.due_for_us for queue in caps.top_queues(TopOrder.DEPTH)] == [0, 2, 0, 1]
+
+
+def test_a_survey_tells_the_latest_change(caps: CappedDriver) -> None:
+    caps.put_job("1", queue_id="two")
+    row, _ = caps.value(caps.surveys.get_type(0, caps.queue_type, now_us=caps.now_us))
+    assert row is not None
+    assert row.changed == 0
+    caps.put_capped("1", "a", queue_id="one")
+    survey = caps.value(caps.surveys.survey(0, count=10, now_us=caps.now_us))
+    assert [row.changed for _, row in survey.page] == [caps.parked().changed]
+
+
+def test_numbers_of_changes_go_on_after_the_type_was_forgotten(caps: CappedDriver) -> None:
+    caps.put_capped("1", "a")
+    changed = caps.parked().changed
+    (job,) = caps.capped_reply("a").dequeue.jobs
+    caps.finish(job.job_id, job.lease)
+    caps.advance(60 * MINUTE_US)
+    caps.reap()
+    assert caps.parked().changed == 0
+    caps.put_capped("2", "a")
+    assert [found.names for found in caps.parked(changed).sets] == [("a",)]
+
+
+def test_the_queues_and_the_jobs_of_a_cap_are_counted_over_its_sets(caps: CappedDriver) -> None:
+    caps.enqueue(*(capped(str(n), "a", queue_id="one") for n in range(3)))
+    caps.enqueue(*(capped(str(n), "a", "b", queue_id="two") for n in range(2)))
+    caps.enqueue(capped("1", "b", queue_id="three"), capped("1", queue_id="none"))
+    assert caps.uses("a") == CapUses(2, 5)
+    assert caps.uses("b") == CapUses(2, 3)
+    assert caps.uses("c") == CapUses(0, 0)
+    caps.capped_reply("a", "b", count=1)
+    caps.delete_queue("one")
+    caps.set_caps("c", queue_id="three")
+    assert caps.uses("a") == CapUses(2, 1)
+    assert caps.uses("b") == CapUses(1, 1)
+    assert caps.uses("c") == CapUses(1, 1)
+    assert_keys_agree(caps)
+
+
+def test_the_uses_of_a_cap_are_read_in_pages(caps: CappedDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capped_calls, "MAX_SETS", 2)
+    for n in range(5):
+        caps.put_capped("1", "a", f"b{n}", queue_id=str(n))
+    after, found = 0, list[int]()
+    while not found or after:
+        page = caps.uses("a", after)
+        after = page.after
+        found.append(page.queues)
+    assert found == [2, 2, 1]

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sharq_core.caps import ParkedPage, ParkedSet
+from sharq_core.caps import CapUses, ParkedPage, ParkedSet
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall, make_call
@@ -30,6 +30,9 @@ from sharq_core.store.commands import Word
 
 ANY_CLOCK = -1
 """The number of changes of a partition's time that stands for any number."""
+
+MAX_SETS = 1000
+"""Most sets of a cap that one call looks at, which takes the store about half a millisecond."""
 
 _CAPPED_HEAD = 15
 _PAGE_HEAD = 8
@@ -102,6 +105,13 @@ class CappedCalls:
             self._keys, library.LIST_PARKED, partition, queue_type, now_us, arguments, _decode_parked
         )
 
+    def cap_uses(
+        self, partition: int, name: str, *, after: int = 0, now_us: int | None = None
+    ) -> FunctionCall[CapUses]:
+        """Read how many queues have a cap, from up to MAX_SETS of its sets after the set `after` (0 at first)."""
+        arguments: list[Word] = [name, after, MAX_SETS]
+        return make_call(self._keys, library.CAP_USES, partition, "", now_us, arguments, _decode_uses)
+
 
 def _decode_capped(queue_type: str, raw: list[Any]) -> Reply[CappedReply]:
     hint = hint_of(raw)
@@ -125,6 +135,11 @@ def _decode_capped(queue_type: str, raw: list[Any]) -> Reply[CappedReply]:
         parked=ParkedNews(changed, None if ready_us == _STOPPED else ready_us),
     )
     return Reply(hint, CappedReply(dequeue, due_us if due_us >= 0 else None, left_cost or None))
+
+
+@decoder
+def _decode_uses(raw: list[Any]) -> CapUses:
+    return CapUses(*raw[4:7])
 
 
 @decoder

@@ -5,20 +5,23 @@
 --           :K<names> -> the number of a set (4 bytes)
 --           :k<number, 4 bytes> -> its names
 --           :y<number, 4 bytes> -> how many queues have the set (decimal); the set goes with the last of them
+--           :z<number, 4 bytes> -> how many jobs are queued in these queues (decimal)
+--           :n<name> -> the numbers of the sets that have a cap (4 bytes each)
 --
 -- The names of a set are in order, with a NUL between them. No number is used twice.
 --
--- In a call tx.cap_sets has what it knows of sets: numbers by names (false: none), names by numbers, how many uses it
--- adds by number, and the newest number if it makes a set.
+-- In a call tx.cap_sets has what it knows of sets: numbers by names (false: none), names by numbers, how many uses and
+-- how many queued jobs it adds by number, and the newest number if it makes a set.
 --
 -- Uses: shortcuts
 
 local cap_sets = {
-  INDEX = ':K', PREFIX = ':k', USES = ':y',
+  INDEX = ':K', PREFIX = ':k', USES = ':y', JOBS = ':z', OF_CAP = ':n',
+  WIDTH = 4,
   NUMBER = '>I4',
 }
 
--- Return a field of a set: its names (PREFIX) or its uses (USES).
+-- Return a field of a set: its names (PREFIX), its uses (USES) or its jobs (JOBS).
 local function field_of(prefix, number)
   return prefix .. pack_bytes(cap_sets.NUMBER, number)
 end
@@ -27,7 +30,7 @@ end
 local function known_sets(tx)
   local known = tx.cap_sets
   if not known then
-    known = {numbers = {}, names = {}, uses = {}, newest = false}
+    known = {numbers = {}, names = {}, uses = {}, jobs = {}, newest = false}
     tx.cap_sets = known
   end
   return known
@@ -69,10 +72,65 @@ function cap_sets.use(tx, number, difference)
   uses[number] = (uses[number] or 0) + difference
 end
 
+-- Count queued jobs that enter or leave the queues of a set with this call. number: nil for none.
+function cap_sets.count(tx, number, difference)
+  if not number or difference == 0 then return end
+  local jobs = known_sets(tx).jobs
+  jobs[number] = (jobs[number] or 0) + difference
+end
+
+-- Return the numbers of the sets that have a cap, as one text.
+local function sets_of(key, name)
+  return call('HGET', key, cap_sets.OF_CAP .. name) or ''
+end
+
+-- Write a new set.
+local function put_set(tx, key, number)
+  local names, packed = cap_sets.names(tx, number), pack_bytes(cap_sets.NUMBER, number)
+  call('HSET', key, cap_sets.INDEX .. names, packed, field_of(cap_sets.PREFIX, number), names)
+  for name in string.gmatch(names, '%Z+') do
+    call('HSET', key, cap_sets.OF_CAP .. name, sets_of(key, name) .. packed)
+  end
+end
+
 -- Remove a set that no queue has any more.
-local function drop(tx, key, number)
-  call('HDEL', key, field_of(cap_sets.USES, number), field_of(cap_sets.PREFIX, number),
-    cap_sets.INDEX .. cap_sets.names(tx, number))
+local function drop_set(tx, key, number)
+  local names, packed = cap_sets.names(tx, number), pack_bytes(cap_sets.NUMBER, number)
+  for name in string.gmatch(names, '%Z+') do
+    local kept, numbers = {}, sets_of(key, name)
+    for at = 1, #numbers, cap_sets.WIDTH do
+      local other = sub(numbers, at, at + cap_sets.WIDTH - 1)
+      if other ~= packed then kept[#kept + 1] = other end
+    end
+    if #kept > 0 then
+      call('HSET', key, cap_sets.OF_CAP .. name, table.concat(kept))
+    else
+      call('HDEL', key, cap_sets.OF_CAP .. name)
+    end
+  end
+  call('HDEL', key, field_of(cap_sets.USES, number), field_of(cap_sets.JOBS, number),
+    field_of(cap_sets.PREFIX, number), cap_sets.INDEX .. names)
+end
+
+-- Return how many queues have a cap and how many jobs are queued in them, as far as up to `most` of its sets say that
+-- follow the set `after`; and the last of these sets if more follow, else 0.
+function cap_sets.count_uses(tx, name, after, most)
+  local key, count, fields = tx.keys[KEY.counters], 0, {}
+  local numbers, queues, queued, last = sets_of(key, name), 0, 0, 0
+  for at = 1, #numbers, cap_sets.WIDTH do
+    local number = unpack_bytes(cap_sets.NUMBER, numbers, at)
+    if number > after then
+      if count == most then break end
+      count, last = count + 1, number
+      fields[2 * count - 1], fields[2 * count] = field_of(cap_sets.USES, number), field_of(cap_sets.JOBS, number)
+    end
+  end
+  if count == 0 then return 0, 0, 0 end
+  local found, newest = call('HMGET', key, unpack(fields)), unpack_bytes(cap_sets.NUMBER, sub(numbers, -cap_sets.WIDTH))
+  for index = 1, count do
+    queues, queued = queues + tonumber(found[2 * index - 1] or 0), queued + tonumber(found[2 * index] or 0)
+  end
+  return queues, queued, last < newest and last or 0
 end
 
 -- Write the uses that the call changed, and the sets that came or went with them.
@@ -81,12 +139,14 @@ function cap_sets.flush(tx)
   for number, difference in pairs(known.uses) do
     local uses = difference ~= 0 and call('HINCRBY', key, field_of(cap_sets.USES, number), difference)
     if uses and uses <= 0 then
-      drop(tx, key, number)
+      drop_set(tx, key, number)
     elseif uses and uses == difference then
-      local names = known.names[number]
-      call('HSET', key, cap_sets.INDEX .. names, pack_bytes(cap_sets.NUMBER, number),
-        field_of(cap_sets.PREFIX, number), names)
+      put_set(tx, key, number)
     end
+    if uses and uses <= 0 then known.jobs[number] = nil end
+  end
+  for number, difference in pairs(known.jobs) do
+    if difference ~= 0 then call('HINCRBY', key, field_of(cap_sets.JOBS, number), difference) end
   end
   if known.newest then call('HSET', key, cap_sets.INDEX, known.newest) end
   tx.cap_sets = nil

@@ -2,16 +2,16 @@
 -- rounds. Queues with caps are left to dequeue_capped.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
--- Args: now, type, demand (DEMAND of turns.lua)
+-- Args: now, type, demand (DEMAND of rounds.lua)
 -- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 if the payload bytes ended
 --        the call, leases ended by timers, jobs of those that became dead letters at their limit, then for each job:
---        queue_id, job_id, payload, lease (LEASE of turns.lua); then, if jobs expired and the caller can decode it,
+--        queue_id, job_id, payload, lease (LEASE of rounds.lua); then, if jobs expired and the caller can decode it,
 --        their number and that of those that were dropped; then, if queues of the type have or had caps and the caller
 --        can decode it, NEWS}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a job, and at most 16 timers, 50 expired jobs, and 16 queues behind those that they held up
 --
--- Uses: shortcuts, clock, queue_record, type_settings, counters, unit, turns
+-- Uses: shortcuts, clock, queue_record, type_settings, counters, unit, rounds
 
 local dequeue = {
   FEW = 4,          -- queues read first
@@ -103,9 +103,9 @@ end
 -- Add to the end of the reply, as far as the caller can decode it, the numbers of jobs that expired and the news of
 -- parked queues.
 local function add_news(tx, demand, reply)
-  local knows = turns.known(demand)
-  if tx.expired and knows >= turns.KNOWS_LIFE then unit.add_expired(tx, reply) end
-  if knows >= turns.KNOWS_CAPS and counters.has_caps(tx.counters) then
+  local knows = rounds.known(demand)
+  if tx.expired and knows >= rounds.KNOWS_LIFE then unit.add_expired(tx, reply) end
+  if knows >= rounds.KNOWS_CAPS and counters.has_caps(tx.counters) then
     reply[#reply + 1] = pack_bytes(dequeue.NEWS, counters.parking(tx.counters), counters.allowed_at(tx))
   end
 end
@@ -113,7 +113,7 @@ end
 function dequeue.run(tx, args, first)
   local not_after, count = unpack_bytes('>I8I2', args[first])
   if not counters.open(tx, not_after) then return unit.expired(tx) end
-  local ended = turns.run_timers(tx)
+  local ended = rounds.run_timers(tx)
   local is_limited = tx.is_limited
   local settings, reply, before
   if is_limited then
@@ -127,7 +127,7 @@ function dequeue.run(tx, args, first)
     if due > 0 then
       local is_cut
       is_cut, ids, scores, due, rest =
-        turns.lease(tx, dequeue.SOURCE, args[first], count, reply, ids, scores, due, rest)
+        rounds.lease(tx, dequeue.SOURCE, args[first], count, reply, ids, scores, due, rest)
       if is_cut then reply[before + 7] = 1 end
     end
     unit.flush(tx)

@@ -2,7 +2,7 @@
 -- for each job. The queue that is ready for longest comes first, and queues take turns in rounds.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
--- Args: now, type, demand (DEMAND of turns.lua, the byte after it, and SLOTS), names of the caps (cap_sets.lua)
+-- Args: now, type, demand (DEMAND of rounds.lua, the byte after it, and SLOTS), names of the caps (cap_sets.lua)
 -- Reply: {0, now, agenda of the type or -1, timer hint, due queues of the set before, the same after, 1 if the payload
 --        bytes ended the call, leases ended by timers, jobs of those that became dead letters at their limit, when the
 --        next queue of the set is due (µs) or -1, cost of the first job that costs more than the slots allow or 0, jobs
@@ -12,7 +12,7 @@
 --        the caller's reading of it: no job was touched
 -- Cost: as dequeue
 --
--- Uses: shortcuts, clock, cap_sets, counters, parking, unit, turns
+-- Uses: shortcuts, clock, cap_sets, counters, parking, unit, rounds
 
 local dequeue_capped = {
   -- most cost of a job, and the number of changes of the partition's time that the caller knows (-1: any)
@@ -20,7 +20,7 @@ local dequeue_capped = {
   KNOWN = 1,  -- bytes between DEMAND and SLOTS
 }
 
--- Return where the queues of a set stand, for turns.lease.
+-- Return where the queues of a set stand, for rounds.lease.
 local function source_of(set)
   local source = {set = set}
   function source.read(tx, limit)
@@ -47,7 +47,7 @@ local function lease(tx, set, demand, count, most_cost, reply, before)
   local source = source_of(set)
   local ids, scores, due = source.read(tx, count)
   tx.own_set = set
-  if due > 0 and turns.lease(tx, source, demand, count, reply, ids, scores, due, nil, most_cost) then
+  if due > 0 and rounds.lease(tx, source, demand, count, reply, ids, scores, due, nil, most_cost) then
     reply[before + 7] = 1
   end
   return due
@@ -73,11 +73,11 @@ end
 function dequeue_capped.run(tx, args, first)
   local demand = args[first]
   local not_after, count = unpack_bytes('>I8I2', demand)
-  local _, _, _, _, _, _, known_at = unpack_bytes(turns.DEMAND, demand)
+  local _, _, _, _, _, _, known_at = unpack_bytes(rounds.DEMAND, demand)
   local most_cost, number = unpack_bytes(dequeue_capped.SLOTS, demand, known_at + dequeue_capped.KNOWN)
   if not counters.open(tx, not_after) then return unit.expired(tx) end
   if number >= 0 and clock.number(tx) ~= number then return refuse(tx) end
-  local ended, set, due = turns.run_timers(tx), cap_sets.find(tx, args[first + 1]), 0
+  local ended, set, due = rounds.run_timers(tx), cap_sets.find(tx, args[first + 1]), 0
   if tx.is_limited then count = counters.leases_allowed(tx, count) end
   local reply, before = unit.reply(tx, 0, 0, 0, ended, tx.died or 0, -1, 0, 0, 0, 0, 0)
   if set and count > 0 then due = lease(tx, set, demand, count, most_cost, reply, before) end

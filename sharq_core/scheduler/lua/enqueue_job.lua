@@ -183,6 +183,7 @@ local function renew(tx, queue_id, forgotten)
     cap_sets.use(tx, forgotten.cap_set, -1)
     queue_limits.extend(queue)
     queue.parked_at, queue.parked_set = forgotten.parked_at, forgotten.parked_set
+    queue.counted, queue.counted_set = forgotten.counted, forgotten.counted_set
   else
     queue.ready_score = forgotten.ready_score
   end

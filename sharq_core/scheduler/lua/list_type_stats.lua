@@ -4,8 +4,9 @@
 -- Args: now, '', scan ('0' at first), approximate number of types to read
 -- Reply: {0, now, -1, -1, scan to continue with ('0' at the end), then for each type: type, queued, delayed, leased,
 --        dead, jobs enqueued and leased in the last full minute, reason why nothing is leased (blocked_by.lua)}
---        The reason comes from the counts alone. 0 may also mean that the queues with jobs are now paused or full; 13
---        may be a hold or a closed window of the queue that comes first, and 11 its pause
+--        The reason comes from the counts alone. 0 may also mean that the queues with jobs are now paused or full, or
+--        that their caps hold them back; 13 may be a hold or a closed window of the queue that comes first, and 11 its
+--        pause
 -- Cost: O(types read). A whole scan returns every type that exists throughout at least once.
 --
 -- Uses: shortcuts, clock, windows, quotas, type_settings, blocked_by, counters
@@ -18,6 +19,8 @@ local NO_COUNTS = {lease = 0, queued = 0, delayed = 0, leased = 0, dead = 0, min
 local function of_queues(tx, counts, settings)
   local now = tx.now
   if counts.queued == 0 then return counts.delayed > 0 and blocked_by.DELAYED or blocked_by.EMPTY end
+  local _, parked = counters.parking(counts)
+  if not counts.ready_at and parked > 0 then return blocked_by.NOTHING end
   if not counts.ready_at then return counts.leased > 0 and blocked_by.MAX_LEASED or blocked_by.PAUSED end
   if counts.ready_at <= now then return blocked_by.NOTHING end
   local window = settings and settings.window

@@ -3,6 +3,7 @@
 -- queue.cap_set     the number of the set of its caps (cap_sets.lua); nil: it has none
 -- queue.parked_at   the time (µs) under which it stands in parked:<type> (parking.lua); nil: it does not
 -- queue.parked_set  the set under which it stands there, which is another one if the call changes its caps
+-- queue.counted      how many of its jobs are counted as queued for queue.counted_set (cap_sets.lua)
 --
 -- Uses: shortcuts
 
@@ -18,7 +19,7 @@ function queue_caps.unpack(queue, raw, first)
     return
   end
   local number, at, rest = unpack_bytes(queue_caps.FORMAT, raw, first)
-  if number > 0 then queue.cap_set = number end
+  if number > 0 then queue.cap_set, queue.counted_set, queue.counted = number, number, queue.queued end
   if at > 0 then queue.parked_at, queue.parked_set = at, number end
   if rest <= #raw then queue.newer_limits = sub(raw, rest) end
 end

@@ -1,7 +1,7 @@
 -- set_type: change the settings of a gathered type. A setting that is not named stays.
 --
 -- Keys: ready timers queues counters parked capsets
--- Args: now, type, change (CHANGE below)
+-- Args: now, type, change (CHANGE below), and '1' if the caller can decode caps as a reason
 -- Reply: that of get_type_stats, with the ready hint
 --        {0, now, -1, -1, -1} if there is no such window: nothing was done
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
@@ -124,7 +124,7 @@ function set_type.run(tx, args, first)
   end
   settings.is_changed, settings.is_earlier = true, true
   local head = unit.close(tx, unit.reply(tx))
-  local reply = type_stats.reply(tx, tx.counters, knows_life, knows_campaigns)
+  local reply = type_stats.reply(tx, tx.counters, knows_life, knows_campaigns, args[first + 1] == '1')
   reply[3], reply[4] = head[3], head[4]
   return reply
 end

@@ -6,15 +6,62 @@
 -- Reply: {0, now, -1, -1, scan to continue with ('0' at the end), number of records read, then for each queue:
 --        queue_id, queued, delayed, leased, due since (µs) or -1, age of its head (µs) or -1; with 'dead':
 --        queue_id, number of its dead letters}
--- Cost: age O(log n) a queue returned, depth and dead O(records read). A whole scan may return a queue twice.
+-- Cost: age O(log n) a queue returned, and 200 + 16 times as much with caps; depth and dead O(records read). A whole
+--       scan may return a queue twice.
 --
--- Uses: shortcuts, clock, queue_record, dead_letters, unit
+-- Uses: shortcuts, clock, queue_record, counters, parking, dead_letters, unit
 
-local top_queues = {}
+local top_queues = {
+  SETS = 200,  -- cap sets to look at for the longest due queues, those without changes for longest first
+  DEEP = 16,   -- cap sets of which more than the first queue is looked at
+}
+
+-- Order pairs of id and time by the time.
+local function is_earlier(left, right)
+  return left[2] < right[2]
+end
+
+-- Add the due queues among members of parked to a list of pairs of id and time.
+local function add_members(due, places)
+  for _, member in ipairs(places) do
+    local _, at, queue_id = parking.unpack(member)
+    due[#due + 1] = {queue_id, at}
+  end
+end
+
+-- Add the longest due queues with caps to a list of pairs of id and time.
+local function add_parked(tx, due, limit)
+  local heads = {}
+  for _, number in ipairs(call('ZRANGE', parking.sets_key(tx), 0, top_queues.SETS - 1)) do
+    local cap_set = unpack_bytes(parking.NUMBER, number)
+    local head = parking.heads(tx, cap_set, tx.now, 1)[1]
+    if head then
+      local _, at = parking.unpack(head)
+      heads[#heads + 1] = {cap_set, at}
+    end
+  end
+  table.sort(heads, is_earlier)
+  for index, head in ipairs(heads) do
+    add_members(due, parking.heads(tx, head[1], tx.now, index <= top_queues.DEEP and limit or 1))
+  end
+end
+
+-- Return the ids of the due queues of a type with caps, longest due first.
+local function with_parked(tx, limit)
+  local row = call('ZRANGE', tx.keys[KEY.ready], '-inf', tx.now, 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
+  local due, ids = {}, {}
+  for index = 1, #row, 2 do due[#due + 1] = {row[index], tonumber(row[index + 1])} end
+  add_parked(tx, due, limit)
+  table.sort(due, is_earlier)
+  for index = 1, math.min(#due, limit) do ids[index] = due[index][1] end
+  return ids
+end
 
 -- Return the due queues, longest due first, the end of the scan, and the number of records read.
 local function longest_due(tx, limit)
-  local row = call('ZRANGE', tx.keys[KEY.ready], '-inf', tx.now, 'BYSCORE', 'LIMIT', 0, limit)
+  local raw = call('HGET', tx.keys[KEY.counters], tx.type)
+  local row = raw and counters.has_caps(counters.unpack(raw)) and with_parked(tx, limit)
+    or call('ZRANGE', tx.keys[KEY.ready], '-inf', tx.now, 'BYSCORE', 'LIMIT', 0, limit)
   if #row > 0 then unit.read_queues(tx, row, 1, #row) end
   local found = {}
   for _, queue_id in ipairs(row) do
@@ -68,7 +115,7 @@ end
 
 -- Return since when a queue is due (µs, the store's clock), or -1 if it is not.
 local function due_since(tx, queue)
-  local score = tonumber(call('ZSCORE', tx.keys[KEY.ready], queue.queue_id) or tx.now + 1)
+  local score = queue.parked_at or tonumber(call('ZSCORE', tx.keys[KEY.ready], queue.queue_id) or tx.now + 1)
   return score <= tx.now and clock.shown(tx, score) or -1
 end
 

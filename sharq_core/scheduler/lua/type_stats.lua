@@ -17,16 +17,17 @@ local function add_campaigns(tx, settings, reply)
   end
 end
 
--- Return the reply. counts: nil for none. knows_life, knows_campaigns: the caller can decode the defaults of the lives
--- of jobs, and the settings of campaigns.
-function type_stats.reply(tx, counts, knows_life, knows_campaigns)
-  local settings, reason, ready_in = tx.settings or type_settings.new(), explanation.of(tx, counts)
+-- Return the reply. counts: nil for none. knows_life, knows_campaigns, knows_caps: the caller can decode the defaults
+-- of the lives of jobs, the settings of campaigns, and caps as the reason why nothing is leased.
+function type_stats.reply(tx, counts, knows_life, knows_campaigns, knows_caps)
+  local settings, reason, ready_in, names = tx.settings or type_settings.new(), explanation.of(tx, counts, knows_caps)
   counts = counts or {queued = 0, delayed = 0, leased = 0, dead = 0}
   local held_until = settings.held_until > tx.now and clock.shown(tx, settings.held_until) or -1
   local reply = {0, clock.told(tx), -1, -1, settings.is_paused and 1 or 0, settings.max_leased, held_until,
     counts.queued, counts.delayed, counts.leased, counts.dead, call('HLEN', tx.keys[KEY.queues]), reason, ready_in}
   if knows_life then queue_stats.add_life(settings, reply) end
   if knows_campaigns then add_campaigns(tx, settings, reply) end
+  if knows_caps then reply[#reply + 1] = names end
   for _, limit in ipairs(settings.limits) do
     local at = #reply
     reply[at + 1], reply[at + 2], reply[at + 3] = limit.unit, limit.interval, limit.burst

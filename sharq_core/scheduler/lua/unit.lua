@@ -307,6 +307,9 @@ end
 -- ready. Returns the list of queues that leave ready.
 local function park(tx, queue, unready)
   local set, score = queue.cap_set, queue.ready_score
+  cap_sets.count(tx, queue.counted_set, -(queue.counted or 0))
+  cap_sets.count(tx, set, queue.queued)
+  queue.counted_set, queue.counted = set, queue.queued
   if set and queue.queued > 0 and not queue.is_paused and not queue_limits.is_full(queue) then
     if score ~= UNMOVED or queue.parked_set ~= set then
       local hint = tx.ready_hint
@@ -330,7 +333,7 @@ local function flush_queues(tx)
   for queue_id, queue in pairs(tx.queues) do
     if queue and queue.is_changed then
       local is_flagged = queue.is_flagged
-      if is_flagged and (queue.cap_set or queue.parked_at) then unready = park(tx, queue, unready) end
+      if is_flagged and (queue.cap_set or queue.counted_set) then unready = park(tx, queue, unready) end
       if queue.queued == 0 or is_flagged and (queue.is_paused or queue_limits.is_full(queue)) then
         if queue.ready_score then
           queue.ready_score, unready = NOT_READY, append(unready, queue_id)

@@ -4,7 +4,7 @@
 -- Uses: shortcuts, clock, job_record, notes, queue_windows, queue_limits, queue_record, quotas, type_settings, lines,
 -- unit, transitions, expiry, timers
 
-local turns = {
+local rounds = {
   -- not_after (µs, 0: none), count (1-100), most jobs from a queue in this call, lease (µs), payload bytes to stay
   -- below (checked before each job but the first), random bytes for the tokens; then a byte that says what more of a
   -- lease the caller can decode (older versions leave it out)
@@ -29,11 +29,11 @@ do -- the functions below are private to this file
 
 -- Run a few due timers, so that an ended lease becomes visible before the reaper comes. The agenda says when the first
 -- timer is due (early perhaps, never late). Returns the number of leases ended.
-function turns.run_timers(tx)
+function rounds.run_timers(tx)
   local counts = tx.counters
   if not counts.timer_at or counts.timer_at > tx.now then return 0 end
   local leased = counts.leased
-  if timers.run(tx, turns.TIMERS) > 0 then unit.go_on(tx) end
+  if timers.run(tx, rounds.TIMERS) > 0 then unit.go_on(tx) end
   return leased - counts.leased
 end
 
@@ -43,7 +43,7 @@ local function is_closed(tx, queue)
 end
 
 -- Return the turns of a round: one for each due queue, longest ready first. A place without a waiting queue is removed.
--- source: see turns.lease. A queue that must wait for its rate, its hold or its windows leaves the row.
+-- source: see rounds.lease. A queue that must wait for its rate, its hold or its windows leaves the row.
 local function open_turns(tx, source, ids, scores, due)
   local opened, count, now, set = {}, math.min(due, #ids), tx.now, source.set
   unit.read_queues(tx, ids, 1, count)
@@ -80,7 +80,7 @@ local function fetch_members(tx, turn, share)
   local queue_id = queue.queue_id
   if queue.weight then share = math.max(share, queue.weight - (queue.given or 0)) end
   if share > 1 then share = queue_record.leases_allowed(queue, tx.now, share) end
-  local fetched = unit.line(tx, queue, last, turn.has_expired and turns.STALE or share)
+  local fetched = unit.line(tx, queue, last, turn.has_expired and rounds.STALE or share)
   local fields = {}
   for at = 1, #fetched do fields[at] = queue_id .. ':' .. job_record.id_of_member(queue_id, fetched[at]) end
   turn.members, turn.fields, turn.next = fetched, fields, 1
@@ -93,11 +93,11 @@ local function read_ahead(tx, opened, first, share)
     local turn = opened[index]
     if turn.next > #turn.members then fetch_members(tx, turn, share) end
     for at = turn.next, #turn.members do
-      if count == turns.AHEAD then break end
+      if count == rounds.AHEAD then break end
       count = count + 1
       fields[count] = turn.fields[at]
     end
-    if count == turns.AHEAD then break end
+    if count == rounds.AHEAD then break end
   end
   if count > 0 then unit.read_jobs(tx, fields, 1, count) end
 end
@@ -155,13 +155,13 @@ end
 
 -- Return what follows a lease. knows: the byte of the demand that says what the caller can decode.
 local function details(tx, job, cost, knows)
-  if knows < turns.KNOWS_LIFE then
-    return knows == turns.KNOWS_COST and cost ~= 1 and pack_bytes(turns.COST, cost) or ''
+  if knows < rounds.KNOWS_LIFE then
+    return knows == rounds.KNOWS_COST and cost ~= 1 and pack_bytes(rounds.COST, cost) or ''
   end
   local at, trace = job_record.expires_at(job), nil
-  if job.flags >= job_record.TRACED and knows >= turns.KNOWS_TRACE then trace = notes.trace(notes.of(tx, job)) end
+  if job.flags >= job_record.TRACED and knows >= rounds.KNOWS_TRACE then trace = notes.trace(notes.of(tx, job)) end
   if cost == 1 and not at and job.priority == job_record.PRIORITY and not trace then return '' end
-  return pack_bytes(turns.LIFE, cost, job_record.api_priority(job), at and clock.shown(tx, at) or 0) .. (trace or '')
+  return pack_bytes(rounds.LIFE, cost, job_record.api_priority(job), at and clock.shown(tx, at) or 0) .. (trace or '')
 end
 
 -- Lease a job until `due` (µs) and add it to the reply. knows: see details. is_flagged: that of the queue. Returns the
@@ -182,7 +182,7 @@ local function lease_job(tx, queue, job, member, due, random, reply, knows, is_f
   reply[at + 1], reply[at + 2], reply[at + 3] = queue_id, job_record.job_id(queue_id, job.field), payload
   local enqueued = job.enqueued
   if tx.shift then due, enqueued = clock.shown(tx, due), clock.shown(tx, enqueued) end
-  reply[at + 4] = pack_bytes(turns.LEASE, token, due, enqueued, attempt, limit < 0 and -1 or limit - attempt + 1,
+  reply[at + 4] = pack_bytes(rounds.LEASE, token, due, enqueued, attempt, limit < 0 and -1 or limit - attempt + 1,
     queue.queued, since < now and now - since or 0)
   if job.newer or job.priority ~= job_record.PRIORITY then
     reply[at + 4] = reply[at + 4] .. details(tx, job, cost, knows)
@@ -226,7 +226,7 @@ end
 -- queue that is still due takes another turn in the next round, until it gave per_queue jobs. Returns true if the
 -- payload bytes ended the call, and how many jobs it could have leased more.
 local function serve(tx, opened, demand, remaining, reply, most_cost)
-  local _, _, per_queue, lease, budget, random, after = unpack_bytes(turns.DEMAND, demand)
+  local _, _, per_queue, lease, budget, random, after = unpack_bytes(rounds.DEMAND, demand)
   local now, due, shared, wanted, settings = tx.now, tx.now + lease, tx.shared, remaining, tx.settings
   local share = math.ceil(remaining / math.max(#opened, 1))
   local bytes, round, knows = 0, 1, string.byte(demand, after) or 0
@@ -244,7 +244,7 @@ local function serve(tx, opened, demand, remaining, reply, most_cost)
       elseif not most_cost or not is_left(tx, job, most_cost) then
         local length = job.payload_bytes
         if remaining < wanted and bytes + length > budget
-          or shared and shared.carried > 0 and shared.carried + length > turns.CARRIED then
+          or shared and shared.carried > 0 and shared.carried + length > rounds.CARRIED then
           return true, remaining
         end
         if settings and settings.quotas and not quotas.admit(settings, job.newer and job_record.cost(job) or 1) then
@@ -283,12 +283,12 @@ end
 -- cap set of the queues, nil for none. ids, scores, due, rest: what read returned. most_cost: leave jobs that cost
 -- more, nil for none.
 -- Returns true if the payload bytes ended the call, and ids, scores, due and rest as they were read last.
-function turns.lease(tx, source, demand, count, reply, ids, scores, due, rest, most_cost)
+function rounds.lease(tx, source, demand, count, reply, ids, scores, due, rest, most_cost)
   local is_cut, left = serve(tx, open_turns(tx, source, ids, scores, due), demand, count, reply, most_cost)
   if tx.is_stuck and left == count and due > #ids then
     -- Expired jobs held up all of these queues. They stand behind the others now, or beside those that became due at
     -- this moment.
-    local passed, most = ids, math.min(count, turns.BEHIND)
+    local passed, most = ids, math.min(count, rounds.BEHIND)
     unit.go_on(tx)
     ids, scores, due, rest = source.read(tx, most + #passed)
     is_cut = serve(tx, open_others(tx, source, ids, scores, due, passed, most), demand, count, reply, most_cost)
@@ -297,8 +297,8 @@ function turns.lease(tx, source, demand, count, reply, ids, scores, due, rest, m
 end
 
 -- Return the byte of a demand that says what the caller can decode.
-function turns.known(demand)
-  local _, _, _, _, _, _, after = unpack_bytes(turns.DEMAND, demand)
+function rounds.known(demand)
+  local _, _, _, _, _, _, after = unpack_bytes(rounds.DEMAND, demand)
   return string.byte(demand, after) or 0
 end
 
