@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Mapping
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 
 from router.access.token import Token
 from router.api.cluster_shapes import ClusterInfo
@@ -55,6 +56,7 @@ def make_front(
     guard: Guard | None = None,
     gate: Gate | None = None,
     audit_file: LineQueue | None = None,
+    all_metrics: Callable[[], Awaitable[Collector]] | None = None,
 ) -> Gateway:
     """Return the entry point of requests, with every route of router/api/routes.
 
@@ -65,10 +67,11 @@ def make_front(
         guard: the check of tokens; None if no token is required.
         gate: the check of request heads; None for one without configured names.
         audit_file: the lines of the audit file; None for the log alone.
+        all_metrics: returns what the Prometheus endpoint exports instead of the registry; None for the registry.
     """
     parser = BodyParser()
     document = build_openapi(ROUTES, asks_token=guard is not None)
-    operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document)
+    operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document, all_metrics)
     reasons = CapReasons(dispatch)
     handlers = _handlers(dispatch, polls, parser, settings, operations, reasons)
     if settings.serves_console:

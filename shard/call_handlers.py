@@ -6,7 +6,9 @@ a handler each. shard/dequeuer.py does the dequeues; sharq_core/link/messages.py
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import compress
 from typing import Any, Never, TypeVar, cast
 
 import msgspec
@@ -39,6 +41,7 @@ from sharq_core.process.notices import Notices
 from sharq_core.scheduler.executor import value_of
 from sharq_core.store.store import Store
 from sharq_core.top_queues import TopQueues
+from sharq_core.type_parts import merge_explanations
 
 ReplyT = TypeVar("ReplyT")
 
@@ -114,6 +117,8 @@ class CallHandlers:
             messages.GetQueue: self._get_queue,
             control_calls.PauseAll: self._pause_all,
             control_calls.Explain: self._explain,
+            control_calls.ExplainTypes: self._explain_types,
+            control_calls.PeekTypes: self._peek_types,
             control_calls.ListTypes: self._list_types,
             messages.GetTop: self._get_top,
             messages.GetCounts: self._get_counts,
@@ -164,6 +169,14 @@ class CallHandlers:
         is_early = due_in_us is None or due_in_us > 0
         return 0 if is_early and self._dequeuer.may_lease_capped(call.queue_type) else due_in_us
 
+    async def _peek_types(self, call: control_calls.PeekTypes) -> list[int | None]:
+        due_in_us = [self._index.due_in_us(queue_type) for queue_type in call.queue_types]
+        doubtful = [at for at, due in enumerate(due_in_us) if due is None or due > 0]
+        news = await asyncio.gather(*(self._is_news(call.queue_types[at]) for at in doubtful))
+        for at in compress(doubtful, news):
+            due_in_us[at] = self._index.due_in_us(call.queue_types[at])
+        return due_in_us
+
     async def _is_news(self, queue_type: str) -> bool:
         """Search for jobs of a type without a known ready one; return False if the index was complete.
 
@@ -191,6 +204,10 @@ class CallHandlers:
 
     async def _explain(self, call: control_calls.Explain) -> Explanation:
         return await self._explanations.explain(call.queue_type)
+
+    async def _explain_types(self, call: control_calls.ExplainTypes) -> Explanation:
+        explained = (self._explanations.explain(queue_type) for queue_type in call.queue_types)
+        return merge_explanations(await asyncio.gather(*explained))
 
     async def _list_types(self, call: control_calls.ListTypes) -> list[TypeSummary]:
         return await list_types(self._pipeline, self._type_calls, call)

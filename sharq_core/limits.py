@@ -50,6 +50,18 @@ class CapHold(msgspec.Struct, frozen=True, array_like=True):
     hold_us: int
 
 
+class CapCorrection(msgspec.Struct, frozen=True, array_like=True):
+    """The difference between the actual cost of a job and the one that it was leased with.
+
+    Attributes:
+        names: the caps of its queue.
+        difference: in points; more than 0 if the job cost more.
+    """
+
+    names: tuple[str, ...]
+    difference: int
+
+
 class PauseStatus(enum.IntEnum):
     """The outcome of a pause, a hold or a resume. Only DONE changed anything."""
 

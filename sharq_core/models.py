@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from sharq_core.job_life import PRIORITY, DeadReason, JobError, OnExpiry, Retry
-from sharq_core.limits import BlockedBy, Burst, CapHold
+from sharq_core.limits import BlockedBy, Burst, CapCorrection, CapHold
 
 QUEUE_TYPE_PATTERN = r"^(?=.{1,100}$)[A-Za-z0-9_\-.+@]+(~[A-Za-z0-9_\-.+@]+)?$"
 """The pattern of a queue_type that may be gathered: one `~`, neither first nor last (partitions.is_gathered)."""
@@ -227,12 +227,14 @@ class LeaseOutcome(msgspec.Struct, frozen=True, array_like=True, tag="l"):
         leased_until_us: the lease's end after an extend that was DONE, else 0.
         is_dead: True if the release exceeded the requeue limit, so that the job is now a dead letter.
         result_kept: False if the job is finished and there was no room for its result; None if it had none.
+        corrected: the change of the cost, if the queue of the job has caps; None for none.
     """
 
     status: LeaseStatus
     leased_until_us: int = 0
     is_dead: bool = False
     result_kept: bool | None = None
+    corrected: CapCorrection | None = None
 
 
 class DeletedQueue(msgspec.Struct, frozen=True, array_like=True):

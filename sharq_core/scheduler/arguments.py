@@ -41,8 +41,12 @@ of callers that do not ask.
 KNOWS_EXPIRED = 2
 """Says in the flags of a job of an enqueue or a release that the caller can decode the number of jobs that expired."""
 
-HAS_REPORTS = b"\x01"
-"""Follows the terms of a finish, an extend or a release whose last arguments are reports, one for each job."""
+HAS_REPORTS = b"\x02"
+"""Follows the terms of a finish, an extend or a release whose last arguments are reports, one for each job.
+
+It also says that the caller can decode corrections of jobs whose queues have caps. b"\x01" is that of callers that do
+not know caps.
+"""
 
 TELLS_TRACE = "3"
 """Says that the caller can decode the progress, the result and the trace of a job. "2" is that of callers that do not

@@ -31,6 +31,7 @@ from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, replies, status_replies
 from sharq_core.scheduler.campaigns.result_calls import ResultCalls
 from sharq_core.scheduler.caps.capped_calls import CappedCalls
+from sharq_core.scheduler.caps.corrections import decode_corrected
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys, stored_id
 from sharq_core.scheduler.replies import (
@@ -181,9 +182,8 @@ class Functions:
         reports = packed.reports(jobs)
         arguments = self._about_leases(jobs, not_after_us, reports)
         arguments += reports
-        call = self._call(
-            library.FINISH, partition, queue_type, now_us, arguments, replies.decode_statuses, len(jobs)
-        )
+        decode = partial(decode_corrected, replies.decode_statuses)
+        call = self._call(library.FINISH, partition, queue_type, now_us, arguments, decode, len(jobs))
         results = [job.result for job in jobs]
         return self.results.finish(call, results, has_reports=bool(reports)) if any(results) else call
 
@@ -223,7 +223,7 @@ class Functions:
         arguments += [f"r{job.delay_us}" if job.retries else job.delay_us for job in jobs]
         arguments += [job.is_void | packed.KNOWS_EXPIRED for job in jobs]
         arguments += reports
-        decode = partial(replies.decode_release, len(jobs))
+        decode = partial(decode_corrected, partial(replies.decode_release, len(jobs)))
         return self._call(library.RELEASE, partition, queue_type, now_us, arguments, decode, len(jobs))
 
     def interval(

@@ -5,7 +5,7 @@ The steps are drawn from a seed, so a walk that finds a breach can be walked aga
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from tests.caps.ledger import Ledger, Limit, Slot
@@ -31,11 +31,18 @@ class Walk:
 
     Args:
         has_unnoticed_steps: clocks of servers step by so little that nobody notices, too.
+        world_of: makes the world; another one may have ledgers that are not the model's.
     """
 
-    def __init__(self, seed: int, *, has_unnoticed_steps: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        has_unnoticed_steps: bool = False,
+        world_of: Callable[[dict[str, Limit], Sequence[str]], World] = World,
+    ) -> None:
         self._random = Random(seed)
-        self.world = World({cap: self._limit() for cap in CAPS}, NODES)
+        self.world = world_of({cap: self._limit() for cap in CAPS}, NODES)
         self._returns: list[tuple[str, tuple[Slot, ...]]] = []
         self._replicas: list[tuple[str, Ledger]] = []
         self._steps: dict[Callable[[], object], int] = {

@@ -121,6 +121,10 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert [queue_id for queue_id, _ in page.queues] == ["q"]
     assert await ask(control_calls.PauseType(KIND, partition, True)) is None
     assert (await ask(control_calls.Explain(KIND))).blocked_by is BlockedBy.TYPE_PAUSED
+    both = await ask(control_calls.ExplainTypes([KIND, "other"]))
+    assert both.blocked_by is BlockedBy.TYPE_PAUSED
+    told, unknown = await ask(control_calls.PeekTypes([KIND, "other"]))
+    assert (told, unknown) == (await ask(Peek(KIND)), None)
     assert [row.queue_type for row in await ask(control_calls.ListTypes([partition], "", 10))] == [KIND]
     assert await ask(control_calls.PauseAll("", partition, False)) is None
     gathered = ("sms~carrier", partition_of("sms~carrier", "", 64))

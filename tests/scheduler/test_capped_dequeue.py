@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 
-from sharq_core.limits import Limit, LimitUnit, TypeSettings
+from sharq_core.limits import CapCorrection, Limit, LimitUnit, TypeSettings
+from sharq_core.models import FinishJob, LeasedJob, LeaseOutcome, LeaseStatus, ReleaseJob
 from sharq_core.scheduler.arguments import own_deadline
 from sharq_core.scheduler.caps.capped_calls import CappedReply
 from sharq_core.scheduler.function_call import FunctionCall
@@ -144,3 +147,43 @@ def test_what_is_paused_as_a_whole_is_looked_at_again(caps: CappedDriver) -> Non
     row, _ = caps.value(caps.surveys.get_type(0, caps.queue_type, now_us=caps.now_us))
     assert row is not None
     assert row.ready_us == caps.now_us
+
+
+def leased_at(caps: CappedDriver, *costs: int) -> list[LeasedJob]:
+    """Leases of the cap `a`, and one of a queue without caps, which comes last."""
+    caps.enqueue(*(capped(str(n), "a", "b", cost=cost) for n, cost in enumerate(costs)))
+    caps.enqueue(capped("free", queue_id="free"))
+    return [*caps.capped_reply("a", "b", units=100).dequeue.jobs, *caps.dequeue()]
+
+
+def outcomes(caps: CappedDriver, jobs: list[LeasedJob], **fields: Any) -> list[LeaseOutcome]:
+    """Finish the jobs at an actual cost of 3."""
+    finishes = [
+        FinishJob(caps.queue_type, job.queue_id, job.job_id, job.lease, cost=3, **fields) for job in jobs
+    ]
+    return caps.value(caps.functions.finish(0, caps.queue_type, finishes, now_us=caps.now_us))
+
+
+@pytest.mark.parametrize("result", [b"", b"{}"])
+def test_a_finish_tells_the_corrections_of_jobs_whose_queues_have_caps(
+    caps: CappedDriver, result: bytes
+) -> None:
+    jobs = leased_at(caps, 1, 3, 10)
+    found = outcomes(caps, jobs, result=result)
+    corrected = [outcome.corrected for outcome in found]
+    assert corrected == [CapCorrection(("a", "b"), 2), None, CapCorrection(("a", "b"), -7), None]
+    assert {outcome.status for outcome in found} == {LeaseStatus.DONE}
+    assert_keys_agree(caps)
+
+
+def test_a_release_tells_its_correction_once(caps: CappedDriver) -> None:
+    job, _ = leased_at(caps, 4)
+    release = ReleaseJob(caps.queue_type, job.queue_id, job.job_id, job.lease, cost=1)
+    found = [
+        caps.value(caps.functions.release(0, caps.queue_type, [release], now_us=caps.now_us))[0]
+        for _ in range(2)
+    ]
+    assert found == [
+        LeaseOutcome(LeaseStatus.DONE, corrected=CapCorrection(("a", "b"), -3)),
+        LeaseOutcome(LeaseStatus.DONE),
+    ]

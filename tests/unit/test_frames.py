@@ -70,6 +70,8 @@ CALLS: list[Call[Any]] = [
     control_calls.GetQueueLimits(KEY),
     control_calls.ListQueueStats("sms", 3, 0, 100),
     control_calls.Explain("sms"),
+    control_calls.ExplainTypes(["sms", "mail"]),
+    control_calls.PeekTypes(["sms", "mail"]),
     control_calls.SetType("sms~a", 3, TypeSettings([Limit(LimitUnit.COST, 1000, 1.5)], max_leased=None)),
     control_calls.SetType("sms~a", 3, TypeSettings(quotas=[Quota(5, PeriodLength.DAY, "Asia/Kolkata")])),
     control_calls.GetTypeStats("sms~a", 3),

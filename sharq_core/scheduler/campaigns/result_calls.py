@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from sharq_core.models import LeaseOutcome, LeaseStatus
-from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
+from sharq_core.scheduler.caps.corrections import decode_corrected
 from sharq_core.scheduler.function_call import FunctionCall, make_call
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply, decode_nothing, decode_statuses, hint_of
@@ -57,7 +57,7 @@ class ResultCalls:
         arguments = [
             now,
             queue_type,
-            terms[: packed.TERMS.size],
+            terms,
             self.share_bytes,
             *words,
             *reports,
@@ -69,10 +69,12 @@ class ResultCalls:
             library.FINISH_WITH_RESULTS,
             keys,
             arguments,
-            partial(_decode_finish, has_result),
+            partial(decode_corrected, partial(_decode_finish, has_result)),
             plain.jobs,
             sum(map(len, results)),
-            msgspec.structs.replace(plain, decode=partial(_decode_without, has_result)),
+            msgspec.structs.replace(
+                plain, decode=partial(decode_corrected, partial(_decode_without, has_result))
+            ),
         )
 
     def trim(

@@ -5,11 +5,12 @@
 -- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time),
 --       then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), and, if a byte
 --       follows the terms, n reports (reports.lua; '' for none)
--- Reply: {0, now, ready hint, timer hint, then for each job: status}
+-- Reply: {0, now, ready hint, timer hint, then for each job: status; then, if there are any and the caller can decode
+--        them, the corrections of jobs whose queues have caps (CORRECTION of reports.lua)}
 -- Statuses: 0 done (also if this lease finished the job before), 1 not found, 2 lost; 1 and 2 changed nothing
 -- Cost: O(log n) a job
 --
--- Uses: shortcuts, counters, unit, endings
+-- Uses: shortcuts, counters, unit, reports, endings
 
 local finish = {}
 
@@ -26,5 +27,6 @@ function finish.run(tx, args, first, length)
       has_reports and args[at + 3 * count], retention, dead_retention)
     reply[#reply + 1] = status
   end
+  if tx.corrections then reports.add_corrections(tx, args[first], args, first_id + count, count, reply) end
   return unit.close(tx, reply)
 end

@@ -2,15 +2,15 @@
 -- the store is full; the caller then finishes the jobs without their results.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs notes parked capsets results resulted
--- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time), most bytes of the partition's
---       results, then for n jobs: n queue ids, n fields (queue_id:job_id), n tokens ('' for the live lease), n reports
---       (reports.lua; '' for none), n results (JSON; '' for none)
--- Reply: {0, now, ready hint, timer hint, then for each job: status}
+-- Args: now, type, terms (unit.TERMS; a call after not_after is done as of that time) and perhaps TELLS_CAPS of
+--       reports.lua, most bytes of the partition's results, then for n jobs: n queue ids, n fields (queue_id:job_id), n
+--       tokens ('' for the live lease), n reports (reports.lua; '' for none), n results (JSON; '' for none)
+-- Reply: {0, now, ready hint, timer hint, then for each job: status; then corrections, as finish}
 -- Statuses: 0 done (also if this lease finished the job before), 1 not found, 2 lost; 1 and 2 changed nothing; 3 done,
 --           and the result is not kept, because there is no room
 -- Cost: O(log n) a job, and O(log n) for each older result that makes room
 --
--- Uses: shortcuts, counters, results, unit, leases, endings
+-- Uses: shortcuts, counters, results, unit, reports, leases, endings
 
 local finish_with_results = {NOT_KEPT = 3}
 
@@ -42,6 +42,7 @@ function finish_with_results.run(tx, args, first, length)
     end
     reply[#reply + 1] = status
   end
+  if tx.corrections then reports.add_corrections(tx, args[first], args, first_id + count, count, reply) end
   results.flush(tx)
   return unit.close(tx, reply)
 end

@@ -7,7 +7,7 @@
 --       policy), n flags: 1 if nobody received the lease, so that its attempt does not count, plus 2 if the caller can
 --       decode the numbers of expired jobs, and, if a byte follows the terms, n reports (reports.lua; '' for none)
 -- Reply: {0, now, ready hint, timer hint, then for each job: status; then, if jobs expired and the caller can decode
---        it, their number and that of those that were dropped}
+--        it, their number and that of those that were dropped; then corrections, as finish}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done (also if the job waits again already; then only the report counts, once), 1 not found, 2 lost,
 --           3 done and now a dead letter; 1 and 2 changed nothing
@@ -70,5 +70,6 @@ function release.run(tx, args, first, length)
       dead_retention)
   end
   if tx.expired and args[first_id + 4 * count] >= '2' then unit.add_expired(tx, reply) end
+  if tx.corrections then reports.add_corrections(tx, args[first], args, first_id + count, count, reply) end
   return unit.close(tx, reply)
 end

@@ -68,6 +68,7 @@ function unit.reopen(tx, keys, now)
   if tx.window_numbers then tx.window_numbers = nil end
   if tx.has_windows then tx.has_windows = nil end
   if tx.own_set then tx.own_set, tx.left_cost = nil, nil end
+  if tx.corrections then tx.corrections = nil end
 end
 
 -- Begin the reply of a call: {0, now, ready hint, timer hint} and further values. unit.close fills in the hints. In a
