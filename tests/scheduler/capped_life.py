@@ -10,7 +10,7 @@ from sharq_core.top_queues import TopOrder
 from tests.scheduler.driver import LEASE_US, RANDOM, TYPE, Driver, new_job
 
 
-def use_caps(driver: Driver) -> None:
+def use_capped_queues(driver: Driver) -> None:
     """Call every function about queues with caps, and take such a queue through its life."""
     calls, at, now_us = driver.functions.capped, driver.partition, driver.now_us
     jobs = [new_job(str(n), "capped", interval_us=0, requeue_limit=0) for n in range(3)]
