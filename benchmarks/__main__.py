@@ -42,6 +42,7 @@ NAMES = {
     "store": "the functions alone: CPU time a job on 1, 8 and 64 partitions",
     "memory": "bytes a job in the store",
     "link": "calls over the link of a router and a shard",
+    "workers": "CPU time of a whole job with two workers of sharq-server, of that with one process",
     "cluster": "CPU time a job in each tier, with 1 to 3 shards and 1 or 2 routers",
     "failover": "a shard and a router killed under load",
     "start": "how soon sharq-server answers",
