@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from router.longpoll.alarms import AlarmClock
 from router.longpoll.due_hints import Hints, Place
+from router.longpoll.hint_refresh import HintRefresh
 from router.longpoll.job_waits import JobWaits
 from router.longpoll.parked import ParkedDequeues, Waiter
 from router.shards.directory import Directory
@@ -45,6 +46,7 @@ class Polls:
         self._dispatch = Dispatch(directory)
         self.job_waits = JobWaits(directory, self._dispatch)
         self._hints = Hints()
+        self._refresh = HintRefresh(self._hints, directory.doubt)
         self._clock = AlarmClock()
         self._lobbies: dict[str, ParkedDequeues] = {}
         self._waiting = 0
@@ -130,12 +132,27 @@ class Polls:
         if len(places) == 1:
             await attempt.take_from(places)
         else:
-            await attempt.peek(self._hints.stale(places))
+            await self._freshen(attempt, places)
             await attempt.take_from(self._hints.due(places))
             if not attempt.jobs:
                 await attempt.peek(places)
                 await attempt.take_from(self._hints.due(places))
         return attempt
+
+    async def _freshen(self, attempt: _DequeueAttempt, places: Sequence[Place]) -> None:
+        """Ask the shards whose hints are old.
+
+        A dequeue of one type does not wait for that while a shard with a fresh hint has a job: the answers are for the
+        dequeues after it. Without them a shard would starve behind one that always has jobs.
+        """
+        stale = self._hints.stale(places)
+        if not stale:
+            return
+        refresh = self._refresh.begin(stale)
+        has_several_types = places[0][0] != places[-1][0]
+        if has_several_types or all(place in stale for place in self._hints.due(places)):
+            await asyncio.wait(refresh)
+            attempt.note_failures(stale, [peek.result() for peek in refresh])
 
     async def _park(self, queue_types: Sequence[str], waiter: Waiter, wait_us: int) -> list[LeasedJob]:
         waiter.lobbies = [self._lobby(queue_type) for queue_type in queue_types]
@@ -205,6 +222,12 @@ class _DequeueAttempt:
     async def peek(self, places: Sequence[Place]) -> None:
         """Ask shards for the next due time of types in their indexes, and keep it as a hint."""
         await asyncio.gather(*(self._peek_at(*place) for place in places))
+
+    def note_failures(self, places: Sequence[Place], errors: Sequence[SharqError | None]) -> None:
+        """Note the errors of shards that were asked for their hints."""
+        for (_, shard), error in zip(places, errors, strict=True):
+            if error is not None:
+                self._fail(shard, error)
 
     async def take_from(self, places: Sequence[Place]) -> None:
         """Lease from one place after the other until there are enough jobs.
