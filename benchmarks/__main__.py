@@ -30,7 +30,6 @@ NAMES = {
     "bulk": "whole jobs over HTTP in batches of 1 to 1,000",
     "systems": "whole jobs beside asynq, BullMQ, Dramatiq, RQ and Celery",
     "worker": "the client's worker beside raw aiohttp doing the same calls",
-    "workers": "CPU time of a whole job with two workers in one server, against one",
     "rate": "promised against delivered rates, spacing, lateness",
     "burst": "which burst a rate needs to be kept",
     "caps": "caps of gathered types: share, breaches, lateness, and what they cost",
