@@ -125,6 +125,7 @@ class ShardNode:
         )
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
+        self._surveyor.on_parked = self._caps.hear
         self._explanations = Explanations(
             self._pipeline, self._calls.types, self._ownership.covered, settings.partitions
         )
