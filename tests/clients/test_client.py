@@ -198,17 +198,6 @@ async def test_an_empty_dequeue_says_why(client: AsyncClient, kind: str) -> None
     assert (len(found), found.blocked_by, found.next_ready_in) == (1, None, None)
 
 
-async def test_a_rate_that_is_not_kept_is_logged(
-    client: AsyncClient, kind: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert await client.set_interval(kind, "1", rate="500/s", pin=True)
-    (record,) = [record for record in caplog.records if record.name.startswith("sharq_client.")]
-    assert record.levelname == "WARNING"
-    assert record.getMessage().startswith(f"queue {kind} 1: ")
-    assert await client.set_interval(kind, "1", rate="5/s", burst=1.1)
-    assert len([one for one in caplog.records if one.name.startswith("sharq_client.")]) == 1
-
-
 async def test_pinned_rate_outlives_an_enqueue(client: AsyncClient, kind: str) -> None:
     assert await client.set_interval(kind, "1", 250) is False
     assert await client.set_interval(kind, "1", 33.333, burst=2, pin=True) is True
