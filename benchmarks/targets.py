@@ -131,8 +131,13 @@ CLUSTER_COSTS = {
     )
     for kind in ("single calls", "batches of 100")
 }
-WORKERS_COST = Target("workers", "CPU time of a whole job with 2 workers against 1", "x", _most(1.15))
 
+WORKERS_CPU = {
+    kind: Target(
+        "workers", f"{kind}: CPU time of a whole job with 2 workers, of that with 1", "x", _most(1.15)
+    )
+    for kind in ("single calls", "batches of 100")
+}
 
 CAP_SHARE = {
     (rate, burst, queues): Target(

@@ -11,10 +11,11 @@ from itertools import takewhile
 from router.api import parsing, queue_parsing
 from router.api.fields import MAX_PAGE, to_ms
 from router.api.queue_shapes import QueueRow, QueueRows, TypeRowAnswer, TypeRows
+from router.handlers.caps.reasons import CapReasons, Reason
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
-from sharq_core.limits import TypeSummary
+from sharq_core.limits import Explanation, TypeSummary
 from sharq_core.models import QueueKey, QueueStats
 from sharq_core.rates import delivered, promised, write_rate
 from sharq_core.top_queues import TopOrder
@@ -23,8 +24,9 @@ from sharq_core.top_queues import TopOrder
 class ListingHandlers:
     """The handlers of the lists of queues and types."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, reasons: CapReasons) -> None:
         self._dispatch = dispatch
+        self._reasons = reasons
 
     async def queues(self, request: Request) -> Response:
         """Return a page of the queues of a type, or the first ones of an order, with their numbers."""
@@ -33,13 +35,16 @@ class ListingHandlers:
         if page.by is not None:
             return await self._first_queues(queue_type, page.by, page.limit)
         queues, rest = await self._dispatch.list_queue_stats(queue_type, page.limit, page.cursor, page.search)
-        return answer(QueueRows(queues=[_queue_row(*queue) for queue in queues.items()], cursor=rest))
+        return answer(QueueRows(queues=await self._rows(list(queues.items())), cursor=rest))
 
     async def types(self, request: Request) -> Response:
         """Return a page of the types that the caller sees, in the order of their names, with their numbers."""
         limit, after = queue_parsing.types(request.query)
         types, cursor = await self._seen_types(request, limit, after)
-        return answer(TypeRows(types=[_type_row(summary) for summary in types], cursor=cursor))
+        reasons = await self._reasons.of_all(
+            [Explanation(summary.blocked_by, None, summary.caps) for summary in types]
+        )
+        return answer(TypeRows(types=list(map(_type_row, types, reasons)), cursor=cursor))
 
     async def _seen_types(
         self, request: Request, limit: int, after: str
@@ -73,12 +78,17 @@ class ListingHandlers:
             *(self._dispatch.queue(QueueKey(queue_type, queue_id)) for queue_id in ids)
         )
         # A queue may have been deleted since it was found.
-        rows = [_queue_row(*queue) for queue in zip(ids, stats, strict=True) if queue[1].is_known]
+        rows = await self._rows([queue for queue in zip(ids, stats, strict=True) if queue[1].is_known])
         return answer(QueueRows(queues=rows, cursor=None, complete=top.is_complete))
 
+    async def _rows(self, queues: list[tuple[str, QueueStats]]) -> list[QueueRow]:
+        """Return the rows of queues, with the caps that hold them back."""
+        reasons = await self._reasons.of_queues([stats for _, stats in queues])
+        return [_queue_row(*queue, reason) for queue, reason in zip(queues, reasons, strict=True)]
 
-def _queue_row(queue_id: str, stats: QueueStats) -> QueueRow:
-    ready_in_us, age_us = stats.next_ready_in_us, stats.oldest_age_us
+
+def _queue_row(queue_id: str, stats: QueueStats, reason: Reason) -> QueueRow:
+    ready_in_us, age_us = reason.next_ready_in_us, stats.oldest_age_us
     return QueueRow(
         queue_id=queue_id,
         interval=to_ms(stats.interval_us),
@@ -89,15 +99,16 @@ def _queue_row(queue_id: str, stats: QueueStats) -> QueueRow:
         leased=stats.leased,
         dead=stats.dead,
         max_leased=stats.max_leased,
+        caps=list(stats.caps),
         delivered=delivered(stats),
         promised=promised(stats),
-        blocked_by=stats.blocked_by,
+        blocked_by=reason.text,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
         oldest_age=None if age_us is None else age_us // 1000,
     )
 
 
-def _type_row(summary: TypeSummary) -> TypeRowAnswer:
+def _type_row(summary: TypeSummary, reason: Reason) -> TypeRowAnswer:
     return TypeRowAnswer(
         queue_type=summary.queue_type,
         queued=summary.queued,
@@ -106,5 +117,5 @@ def _type_row(summary: TypeSummary) -> TypeRowAnswer:
         dead=summary.dead,
         enqueued=summary.enqueued_in_minute,
         delivered=summary.leased_in_minute,
-        blocked_by=summary.blocked_by,
+        blocked_by=reason.text,
     )

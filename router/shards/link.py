@@ -111,6 +111,7 @@ class ShardLink:
         self._loop = asyncio.get_running_loop()
         self._calls: PendingCalls | None = None
         self._outbox: Outbox[int] | None = None
+        self._frames_before = 0
         self._sender: asyncio.Task[None] | None = None
         self._watches: dict[str, list[OnDue]] = {}
         self._job_watches = JobWatches()
@@ -139,6 +140,11 @@ class ShardLink:
         A shard is silent after 500 ms without a frame with calls waiting, until its next frame.
         """
         return self._calls is None or self._calls.is_silent
+
+    @property
+    def frames_sent(self) -> int:
+        """The number of frames sent over all connections."""
+        return self._frames_before + (0 if self._outbox is None else self._outbox.frames_sent)
 
     @property
     def in_flight(self) -> int:
@@ -329,6 +335,7 @@ class ShardLink:
             log.info("link_up shard=%s node=%s down_s=%.1f", self.address, self.node_id, down_s)
 
     def _go_down(self, reason: str) -> None:
+        self._frames_before = self.frames_sent
         calls, self._calls, self._outbox = self._calls, None, None
         self.away, self.doubted_until = frozenset(), 0.0
         if calls is None or self._sender is None:

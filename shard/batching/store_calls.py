@@ -39,4 +39,5 @@ class StoreCalls:
             self.schedules,
             self.windows,
             self.caps,
+            self.functions.capped,
         )

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from shard.caps.appetite import Appetite
-from shard.caps.grants import CapGrant, GrantPool
+from shard.caps.grants import CapGrant, GrantPool, SlotTerms
 from shard.caps.metrics import CapCounts
 from shard.caps.parked_index import CapClaim, Names
 from shard.caps.rounds import SlotSource, reserve
@@ -20,7 +20,10 @@ from shard.cluster.partition_clocks import elapsed_us
 log = logging.getLogger(__name__)
 
 LEAD_US = 5_000
-"""How long before it is needed a slot is asked for: before a queue is due, and before the held slots are used up."""
+"""How long before a queue is due a slot is asked for."""
+
+USUAL_LEASE_US = 60_000_000
+"""The length of leases that slots are reserved for until a dequeue asks for longer ones."""
 
 LINGER_US = 10_000
 """How long slots are kept after the last worker has left: most come back at once."""
@@ -35,6 +38,7 @@ class CapSet:
     Args:
         is_awaited: returns True if workers wait for a type.
         on_change: called after the slots have changed.
+        tasks: holds the running tasks of all sets.
 
     Attributes:
         names: the names of the caps, sorted.
@@ -48,6 +52,7 @@ class CapSet:
         counts: CapCounts,
         is_awaited: Callable[[str], bool],
         on_change: Callable[[CapSet], None],
+        tasks: set[asyncio.Task[None]],
     ) -> None:
         self.names = names
         self.claims: dict[str, CapClaim] = {}
@@ -55,29 +60,21 @@ class CapSet:
         self._counts = counts
         self._is_awaited = is_awaited
         self._on_change = on_change
+        self._tasks = tasks
         self._pool = GrantPool()
         self._appetite = Appetite()
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._ask_us = 0
+        self._lease_us = USUAL_LEASE_US
 
     def wake(self) -> None:
         """Reserve slots from now on if workers wait for a due queue; the state of either may have changed."""
         self._news.set()
         if self._task is None and (len(self._pool) or self._first_us() is not None):
             self._task = asyncio.create_task(self._run())
+            self._tasks.add(self._task)
             self._task.add_done_callback(self._on_end)
-
-    async def stop(self) -> None:
-        """Give the slots back and reserve no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    @property
-    def is_idle(self) -> bool:
-        """Return True if it holds and reserves nothing."""
-        return self._task is None and not len(self._pool)
 
     def queues(self, now_us: int) -> int:
         """Return the number of due queues with this set."""
@@ -94,17 +91,21 @@ class CapSet:
         """Return True if every cap of the set may have a slot that is due now, as far as is known."""
         return all(self._source.next_us(name, is_ahead=False) <= now_us for name in self.names)
 
-    def take(self, claim: CapClaim, count: int, latest_us: int) -> tuple[list[CapGrant], int]:
+    def take(self, claim: CapClaim, count: int, lease_us: int, latest_us: int) -> tuple[list[CapGrant], int]:
         """Take up to `count` slots that may be used now for a type, and the points of cost that each of them allows.
 
         Args:
+            lease_us: the length of the leases. From now on slots are reserved for leases of this length, too.
             latest_us: slots that may be used only after this time are left.
         """
         now_us = elapsed_us()
         self._expire(now_us)
-        units = claim.least_cost(now_us)
-        grants = self._pool.take(now_us, units, count, min(now_us, latest_us) - self._delay_us(claim))
-        return grants, grants[0].units if grants else units
+        if lease_us > self._lease_us:
+            self._lease_us = lease_us
+            self._give_back(now_us, lease_us)
+        terms = SlotTerms(claim.least_cost(now_us), lease_us)
+        grants = self._pool.take(now_us, terms, count, min(now_us, latest_us) - self._delay_us(claim))
+        return grants, grants[0].terms.units if grants else terms.units
 
     def put_back(self, grants: Sequence[CapGrant], used: int) -> None:
         """Note that a dequeue has used some of the slots that were taken for it, and keep the others.
@@ -143,6 +144,9 @@ class CapSet:
     def _expire(self, now_us: int) -> None:
         lost = self._pool.expire(now_us)
         if lost:
+            import os
+            with open(f"/tmp/stat-{os.getpid()}", "a") as f:
+                f.write(f"lost {now_us} {len(lost)} win {[g.until_us-g.from_us for g in lost]} ago {[now_us-g.until_us for g in lost]}\n")
             self.lose(lost)
             self._appetite.note(0, len(lost))
             self._on_change(self)
@@ -162,6 +166,7 @@ class CapSet:
                 elif now_us >= awaited_us + LINGER_US:
                     self._give_back(now_us)
                     if not len(self._pool):
+                        self._lease_us = USUAL_LEASE_US
                         return
                 room = self._appetite.room(len(self._pool))
                 wait_us = self._wait_us(now_us, first_us, room)
@@ -172,9 +177,9 @@ class CapSet:
         finally:
             self._give_back(elapsed_us())
 
-    def _give_back(self, now_us: int) -> None:
-        """Give the slots back that are not due yet."""
-        ahead = self._pool.take_ahead(now_us)
+    def _give_back(self, now_us: int, lease_us: int | None = None) -> None:
+        """Give the slots back that are not due yet; if lease_us is given, only those for shorter leases."""
+        ahead = self._pool.take_ahead(now_us, lease_us)
         if ahead:
             self._source.give_back(ahead)
             self._on_change(self)
@@ -183,13 +188,14 @@ class CapSet:
         """Return how long to wait until there is something to ask, or a slot that has ended."""
         ask_us = now_us + LINGER_US
         if first_us is not None and room:
-            ask_us = max(first_us - LEAD_US, self._ask_us, (self._pool.last_us() or 0) - LEAD_US)
+            ask_us = max(first_us - LEAD_US, self._ask_us)
         end_us = self._pool.first_end_us()
         return max((ask_us if end_us is None else min(ask_us, end_us + 1)) - now_us, 0)
 
     async def _reserve(self, count: int, start_us: int, *, is_ahead: bool) -> None:
         units = max((claim.cost(start_us) for claim in self.claims.values()), default=1)
-        taken = await reserve(self._source, self.names, count, units, start_us=start_us, is_ahead=is_ahead)
+        terms = SlotTerms(units, self._lease_us)
+        taken = await reserve(self._source, self.names, count, terms, start_us=start_us, is_ahead=is_ahead)
         if is_ahead:
             self._ask_us = taken.next_us
         if taken.grants:
@@ -207,5 +213,6 @@ class CapSet:
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         self._task = None
+        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("cap_set_failed caps=%s", ",".join(self.names), exc_info=error)

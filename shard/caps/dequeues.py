@@ -14,7 +14,6 @@ from shard.caps.parked_index import CapClaim, ParkedIndex, ParkedReading
 from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.caps.capped_calls import CappedCalls, CappedReply
-from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.replies import DequeueReply, Reply
 from sharq_core.store.failures import CallFailed
@@ -25,6 +24,9 @@ AFTER_NOTHING_US = 20_000
 
 AFTER_FAILURE_US = 1_000_000
 """Pause before a place is asked again after a call about it failed."""
+
+
+_LATE = DequeueReply([], [], None, 0, 0, is_cut=False, ended=0, died=0)
 
 
 class DequeueObserver(Protocol):
@@ -75,7 +77,7 @@ class CappedDequeue:
         self._answer = pipeline.submit(call, self, is_urgent=True)
 
     async def leased(self) -> DequeueReply:
-        """Return the reply.
+        """Return the reply; that of a call that came too late to be done has no job.
 
         Raises:
             SharqError: as Dequeuer.send; its slots are lost if the call was perhaps done.
@@ -83,12 +85,12 @@ class CappedDequeue:
         assert self._answer is not None, "the call was sent"
         try:
             reply, _ = await self._answer
-            return value_of(reply).dequeue
         except NotKept as error:
             raise NotKept(error.message, _leases_of(error.reply)) from error
         except SharqError as error:
             self._fail(error)
             raise
+        return _LATE if reply.value is None else reply.value.dequeue
 
     def observe(self, submitted: SingleCall[CappedReply], reply: Reply[CappedReply], sent_at: float) -> None:
         """Record the state of the set after the call, and keep the unused slots."""
@@ -162,7 +164,7 @@ class CappedDequeues:
             max_bytes: the payload bytes of all calls together.
             begun_us: the slots may be used since this time.
         """
-        grants, units = cap_set.take(claim, wanted, begun_us)
+        grants, units = cap_set.take(claim, wanted, lease_us, begun_us)
         if not grants:
             return []
         sent: list[CappedDequeue] = []

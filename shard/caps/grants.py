@@ -15,6 +15,18 @@ import msgspec
 from sharq_core.caps import GRACE_US, CapReply, CapSlot
 
 
+class SlotTerms(msgspec.Struct, frozen=True, order=True):
+    """The leases that a slot is reserved for.
+
+    Attributes:
+        units: the most points of cost of the job.
+        lease_us: the longest time of the lease.
+    """
+
+    units: int
+    lease_us: int
+
+
 class CapGrant(msgspec.Struct, frozen=True, order=True):
     """A slot of one cap, or slots of several caps that may be used together, for one lease.
 
@@ -22,13 +34,13 @@ class CapGrant(msgspec.Struct, frozen=True, order=True):
         from_us: not before this time: all slots are due then, even if the ledgers ran the calls as late as they can
             have.
         until_us: not after this time: no grace is over, even if the ledgers ran the calls as early as they can have.
-        units: the most that the leased job may cost.
+        terms: what it is for.
         slots: the slot of each cap, in the order in which they were reserved.
     """
 
     from_us: int
     until_us: int
-    units: int
+    terms: SlotTerms
     slots: tuple[tuple[str, CapSlot], ...]
 
     @property
@@ -37,18 +49,18 @@ class CapGrant(msgspec.Struct, frozen=True, order=True):
         return self.from_us <= self.until_us
 
 
-def grants_of(name: str, reply: CapReply, units: int, sent_us: int, came_us: int) -> list[CapGrant]:
+def grants_of(name: str, reply: CapReply, terms: SlotTerms, sent_us: int, came_us: int) -> list[CapGrant]:
     """Return the slots of a reply as grants, earliest first. A call that took too long gives grants without a time.
 
     Args:
-        units: what each slot was reserved for.
+        terms: what each slot was reserved for.
         sent_us, came_us: when the call was sent, and when its reply came.
     """
     return [
         CapGrant(
             came_us + slot.due_us - reply.now_us,
             sent_us + slot.due_us - reply.now_us + GRACE_US,
-            units,
+            terms,
             ((name, slot),),
         )
         for slot in reply.slots
@@ -69,8 +81,8 @@ def joined(one: Sequence[CapGrant], other: Sequence[CapGrant]) -> tuple[list[Cap
         from_us = max(first.from_us, second.from_us)
         until_us = min(first.until_us, second.until_us)
         if from_us <= until_us:
-            units = min(first.units, second.units)
-            pairs.append(CapGrant(from_us, until_us, units, first.slots + second.slots))
+            terms = min(first.terms, second.terms)
+            pairs.append(CapGrant(from_us, until_us, terms, first.slots + second.slots))
             left, right = left + 1, right + 1
         elif first.until_us < second.from_us or not first.is_usable_ever:
             alone.append(first)
@@ -111,7 +123,7 @@ class GrantPool:
             delay_us: how long each grant is left to others.
         """
         for grant in self._grants:
-            due_us = first_us(grant.units)
+            due_us = first_us(grant.terms.units)
             if due_us is not None and (at_us := max(grant.from_us + delay_us, due_us)) <= grant.until_us:
                 return at_us
         return None
@@ -124,28 +136,40 @@ class GrantPool:
         """Return the time at which the first grant ends; None without grants."""
         return min((grant.until_us for grant in self._grants), default=None)
 
-    def take(self, now_us: int, units: int, count: int, latest_us: int) -> list[CapGrant]:
+    def take(self, now_us: int, terms: SlotTerms, count: int, latest_us: int) -> list[CapGrant]:
         """Take up to `count` grants that may be used now, those that end soonest first.
 
         Args:
-            units: the least points of cost that they allow; all taken ones allow the same.
+            terms: what they must allow at least; all taken ones allow the same points of cost.
             latest_us: grants that may be used only after this time are left.
         """
         usable = [
             grant
             for grant in self._grants
-            if grant.from_us <= latest_us and now_us <= grant.until_us and grant.units >= units
+            if grant.from_us <= latest_us
+            and now_us <= grant.until_us
+            and grant.terms.units >= terms.units
+            and grant.terms.lease_us >= terms.lease_us
         ]
         usable.sort(key=_end)
-        taken = [grant for grant in usable if grant.units == usable[0].units][:count]
+        taken = [grant for grant in usable if grant.terms.units == usable[0].terms.units][:count]
         for grant in taken:
             self._grants.remove(grant)
         return taken
 
-    def take_ahead(self, now_us: int) -> list[CapGrant]:
-        """Take all grants that may not be used yet, to be given back."""
-        ahead = [grant for grant in self._grants if grant.from_us > now_us]
-        self._grants = [grant for grant in self._grants if grant.from_us <= now_us]
+    def take_ahead(self, now_us: int, lease_us: int | None = None) -> list[CapGrant]:
+        """Take all grants that may not be used yet, to be given back.
+
+        Args:
+            lease_us: take only those for shorter leases; None for all.
+        """
+        ahead = [
+            grant
+            for grant in self._grants
+            if grant.from_us > now_us and (lease_us is None or grant.terms.lease_us < lease_us)
+        ]
+        for grant in ahead:
+            self._grants.remove(grant)
         return ahead
 
 

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from time import monotonic
 from typing import Any
 
 import msgspec
 
 from shard.batching.pipeline import Pipeline
-from shard.caps.grants import CapGrant, grants_of
+from shard.caps.grants import CapGrant, SlotTerms, grants_of
 from shard.caps.metrics import CapCounts
 from shard.caps.rounds import MOST_AHEAD_US, Taken
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
 from sharq_core.caps import MAX_TAKE, CapReply, CapSlot, CapTakeStatus
 from sharq_core.errors import SharqError
+from sharq_core.limits import CapCorrection, CapHold
 from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.caps.cap_calls import CapCalls
@@ -48,7 +50,7 @@ WHILE_FULL_US = 50_000
 
 
 class _CapPace(msgspec.Struct):
-    """What the answers of one cap say of the next question.
+    """The times, from the answers of one cap, before which it is of no use to ask it.
 
     Attributes:
         due_us: when its next slot is due; questions for a slot that is due now are in vain before that.
@@ -106,23 +108,25 @@ class CapLedgers:
         """Forget what is known of the caps that no queue of this node waits for."""
         self._paces = {name: pace for name, pace in self._paces.items() if pace.users or names(name)}
 
-    async def take(self, name: str, want: int, units: int, *, within_us: int, after_us: int = 0) -> Taken:
+    async def take(
+        self, name: str, want: int, terms: SlotTerms, *, within_us: int, after_us: int = 0
+    ) -> Taken:
         """Reserve up to `want` slots of a cap; none if there is none, or if the ledger failed.
 
         Args:
-            units: the points of cost of each slot.
+            terms: what the slots are for.
             within_us, after_us: the most and the least time until the slots are due.
         """
         pace = self._paces.setdefault(name, _CapPace())
         pace.users += 1
         try:
             async with pace.lock, self._room:
-                return await self._take(name, pace, want, units, within_us, after_us)
+                return await self._take(name, pace, want, terms, within_us, after_us)
         finally:
             pace.users -= 1
 
     async def _take(
-        self, name: str, pace: _CapPace, want: int, units: int, within_us: int, after_us: int
+        self, name: str, pace: _CapPace, want: int, terms: SlotTerms, within_us: int, after_us: int
     ) -> Taken:
         partition = self._home(name)
         self._counts.asks += 1
@@ -132,7 +136,8 @@ class CapLedgers:
             self._ownership.node_id,
             min(want, MAX_TAKE),
             weight=max(self._weigh(name), 1),
-            units=units,
+            units=terms.units,
+            lease_us=terms.lease_us,
             within_us=within_us,
             after_us=after_us,
             not_after_us=self._clocks.not_after_us(partition),
@@ -149,38 +154,55 @@ class CapLedgers:
         came_us = elapsed_us()
         self._trouble.end()
         self._counts.taken += len(answer.slots)
-        next_us = came_us + _pause_us(answer)
+        next_us = came_us + _pause_us(answer, is_ahead=within_us > 0)
         if within_us == MOST_AHEAD_US:
             pace.ahead_us = next_us
         elif not within_us:
             pace.due_us = next_us
         # The call cannot have run before it was sent. If the machine slept in between, that seems earlier than it was.
         sent_us = asked_us + int((sent_at - asked_at) * 1e6)
-        return Taken(grants_of(name, answer, units, sent_us, came_us), next_us)
+        return Taken(grants_of(name, answer, terms, sent_us, came_us), next_us)
 
     def give_back(self, grants: Iterable[CapGrant]) -> None:
         """Give slots back in the background. A ledger takes those that are not due yet; the others are lost."""
         slots: dict[tuple[str, int], list[CapSlot]] = {}
         for grant in grants:
             for name, slot in grant.slots:
-                slots.setdefault((name, grant.units), []).append(slot)
+                slots.setdefault((name, grant.terms.units), []).append(slot)
         for (name, units), own in slots.items():
             for at in range(0, len(own), MAX_TAKE):
                 self._start(self._return(name, units, own[at : at + MAX_TAKE]))
 
-    def hold(self, name: str, hold_us: int) -> None:
-        """Hold a cap in the background: no slot is due for that long."""
-        partition = self._home(name)
-        not_after_us = self._clocks.not_after_us(partition)
-        call = self._calls.cap_hold(partition, name, hold_us, not_after_us=not_after_us)
-        self._start(self._tell(name, call))
+    def tell(
+        self, holds: Sequence[CapHold], corrections: Sequence[CapCorrection], then: Callable[[], None]
+    ) -> None:
+        """Hold caps and correct costs in the background, and call `then` once that was tried."""
+        self._start(self._tell_all(holds, corrections, then))
 
-    def correct(self, name: str, difference: int) -> None:
-        """Correct in the background what a job costs: by how many points more than its slot was reserved for."""
+    async def _tell_all(
+        self, holds: Sequence[CapHold], corrections: Sequence[CapCorrection], then: Callable[[], None]
+    ) -> None:
+        """Hold caps, and let later slots pay for what jobs cost more than their slots. Failures are logged."""
+        changes: Counter[str] = Counter()
+        for correction in corrections:
+            for name in correction.names:
+                changes[name] += correction.difference
+        calls = [self._tell(hold.name, self._hold(hold)) for hold in holds]
+        calls += [self._tell(name, self._correct(name, by)) for name, by in changes.items() if by]
+        try:
+            await asyncio.gather(*calls)
+        finally:
+            then()
+
+    def _hold(self, hold: CapHold) -> FunctionCall[bool]:
+        partition = self._home(hold.name)
+        not_after_us = self._clocks.not_after_us(partition)
+        return self._calls.cap_hold(partition, hold.name, hold.hold_us, not_after_us=not_after_us)
+
+    def _correct(self, name: str, difference: int) -> FunctionCall[bool]:
         partition = self._home(name)
         not_after_us = self._clocks.not_after_us(partition)
-        call = self._calls.cap_correct(partition, name, difference, not_after_us=not_after_us)
-        self._start(self._tell(name, call))
+        return self._calls.cap_correct(partition, name, difference, not_after_us=not_after_us)
 
     async def drained(self) -> None:
         """Wait until no call in the background is under way."""
@@ -216,11 +238,17 @@ class CapLedgers:
         return partition_of("cap", name, len(self._ownership.ring.owners))
 
 
-def _pause_us(answer: CapReply) -> int:
-    """Return the time after which it is of use to ask again."""
+def _pause_us(answer: CapReply, *, is_ahead: bool) -> int:
+    """Return the time after which it is of use to ask again.
+
+    A node that is not given all that it wants, and asks for slots ahead, waits for half a horizon. Otherwise it would
+    ask for each slot alone; after a whole horizon it would come too late for some.
+    """
     if answer.status is CapTakeStatus.UNKNOWN:
         return ASK_AGAIN_US
     if answer.ask_in_us is None:
         return WHILE_FULL_US
     least_us = 0 if answer.slots else AFTER_NOTHING_US
+    if is_ahead and answer.blocked_by is not None:
+        least_us = answer.horizon_us // 2
     return min(max(answer.ask_in_us, least_us), ASK_AGAIN_US)

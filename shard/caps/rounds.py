@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from shard.caps.grants import CapGrant, joined
+from shard.caps.grants import CapGrant, SlotTerms, joined
 from shard.cluster.partition_clocks import elapsed_us
 
 ROUNDS = 2
@@ -39,7 +39,9 @@ class SlotSource(Protocol):
         """Return the time before which it is of no use to ask a cap; 0 if nothing is known of it."""
         ...
 
-    async def take(self, name: str, want: int, units: int, *, within_us: int, after_us: int = 0) -> Taken:
+    async def take(
+        self, name: str, want: int, terms: SlotTerms, *, within_us: int, after_us: int = 0
+    ) -> Taken:
         """Reserve up to `want` slots of a cap."""
         ...
 
@@ -49,12 +51,19 @@ class SlotSource(Protocol):
 
 
 async def reserve(
-    source: SlotSource, names: tuple[str, ...], want: int, units: int, *, start_us: int, is_ahead: bool
+    source: SlotSource,
+    names: tuple[str, ...],
+    want: int,
+    terms: SlotTerms,
+    *,
+    start_us: int,
+    is_ahead: bool,
 ) -> Taken:
-    """Reserve up to `want` slots of each of some caps, each for a job of up to `units` points of cost.
+    """Reserve up to `want` slots of each of some caps.
 
     Args:
         names: the caps, sorted.
+        terms: what the slots are for.
         start_us: the slots are not due before this time of the node's clock.
         is_ahead: also reserve slots that are due later, up to the horizon of each cap.
     """
@@ -62,7 +71,7 @@ async def reserve(
     order = sorted(names, key=lambda name: -source.next_us(name, is_ahead=is_ahead))
     next_us = start_us
     for _ in range(ROUNDS if len(names) > 1 else 1):
-        taken, late = await _round(source, order, want, units, start_us, within_us)
+        taken, late = await _round(source, order, want, terms, start_us, within_us)
         if taken.grants or late is None:
             return taken
         order.remove(late)
@@ -72,7 +81,7 @@ async def reserve(
 
 
 async def _round(
-    source: SlotSource, order: list[str], want: int, units: int, start_us: int, within_us: int
+    source: SlotSource, order: list[str], want: int, terms: SlotTerms, start_us: int, within_us: int
 ) -> tuple[Taken, str | None]:
     """Take slots of the first cap, and of each other cap those that may be used together with them.
 
@@ -80,7 +89,7 @@ async def _round(
         The joint grants. If there are none because a cap has slots only later: when, and its name.
     """
     after_us = max(start_us - elapsed_us(), 0)
-    taken = await source.take(order[0], want, units, within_us=within_us, after_us=after_us)
+    taken = await source.take(order[0], want, terms, within_us=within_us, after_us=after_us)
     joint = taken.grants
     for name in order[1:]:
         if not joint:
@@ -88,7 +97,7 @@ async def _round(
         now_us = elapsed_us()
         after_us = max(joint[0].from_us - now_us, 0) if within_us else 0
         last_us = max(joint[-1].until_us - now_us, 0) if within_us else 0
-        others = await source.take(name, len(joint), units, within_us=last_us, after_us=after_us)
+        others = await source.take(name, len(joint), terms, within_us=last_us, after_us=after_us)
         pairs, alone = joined(joint, others.grants)
         source.give_back(alone)
         if not pairs:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shard.caps.appetite import Appetite
 from shard.caps.due_times import DueTimes
-from shard.caps.grants import CapGrant, GrantPool, grants_of, joined
+from shard.caps.grants import CapGrant, GrantPool, SlotTerms, grants_of, joined
 from sharq_core.caps import GRACE_US, CapReply, CapSlot, CapTakeStatus
 from tests.caps import node as model
 from tests.caps.ledger import Reply, Slot
@@ -15,8 +15,15 @@ from tests.caps.ledger import Reply, Slot
 TIMES = st.integers(0, 200_000)
 
 
-def grant(from_us: int, until_us: int, units: int = 1, name: str = "a") -> CapGrant:
-    return CapGrant(from_us, until_us, units, ((name, CapSlot(from_us, from_us)),))
+LEASE_US = 60_000_000
+
+
+def terms(units: int = 1, lease_us: int = LEASE_US) -> SlotTerms:
+    return SlotTerms(units, lease_us)
+
+
+def grant(from_us: int, until_us: int, units: int = 1, name: str = "a", lease_us: int = LEASE_US) -> CapGrant:
+    return CapGrant(from_us, until_us, terms(units, lease_us), ((name, CapSlot(from_us, from_us)),))
 
 
 def pool_of(*grants: CapGrant) -> GrantPool:
@@ -37,7 +44,7 @@ def test_slots_may_be_used_when_the_model_says(
     dues = sorted(now_us + us for us in ahead)
     reply = CapReply(CapTakeStatus.GRANTED, now_us, [CapSlot(due, n) for n, due in enumerate(dues)], 0, None)
     same = Reply(now_us, tuple(Slot(due, n) for n, due in enumerate(dues)), 0)
-    ours = grants_of("a", reply, 1, sent_us, sent_us + way_us)
+    ours = grants_of("a", reply, terms(), sent_us, sent_us + way_us)
     theirs = model.grants(same, sent_us, sent_us + way_us)
     assert [(one.from_us, one.until_us) for one in ours] == [(one.from_us, one.until_us) for one in theirs]
     assert all(one.is_usable_ever == (way_us <= GRACE_US) for one in ours)
@@ -71,8 +78,8 @@ def test_a_pool_gives_the_grants_that_end_soonest_and_only_in_their_time() -> No
     early, late, ahead = grant(100, 9_000), grant(50, 9_500), grant(8_000, 17_000)
     pool = pool_of(late, ahead, early)
     assert pool.next_us(always) == 50
-    assert pool.take(40, 1, 5, 40) == []
-    assert pool.take(200, 1, 1, 200) == [early]
+    assert pool.take(40, terms(), 5, 40) == []
+    assert pool.take(200, terms(), 1, 200) == [early]
     assert pool.expire(9_501) == [late]
     assert pool.take_ahead(7_999) == [ahead]
     assert not len(pool)
@@ -82,15 +89,24 @@ def test_grants_for_costs_go_together_only_if_they_allow_the_same() -> None:
     cheap, dear = grant(0, 9_000, units=1), grant(0, 9_001, units=5)
     pool = pool_of(cheap, dear)
     assert pool.next_us(lambda units: 70 if units >= 5 else None) == 70
-    assert pool.take(10, 2, 5, 10) == [dear]
-    assert pool.take(10, 1, 5, 10) == [cheap]
+    assert pool.take(10, terms(2), 5, 10) == [dear]
+    assert pool.take(10, terms(), 5, 10) == [cheap]
+
+
+def test_a_longer_lease_needs_a_slot_that_was_reserved_for_it() -> None:
+    short, ahead = grant(0, 9_000), grant(5_000, 14_000)
+    pool = pool_of(short, ahead, long := grant(6_000, 15_000, lease_us=2 * LEASE_US))
+    assert pool.take(7_000, terms(lease_us=2 * LEASE_US), 5, 7_000) == [long]
+    pool.add([long])
+    assert pool.take_ahead(4_000, 2 * LEASE_US) == [ahead]
+    assert pool.take(7_000, terms(), 5, 7_000) == [short, long]
 
 
 def test_a_grant_that_is_left_to_others_may_be_used_later() -> None:
     pool = pool_of(grant(1_000, 9_000))
     assert pool.next_us(always, 3_000) == 4_000
     assert pool.next_us(always, 8_001) is None
-    assert pool.take(3_999, 1, 1, 999) == []
+    assert pool.take(3_999, terms(), 1, 999) == []
 
 
 def test_the_appetite_doubles_while_all_is_used_and_falls_to_what_was_used() -> None:

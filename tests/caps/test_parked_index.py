@@ -1,4 +1,4 @@
-"""What a node remembers of queues with caps: the newest reading counts, and the longest due queues are served first."""
+"""Queues with caps in the memory of a node: the newest reading counts, and the longest due are served first."""
 
 from __future__ import annotations
 

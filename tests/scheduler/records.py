@@ -199,15 +199,13 @@ def parse_queue(raw: bytes) -> QueueRecord:
 
 
 def _parse_death(raw: bytes) -> int:
-    """Return the time of death.
-
-    Format 2 has the hundredths of the burst and max_leased before the job, format 3 also the job's note.
-    """
-    job_at = _LETTER.size + {1: 0, 2: 5, 3: 5}[raw[0]]
-    if raw[0] == 3:
+    """Return the time of death. README.md says what stands between it and the job in each format."""
+    job_at = _LETTER.size + (5 if raw[0] > 1 else 0)
+    if raw[0] >= 3:
         note_bytes = int.from_bytes(raw[job_at : job_at + 2])
-        parse_note(raw[job_at + 2 : job_at + 2 + note_bytes])
+        assert not note_bytes or parse_note(raw[job_at + 2 : job_at + 2 + note_bytes])
         job_at += 2 + note_bytes
+    job_at += 1 + raw[job_at] if raw[0] == 4 else 0
     assert raw[job_at + 2] == DEAD
     return int.from_bytes(_LETTER.unpack_from(raw)[1])
 
