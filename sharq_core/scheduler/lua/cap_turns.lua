@@ -42,21 +42,11 @@ function cap_turns.enter(cap, node)
   return own
 end
 
--- Return true if a node may have the slot that is due at a time: it is its turn, or the slot is so near that the others
--- have let it pass.
+-- Return up to which virtual time it is the turn of a node, and how near a slot must be for any other node (µs): the
+-- others have let it pass.
 -- distance: between two slots (µs).
-function cap_turns.may_have(cap, turn, weight, at, distance)
-  if at - cap.now <= cap_turns.near(cap) then return true end
-  local ahead = math.max(distance > 0 and caps.horizon(cap) / cap_turns.AHEAD_PART / distance or 1, 1)
-  return turn[2] <= least(cap, turn) + ahead / weight
-end
-
--- Return how near a slot must be for a node whose turn it is not (µs).
-function cap_turns.near(cap)
-  return math.floor(caps.horizon(cap) / cap_turns.NEAR_PART)
-end
-
--- Count a slot that a node got.
-function cap_turns.count(turn, weight)
-  turn[2] = turn[2] + 1 / weight
+function cap_turns.bounds(cap, turn, weight, distance)
+  local horizon = caps.horizon(cap)
+  local ahead = math.max(distance > 0 and horizon / cap_turns.AHEAD_PART / distance or 1, 1)
+  return least(cap, turn) + ahead / weight, math.floor(horizon / cap_turns.NEAR_PART)
 end
