@@ -13,13 +13,13 @@ local cap_turns = {
   MOST = 64,
 }
 
--- Return the least virtual time of the other nodes, or the node's own if there are none.
+-- Return the least virtual time of the other nodes, nil if there are none.
 local function least(cap, turn)
   local found
   for _, other in ipairs(cap.turns) do
     if other ~= turn and not (found and found <= other[2]) then found = other[2] end
   end
-  return found or turn[2]
+  return found
 end
 
 -- Return the turn of a node that asks now. One that has been away gets no credit for that time.
@@ -35,18 +35,18 @@ function cap_turns.enter(cap, node)
   cap.turns = kept
   if not own then
     own = {node, 0, 0}
-    own[2] = least(cap, own)
+    own[2] = least(cap, own) or 0
   end
   own[3] = cap.now
   kept[#kept + 1] = own
   return own
 end
 
--- Return up to which virtual time it is the turn of a node, and how near a slot must be for any other node (µs): the
+-- Return up to which virtual time it is the turn of a node (that of a node alone is always), and how near a slot must be for any other node (µs): the
 -- others have let it pass.
 -- distance: between two slots (µs).
 function cap_turns.bounds(cap, turn, weight, distance)
   local horizon = caps.horizon(cap)
   local ahead = math.max(distance > 0 and horizon / cap_turns.AHEAD_PART / distance or 1, 1)
-  return least(cap, turn) + ahead / weight, math.floor(horizon / cap_turns.NEAR_PART)
+  return (least(cap, turn) or math.huge) + ahead / weight, math.floor(horizon / cap_turns.NEAR_PART)
 end
