@@ -42,8 +42,8 @@ function cap_turns.enter(cap, node)
   return own
 end
 
--- Return up to which virtual time it is the turn of a node (that of a node alone is always), and how near a slot must be for any other node (µs): the
--- others have let it pass.
+-- Return up to which virtual time it is the turn of a node, and how near a slot must be for any node (µs): the others
+-- have let it pass. A node alone has every turn.
 -- distance: between two slots (µs).
 function cap_turns.bounds(cap, turn, weight, distance)
   local horizon = caps.horizon(cap)
