@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...] [--quick] [--save] [--readme]`: runs benchmarks and prints what they found.
+"""`python -m benchmarks [NAME ...] [--quick | --full] [--save] [--readme]`: runs benchmarks and prints what they found.
 
 One that cannot run, or fails, does not end the others: the goals that it was to measure are "not run".
 Exit code 0 if all ran, whether goals were met or not; 1 when one gave no numbers.
@@ -27,11 +27,13 @@ log = logging.getLogger("benchmarks")
 NAMES = {
     "queues": "what a dequeue costs with ever more ready queues",
     "http": "single calls over HTTP, beside bare aiohttp and the original",
-    "bulk": "whole jobs over HTTP in batches of 1 to 1,000, beside BullMQ and Celery",
+    "bulk": "whole jobs over HTTP in batches of 1 to 1,000",
+    "systems": "whole jobs beside asynq, BullMQ, Dramatiq, RQ and Celery",
     "worker": "the client's worker beside raw aiohttp doing the same calls",
     "rate": "promised against delivered rates, spacing, lateness",
     "burst": "which burst a rate needs to be kept",
     "caps": "caps of gathered types: share, breaches, lateness, and what they cost",
+    "named-caps": "named caps over types and three shards: share, breaches, fairness, and what they cost",
     "features": "the store's price of a job with each feature and with none, beside the version before",
     "life": "many expired jobs, and a cancellation of many: how long, and what others notice",
     "campaigns": "a send window opens while 1,000,000 jobs wait for it: calls, rates, and what others notice",
@@ -39,13 +41,18 @@ NAMES = {
     "store": "the functions alone: CPU time a job on 1, 8 and 64 partitions",
     "memory": "bytes a job in the store",
     "link": "calls over the link of a router and a shard",
+    "workers": "CPU time of a whole job with two workers of sharq-server, of that with one process",
     "cluster": "CPU time a job in each tier, with 1 to 3 shards and 1 or 2 routers",
     "failover": "a shard and a router killed under load",
     "start": "how soon sharq-server answers",
     "migration": "how fast an import from the original moves its jobs",
     "durability": "what replicated and synced cost an enqueue, beside fast",
 }
-"""Each is the module of its name here, with `run(is_quick) -> Report`, and what it measures."""
+"""Each is the module of its name here (`-` is `_`), with `run(is_quick) -> Report`, and what it measures."""
+
+
+_FULL = {"memory", "queues", "start"}
+"""Those that have a full form, `run_full(part) -> Report`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Options(argparse.Namespace):
     names: list[str]
     quick: bool
+    full: bool
+    part: int
     save: bool
     readme: bool
     list: bool
@@ -80,6 +89,14 @@ def _parse(argv: Sequence[str] | None) -> _Options:
     parser.add_argument(
         "--quick", action="store_true", help="run shorter and smaller benchmarks, which are less exact"
     )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="run the full form of queues, memory and start: ten millions, which takes an hour and 16 GB",
+    )
+    parser.add_argument(
+        "--part", type=int, default=1, metavar="N", help="with --full: divide its sizes by N, to try it out"
+    )
     parser.add_argument("--save", action="store_true", help="write Markdown and JSON to benchmarks/results/")
     parser.add_argument(
         "--readme", action="store_true", help="update the README's table from benchmarks/results/"
@@ -88,6 +105,10 @@ def _parse(argv: Sequence[str] | None) -> _Options:
     options = parser.parse_args(argv, _Options())
     if unknown := [name for name in options.names if name not in NAMES]:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there is {', '.join(NAMES)}")
+    if options.full and (
+        options.quick or options.part < 1 or not set(options.names) or set(options.names) - _FULL
+    ):
+        parser.error(f"--full is for {', '.join(sorted(_FULL))}, without --quick, and --part is 1 or more")
     return options
 
 
@@ -99,7 +120,7 @@ def _measure(options: _Options) -> bool:
     reasons: dict[str, str] = {}
     are_saved = True
     for name in names:
-        outcome = _run(name, options.quick, machine)
+        outcome = _run(name, options, machine)
         if isinstance(outcome, Report):
             reports.append(outcome)
             are_saved &= not options.save or _save(outcome, machine)
@@ -111,11 +132,12 @@ def _measure(options: _Options) -> bool:
     return bool(reasons) or not are_saved
 
 
-def _run(name: str, is_quick: bool, machine: Machine) -> Report | str:
+def _run(name: str, options: _Options, machine: Machine) -> Report | str:
     """Run one and print it; the reason when it gave no numbers."""
     print(f"{name}: running ...", file=sys.stderr, flush=True)
     try:
-        report = cast(Run, import_module(f"benchmarks.{name}").run)(is_quick)
+        module = import_module(f"benchmarks.{name.replace('-', '_')}")
+        report = module.run_full(options.part) if options.full else cast(Run, module.run)(options.quick)
     except (NotRun, Spoiled) as error:
         print(f"{name}: no numbers: {error}", file=sys.stderr)
         return str(error).splitlines()[0]

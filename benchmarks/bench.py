@@ -34,8 +34,6 @@ _OTHER = "other"
 _AT_ONCE = 20
 """Calls of a pipeline while the store is filled."""
 
-_LOOK_AGAIN_S = 0.05
-
 
 class Bench:
     """A server, its store, and a session."""
@@ -64,17 +62,7 @@ class Bench:
         Without that it begins in the middle of what is measured, because the file has grown by then, and takes much of
         the machine.
         """
-        self._wait_until_rewritten()
-        self.store.client.bgrewriteaof()
-        self._wait_until_rewritten()
-
-    def _wait_until_rewritten(self) -> None:
-        while self._is_rewriting():
-            time.sleep(_LOOK_AGAIN_S)
-
-    def _is_rewriting(self) -> bool:
-        state = self.store.client.info("persistence")
-        return bool(state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])
+        self.store.rewrite_file()
 
     def note_calls(self) -> None:
         """Let the store note its slow calls from now on."""

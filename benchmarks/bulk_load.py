@@ -57,7 +57,9 @@ class Done(msgspec.Struct, frozen=True):
 _LEASES = msgspec.json.Decoder(_Leases)
 
 
-class _Load:
+class BulkLoad:
+    """The loops of a run, and what they finished."""
+
     def __init__(self, session: aiohttp.ClientSession, url: str, batch: int, word: str) -> None:
         self._session = session
         self._url = url
@@ -69,13 +71,14 @@ class _Load:
     async def loop(self, until_s: float) -> None:
         """Whole jobs, a batch after the other."""
         while time.monotonic() < until_s:
-            await self._enqueue()
+            await self.enqueue()
             jobs = await self._dequeue()
             if jobs:
                 await send_bulk(self._session, self._url, "finish", _Jobs(jobs))
                 self.finished += len(jobs)
 
-    async def _enqueue(self) -> None:
+    async def enqueue(self) -> None:
+        """Send the next batch."""
         first, self._sent = self._sent, self._sent + self._batch
         numbers = range(first, self._sent)
         jobs = [_NewJob(f"q{n % _QUEUES}", f"{self._word}-{n}") for n in numbers]
@@ -95,7 +98,7 @@ class _Load:
 
 async def _run(url: str, batch: int, loops: int, duration_s: float, word: str) -> Done:
     async with open_session(_TIMEOUT_S) as session:
-        load = _Load(session, url, batch, word)
+        load = BulkLoad(session, url, batch, word)
         started_s = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for _ in range(loops):

@@ -13,8 +13,11 @@ from typing import TypeVar
 
 import msgspec
 
-from benchmarks import bulk, wrk
+from benchmarks import bulk, targets, wrk
+from benchmarks.busy import BusyMeter, typical
 from benchmarks.clusters import Cluster, Tiers, cluster
+from benchmarks.cost_model import fit
+from benchmarks.counts import Counting, Counts
 from benchmarks.curve import Curve
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.singles import INTERVAL_MS, PAYLOAD, QUEUES, enqueue_words, fill, leases
@@ -23,7 +26,7 @@ from benchmarks.spread import Spread, median, medians
 T = TypeVar("T")
 
 _CONNECTIONS = 64
-"""All together, for single calls."""
+"""Of each router, for single calls: the load grows with the processes, so that each has as much of it as before."""
 _BATCH = 100
 _SPARE = 1.5
 """More jobs than were enqueued in the same time: a dequeue or finish is not three times as fast as an enqueue."""
@@ -53,10 +56,20 @@ _QUICK = _Plan((Topology(1, 1), Topology(2, 1), Topology(2, 3)), rounds=1, durat
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """The cost of a whole job: CPU time in each tier, and whole jobs a second on this machine."""
+    """The cost of a whole job: what is done for it and CPU time in each tier, and whole jobs a second on this machine.
 
-    tiers: Tiers
+    Attributes:
+        busy: shares of a core of all processes of a tier together.
+    """
+
+    counts: Counts
     rate: float
+    busy: dict[str, float] = {}
+
+    @property
+    def tiers(self) -> Tiers:
+        """The CPU time in each tier, µs."""
+        return self.counts.tiers
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -91,7 +104,8 @@ def predicted_rate(topology: Topology, tiers: Tiers) -> tuple[float, str]:
 def report(rounds: list[dict[Topology, Sample]], duration_s: float) -> Report:
     """Return the report of some rounds of the same topologies."""
     topologies = list(rounds[0])
-    rows = [
+    rows = [_goal_row(rounds, kind) for kind in _KINDS]
+    rows += [
         Row(f"{kind}: CPU time of all tiers, {one}", "µs a job", Spread.of(totals))
         for kind in _KINDS
         for one in topologies
@@ -103,11 +117,15 @@ def report(rounds: list[dict[Topology, Sample]], duration_s: float) -> Report:
         parameters={
             "processes": "by sharq-cluster: routers, shards and one store with an append-only file, over TCP",
             "load": f"one process a router, {duration_s:g} s a measurement, {len(rounds)} rounds; single calls by wrk, "
-            f"{_CONNECTIONS} connections",
+            f"{_CONNECTIONS} connections a router",
             "jobs": f"{QUEUES} queues, interval {INTERVAL_MS} ms, payload {len(PAYLOAD)} bytes; batches: 1,000 queues",
         },
         rows=rows,
-        grids=[_grid(rounds, kind) for kind in _KINDS],
+        grids=[
+            *(_grid(rounds, kind) for kind in _KINDS),
+            *(_counts_grid(rounds, kind) for kind in _KINDS),
+            _model_grid(rounds),
+        ],
         curves=[_curve(rounds, kind) for kind in _KINDS],
         notes=[
             "A whole job is an enqueue, a dequeue and a finish; with single calls, three requests.",
@@ -123,24 +141,26 @@ def _measure(topology: Topology, duration_s: int) -> Sample:
     with cluster(topology.routers, topology.shards) as running:
         _side_by_side(running, lambda url, name: bulk.load(url, _BATCH, 1, f"warm{name}"))
         single = _measure_single(running, duration_s)
-        before = running.cpu
+        meter = _meter(running)
+        counting = Counting(running)
         done = _side_by_side(running, lambda url, name: bulk.load(url, _BATCH, duration_s, f"batch{name}"))
-        spent = running.cpu - before
+        spent = counting.spent()
+        busy = meter.shares()
     jobs = sum(one.jobs for one in done)
-    return Sample(single, Cost(spent.a_job(jobs), jobs / max(one.duration_s for one in done)))
+    return Sample(single, Cost(spent.a_job(jobs), jobs / max(one.duration_s for one in done), busy))
 
 
 def _measure_single(running: Cluster, duration_s: int) -> Cost:
     """Enqueues, dequeues and finishes one after the other; a job is one of each."""
-    share = _CONNECTIONS // len(running.routers)
 
     def load(script: str, arguments: Callable[[str], Sequence[str]]) -> Cost:
-        before = running.cpu
+        meter, counting = _meter(running), Counting(running)
         done = _side_by_side(
-            running, lambda url, name: wrk.run(url, script, share, duration_s, *arguments(name))
+            running, lambda url, name: wrk.run(url, script, _CONNECTIONS, duration_s, *arguments(name))
         )
         requests = sum(one.requests for one in done)
-        return Cost((running.cpu - before).a_job(requests), sum(one.rate for one in done))
+        spent = counting.spent().a_job(requests)
+        return Cost(spent, sum(one.rate for one in done), meter.shares())
 
     enqueue = load("enqueue", lambda name: enqueue_words(f"single{name}"))
     enough = round(enqueue.rate * duration_s * _SPARE) + 1_000
@@ -151,7 +171,13 @@ def _measure_single(running: Cluster, duration_s: int) -> Cost:
         files = [stack.enter_context(leases(router.url, enough)) for router in running.routers]
         finish = load("finish", lambda name: (files[int(name)],))
     rate = 1 / (1 / enqueue.rate + 1 / dequeue.rate + 1 / finish.rate)
-    return Cost(enqueue.tiers + dequeue.tiers + finish.tiers, rate)
+    busy = typical([enqueue.busy, dequeue.busy, finish.busy])
+    return Cost(enqueue.counts + dequeue.counts + finish.counts, rate, busy)
+
+
+def _meter(running: Cluster) -> BusyMeter:
+    groups = {"routers": running.routers, "shards": running.shards, "store": running.stores}
+    return BusyMeter({name: [server.pid for server in servers] for name, servers in groups.items()})
 
 
 def _side_by_side(running: Cluster, load: Callable[[str, str], T]) -> list[T]:
@@ -180,6 +206,37 @@ def _grid(rounds: list[dict[Topology, Sample]], kind: str) -> Grid:
         predicted, first = predicted_rate(topology, tiers)
         rows.append((str(topology), tiers.router, tiers.shard, tiers.store, rate, predicted, first))
     return Grid(f"{kind.capitalize()}: a whole job (medians)", columns, rows)
+
+
+def _goal_row(rounds: list[dict[Topology, Sample]], kind: str) -> Row:
+    """Return the largest cluster's cost against the smallest's, of each round."""
+    small, large = Topology(1, 1), Topology(2, 3)
+    ratios = [_of(one[large], kind).counts.cpu_us / _of(one[small], kind).counts.cpu_us for one in rounds]
+    busy = typical([_of(one[large], kind).busy for one in rounds])
+    return targets.CLUSTER_COSTS[kind].row(Spread.of(ratios), busy=busy)
+
+
+def _counts_grid(rounds: list[dict[Topology, Sample]], kind: str) -> Grid:
+    columns = ("processes", "requests", "frames", "pipelines", "calls of the store")
+    rows: list[tuple[Cell, ...]] = [
+        (
+            str(topology),
+            *(
+                median(getattr(_of(one[topology], kind).counts, field) for one in rounds)
+                for field in ("requests", "frames", "pipelines", "calls")
+            ),
+        )
+        for topology in rounds[0]
+    ]
+    return Grid(f"{kind.capitalize()}: what is done for a whole job (medians)", columns, rows)
+
+
+def _model_grid(rounds: list[dict[Topology, Sample]]) -> Grid:
+    """Return the fit of the CPU time by the counts, over all rounds, topologies and kinds of calls."""
+    samples = [_of(sample, kind).counts for one in rounds for sample in one.values() for kind in _KINDS]
+    model = fit(samples)
+    rows: list[tuple[Cell, ...]] = [(name, cost_us) for name, cost_us in model.costs_us.items()]
+    return Grid(f"Model: CPU time, µs each (mean error {model.error:.0%})", ("of", "µs"), rows)
 
 
 def _curve(rounds: list[dict[Topology, Sample]], kind: str) -> Curve:

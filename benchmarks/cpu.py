@@ -19,6 +19,18 @@ class CpuMeter:
         return [cpu_us(pid) - before_us for pid, before_us in zip(self._pids, self._before_us, strict=True)]
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the process ids of the children of a live process.
+
+    Raises:
+        NotRun: this kernel does not list them.
+    """
+    lists = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    if not lists:
+        raise NotRun("the children of a process are read from /proc/<pid>/task/*/children, which is not here")
+    return [int(child) for listed in lists for child in listed.read_text().split()]
+
+
 def cpu_us(pid: int) -> float:
     """Return CPU time that the threads of a live process have used since their start.
 

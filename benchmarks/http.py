@@ -12,14 +12,13 @@ from contextlib import ExitStack
 import msgspec
 
 from benchmarks import targets, wrk
-from benchmarks.cpu import CpuMeter
+from benchmarks.busy import BusyMeter, typical
 from benchmarks.errors import NotRun, Spoiled
 from benchmarks.original import original_server
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import Server, Store, bare_server, sharq_server, store
 from benchmarks.singles import INTERVAL_MS, LEASE_MS, PAYLOAD, QUEUES, enqueue_words, fill, leases
-from benchmarks.spread import Spread, median, medians
-from benchmarks.targets import Target
+from benchmarks.spread import Spread, median
 
 _REFERENCE = 64
 """The number of connections at which the goals are judged."""
@@ -30,7 +29,7 @@ _EMPTY_SHARE = 0.01
 """Of the requests of dequeues and finishes in turn: after a stall 64 dequeues come at once, and of 100 queues that
 may each give one job a millisecond some have just done so. The original and ours are allowed as many."""
 _MANY = 256
-"""Connections at which the share of bare aiohttp is judged, too."""
+"""Connections at which bare aiohttp is compared, too."""
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -44,13 +43,18 @@ _QUICK = _Plan((1, _REFERENCE, _MANY), rounds=3, duration_s=1)
 
 
 class _Call(msgspec.Struct, frozen=True):
-    """One kind of call under load: requests a second, latency, and CPU time a request of server and store."""
+    """One kind of call under load: requests a second, latency, and CPU time a request of server and store.
+
+    Attributes:
+        busy: shares of a core.
+    """
 
     rate: float
     p50_ms: float
     p99_ms: float
     server_us: float
     store_us: float
+    busy: dict[str, float]
 
 
 class _Round(msgspec.Struct, frozen=True):
@@ -68,10 +72,12 @@ class _Round(msgspec.Struct, frozen=True):
 
 
 class _Calls(msgspec.Struct, frozen=True):
-    """Requests a second: single enqueues, and dequeues and finishes in turn."""
+    """Requests a second: single enqueues, and dequeues and finishes in turn; and the shares of a core in both."""
 
     enqueue: float
     pair: float
+    enqueue_busy: dict[str, float]
+    pair_busy: dict[str, float]
 
 
 class _Pair(msgspec.Struct, frozen=True):
@@ -105,25 +111,29 @@ def run(is_quick: bool) -> Report:
             _warm_up(target)
             rounds.append({count: _measure(target, count) for count in plan.connections})
             version = running.version
-            pairs.append(_beside_original(sharq, plan.duration_s))
+            pairs.append(_beside_original(target))
     return _report(plan, rounds, pairs, version)
 
 
-def _beside_original(sharq: Server, duration_s: int) -> _Pair | str:
+def _beside_original(target: _Target) -> _Pair | str:
     """Measure ours and the original's server in turn; or why there is no comparison."""
     try:
         with original_server() as server:
-            return _Pair(_measure_pair(sharq, duration_s), _measure_pair(server, duration_s))
+            duration_s, pids = target.plan.duration_s, {"store": [target.store.pid]}
+            return _Pair(_measure_pair(target.sharq, pids, duration_s), _measure_pair(server, {}, duration_s))
     except (NotRun, Spoiled) as error:
         return f"not run: {error}"
 
 
-def _measure_pair(server: Server, duration_s: int) -> _Calls:
+def _measure_pair(server: Server, others: dict[str, list[int]], duration_s: int) -> _Calls:
     """Enqueues, and then a worker's dequeues and finishes of what they left."""
     wrk.run(server.url, "enqueue", 8, 1, *enqueue_words("warm-pair"))
+    pids = {"server": [server.pid], **others}
+    meter = BusyMeter(pids)
     enqueue = wrk.run(server.url, "enqueue", _REFERENCE, duration_s, *enqueue_words("pair"))
+    enqueue_busy, meter = meter.shares(), BusyMeter(pids)
     pairs = wrk.run(server.url, "pairs", _REFERENCE, duration_s, tolerated=_EMPTY_SHARE)
-    return _Calls(enqueue.rate, pairs.rate)
+    return _Calls(enqueue.rate, pairs.rate, enqueue_busy, meter.shares())
 
 
 def _warm_up(target: _Target) -> None:
@@ -150,10 +160,11 @@ def _measure(target: _Target, connections: int) -> _Round:
 
 
 def _load(target: _Target, server: Server, script: str, connections: int, *arguments: str) -> _Call:
-    meter = CpuMeter(server.pid, target.store.pid)
+    meter = BusyMeter({"server": [server.pid], "store": [target.store.pid]})
     done = wrk.run(server.url, script, connections, target.plan.duration_s, *arguments)
-    server_us, store_us = (spent_us / done.requests for spent_us in meter.spent_us())
-    return _Call(done.rate, done.p50_ms, done.p99_ms, server_us, store_us)
+    spent_us, busy = meter.spent_us(), meter.shares()
+    server_us, store_us = spent_us["server"] / done.requests, spent_us["store"] / done.requests
+    return _Call(done.rate, done.p50_ms, done.p99_ms, server_us, store_us, busy)
 
 
 def _report(plan: _Plan, rounds: list[dict[int, _Round]], pairs: list[_Pair | str], version: str) -> Report:
@@ -187,9 +198,13 @@ def _original_rows(pairs: list[_Pair | str]) -> list[Row]:
     reasons = [pair for pair in pairs if isinstance(pair, str)]
     enqueues = [pair.ours.enqueue / pair.original.enqueue for pair in measured]
     both = [pair.ours.pair / pair.original.pair for pair in measured]
+    if reasons:
+        return [targets.ENQUEUES_OF_ORIGINAL.row(reasons[0]), targets.PAIRS_OF_ORIGINAL.row(reasons[0])]
+    enqueue_busy = typical([pair.ours.enqueue_busy for pair in measured])
+    pair_busy = typical([pair.ours.pair_busy for pair in measured])
     return [
-        targets.ENQUEUES_OF_ORIGINAL.row(reasons[0] if reasons else Spread.of(enqueues)),
-        targets.PAIRS_OF_ORIGINAL.row(reasons[0] if reasons else Spread.of(both)),
+        targets.ENQUEUES_OF_ORIGINAL.row(Spread.of(enqueues), busy=enqueue_busy),
+        targets.PAIRS_OF_ORIGINAL.row(Spread.of(both), busy=pair_busy),
     ]
 
 
@@ -197,17 +212,21 @@ def _goal_rows(rounds: list[dict[int, _Round]]) -> list[Row]:
     def of(value: Callable[[_Round], float], connections: int = _REFERENCE) -> Spread:
         return Spread.of([value(one[connections]) for one in rounds])
 
-    def share(target: Target, connections: int) -> Row:
-        return target.row(of(lambda one: one.enqueue.rate / one.bare.rate, connections))
-
+    enqueues = [one[_REFERENCE].enqueue.busy for one in rounds]
     return [
-        targets.ENQUEUES.row(of(lambda one: one.enqueue.rate)),
-        targets.PAIRS.row(of(lambda one: one.pair_rate)),
+        targets.ENQUEUE_OF_BARE.row(
+            of(lambda one: one.enqueue.server_us / one.bare.server_us), busy=typical(enqueues)
+        ),
+        Row(
+            f"single enqueue, server CPU of bare aiohttp's, {_MANY} connections",
+            "x",
+            of(lambda one: one.enqueue.server_us / one.bare.server_us, _MANY),
+        ),
+        Row("single enqueue", "req/s", of(lambda one: one.enqueue.rate)),
+        Row("dequeue + finish", "req/s", of(lambda one: one.pair_rate)),
         Row("single dequeue", "req/s", of(lambda one: one.dequeue.rate)),
         Row("single finish", "req/s", of(lambda one: one.finish.rate)),
         Row("bare aiohttp", "req/s", of(lambda one: one.bare.rate)),
-        share(targets.SHARE_OF_BARE, _REFERENCE),
-        share(targets.SHARE_OF_BARE_AT_256, _MANY),
     ]
 
 
@@ -217,6 +236,10 @@ def _grid(plan: _Plan, rounds: list[dict[int, _Round]]) -> Grid:
     for name in _Round.__struct_fields__:
         for count in plan.connections:
             calls: list[_Call] = [getattr(one[count], name) for one in rounds]
+            figures = [
+                median(getattr(call, field) for call in calls)
+                for field in ("rate", "p50_ms", "p99_ms", "server_us", "store_us")
+            ]
             ratios = [call.rate / one[count].bare.rate for call, one in zip(calls, rounds, strict=True)]
-            rows.append((name, str(count), *medians(calls), median(ratios)))
+            rows.append((name, str(count), *figures, median(ratios)))
     return Grid("By call and connections (medians; CPU time a request)", columns, rows)

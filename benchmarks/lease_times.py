@@ -36,10 +36,18 @@ def earliest_times(
 
 
 def count_violations(
-    leases_us: Sequence[int], interval_us: int, burst: float, costs: Sequence[int] | None = None
+    leases_us: Sequence[int],
+    interval_us: int,
+    burst: float,
+    costs: Sequence[int] | None = None,
+    grace_us: int = 0,
 ) -> int:
-    """Leases that came before the rate let them, certainly: by RESOLUTION_US or more."""
-    earliest = earliest_times(leases_us, interval_us, burst, costs)
+    """Leases that came before the rate let them, certainly: by RESOLUTION_US or more.
+
+    Args:
+        grace_us: the promise is burst + (t + grace) / interval in any time t, as that of a named cap.
+    """
+    earliest = earliest_times(leases_us, interval_us, burst + grace_us / interval_us, costs)
     return sum(
         due_us is not None and leased_us <= due_us - RESOLUTION_US
         for leased_us, due_us in zip(leases_us, earliest, strict=True)

@@ -17,6 +17,8 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import jobs, mix, targets
+from benchmarks.busy import typical
+from benchmarks.chain_load import Chain
 from benchmarks.cpu import CpuMeter
 from benchmarks.curve import Curve
 from benchmarks.errors import Spoiled
@@ -26,6 +28,7 @@ from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import python_child, sharq_server, store, wait_for_end
 from benchmarks.spread import Spread, percentile
 from benchmarks.waiting_worker import Note, Notes, read_notes
+from benchmarks.yardsticks import chain
 
 _WORKERS = 2
 _POLLS = 16
@@ -33,7 +36,8 @@ _WARM_UP_S = 3.0
 """The first leases of the backlog, bursts and all, come at once; after them every queue is steady."""
 _SLACK_S = 2.0
 """Workers work this much longer than what is judged."""
-
+_CHAIN_RATE, _CHAIN_S = 2_000, 3.0
+"""The yardstick's timers a second, as many as the jobs whose lateness is judged, and how long they run."""
 
 _EVEN = {5: 60, 20: 15, 50: 6}
 """The number of queues at each rate that the scenario with burst 1.1 has: 300 jobs a second of each."""
@@ -85,6 +89,7 @@ class _Outcome(msgspec.Struct, frozen=True):
         violations: leases before their time.
         too_close: leases of one queue less than 0.9 of its interval apart, by the resolution of the times or more.
         late_ms: from ready to the answer at the worker, of each job that had to wait for its rate.
+        chain: lateness of a timer and one round trip, right after the scenario.
     """
 
     slow: list[float]
@@ -95,6 +100,17 @@ class _Outcome(msgspec.Struct, frozen=True):
     leases: int
     late_ms: list[float]
     shares: _Shares
+    chain: Chain
+
+    def of_chain(self, percent: float) -> float:
+        """Return the lateness at 50 or 99 percent, of the yardstick's."""
+        own_ms = percentile(self.late_ms, percent)
+        return own_ms / (self.chain.p50_ms if percent == 50 else self.chain.p99_ms)
+
+    @property
+    def busy(self) -> dict[str, float]:
+        """The shares of a core by process."""
+        return msgspec.structs.asdict(self.shares)
 
 
 def run(is_quick: bool) -> Report:
@@ -134,12 +150,15 @@ def _run_scenario(scenario: _Scenario, judged_s: float) -> _Outcome:
         meter = CpuMeter(server.pid, running.pid)
         handed_over = _work(server.url, work_s)
         server_us, store_us = meter.spent_us()
+        lateness = chain(running, _CHAIN_RATE, _CHAIN_S)
     shares = _Shares(
         server=server_us / 1e6 / work_s,
         store=store_us / 1e6 / work_s,
         workers=sum(one.cpu_s for one in handed_over) / work_s,
     )
-    return _judge(scenario, group, [note for one in handed_over for note in one.notes], judged_s, shares)
+    return _judge(
+        scenario, group, [note for one in handed_over for note in one.notes], judged_s, shares, lateness
+    )
 
 
 def _work(url: str, work_s: float) -> list[Notes]:
@@ -166,6 +185,7 @@ def _judge(
     notes: list[Note],
     judged_s: float,
     shares: _Shares,
+    lateness: Chain,
 ) -> _Outcome:
     by_queue: defaultdict[str, list[Note]] = defaultdict(list)
     for note in sorted(notes, key=lambda note: note.leased_ms):
@@ -188,7 +208,9 @@ def _judge(
             raise Spoiled(f"no interval of {customer.queue_id} fits into {judged_s:g} s")
         (fast if customer.is_fast else slow).append(share)
         by_interval[customer.interval_us].append(share)
-    return _Outcome(slow, fast, dict(by_interval), violations, too_close, len(notes), late_ms, shares)
+    return _Outcome(
+        slow, fast, dict(by_interval), violations, too_close, len(notes), late_ms, shares, lateness
+    )
 
 
 def _count_closer(leases_us: list[int], least_us: float) -> int:
@@ -209,18 +231,31 @@ def _late_ms(
 def _rows(rounds: list[dict[str, _Outcome]]) -> list[Row]:
     strict, burst, half, even = ([one[scenario.name] for one in rounds] for scenario in _SCENARIOS)
     violations = [sum(outcome.violations for outcome in one.values()) for one in rounds]
+    busy = {scenario.name: typical([one[scenario.name].busy for one in rounds]) for scenario in _SCENARIOS}
+    half_busy = busy["half pace"]
     return [
-        targets.RATE_BURST.row(_means([outcome.slow + outcome.fast for outcome in burst])),
-        targets.RATE_STRICT.row(_means([outcome.slow for outcome in strict])),
-        targets.RATE_STRICT_FAST.row(_means([outcome.fast for outcome in strict])),
+        targets.RATE_BURST.row(
+            _means([outcome.slow + outcome.fast for outcome in burst]), busy=busy["burst 2"]
+        ),
+        targets.RATE_STRICT.row(_means([outcome.slow for outcome in strict]), busy=busy["strict"]),
+        targets.RATE_STRICT_FAST.row(_means([outcome.fast for outcome in strict]), busy=busy["strict"]),
         *(
-            target.row(_means([outcome.by_interval[1_000_000 // rate] for outcome in even]))
+            target.row(
+                _means([outcome.by_interval[1_000_000 // rate] for outcome in even]), busy=busy["burst 1.1"]
+            )
             for rate, target in targets.RATE_EVEN.items()
         ),
         targets.RATE_EVEN_CLOSE.row(Spread.of([outcome.too_close for outcome in even])),
         targets.VIOLATIONS.row(Spread.of(violations)),
-        targets.LATENESS_P50.row(Spread.of([percentile(outcome.late_ms, 50) for outcome in half])),
-        targets.LATENESS_P99.row(Spread.of([percentile(outcome.late_ms, 99) for outcome in half])),
+        targets.LATENESS_P50.row(Spread.of([outcome.of_chain(50) for outcome in half]), busy=half_busy),
+        targets.LATENESS_P99.row(Spread.of([outcome.of_chain(99) for outcome in half]), busy=half_busy),
+        *(
+            Row(f"lateness at 2,000 jobs/s, p{percent}", "ms", Spread.of(late_ms))
+            for percent in (50, 99)
+            for late_ms in [[percentile(outcome.late_ms, percent) for outcome in half]]
+        ),
+        Row("timer and one round trip, p50", "ms", Spread.of([outcome.chain.p50_ms for outcome in half])),
+        Row("timer and one round trip, p99", "ms", Spread.of([outcome.chain.p99_ms for outcome in half])),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from benchmarks.busy import busy_text
 from benchmarks.curve import Curve
 from benchmarks.machine import Machine
 from benchmarks.plot import draw
@@ -45,13 +46,18 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One number and what it is held against; measured is the reason as text where there is no number."""
+    """One number and what it is held against; measured is the reason as text where there is no number.
+
+    Attributes:
+        busy: the share of a core of each process while it was measured, which tells what bounded a goal that misses.
+    """
 
     what: str
     unit: str
     measured: Spread | str
     goal: Goal | None = None
     peer: Peer | None = None
+    busy: dict[str, float] = {}
 
     @property
     def is_met(self) -> bool | None:
@@ -108,6 +114,7 @@ def to_markdown(report: Report, machine: Machine) -> str:
         f"# {report.name}",
         report.question,
         table(_COLUMNS, [_cells(row) for row in report.rows]),
+        _bullets("What bounded the goals that missed", _bounds(report.rows)),
         *(f"## {grid.title}\n\n{table(grid.columns, grid.rows)}" for grid in report.grids),
         _bullets("Notes", report.notes),
         _bullets("Parameters", [f"{name}: {value}" for name, value in report.parameters.items()]),
@@ -203,6 +210,10 @@ def _text(cell: Cell) -> str:
 
 def _bullets(title: str, lines: Sequence[str]) -> str:
     return "\n".join([f"## {title}", "", *(f"- {line}" for line in lines)]) if lines else ""
+
+
+def _bounds(rows: Sequence[Row]) -> list[str]:
+    return [f"{row.what}: {busy_text(row.busy)}" for row in rows if row.is_met is False and row.busy]
 
 
 def _machine_lines(machine: Machine) -> list[str]:

@@ -116,6 +116,19 @@ class Store:
         """Return the memory that the store reports as used, in bytes."""
         return int(self.client.info("memory")["used_memory"])
 
+    def rewrite_file(self) -> None:
+        """Let the store rewrite its file, and wait for the end of that."""
+        self._wait_until_rewritten()
+        self.client.bgrewriteaof()
+        self._wait_until_rewritten()
+
+    def _wait_until_rewritten(self) -> None:
+        while True:
+            state = self.client.info("persistence")
+            if not state["aof_rewrite_in_progress"] and not state["aof_rewrite_scheduled"]:
+                return
+            time.sleep(_LOOK_AGAIN_S)
+
 
 def value_of(call: FunctionCall[T], raw: list[Any] | SharqError) -> T:
     """Return the value of a function call's reply.
@@ -145,7 +158,7 @@ def store(*, is_durable: bool, more: Sequence[str] = ()) -> Iterator[Store]:
         with child(command, Path(directory), tuned_environ()) as process:
             running = Store(f"unix://{directory}/s", process.pid)
             with running.client:
-                wait_until(lambda: _answers(running.client), process, Path(directory))
+                wait_until(lambda: answers(running.client), process, Path(directory))
                 yield running
 
 
@@ -223,13 +236,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def wait_until(is_true: Callable[[], bool], process: subprocess.Popen[bytes], directory: Path) -> None:
+def wait_until(
+    is_true: Callable[[], bool],
+    process: subprocess.Popen[bytes],
+    directory: Path,
+    timeout_s: float = _START_TIMEOUT_S,
+) -> None:
     """Wait for what a child process does.
 
     Raises:
         Spoiled: it ended, or did not do it in time; with its last words from the file `log` of the directory.
     """
-    deadline_s = time.monotonic() + _START_TIMEOUT_S
+    deadline_s = time.monotonic() + timeout_s
     while not is_true():
         if process.poll() is not None or time.monotonic() > deadline_s:
             said = (directory / "log").read_text(errors="replace")[-2000:]
@@ -263,10 +281,11 @@ def _store_settings(is_durable: bool) -> list[str]:
     return as_options({**SERVER_SETTINGS, "port": "0", "unixsocket": "s", "appendonly": appendonly})
 
 
-def _answers(client: redis.Redis) -> bool:
+def answers(client: redis.Redis) -> bool:
+    """Return True if a store answers, and has read its files."""
     try:
         return bool(client.ping())
-    except redis.ConnectionError:
+    except (redis.ConnectionError, redis.exceptions.BusyLoadingError):
         return False
 
 

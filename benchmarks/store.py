@@ -16,6 +16,7 @@ from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import Store
 from benchmarks.servers import store as running_store
 from benchmarks.spread import Spread, medians
+from benchmarks.yardsticks import set_us
 from sharq_core.models import FinishJob, LeasedJob, NewJob
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import FunctionCall
@@ -62,11 +63,12 @@ def run(is_quick: bool) -> Report:
     with running_store(is_durable=False) as store:
         store.load_library()
         deployments = {spread: _Deployment(store, spread) for spread in plan.spreads}
-        rounds = [
-            {spread: one.measure(round_number, plan.batches) for spread, one in deployments.items()}
-            for round_number in range(plan.rounds)
-        ]
-        return _report(plan, rounds, store.version)
+        sets_us: list[float] = []
+        rounds: list[dict[int, _Cost]] = []
+        for number in range(plan.rounds):
+            sets_us.append(set_us(store))
+            rounds.append({spread: one.measure(number, plan.batches) for spread, one in deployments.items()})
+        return _report(plan, rounds, sets_us, store.version)
 
 
 class _Deployment:
@@ -145,8 +147,17 @@ def _job(round_number: int, number: int) -> NewJob:
     return NewJob(_TYPE, queue_id, job_id, _PAYLOAD, requeue_limit=-1, interval_us=_INTERVAL_US)
 
 
-def _report(plan: _Plan, rounds: list[dict[int, _Cost]], version: str) -> Report:
-    rows = [_row(spread, Spread.of([one[spread].whole_us for one in rounds])) for spread in plan.spreads]
+def _report(plan: _Plan, rounds: list[dict[int, _Cost]], sets_us: list[float], version: str) -> Report:
+    rows = [_row(spread, [one[spread].whole_us for one in rounds], sets_us) for spread in plan.spreads]
+    rows += [
+        Row(
+            f"whole job, batches of {_BATCH} on {spread} partitions, CPU time",
+            "µs",
+            Spread.of([one[spread].whole_us for one in rounds]),
+        )
+        for spread in plan.spreads
+    ]
+    rows.append(Row("SET of 100 bytes, in a pipeline of 100", "µs", Spread.of(sets_us)))
     grid: list[tuple[Cell, ...]] = [
         (str(spread), *medians([one[spread] for one in rounds])) for spread in plan.spreads
     ]
@@ -169,7 +180,9 @@ def _report(plan: _Plan, rounds: list[dict[int, _Cost]], version: str) -> Report
     )
 
 
-def _row(spread: int, whole_us: Spread) -> Row:
+def _row(spread: int, whole_us: Sequence[float], sets_us: Sequence[float]) -> Row:
+    """Return the cost in SETs of the same round, which is the goal's unit."""
+    sets = Spread.of([job_us / set_us for job_us, set_us in zip(whole_us, sets_us, strict=True)])
     if spread in _TARGETS:
-        return _TARGETS[spread].row(whole_us)
-    return Row(f"whole job, batches of {_BATCH} on {spread} partition", "µs", whole_us)
+        return _TARGETS[spread].row(sets)
+    return Row(f"whole job, batches of {_BATCH} on {spread} partition", "SETs", sets)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.busy import busy_text
 from benchmarks.errors import Spoiled
 from benchmarks.report import RESULTS, Report, Result, Row, goal_text, measured_text, number, table
 from benchmarks.targets import TARGETS, Target
@@ -97,7 +98,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     if row is None or line.reason:
         reason = line.reason if line.reason.startswith("not run") else f"not run: {line.reason}"
         return target.benchmark, target.figure, goal, reason, "", ""
-    met = "yes" if row.is_met else "no"
+    met = "yes" if row.is_met else f"no; {busy_text(row.busy)}".rstrip("; ")
     return target.benchmark, target.figure, goal, measured_text(row), _ratio(row), met
 
 

@@ -74,14 +74,20 @@ async def run_raw(url: str, queue_type: str, jobs: int) -> Done:
 
 
 async def run_worker(url: str, queue_type: str, jobs: int, way: str) -> Done:
-    """Lease and finish jobs with the client's worker."""
+    """Lease and finish jobs with the client's worker.
+
+    Raises:
+        SharqError: a job could not be finished.
+    """
     finished = 0
     ended_s = 0.0
+    failures: list[SharqError] = []
 
     def on_reported(job: LeasedJob, outcome: Outcome, error: SharqError | None) -> None:
         nonlocal finished, ended_s
         if error is not None:
-            raise error
+            failures.append(error)
+            worker.stop()
         finished += 1
         if finished == jobs:
             ended_s = time.perf_counter()
@@ -107,6 +113,8 @@ async def run_worker(url: str, queue_type: str, jobs: int, way: str) -> Done:
         started_s, cpu_s = time.perf_counter(), time.process_time()
         await worker.run()
         cpu_s = time.process_time() - cpu_s
+    if failures:
+        raise failures[0]
     return Done(finished, ended_s - started_s, cpu_s)
 
 

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Mapping
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 
 from router.access.token import Token
 from router.api.cluster_shapes import ClusterInfo
@@ -20,6 +21,8 @@ from router.console.stream import StreamHandlers
 from router.handlers.campaigns.batches import BatchHandlers
 from router.handlers.campaigns.schedules import ScheduleHandlers
 from router.handlers.campaigns.windows import WindowHandlers
+from router.handlers.caps.caps import CapHandlers
+from router.handlers.caps.reasons import CapReasons
 from router.handlers.counts import CountHandlers
 from router.handlers.dequeue import DequeueHandlers
 from router.handlers.enqueue import EnqueueHandlers
@@ -53,6 +56,7 @@ def make_front(
     guard: Guard | None = None,
     gate: Gate | None = None,
     audit_file: LineQueue | None = None,
+    all_metrics: Callable[[], Awaitable[Collector]] | None = None,
 ) -> Gateway:
     """Return the entry point of requests, with every route of router/api/routes.
 
@@ -63,16 +67,18 @@ def make_front(
         guard: the check of tokens; None if no token is required.
         gate: the check of request heads; None for one without configured names.
         audit_file: the lines of the audit file; None for the log alone.
+        all_metrics: returns what the Prometheus endpoint exports instead of the registry; None for the registry.
     """
     parser = BodyParser()
     document = build_openapi(ROUTES, asks_token=guard is not None)
-    operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document)
-    handlers = _handlers(dispatch, polls, parser, settings, operations)
+    operations = OperationHandlers(dispatch, registry, readiness, cluster_info, document, all_metrics)
+    reasons = CapReasons(dispatch)
+    handlers = _handlers(dispatch, polls, parser, settings, operations, reasons)
     if settings.serves_console:
         snapshots = Snapshots(dispatch, cluster_info)
         readiness.when_draining(snapshots.end)
         handlers |= _console_handlers(
-            StreamHandlers(dispatch, snapshots, guard.still_has if guard else _always)
+            StreamHandlers(dispatch, snapshots, guard.still_has if guard else _always, reasons)
         )
     paths = _paths(handlers)
     audit_log = AuditLog(ROUTES, parser, audit_file)
@@ -115,21 +121,23 @@ def _handlers(
     parser: BodyParser,
     settings: RouterSettings,
     operations: OperationHandlers,
+    reasons: CapReasons,
 ) -> dict[str, Handler]:
     """Return operation → handler, for every operation of the API."""
     enqueue = EnqueueHandlers(dispatch, parser, settings)
-    dequeue = DequeueHandlers(dispatch, polls, parser, settings)
+    dequeue = DequeueHandlers(dispatch, polls, parser, settings, reasons)
     leases = LeaseHandlers(dispatch, parser)
-    queues = QueueHandlers(dispatch, parser)
+    queues = QueueHandlers(dispatch, parser, reasons)
     counts = CountHandlers(dispatch)
-    listings = ListingHandlers(dispatch)
-    types = TypeHandlers(dispatch, parser)
+    listings = ListingHandlers(dispatch, reasons)
+    types = TypeHandlers(dispatch, parser, reasons)
     jobs = JobHandlers(dispatch, polls.job_waits, parser)
     job_lists = JobListHandlers(dispatch)
     job_changes = JobChangeHandlers(dispatch, parser, settings)
     batches = BatchHandlers(dispatch, parser)
     schedules = ScheduleHandlers(dispatch, parser, settings)
     windows = WindowHandlers(dispatch, parser)
+    caps = CapHandlers(dispatch, parser)
     return {
         "enqueue": enqueue.enqueue,
         "enqueue_bulk": enqueue.enqueue_bulk,
@@ -182,6 +190,11 @@ def _handlers(
         "window": windows.window,
         "windows": windows.windows,
         "drop_window": windows.drop_window,
+        "put_cap": caps.put_cap,
+        "cap": caps.cap,
+        "caps": caps.caps,
+        "hold_cap": caps.hold_cap,
+        "drop_cap": caps.drop_cap,
         "hello": operations.hello,
         "deepstatus": operations.deepstatus,
         "healthz": operations.healthz,

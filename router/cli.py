@@ -19,6 +19,7 @@ from sharq_core.process.command_line import (
     load_config,
     log_notices,
     make_parser,
+    notices_without_workers,
 )
 
 _HTTP_PORT = 8080
@@ -75,7 +76,7 @@ def read_command(argv: Sequence[str] | None) -> RouterOptions:
     config = load_config(arguments.config, arguments.settings)
     if not config.cluster.shards:
         raise ConfigError("[cluster] shards: a router needs at least one (--shards host:port,...)")
-    log_notices(config.notices)
+    log_notices(notices_without_workers(config))
     listen = listen or Address(config.server.host, config.server.port)
     return RouterOptions(config, listen, tuple(arguments.listen_fd))
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from socket import socket
 from typing import cast
 
 from aiohttp import web
@@ -27,7 +26,7 @@ from router.starting import Starting
 from router.traced_gateway import TracedGateway
 from sharq_core._compat.aiohttp import AnswerRequest
 from sharq_core.config import Config
-from sharq_core.http_port.acceptor import PortSite
+from sharq_core.http_port.acceptor import Listening, PortSite
 from sharq_core.process.listening import BACKLOG
 from sharq_core.process.stopping import Stop
 from sharq_core.process.tls import api_tls_files, kept_context, server_context
@@ -62,7 +61,7 @@ class HttpServer:
 
     def __init__(
         self,
-        sockets: Sequence[socket],
+        sockets: Sequence[Listening],
         config: Config,
         registry: CollectorRegistry,
         access_log: AccessLog | None,

@@ -6,12 +6,14 @@ a handler each. shard/dequeuer.py does the dequeues; sharq_core/link/messages.py
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import compress
 from typing import Any, Never, TypeVar, cast
 
 import msgspec
 
-from shard.batching.batches import JobVerb
+from shard.batching.batches import CapEnds, JobVerb
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
 from shard.batching.store_calls import StoreCalls
@@ -39,6 +41,7 @@ from sharq_core.process.notices import Notices
 from sharq_core.scheduler.executor import value_of
 from sharq_core.store.store import Store
 from sharq_core.top_queues import TopQueues
+from sharq_core.type_parts import merge_explanations
 
 ReplyT = TypeVar("ReplyT")
 
@@ -52,6 +55,7 @@ class CallHandlers:
         reaper: None if this node runs none.
         metrics: counts the outcomes of calls about jobs.
         job_ends: tells the watchers of jobs that calls perhaps ended.
+        cap_ends: tells caps of finished and released jobs.
         notices: the problems of the node itself.
         more: the handlers of further types of calls.
 
@@ -74,10 +78,12 @@ class CallHandlers:
         guard: DataGuard,
         explanations: Explanations,
         job_ends: JobEnds,
+        cap_ends: CapEnds,
         notices: Notices,
         more: Mapping[type, Callable[[Any], Awaitable[Any]]],
     ) -> None:
         self._job_ends = job_ends
+        self._cap_ends = cap_ends
         self._notices = notices
         self._explanations = explanations
         self._type_calls = calls.types
@@ -111,6 +117,8 @@ class CallHandlers:
             messages.GetQueue: self._get_queue,
             control_calls.PauseAll: self._pause_all,
             control_calls.Explain: self._explain,
+            control_calls.ExplainTypes: self._explain_types,
+            control_calls.PeekTypes: self._peek_types,
             control_calls.ListTypes: self._list_types,
             messages.GetTop: self._get_top,
             messages.GetCounts: self._get_counts,
@@ -136,6 +144,7 @@ class CallHandlers:
             self._job_ends,
             self._metrics,
             self._metrics,
+            self._cap_ends,
         )
 
     async def _run(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:
@@ -156,6 +165,16 @@ class CallHandlers:
         due_in_us = self._index.due_in_us(call.queue_type)
         if (due_in_us is None or due_in_us > 0) and await self._is_news(call.queue_type):
             due_in_us = self._index.due_in_us(call.queue_type)
+        # Slots of caps that are due now are reserved only by a dequeue, which uses them at once.
+        is_early = due_in_us is None or due_in_us > 0
+        return 0 if is_early and self._dequeuer.may_lease_capped(call.queue_type) else due_in_us
+
+    async def _peek_types(self, call: control_calls.PeekTypes) -> list[int | None]:
+        due_in_us = [self._index.due_in_us(queue_type) for queue_type in call.queue_types]
+        doubtful = [at for at, due in enumerate(due_in_us) if due is None or due > 0]
+        news = await asyncio.gather(*(self._is_news(call.queue_types[at]) for at in doubtful))
+        for at in compress(doubtful, news):
+            due_in_us[at] = self._index.due_in_us(call.queue_types[at])
         return due_in_us
 
     async def _is_news(self, queue_type: str) -> bool:
@@ -185,6 +204,10 @@ class CallHandlers:
 
     async def _explain(self, call: control_calls.Explain) -> Explanation:
         return await self._explanations.explain(call.queue_type)
+
+    async def _explain_types(self, call: control_calls.ExplainTypes) -> Explanation:
+        explained = (self._explanations.explain(queue_type) for queue_type in call.queue_types)
+        return merge_explanations(await asyncio.gather(*explained))
 
     async def _list_types(self, call: control_calls.ListTypes) -> list[TypeSummary]:
         return await list_types(self._pipeline, self._type_calls, call)

@@ -20,6 +20,7 @@ from sharq_core.process.command_line import (
     load_config,
     log_notices,
     make_parser,
+    notices_without_workers,
 )
 
 _LISTEN = Address("127.0.0.1", LINK_PORT)
@@ -81,7 +82,7 @@ def read_command(argv: Sequence[str] | None) -> ShardOptions:
     arguments = _parse_arguments(argv)
     config = load_config(arguments.config, arguments.settings)
     _refuse_embedded(config)
-    log_notices(config.notices)
+    log_notices(notices_without_workers(config))
     host = socket.gethostname()
     listen = config.cluster.listen or _LISTEN
     own = Address(host, listen.port) if listen.host in _ANY_ADDRESS else listen

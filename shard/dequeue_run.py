@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Coroutine
 from time import monotonic
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from shard.caps.dequeues import CappedDequeue
+from shard.cluster.partition_clocks import elapsed_us
 from shard.metrics.outcome_counters import LeaseCounter
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.models import LeasedJob
@@ -94,6 +97,16 @@ class LeaseSource(Protocol):
         """Lease from one partition; the future has the reply and the time (time.monotonic) at which it was sent."""
         ...
 
+    def send_capped(
+        self, queue_type: str, wanted: int, max_bytes: int, lease_us: int, begun_us: int
+    ) -> list[CappedDequeue]:
+        """Lease up to `wanted` jobs of queues with caps, with the slots that may be used since begun_us."""
+        ...
+
+    def is_capped_first(self, queue_type: str) -> bool:
+        """Return True if a queue with caps has been due longest of a type."""
+        ...
+
     def push(self) -> None:
         """Send the calls of this wave at once."""
         ...
@@ -128,10 +141,13 @@ class Run:
         self._jobs: list[LeasedJob] = []
         self._bytes = 0
         self._wave: list[tuple[int, int, Answer]] = []
+        self._capped: list[CappedDequeue] = []
+        self._begun_us = elapsed_us()
         self._begun_with: set[int] = set()
         self._unserved: dict[int, int] = {}
         self._counted: set[int] = set()
         self._rounds = 1
+        self._asked = 0
         self._failed: dict[int, SharqError] = {}
         self._put_off: set[int] = set()
         self._error: SharqError | None = None
@@ -144,7 +160,7 @@ class Run:
         try:
             due = self._due()
             self._begun_with = set(due)
-            self._send_wave(self._plan(due))
+            self._send_wave(due)
         except Exception as error:  # noqa: BLE001 - logged and reported by _fail
             self._fail(error)
 
@@ -153,26 +169,30 @@ class Run:
         try:
             # The calls of a wave run side by side; the next wave depends on all their replies, so it is planned last.
             waves_left = MAX_WAVES + len(self._begun_with)
-            while self._wave:
+            while self._wave or self._capped:
                 leased, self._has_expired = len(self._jobs), False
                 for partition, per_queue, answer in self._wave:
                     await self._take(partition, per_queue, answer)
-                self._wave = []
+                for capped in self._capped:
+                    await self._take_capped(capped)
+                self._wave, self._capped = [], []
                 if len(self._jobs) >= self._demand:
                     return
-                plan = self._plan(self._due())
                 only_cleared = self._has_expired and len(self._jobs) == leased
                 waves_left -= not only_cleared
-                if plan and only_cleared and monotonic() - self._begun_at >= MAX_CLEARING_S:
-                    self._is_cut_short = True
-                elif waves_left:
-                    self._send_wave(plan)
-                elif plan:
-                    self._error = Unavailable(
-                        "not every partition with a due queue could be asked; try again"
-                    )
+                is_late = only_cleared and monotonic() - self._begun_at >= MAX_CLEARING_S
+                if waves_left and not is_late:
+                    self._send_wave(self._due())
+                elif self._plan(self._due()):
+                    self._stop_early(is_late=is_late)
         except Exception as error:  # noqa: BLE001 - logged and reported by _fail
             self._fail(error)
+
+    def _stop_early(self, *, is_late: bool) -> None:
+        """End the run although a partition is due: its time is over, or it had too many waves."""
+        self._is_cut_short = is_late
+        if not is_late:
+            self._error = Unavailable("not every partition with a due queue could be asked; try again")
 
     def put_back(self) -> list[DequeueRequest]:
         """Return the requests for the next run: those left without a job although the type is still due.
@@ -234,17 +254,35 @@ class Run:
         left_out = self._failed.keys() | self._put_off
         return {partition: queues for partition, queues in due if partition not in left_out}
 
-    def _send_wave(self, plan: list[tuple[int, int, int, int]]) -> None:
-        self._wave = [
-            (
-                partition,
-                per_queue,
-                self._dequeuer.send(partition, self._queue_type, count, per_queue, max_bytes, self._lease_us),
+    def _send_wave(self, due: dict[int, int]) -> None:
+        """Send the calls of the next wave; those for queues with caps first if one of these has been due longest.
+
+        Args:
+            due: as `_due` returns it.
+        """
+        if self._dequeuer.is_capped_first(self._queue_type):
+            self._send_capped()
+        for partition, count, per_queue, max_bytes in self._plan(due):
+            answer = self._dequeuer.send(
+                partition, self._queue_type, count, per_queue, max_bytes, self._lease_us
             )
-            for partition, count, per_queue, max_bytes in plan
-        ]
-        if self._wave:
+            self._wave.append((partition, per_queue, answer))
+            self._asked += count
+        if not self._capped:
+            self._send_capped()
+        self._asked = 0
+        if self._wave or self._capped:
             self._dequeuer.push()
+
+    def _send_capped(self) -> None:
+        """Use slots of caps for the demand that this wave has not asked for yet."""
+        wanted = self._demand - len(self._jobs) - self._asked
+        room = MAX_ANSWER_BYTES - self._bytes
+        if wanted > 0 and room >= ROOM_FOR_ONE:
+            self._capped = self._dequeuer.send_capped(
+                self._queue_type, wanted, room, self._lease_us, self._begun_us
+            )
+            self._asked += sum(capped.count for capped in self._capped)
 
     def _plan(self, due: dict[int, int]) -> list[tuple[int, int, int, int]]:
         """Return the next wave as (partition, count, limit per queue, byte limit) for each partition; empty if done.
@@ -252,7 +290,7 @@ class Run:
         Args:
             due: as `_due` returns it.
         """
-        wanted = self._demand - len(self._jobs)
+        wanted = self._demand - len(self._jobs) - self._asked
         room = MAX_ANSWER_BYTES - self._bytes
         if wanted <= 0 or room < ROOM_FOR_ONE or self._begun_with.isdisjoint(due):
             return []
@@ -287,30 +325,40 @@ class Run:
         return self._rounds
 
     async def _take(self, partition: int, per_queue: int, answer: Answer) -> None:
+        leased = await self._receive(partition, _value(answer))
+        if leased is not None:
+            if not leased.due_after:
+                self._begun_with.discard(partition)
+            self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)
+
+    async def _take_capped(self, capped: CappedDequeue) -> None:
+        await self._receive(capped.partition, capped.leased())
+
+    async def _receive(
+        self, partition: int, answer: Coroutine[Any, Any, DequeueReply]
+    ) -> DequeueReply | None:
+        """Keep the jobs of an answer, or its failure; return None for a failure."""
         try:
-            reply, _ = await answer
-            leased = value_of(reply)
+            leased = await answer
         except NotKept as error:
             self._failed[partition] = error
             self._dequeuer.void(error.reply)
-            return
+            return None
         except CallFailed as error:
             if self._dequeuer.put_off(partition, self._queue_type, error):
                 self._failed[partition] = error
             self._put_off.add(partition)
-            return
+            return None
         except SharqError as error:
             self._failed[partition] = error
-            return
+            return None
         self._has_expired = self._has_expired or leased.expired > 0
-        if not leased.due_after:
-            self._begun_with.discard(partition)
         self._dequeuer.metrics.leased(self._queue_type, leased.jobs, leased.ready_for_us)
         if leased.jobs and is_gathered(self._queue_type):
             self._dequeuer.metrics.units.add(self._queue_type, leased.jobs)
         self._jobs += leased.jobs
         self._bytes += sum(len(job.payload) for job in leased.jobs)
-        self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)
+        return leased
 
     def _note_served(self, partition: int, served: int, per_queue: int, due_before: int) -> None:
         """Update the number of the partition's due queues that still await their turn; the first reply counts them."""
@@ -322,6 +370,12 @@ class Run:
             owed = due_before - served
         self._counted.add(partition)
         self._unserved[partition] = max(owed, 0)
+
+
+async def _value(answer: Answer) -> DequeueReply:
+    """Return the value of a partition's reply."""
+    reply, _ = await answer
+    return value_of(reply)
 
 
 def take_alike(requests: deque[DequeueRequest]) -> list[DequeueRequest]:

@@ -15,6 +15,8 @@ from time import monotonic
 from typing import Any
 
 from shard.batching.pipeline import Pipeline, SingleCall
+from shard.caps.dequeues import CappedDequeue
+from shard.caps.node_caps import NodeCaps
 from shard.cluster.partition_clocks import PartitionClocks
 from shard.dequeue_run import Answer, DequeueRequest, Run, take_alike
 from shard.index.ready_index import ReadyIndex
@@ -45,6 +47,7 @@ class Dequeuer:
             found.
         port: this node, which voids leases whose requests are gone.
         set_aside: records partitions that fail while their server works; they are not asked for a second.
+        caps: the queues with caps, and the slots for them.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Dequeuer:
         metrics: LeaseCounter,
         port: ShardPort,
         set_aside: SetAside,
+        caps: NodeCaps,
     ) -> None:
         self._pipeline = pipeline
         self._functions = functions
@@ -66,18 +70,28 @@ class Dequeuer:
         self._reaper = reaper
         self._port = port
         self._set_aside = set_aside
+        self._caps = caps
+        caps.serve(self)
         self._loop = asyncio.get_running_loop()
         self._requests: dict[str, deque[DequeueRequest]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def dequeue(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
-        """Lease up to `count` ready jobs; return an empty list if the index knows of none due.
+        """Lease up to `count` ready jobs; return an empty list if the index and the caps know of none due.
 
         Raises:
             Overloaded: too many requests wait. Nothing was leased.
             Unavailable: the store cannot be reached. Nothing was leased.
             OutcomeUnknown: jobs may have been leased; they come back when their leases end.
         """
+        jobs = await self._dequeue(queue_type, count, lease_us)
+        if not jobs and self._caps.may_lease(queue_type) and await self._caps.look(queue_type, count):
+            jobs = await self._dequeue(queue_type, count, lease_us)
+        if jobs:
+            self._caps.note_demand(queue_type)
+        return jobs
+
+    async def _dequeue(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
         due = self._index.next_due(queue_type)
         if due is None or due > monotonic():
             return []
@@ -157,24 +171,53 @@ class Dequeuer:
         """Send the calls of this wave at once."""
         self._pipeline.push(is_urgent=True)
 
+    def send_capped(
+        self, queue_type: str, wanted: int, max_bytes: int, lease_us: int, begun_us: int
+    ) -> list[CappedDequeue]:
+        """Lease up to `wanted` jobs of queues with caps, with the slots that may be used since begun_us."""
+        return self._caps.send(queue_type, wanted, max_bytes, lease_us, begun_us)
+
+    def may_lease_capped(self, queue_type: str) -> bool:
+        """Return True if a dequeue may get a job of a queue with caps that the index does not know to be due."""
+        return self._caps.may_lease(queue_type)
+
+    def is_capped_first(self, queue_type: str) -> bool:
+        """Return True if a queue with caps has been due longest of a type."""
+        return self._caps.is_first(queue_type)
+
     def observe(
         self, submitted: SingleCall[DequeueReply], reply: Reply[DequeueReply], sent_at: float
     ) -> None:
         """Update the index, the timers and the metrics from a reply."""
         partition, queue_type = submitted.call.partition, submitted.call.queue_type
-        if reply.value is not None:
-            leased, hint = reply.value, reply.hint
+        leased = reply.value
+        if leased is not None:
             # If some queues remain due, those that were served will be due again by the next call.
             queues = leased.due_before if leased.due_after else 1
-            self._index.settle(partition, queue_type, hint.now_us, leased.head_us, queues, sent_at)
-            if self._reaper is not None:
-                self._reaper.note(partition, queue_type, hint)
-            if leased.ended:
-                self.metrics.reaped(queue_type, leased.ended, leased.died)
-            if leased.expired:
-                self.metrics.expired(queue_type, leased.expired, leased.dropped)
+            self.note_leases(partition, queue_type, reply, queues, sent_at)
+            if leased.parked is not None:
+                self._caps.hear(partition, queue_type, leased.parked.changed)
         if submitted.future.done():  # the server was given up, so no request waits for these leases
             self.void(reply)
+
+    def note_leases(
+        self, partition: int, queue_type: str, reply: Reply[DequeueReply], queues: int, sent_at: float
+    ) -> None:
+        """Update the index, the timers and the metrics from a reply, perhaps of a dequeue of queues with caps.
+
+        Args:
+            queues: the number of queues without caps that are due after the call.
+        """
+        if reply.value is None:
+            return
+        leased, hint = reply.value, reply.hint
+        self._index.settle(partition, queue_type, hint.now_us, leased.head_us, queues, sent_at)
+        if self._reaper is not None:
+            self._reaper.note(partition, queue_type, hint)
+        if leased.ended:
+            self.metrics.reaped(queue_type, leased.ended, leased.died)
+        if leased.expired:
+            self.metrics.expired(queue_type, leased.expired, leased.dropped)
 
     def put_off(self, partition: int, queue_type: str, error: CallFailed) -> bool:
         """Skip a partition that failed by itself for a second; return True if its failure must be reported."""

@@ -197,7 +197,7 @@ def measure(registry: CollectorRegistry, node: ShardNode, membership: Membership
 
 
 class _Counts(Collector):
-    """The counts of lost store servers and of refused links."""
+    """The counts of lost store servers, of frames and of refused links."""
 
     def __init__(self, contact: Contact, links: LinkServer) -> None:
         self._contact = contact
@@ -208,6 +208,11 @@ class _Counts(Collector):
             "sharq_shard_store_losses",
             "Times this node lost a store server and left its partitions to other nodes",
             value=self._contact.losses,
+        )
+        yield CounterMetricFamily(
+            "sharq_shard_link_frames",
+            "Frames sent to routers, each with one answer or more",
+            value=self._links.frames_sent,
         )
         yield CounterMetricFamily(
             "sharq_shard_refused_links",

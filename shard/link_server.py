@@ -92,10 +92,16 @@ class LinkServer:
         self.gate = LinkGate(log, asks_certificate=asks_certificate, on_refusal=on_refusal)
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._frames_before = 0
 
     def __len__(self) -> int:
         """Return the number of links that are up."""
         return sum(link.is_up for link in self._links)
+
+    @property
+    def frames_sent(self) -> int:
+        """The number of frames sent over all links since the start."""
+        return self._frames_before + sum(link.frames_sent for link in self._links)
 
     @property
     def calls_in_flight(self) -> int:
@@ -122,6 +128,7 @@ class LinkServer:
         try:
             await link.run()
         finally:
+            self._frames_before += link.frames_sent
             self._links.discard(link)
             self.gate.forget(link)
         return socket
@@ -184,6 +191,11 @@ class _Link:
         self.is_up = False
         self._reads_away = False
         self._is_traced = log.isEnabledFor(logging.DEBUG)
+
+    @property
+    def frames_sent(self) -> int:
+        """The number of frames sent since the handshake began."""
+        return self._outbox.frames_sent
 
     async def run(self) -> None:
         """Do the handshake and read until the link ends. Calls in progress continue after that."""

@@ -18,6 +18,7 @@ from shard.batching.store_calls import StoreCalls
 from shard.calendar.batch_ends import BatchEnds
 from shard.calendar.node_calendar import NodeCalendar
 from shard.call_handlers import CallHandlers, refuse
+from shard.caps.node_caps import NodeCaps
 from shard.cluster.contact import Contact
 from shard.cluster.ownership import OwnerNotes, Ownership
 from shard.cluster.partition_clocks import PartitionClocks
@@ -26,6 +27,7 @@ from shard.data_identity.guard import DataGuard
 from shard.data_identity.memory import NoMemory
 from shard.dequeuer import Dequeuer
 from shard.index.census import Census
+from shard.index.due_notes import DueNotes
 from shard.index.explanations import Explanations
 from shard.index.hints import NodeHints
 from shard.index.job_ends import JobEnds
@@ -71,6 +73,7 @@ class ShardNode:
 
     Attributes:
         notices: the problems of the node itself; its process adds them.
+        due_notes: tells other workers of one sharq-server what becomes due here.
         job_ends, watch_job, unwatch_job: the watchers of jobs, and how to become one; see ShardPort.
     """
 
@@ -92,13 +95,14 @@ class ShardNode:
         self._on_away_changed: Callable[[Sequence[int]], None] = lambda _: None
         self._tasks: list[asyncio.Task[None]] = []
         ring = ring or Ring.build(1, frozenset({settings.node_id}), settings.partitions)
-        self._ownership = Ownership(settings.node_id, ring)
+        self._ownership = Ownership(settings.node_id, ring, serves_all=settings.serves_all)
         keys = Keys(settings.key_prefix, settings.partitions)
         self._executor = Executor(store, keys)
         self._calls = StoreCalls(keys, settings.retention())
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._index = ReadyIndex(self._executor.now_us)
+        self.due_notes = DueNotes(self._index)
         self.job_ends = JobEnds()
         self.watch_job, self.unwatch_job = self.job_ends.watch, self.job_ends.unwatch
         notes = OwnerNotes(self._ownership, self._calls.surveys)
@@ -116,8 +120,12 @@ class ShardNode:
             settings.finished_retention_us,
         )
         self._reaper = self._make_reaper()
+        self._caps = NodeCaps(
+            registry, self._pipeline, self._calls, self._index, self._clocks, self._executor, self._ownership
+        )
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
+        self._surveyor.on_parked = self._caps.hear
         self._explanations = Explanations(
             self._pipeline, self._calls.types, self._ownership.covered, settings.partitions
         )
@@ -168,6 +176,7 @@ class ShardNode:
         Newly owned partitions are read before they are reported empty.
         """
         ring = Ring.build(view.version, view.serving(), view.partitions)
+        self._pipeline.shares_store = len(view.serving()) > 1
         given_up = self._ownership.change(ring)
         self._refresher.give_up(given_up)
         if self._reaper is not None:
@@ -214,6 +223,7 @@ class ShardNode:
     async def stop(self) -> None:
         """Finish the calls in flight, and close the store."""
         await self._dequeuer.drained()
+        await self._caps.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -251,16 +261,8 @@ class ShardNode:
         )
 
     def _make_dequeuer(self) -> Dequeuer:
-        return Dequeuer(
-            self._pipeline,
-            self._calls.functions,
-            self._index,
-            self._clocks,
-            self._reaper,
-            self._metrics,
-            self,
-            self._set_aside,
-        )
+        parts = self._pipeline, self._calls.functions, self._index, self._clocks, self._reaper, self._metrics
+        return Dequeuer(*parts, self, self._set_aside, self._caps)
 
     def _make_calls(self) -> CallHandlers:
         return CallHandlers(
@@ -277,6 +279,7 @@ class ShardNode:
             self.guard,
             self._explanations,
             self.job_ends,
+            self._caps.ledgers,
             self.notices,
             {**self._calendar.handlers, **self._samples.handlers},
         )
@@ -348,7 +351,7 @@ class ShardNode:
         self._opened.set()
         if (away_s := self._opening.end()) is not None:
             log.info("store_back away_s=%.1f", away_s)
-        parts = self.guard, self._refresher, self._samples, self._batch_ends, self._calendar
+        parts = self.guard, self._refresher, self._samples, self._batch_ends, self._calendar, self._caps
         self._tasks += [asyncio.create_task(part.run()) for part in parts]
         if self._reaper is not None:
             self._tasks.append(asyncio.create_task(self._reaper.run()))
@@ -379,6 +382,7 @@ class ShardNode:
         for partition in partitions:
             self._surveyor.lose(partition)
             self._calendar.schedules.lose(partition)
+            self._caps.lose(partition)
             if self._reaper is not None:
                 self._reaper.forget(partition)
 

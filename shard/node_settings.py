@@ -20,6 +20,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         tombstone_limit: the most finished jobs remembered, over all types.
         dead_limit: the most dead letters kept, per type.
         results_bytes: the most memory for the results of finished jobs, over all partitions.
+        serves_all: if True, the node serves every partition, and the ring says which timers and schedules are its own:
+            it is one of the workers of a sharq-server.
         continues_on_data_loss: if True, the node accepts a loss of the store's data; else calls are refused.
     """
 
@@ -34,6 +36,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     dead_limit: int = 100_000
     results_bytes: int = 64 << 20
     continues_on_data_loss: bool = False
+    serves_all: bool = False
 
     def retention(self) -> Retention:
         """Return the retention for the functions: one partition may hold all jobs, so it gets the whole limits.

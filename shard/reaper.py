@@ -51,7 +51,8 @@ class Reaper:
     """The timers of this node's partitions.
 
     Args:
-        ownership: the node's partitions; it does not run the timers of others.
+        ownership: the node's partitions; it does not run the timers of others, unless the node serves every partition
+            and set them itself.
         index: learns of jobs that became ready. If many timers are due, those of types that it has subscribers for
             come first.
         clocks: the latest time at which a call about a partition may run.
@@ -93,7 +94,7 @@ class Reaper:
 
     def note_at(self, partition: int, queue_type: str, due_at: float) -> None:
         """Record that a timer of the partition and type is due at due_at (the loop's time, seconds) or later."""
-        if partition not in self._ownership.mine:
+        if not self._runs(partition):
             return
         due = self._due.get(partition)
         if due is None:
@@ -166,7 +167,10 @@ class Reaper:
             if pairs[room:]:
                 self._backlog[queue_type] = pairs[room:]
                 self._backlog.move_to_end(queue_type, last=False)
-        return [pair for pair in taken if pair[0] in self._ownership.mine]
+        return [pair for pair in taken if self._runs(pair[0])]
+
+    def _runs(self, partition: int) -> bool:
+        return self._ownership.serves_all or partition in self._ownership.mine
 
     def _sort_due(self) -> None:
         """Move due timers from the heap: awaited types to the front, all others to the backlog."""

@@ -19,17 +19,20 @@ async def open_node(
     node_id: str,
     ring: Ring | None = None,
     memory: NoMemory | None = None,
+    *,
+    serves_all: bool = False,
 ) -> ShardNode:
     """Make the shard node and start it; the node keeps trying while its store is away.
 
     Args:
         ring: the ring at the start; None if the node owns every partition for good.
         memory: the knowledge of the data set that outlives the process; None for none.
+        serves_all: True if the node serves every partition, whoever owns it by the ring.
 
     Raises:
         ConfigError: the store's data was made with another number of partitions.
     """
-    node = ShardNode(_settings(config, node_id), store, registry, ring, memory)
+    node = ShardNode(_settings(config, node_id, serves_all=serves_all), store, registry, ring, memory)
     try:
         await node.start()
     except BaseException:
@@ -38,7 +41,7 @@ async def open_node(
     return node
 
 
-def _settings(config: Config, node_id: str) -> NodeSettings:
+def _settings(config: Config, node_id: str, *, serves_all: bool) -> NodeSettings:
     return NodeSettings(
         node_id=node_id,
         key_prefix=config.key_prefix,
@@ -50,4 +53,5 @@ def _settings(config: Config, node_id: str) -> NodeSettings:
         dead_limit=config.sharq.dead_limit,
         results_bytes=config.sharq.results_bytes,
         continues_on_data_loss=config.redis.on_data_loss == "continue",
+        serves_all=serves_all,
     )

@@ -8,6 +8,7 @@ Not here: the use of slots (shard/caps).
 from __future__ import annotations
 
 import enum
+from typing import TypeAlias
 
 import msgspec
 
@@ -15,6 +16,9 @@ from sharq_core.limits import BlockedBy, Limit
 
 MAX_CAPS = 3
 """Most caps of a queue."""
+
+Permit: TypeAlias = tuple[str, int]
+"""The name of a cap with max_leased, and the serial of a slot: the right to one lease at a time."""
 
 MAX_LIMITS = 3
 """Most limits of a cap."""
@@ -27,6 +31,9 @@ MOST_IN_PARTITION = 100_000
 
 GRACE_US = 10_000
 """How long after its due time a slot may be used."""
+
+EXTEND_WITHIN_US = 5_000_000
+"""How long after the renewal of its permits a lease may be extended."""
 
 MIN_HORIZON_US = 20_000
 """The least time ahead for which slots are reserved. It is the interval of the slowest limit if that is longer."""
@@ -72,10 +79,12 @@ class CapReply(msgspec.Struct, frozen=True, array_like=True):
         now_us: the time at which the ledger made it. Only the difference to it says when a slot is due, because the
             ledger's clock is not that of a node or of another server.
         slots: the reserved slots, earliest first.
-        ask_in_us: the time until the next slot may be had, 0 for now; None if nothing is known of it (the cap is
-            unknown or has as many leases as it allows).
+        ask_in_us: the time until the same question would get a slot, 0 for now; None if nothing is known of it (the cap
+            is unknown or has as many leases as it allows). It is longer if it is the turn of other nodes.
         blocked_by: the reason why there are not more slots: HOLD, MAX_LEASED or RATE; None if all wanted ones are
             there.
+        horizon_us: the time ahead for which slots of this cap are reserved; 0 for an unknown cap.
+        has_permits: the cap has max_leased, so that each slot comes with a permit of the same serial.
     """
 
     status: CapTakeStatus
@@ -83,6 +92,8 @@ class CapReply(msgspec.Struct, frozen=True, array_like=True):
     slots: list[CapSlot]
     ask_in_us: int | None
     blocked_by: BlockedBy | None
+    horizon_us: int = 0
+    has_permits: bool = False
 
 
 class CapState(msgspec.Struct, frozen=True, array_like=True):

@@ -205,10 +205,12 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TypeSummary(msgspec.Struct, frozen=True, array_like=True):
-    """The numbers of a type in one partition.
+    """The numbers of a type in one partition or several.
 
     Attributes:
         enqueued_in_minute, leased_in_minute: number of jobs enqueued and leased in the last full minute.
+        is_explained: False if the reason comes from the counts alone, which do not tell all reasons.
+        caps: the caps of the queue that comes first, if one of them is the reason.
     """
 
     queue_type: str
@@ -219,6 +221,8 @@ class TypeSummary(msgspec.Struct, frozen=True, array_like=True):
     enqueued_in_minute: int
     leased_in_minute: int
     blocked_by: BlockedBy | None
+    is_explained: bool = True
+    caps: tuple[str, ...] = ()
 
 
 class TypePage(msgspec.Struct, frozen=True, array_like=True):

@@ -36,6 +36,7 @@ def merge_types(parts: Iterable[TypeSummary], limit: int) -> list[TypeSummary]:
 
 
 def _sum(parts: list[TypeSummary]) -> TypeSummary:
+    first = merge_explanations(Explanation(part.blocked_by, None, part.caps) for part in parts)
     return TypeSummary(
         queue_type=parts[0].queue_type,
         queued=sum(part.queued for part in parts),
@@ -44,7 +45,9 @@ def _sum(parts: list[TypeSummary]) -> TypeSummary:
         dead=sum(part.dead for part in parts),
         enqueued_in_minute=sum(part.enqueued_in_minute for part in parts),
         leased_in_minute=sum(part.leased_in_minute for part in parts),
-        blocked_by=merge_reasons(part.blocked_by for part in parts),
+        blocked_by=first.blocked_by,
+        is_explained=all(part.is_explained for part in parts),
+        caps=first.caps,
     )
 
 

@@ -16,7 +16,9 @@ _NAME = r"""
 """
 
 
-def show_banner(addresses: Sequence[Address]) -> None:
-    """Write the name, the version and each address to stdout."""
+def show_banner(addresses: Sequence[Address], workers: int = 1) -> None:
+    """Write the name, the version, each address, and the number of workers if there are several, to stdout."""
     lines = [f"Version: {__version__}", *(f"Listening on: {address}" for address in addresses)]
+    if workers > 1:
+        lines.append(f"Workers: {workers}")
     announce(f"{_NAME}\n" + "".join(f"{line}\n" for line in lines))

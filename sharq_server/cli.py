@@ -5,7 +5,7 @@ Not here: running the server (sharq_server/main.py), and the settings (sharq_cor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -39,6 +39,7 @@ _EXAMPLES = """\
 examples:
   sharq-server                             with an embedded store, data in ./sharq-data
   sharq-server --data-dir /var/lib/sharq   the same, with another data directory
+  sharq-server --workers auto              the same, with a process for each processor
   sharq-server --config sharq.conf         with the Redis or Valkey of the file's [redis] section
   SHARQ_REDIS_URL=redis://10.0.0.5/0 sharq-server
                                            every setting is also a variable: SHARQ_<SECTION>_<KEY>
@@ -53,6 +54,12 @@ _SETTINGS = (
         "PORT",
         "port to listen on (default: 8080); 0 for any free port",
     ),
+    SettingOption(
+        "--workers",
+        Key("sharq-server", "workers"),
+        "N",
+        "processes that serve the port together, each with one processor (default: 1); auto for one per processor",
+    ),
 )
 
 
@@ -64,6 +71,8 @@ class ServerOptions(msgspec.Struct, frozen=True):
         accepts_data_loss: True to accept the store's loss of data and exit.
         repairs: True to check the files of the embedded store and exit.
         is_sure: True to repair them, too.
+        config_file: the configuration file; None for none.
+        settings: the text of each setting given by an option.
         makes_token: True to make a token at the first start, unless the configuration says who may call.
     """
 
@@ -73,6 +82,8 @@ class ServerOptions(msgspec.Struct, frozen=True):
     repairs: bool = False
     is_sure: bool = False
     makes_token: bool = False
+    config_file: Path | None = None
+    settings: Mapping[Key, str] = {}
 
 
 def read_command(argv: Sequence[str] | None) -> ServerOptions:
@@ -97,6 +108,8 @@ def read_command(argv: Sequence[str] | None) -> ServerOptions:
         repairs=arguments.repair,
         is_sure=arguments.yes,
         makes_token=arguments.make_token,
+        config_file=arguments.config and arguments.config.absolute(),
+        settings=arguments.settings,
     )
 
 
@@ -112,7 +125,7 @@ class _ServerArguments(CommonArguments):
 def _parse_arguments(argv: Sequence[str] | None) -> _ServerArguments:
     parser = make_parser(
         "sharq-server",
-        "A rate-limited queueing system over HTTP, in one process.",
+        "A rate-limited queueing system over HTTP: router and shard in one process, or in several with --workers.",
         _EXAMPLES,
         "configuration file (INI)",
         _SETTINGS,
@@ -154,7 +167,7 @@ def _notices(arguments: _ServerArguments, config: Config) -> list[str]:
     cluster = config.cluster
     if cluster.shards or cluster.listen or cluster.secret or cluster.link_tls_cert:
         notices.append(
-            "[cluster] shards, listen, secret, link_tls_...: have no effect: router and shard are one process"
+            "[cluster] shards, listen, secret, link_tls_...: have no effect: each process is router and shard"
         )
     return notices
 

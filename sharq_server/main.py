@@ -16,9 +16,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
 from router.app import make_front
@@ -53,7 +50,6 @@ from sharq_core.store.embedded.data_dir import DataDirError, read_data_id, write
 from sharq_core.store.embedded.ending import end_in_order
 from sharq_core.store.embedded.repair import NotRepaired
 from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError, url_of_running
-from sharq_core.store.original_data import report_original_data
 from sharq_core.store.settings_audit import Inspector
 from sharq_core.store.store import Store
 from sharq_core.telemetry.setup import start_traces
@@ -61,16 +57,12 @@ from sharq_server.banner import show_banner
 from sharq_server.cli import ServerOptions, read_command
 from sharq_server.first_token import require_tokens
 from sharq_server.repair import run_repair
+from sharq_server.store_care import StoreCut, look_after, report_original
+from sharq_server.workers.parent import WorkersParent
+from sharq_server.workers.team import WorkersFailed
 
 if TYPE_CHECKING:
     from sharq_core.telemetry.spans import Spans
-
-_LOOK_AT_DISK_EVERY_S = 10.0
-_QUICK_DEATH_S = 10.0
-_MAX_QUICK_DEATHS = 3
-"""The number of quick deaths in a row after which the store is not started again. A death is quick within
-`_QUICK_DEATH_S` of the start.
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,11 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _accept(command)
         if command.repairs:
             return run_repair(command)
-        access_log, audit_file = open_access_log(command.config), open_audit_file(command.config)
         timeout_s = command.config.server.shutdown_timeout_ms / 1000
+        if command.config.server.workers > 1:
+            return serve_until_stopped(partial(WorkersParent, command), timeout_s)
+        access_log, audit_file = open_access_log(command.config), open_audit_file(command.config)
         return serve_until_stopped(partial(_Server, command, access_log, audit_file), timeout_s)
 
-    failures = (DataDirError, EmbeddedStoreError, ListenError, NotAccepted, NotRepaired)
+    failures = (DataDirError, EmbeddedStoreError, ListenError, NotAccepted, NotRepaired, WorkersFailed)
     return run_program("sharq-server", work, *failures)
 
 
@@ -174,11 +168,9 @@ class _Server:
     async def _look_after_store(self) -> None:
         assert self._node is not None
         if self._store is not None:
-            await asyncio.gather(
-                _keep_alive(self._store, self._node.store.inspector), _look_at_disk(self._store)
-            )
+            await look_after(self._store, partial(_tell_cut, self._node.store.inspector))
         elif self._config.store.mode is StoreMode.SERVER:
-            await self._report_original_data()
+            await report_original(self._config)
 
     async def _make_store(self) -> Store:
         if self._config.store.mode is not StoreMode.EMBEDDED:
@@ -186,14 +178,8 @@ class _Server:
         self._store = await EmbeddedStore.start(self._data_dir, self._config.embedded.max_memory_bytes)
         self._stack.push_async_callback(end_in_order, self._store, self._stop)
         store = make_configured_store(self._config.redis, parse_url(self._store.url))
-        _tell_cut(self._store, store.inspector)
+        _tell_cut(store.inspector, StoreCut(self._store))
         return store
-
-    async def _report_original_data(self) -> None:
-        """Log the data of the original SHARQ, as soon as the store responds."""
-        url, timeout_s = self._config.store.url.reveal(), self._config.redis.timeout_ms / 1000
-        async with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s) as client:
-            await report_original_data(client, self._config.original_key_prefix)
 
     async def _serve(self, node: ShardNode, http: HttpServer, gate: Gate) -> None:
         readiness, spans = self._readiness, self._spans
@@ -246,31 +232,11 @@ async def _stop_node(node: ShardNode, stop: Stop) -> None:
     await stop.within(node.stop(), "calls to the store")
 
 
-def _tell_cut(store: EmbeddedStore, inspector: Inspector) -> None:
+def _tell_cut(inspector: Inspector, cut: StoreCut) -> None:
     """Add the data that the store's files had lost before its start to the notices. It stays until the process ends."""
-    inspector.cut_bytes += sum(cut.lost_bytes for cut in store.cut)
-    if store.cut:
-        inspector.tell("data_cut", "; ".join(cut.in_words for cut in store.cut))
-
-
-async def _look_at_disk(store: EmbeddedStore) -> None:
-    """Check the data directory forever, in a thread, so that a hanging disk does not block the event loop."""
-    while True:
-        await asyncio.sleep(_LOOK_AT_DISK_EVERY_S)
-        await asyncio.to_thread(store.look_at_disk)
-
-
-async def _keep_alive(store: EmbeddedStore, inspector: Inspector) -> None:
-    """Restart the store whenever it dies. Raise EmbeddedStoreError after too many quick deaths in a row."""
-    loop = asyncio.get_running_loop()
-    quick_deaths = 0
-    while quick_deaths < _MAX_QUICK_DEATHS:
-        started_s = loop.time()
-        await store.wait_dead()
-        quick_deaths = quick_deaths + 1 if loop.time() - started_s < _QUICK_DEATH_S else 0
-        await store.restart()
-        _tell_cut(store, inspector)
-    raise EmbeddedStoreError(f"the embedded store died {quick_deaths} times in a row; see {store.log_path}")
+    inspector.cut_bytes += cut.lost_bytes
+    if cut.text:
+        inspector.tell("data_cut", cut.text)
 
 
 async def _cluster_info(config: Config, node: ShardNode) -> ClusterInfo:

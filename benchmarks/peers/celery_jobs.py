@@ -1,58 +1,63 @@
-"""Run by Celery's own Python: socket, number of jobs. Prints both rates as JSON."""
+"""Adds or processes jobs with Celery, run by its own Python: add or process, socket of the store, number of jobs.
 
-import json
+Its command-line program imports this module, too, with SOCKET in the environment.
+"""
+
+import os
 import sys
-import threading
-import time
 
 from celery import Celery  # type: ignore[import-not-found]
-from celery.worker import state  # type: ignore[import-not-found]
+from redis import Redis
+from workers import time_adding, time_workers  # type: ignore[import-not-found]
+
+_THREADS = 16
+_PREFETCH = 64
+"""Jobs that the worker holds for each thread."""
+
+app = Celery("jobs", broker=f"redis+socket://{os.environ['SOCKET']}")
+app.conf.update(
+    task_ignore_result=True,
+    broker_connection_retry_on_startup=True,
+    worker_prefetch_multiplier=_PREFETCH,
+    worker_send_task_events=False,
+)
 
 
-class Counter:
-    """Counts what was done, and stops the worker at the end."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._lock = threading.Lock()
-        self._done = 0
-        self._started_s = 0.0
-        self.duration_s = 0.0
-
-    def add(self) -> None:
-        """One more; the time runs from the first."""
-        with self._lock:
-            if self._done == 0:
-                self._started_s = time.perf_counter()
-            self._done += 1
-            if self._done == self._total:
-                self.duration_s = time.perf_counter() - self._started_s
-                state.should_stop = True
+@app.task(name="send")  # type: ignore[untyped-decorator]
+def send(message: str, to: str) -> None:
+    pass
 
 
-def main(socket: str, total: int) -> None:
-    app = Celery("jobs", broker=f"redis+socket://{socket}")
-    app.conf.update(
-        task_ignore_result=True, broker_connection_retry_on_startup=True, worker_redirect_stdouts=False
-    )
-    counter = Counter(total)
+def main(step: str, socket: str, total: int) -> None:
+    client = Redis(unix_socket_path=socket)
 
-    def consume(message: str, to: str) -> None:
-        counter.add()
+    def add() -> None:
+        for _ in range(total):
+            send.delay("hello, world", "4912345678")
 
-    send = app.task(consume, name="send")
+    def waiting() -> int:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.llen("celery")
+        pipeline.hlen("unacked")
+        return sum(pipeline.execute())
 
-    started_s = time.perf_counter()
-    for _ in range(total):
-        send.delay("hello, world", "4912345678")
-    sent_s = time.perf_counter() - started_s
-
-    worker = app.Worker(
-        pool="threads", concurrency=16, loglevel="ERROR", quiet=True, without_gossip=True, without_mingle=True
-    )
-    worker.start()
-    print(json.dumps({"enqueue_rate": total / sent_s, "consume_rate": total / counter.duration_s}))
+    if step == "add":
+        time_adding(add, total)
+        return
+    program = [
+        sys.executable,
+        "-m",
+        "celery",
+        "--quiet",
+        "-A",
+        "celery_jobs",
+        "worker",
+        "--loglevel",
+        "ERROR",
+    ]
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    time_workers([*program, *quiet, "--pool", "threads", "--concurrency", str(_THREADS)], waiting, total)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -34,6 +34,12 @@ alone accepts.
 QUEUE_TYPE_PATTERN = r"^(?!\.\.?$)(?=.{1,100}$)[A-Za-z0-9_\-.+@]+(?:~[A-Za-z0-9_\-.+@]+)?$(?!\n)"
 """A queue type: a name, or one that holds one `~` between two other characters (a gathered type)."""
 
+MAX_CAP_NAME = 64
+"""The most characters of a cap's name."""
+
+CAP_NAME_PATTERN = rf"^(?!\.\.?$)[A-Za-z0-9_\-.+@]{{1,{MAX_CAP_NAME}}}$(?!\n)"
+"""The name of a cap."""
+
 _PART = r"(?!\.\.?(?:/|$))[A-Za-z0-9_\-.+@:]+"
 MAX_NAME = 100
 """The most characters of an identifier or a name."""
@@ -55,6 +61,7 @@ match_queue_type = re.compile(QUEUE_TYPE_PATTERN).match
 
 NAME_WORDS = "1 to 100 characters of A-Z a-z 0-9 _ - . + @, but neither . nor .."
 QUEUE_TYPE_WORDS = f"{NAME_WORDS}, and at most one ~, neither first nor last,"
+CAP_NAME_WORDS = f"1 to {MAX_CAP_NAME} characters of A-Z a-z 0-9 _ - . + @, but neither . nor .."
 IDENTIFIER_WORDS = (
     "1 to 100 characters of A-Z a-z 0-9 _ - . + @ : /, but no part between slashes may be empty, . or .."
 )
@@ -66,6 +73,7 @@ PATH_PATTERNS = {
     "batch": IDENTIFIER_PATTERN,
     "schedule": NAME_PATTERN,
     "window": NAME_PATTERN,
+    "cap": CAP_NAME_PATTERN,
 }
 """The patterns of the parts of paths, percent-decoded."""
 
@@ -73,6 +81,7 @@ _WORDS = {
     QUEUE_TYPE_PATTERN: QUEUE_TYPE_WORDS,
     IDENTIFIER_PATTERN: IDENTIFIER_WORDS,
     NAME_PATTERN: NAME_WORDS,
+    CAP_NAME_PATTERN: CAP_NAME_WORDS,
 }
 
 PATH_PARTS: dict[str, tuple[Callable[[str], object], str]] = {
@@ -107,6 +116,7 @@ QUEUE_TYPE_MEANING = (
     "all queues of such a gathered type are in one partition."
 )
 WINDOW_MEANING = f"The name of the window: {_LIMITS}"
+CAP_MEANING = f"The name of the cap: 1 to {MAX_CAP_NAME} {_LIMITS.removeprefix('1 to 100 ')}"
 _ID_LIMITS = (
     "1 to 100 characters of `A-Z a-z 0-9 _ - . + @ : /`; no part between slashes may be empty, `.` or `..`. A path has "
     "`%2F` for a slash in it."

@@ -142,7 +142,7 @@ LimitRate: TypeAlias = Annotated[
     str,
     Meta(
         pattern=_RATE_PATTERN,
-        description="The rate that all queues of the type share, as number/unit, instead of `interval`: `40/s`, "
+        description="The rate that the queues share, as number/unit, instead of `interval`: `40/s`, "
         "`90000/min`. The interval is rounded up to whole microseconds.",
     ),
     Expected(_RATE_TEXT),
@@ -150,8 +150,8 @@ LimitRate: TypeAlias = Annotated[
 LimitInterval: TypeAlias = Annotated[
     Annotated[int, _interval] | Annotated[float, _interval],
     Meta(
-        description="Minimum time between two leases of the type, or for each unit of cost, in milliseconds over 0 and "
-        f"up to {MAX_YEAR_MS}; fractions are allowed and rounded up to whole microseconds.",
+        description="Minimum time between two leases of the queues, or for each unit of cost, in milliseconds over 0 "
+        f"and up to {MAX_YEAR_MS}; fractions are allowed and rounded up to whole microseconds.",
     ),
     Expected(f"a number of milliseconds over 0 and up to {MAX_YEAR_MS}, fractions allowed"),
 ]
@@ -159,7 +159,7 @@ LimitBurst: TypeAlias = Annotated[
     Annotated[int, _burst] | Annotated[float, _burst],
     Meta(
         description=f"Number of leases, or units of cost, from 1 to {MAX_BURST}, that may follow each other at once "
-        "when the type is behind its rate; at most two decimals. 1 keeps strict spacing.",
+        "when the queues together are behind the rate; at most two decimals. 1 keeps strict spacing.",
     ),
     Expected(_BURST_TEXT),
 ]
@@ -180,6 +180,30 @@ TypeMaxLeased: TypeAlias = Annotated[
     ),
     Expected(f"an integer from 1 to {MAX_LEASED}"),
 ]
+MaxLeasedOfCap: TypeAlias = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=MAX_LEASED,
+        description="Maximum number of jobs of all queues with the cap together that are leased at a time, from 1 to "
+        f"{MAX_LEASED}. If it is absent, there is no maximum.",
+    ),
+    Expected(f"an integer from 1 to {MAX_LEASED}"),
+]
+HoldOfCap: TypeAlias = Annotated[
+    Annotated[int, _hold] | Annotated[float, _hold],
+    Meta(
+        description="Time from now for which no queue with the cap gives a job, in milliseconds from 0 to "
+        f"{MAX_HOLD_MS} (24 hours). A hold ends by itself and only grows. null ends it, and if it is absent, it stays "
+        "as it is."
+    ),
+    _hold_expected,
+]
+few_limits_of_cap = Meta(
+    max_length=MAX_TYPE_LIMITS,
+    description=f"Up to {MAX_TYPE_LIMITS} limits, each of which every lease with the cap must keep. If they are "
+    "absent, there is none.",
+)
 few_limits = Meta(
     max_length=MAX_TYPE_LIMITS,
     description=f"Up to {MAX_TYPE_LIMITS} limits, each of which every lease of the type must keep. They replace all "

@@ -15,6 +15,7 @@ from multidict import MultiMapping
 
 from router.api.bulk_decoding import BulkDecoder, Entries, raw_redrive
 from router.api.campaigns.values import with_campaign
+from router.api.caps.values import cap_hold, sorted_caps
 from router.api.decoding import Decoder, Effort, read_json
 from router.api.fields import PATH_PARTS, QUEUE_TYPE_WORDS, clamp_cap, match_queue_type, to_us
 from router.api.job_ids import new_job_id
@@ -278,6 +279,8 @@ def _new_job(
         job = with_life(job, form, place)
     if form.window is not UNSET or form.batch is not UNSET or form.ignore_window:
         job = with_campaign(job, form)
+    if form.caps is not UNSET:
+        job = msgspec.structs.replace(job, caps=sorted_caps(form.caps))
     return job if form.traceparent is UNSET and form.tracestate is UNSET else with_trace(job, form, place)
 
 
@@ -310,13 +313,19 @@ def _finished(
     place: str = "",
 ) -> FinishJob:
     """Return the job to finish."""
-    if form.cost is UNSET and not form.hold and not form.hold_type and form.result is UNSET:
+    if (
+        form.cost is UNSET
+        and not form.hold
+        and not form.hold_type
+        and form.result is UNSET
+        and form.hold_cap is UNSET
+    ):
         return FinishJob(queue_type, queue_id, job_id, lease)
     report = _report(form, queue_type, place)
     result = b""
     if form.result is not UNSET:
         result, _ = read_json(form.result, MAX_RESULT_BYTES, f"{place}result")
-    return FinishJob(queue_type, queue_id, job_id, lease, *report, result)
+    return FinishJob(queue_type, queue_id, job_id, lease, *report, result, cap_hold(form.hold_cap))
 
 
 def _progress(form: ExtendBody | ExtendEntry, place: str = "") -> bytes:
@@ -344,6 +353,7 @@ def _released(
         counts=form.count,
         error=cut_error(form.error) if form.error else "",
         retries=form.delay is UNSET if form.prefer_retry is UNSET else form.prefer_retry,
+        hold_cap=cap_hold(form.hold_cap),
     )
 
 

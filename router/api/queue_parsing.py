@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from multidict import MultiMapping
 
+from router.api.caps.values import caps_setting
 from router.api.decoding import Decoder
 from router.api.fields import MAX_TOP, match_queue_type, to_us
 from router.api.life.values import expires_setting, fate_setting, retry_setting
@@ -94,6 +95,7 @@ def queue_settings(body: bytes) -> QueueSettings:
         expires_us=expires_setting(form.expires),
         on_expiry=fate_setting(form.on_expiry),
         window=form.window,
+        caps=caps_setting(form.caps),
     )
 
 

@@ -12,9 +12,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from router.api.campaigns.quota_shapes import QuotaAnswer
 from router.api.campaigns.window_shapes import DefaultWindowOut
+from router.api.caps.fields import REASONS_TEXT, Reason
 from router.api.life.answers import DefaultExpiresOut, DefaultFateOut, DefaultRetryOut
 from router.api.response_shapes import CursorOut, QueueIdOut, Shape, Success, WarningOut
-from sharq_core.limits import BlockedBy, LimitUnit
+from sharq_core.limits import LimitUnit
 
 QueuedOut: TypeAlias = Annotated[int, Meta(description="Number of jobs that wait in line.")]
 DelayedOut: TypeAlias = Annotated[int, Meta(description="Number of jobs whose delay has not passed.")]
@@ -38,8 +39,14 @@ DeliveredOut: TypeAlias = Annotated[
     int, Meta(description="Number of jobs leased in the last complete minute of the clock.")
 ]
 BlockedByOut: TypeAlias = Annotated[
-    BlockedBy | None,
-    Meta(description="Why the queue gives no job now: the first reason that applies; null if it gives one."),
+    Reason | None,
+    Meta(
+        description="Why the queue gives no job now: the first reason that applies; null if it gives one. "
+        f"{REASONS_TEXT}"
+    ),
+]
+CapsOut: TypeAlias = Annotated[
+    list[str], Meta(description="The names of the caps that the queue shares with other queues, sorted.")
 ]
 NextReadyOut: TypeAlias = Annotated[
     int | None,
@@ -95,6 +102,7 @@ class QueueAnswer(Success, frozen=True, kw_only=True):
     expires: DefaultExpiresOut
     on_expiry: DefaultFateOut
     window: DefaultWindowOut
+    caps: CapsOut
     settings: Annotated[
         list[str],
         Meta(description="The names of the fields that an operator has set, which enqueues do not change."),
@@ -116,6 +124,7 @@ class QueueRow(Shape, frozen=True, kw_only=True):
     leased: LeasedOut
     dead: DeadOut
     max_leased: MaxLeasedOut
+    caps: CapsOut
     delivered: DeliveredOut
     promised: Annotated[
         int | None,
@@ -154,8 +163,8 @@ class TypeRowAnswer(Shape, frozen=True, kw_only=True):
     enqueued: Annotated[int, Meta(description="Number of jobs enqueued in the last complete minute.")]
     delivered: DeliveredOut
     blocked_by: Annotated[
-        BlockedBy | None,
-        Meta(description="Why no queue of the type may be leased from now; null if one may."),
+        Reason | None,
+        Meta(description=f"Why no queue of the type may be leased from now; null if one may. {REASONS_TEXT}"),
     ]
 
 
@@ -167,17 +176,17 @@ class TypeRows(Success, frozen=True, kw_only=True):
 
 
 class LimitAnswer(Shape, frozen=True, kw_only=True):
-    """One limit of a gathered type."""
+    """One limit of a gathered type or of a cap."""
 
     interval: Annotated[
         int | float,
-        Meta(description="Minimum time between two leases of the type, or for each unit of cost, in ms."),
+        Meta(description="Minimum time between two leases, or for each unit of cost, in ms."),
     ]
     rate: Annotated[str, Meta(description="The same as a rate, in at most six digits: `40/s`.")]
     burst: Annotated[
         int | float,
         Meta(
-            description="Number of leases or units that may follow each other at once when the type is late."
+            description="Number of leases or units that may follow each other at once when the queues are late."
         ),
     ]
     unit: Annotated[
@@ -214,8 +223,8 @@ class TypeAnswer(Success, frozen=True, kw_only=True):
     ]
     queues: Annotated[int, Meta(description="Number of queues that the server keeps a record of.")]
     blocked_by: Annotated[
-        BlockedBy | None,
-        Meta(description="Why no queue of the type gives a job now; null if one does."),
+        Reason | None,
+        Meta(description=f"Why no queue of the type gives a job now; null if one does. {REASONS_TEXT}"),
     ]
     next_ready_in: Annotated[
         int | None,

@@ -21,6 +21,7 @@ from router.api.campaigns.fields import (
     WindowName,
 )
 from router.api.campaigns.quota_shapes import QuotaEntry, few_quotas, few_quotas_expected
+from router.api.caps.fields import Caps, DefaultCaps, HoldCapField
 from router.api.fields import (
     Count,
     Cursor,
@@ -100,6 +101,7 @@ class EnqueueBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     repeat: Repeat = False
     cost: Cost = 1
     max_leased: MaxLeased | UnsetType = UNSET
+    caps: Caps | UnsetType = UNSET
     at: At | UnsetType = UNSET
     priority: Priority = PRIORITY
     expires: Expires | UnsetType = UNSET
@@ -131,6 +133,7 @@ class EnqueueEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     repeat: Repeat = False
     cost: Cost = 1
     max_leased: MaxLeased | UnsetType = UNSET
+    caps: Caps | UnsetType = UNSET
     at: At | UnsetType = UNSET
     priority: Priority = PRIORITY
     expires: Expires | UnsetType = UNSET
@@ -151,6 +154,7 @@ class FinishBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cost: ActualCost | UnsetType = UNSET
     hold: Hold = 0
     hold_type: HoldType = 0
+    hold_cap: HoldCapField | UnsetType = UNSET
     result: Result | UnsetType = UNSET
 
 
@@ -171,6 +175,7 @@ class ReleaseBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cost: ActualCost | UnsetType = UNSET
     hold: Hold = 0
     hold_type: HoldType = 0
+    hold_cap: HoldCapField | UnsetType = UNSET
     count: CountsAttempt = True
     error: ErrorText | UnsetType = UNSET
 
@@ -185,6 +190,7 @@ class FinishEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cost: ActualCost | UnsetType = UNSET
     hold: Hold = 0
     hold_type: HoldType = 0
+    hold_cap: HoldCapField | UnsetType = UNSET
     result: Result | UnsetType = UNSET
 
 
@@ -211,6 +217,7 @@ class ReleaseEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cost: ActualCost | UnsetType = UNSET
     hold: Hold = 0
     hold_type: HoldType = 0
+    hold_cap: HoldCapField | UnsetType = UNSET
     count: CountsAttempt = True
     error: ErrorText | UnsetType = UNSET
 
@@ -290,10 +297,11 @@ class SettingsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     expires: DefaultExpires | UnsetType | None = UNSET
     on_expiry: DefaultFate | UnsetType | None = UNSET
     window: DefaultWindow | UnsetType | None = UNSET
+    caps: DefaultCaps | UnsetType | None = UNSET
 
 
 class LimitEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rate that all queues of a gathered type share: `interval` or `rate`, one of the two."""
+    """A rate that the queues of a gathered type or of a cap share: `interval` or `rate`, one of the two."""
 
     interval: LimitInterval | UnsetType = UNSET
     rate: LimitRate | UnsetType = UNSET

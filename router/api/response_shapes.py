@@ -13,8 +13,8 @@ from typing import Annotated, TypeAlias
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from router.access.permissions import Permission
+from router.api.caps.fields import REASONS_TEXT, Reason
 from router.api.life.trace_fields import TraceparentOut, TracestateOut
-from sharq_core.limits import BlockedBy
 
 
 class Shape(Struct, frozen=True, kw_only=True):
@@ -126,10 +126,10 @@ class NothingReadyAnswer(Shape, frozen=True, kw_only=True, tag_field="status", t
 
     blocked_by: (
         Annotated[
-            BlockedBy,
+            Reason,
             Meta(
                 description="Why there is no job: the reason of the queue of the type that comes first; `empty` if the "
-                "type has no jobs. Absent if it cannot be told."
+                f"type has no jobs. Absent if it cannot be told. {REASONS_TEXT}"
             ),
         ]
         | UnsetType

@@ -5,7 +5,7 @@ Not here: the other requests about queues and types (router/api/queue_parsing.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -34,7 +34,7 @@ from sharq_core.errors import InvalidRequest
 from sharq_core.limits import Limit, LimitUnit, TypeSettings
 from sharq_core.partitions import is_gathered
 
-_RAW_LIMITS: Any = msgspec.defstruct(
+RAW_LIMITS: Any = msgspec.defstruct(
     "RawLimits",
     [(f"item{index}", Raw | UnsetType, UNSET) for index in range(MAX_TYPE_LIMITS)],
     array_like=True,
@@ -46,7 +46,7 @@ _RAW_LIMITS: Any = msgspec.defstruct(
 class _RawTypeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A TypeBody whose limits and quotas are not decoded yet, so that a message can name a field of one."""
 
-    limits: _RAW_LIMITS | UnsetType | None = UNSET
+    limits: RAW_LIMITS | UnsetType | None = UNSET
     interval: LimitInterval | UnsetType | None = UNSET
     rate: LimitRate | UnsetType | None = UNSET
     burst: LimitBurst | UnsetType | None = UNSET
@@ -90,7 +90,7 @@ def type_settings(body: bytes) -> TypeSettings:
     """Return the change of a type's settings; raise InvalidRequest if the body is wrong."""
     form = _TYPE.from_json(body)
     return TypeSettings(
-        limits=_limits(form),
+        limits=limits_of(form, _limit),
         max_leased=form.max_leased,
         hold_us=to_us(form.hold) if isinstance(form.hold, int | float) else form.hold,
         retry=retry_setting(form.retry),
@@ -101,8 +101,16 @@ def type_settings(body: bytes) -> TypeSettings:
     )
 
 
-def _limits(form: _RawTypeBody) -> list[Limit] | UnsetType | None:
-    """Return the limits, in whichever of the two forms they came; None to clear them."""
+def limits_of(form: Any, read_limit: Callable[[Raw, str], Limit]) -> list[Limit] | UnsetType | None:
+    """Return the limits of a body, in whichever of the two forms they came; None to clear them.
+
+    Args:
+        form: a body with the fields `limits`, `rate`, `interval` and `burst`.
+        read_limit: returns the limit that a text says; its place is such as `limits[0]`.
+
+    Raises:
+        InvalidRequest: a limit is wrong, or both forms are there.
+    """
     short = [name for name in ("rate", "interval", "burst") if getattr(form, name) is not UNSET]
     if form.limits is UNSET:
         return _short_form(form) if short else UNSET
@@ -111,10 +119,18 @@ def _limits(form: _RawTypeBody) -> list[Limit] | UnsetType | None:
     if form.limits is None:
         return None
     texts = [text for text in msgspec.structs.astuple(form.limits) if text is not UNSET]
-    return [_limit(text, f"limits[{index}]") for index, text in enumerate(texts)]
+    return [read_limit(text, f"limits[{index}]") for index, text in enumerate(texts)]
 
 
-def _short_form(form: _RawTypeBody) -> list[Limit] | None:
+def limit_of(entry: LimitEntry | LimitOrQuota, place: str) -> Limit:
+    """Return the limit of an entry; raise InvalidRequest if it has no rate, or a wrong one."""
+    interval_us = rate_interval_us(entry.interval, entry.rate, f"{place}.")
+    if interval_us is None:
+        raise InvalidRequest(f"{place}.rate: required, or interval instead")
+    return Limit(LimitUnit(entry.unit), interval_us, read_burst(entry.burst, f"{place}.") or 1)
+
+
+def _short_form(form: Any) -> list[Limit] | None:
     """Return the limit that `rate` or `interval` with `burst` says; None if one of the two is null."""
     if form.rate is not UNSET and form.interval is not UNSET:
         raise InvalidRequest("rate: expected rate or interval, got both rate and interval")
@@ -133,7 +149,4 @@ def _short_form(form: _RawTypeBody) -> list[Limit] | None:
 def _limit(text: Raw, place: str) -> Limit:
     entry = _LIMIT.from_json(text, place)
     refuse_quota(entry, place)
-    interval_us = rate_interval_us(entry.interval, entry.rate, f"{place}.")
-    if interval_us is None:
-        raise InvalidRequest(f"{place}.rate: required, or interval instead")
-    return Limit(LimitUnit(entry.unit), interval_us, read_burst(entry.burst, f"{place}.") or 1)
+    return limit_of(entry, place)

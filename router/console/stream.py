@@ -20,6 +20,7 @@ from router.api.decoding import Decoder
 from router.console.assets import SECURITY_HEADERS
 from router.console.snapshots import Snapshots
 from router.console.summary import Summary
+from router.handlers.caps.reasons import CapReasons
 from router.handlers.queues import queue_answer
 from router.handlers.types import type_answer
 from router.http.errors import failed
@@ -53,8 +54,15 @@ class StreamHandlers:
         is_valid: returns True while the rights of a token are the same.
     """
 
-    def __init__(self, dispatch: Dispatch, snapshots: Snapshots, is_valid: Callable[[Token], bool]) -> None:
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        snapshots: Snapshots,
+        is_valid: Callable[[Token], bool],
+        reasons: CapReasons,
+    ) -> None:
         self._dispatch = dispatch
+        self._reasons = reasons
         self._snapshots = snapshots
         self._is_valid = is_valid
 
@@ -82,22 +90,28 @@ class StreamHandlers:
             return Response(b"", headers=_HEADERS)
         leave = self._snapshots.watch()
         request.when_gone(leave)
-        events = self._events(token, queue_type, queue_id)
+        events = self.events(token, queue_type, queue_id)
         return StreamedAnswer(_OPENING, _until_end(events, leave), _HEADERS)
 
-    async def _events(
+    async def events(
         self, token: Token | None, queue_type: str | None, queue_id: str | None
     ) -> AsyncGenerator[bytes]:
+        """Yield the events of a stream. None follows once the token has lost its rights."""
         number = 0
         while not self._snapshots.is_ended and (token is None or self._is_valid(token)):
             summary = await self._snapshots.news(number, HEARTBEAT_S)
             if summary is None:
                 yield _HEARTBEAT
                 continue
+            if token is not None and not self._is_valid(token):
+                return
             number = self._snapshots.number
             yield _event("snapshot", _seen_by(token, summary))
             if queue_type is not None:
-                yield await self._watched(queue_type, queue_id, summary)
+                watched = await self._watched(queue_type, queue_id, summary)
+                if token is not None and not self._is_valid(token):
+                    return
+                yield watched
 
     async def _watched(self, queue_type: str, queue_id: str | None, summary: Summary) -> bytes:
         """Return the event about the queue or type of a stream, or about the failure to read it."""
@@ -110,12 +124,13 @@ class StreamHandlers:
 
     async def _queue(self, queue_type: str, queue_id: str) -> WatchedQueue:
         stats = await self._dispatch.queue(QueueKey(queue_type, queue_id))
+        reason = await self._reasons.of_queue(stats)
         minute, enqueued = stats.enqueue_counts[-1]
         return WatchedQueue(
             queue_type=queue_type,
             queue_id=queue_id,
             at=_now_ms(),
-            queue=queue_answer(stats) if stats.is_known else None,
+            queue=queue_answer(stats, reason) if stats.is_known else None,
             minute=minute,
             enqueued=enqueued,
             delivered=stats.dequeue_counts[-1][1],
@@ -125,7 +140,8 @@ class StreamHandlers:
         state = None
         if is_gathered(queue_type):
             partition = partition_of(queue_type, "", self._dispatch.partitions)
-            state = type_answer(await self._dispatch.route(GetTypeStats(queue_type, partition)))
+            stats = await self._dispatch.route(GetTypeStats(queue_type, partition))
+            state = type_answer(stats, await self._reasons.of_type(stats))
         return WatchedTypeState(
             queue_type=queue_type, at=_now_ms(), numbers=summary.type_numbers(queue_type), state=state
         )

@@ -18,6 +18,7 @@ from router.api.fields import DEFAULT_QUEUE_TYPE
 from router.api.life.trace_values import traceparent_out, tracestate_out
 from router.api.response_shapes import BulkDequeueAnswer, DequeuedJob, NothingReadyAnswer, SingleDequeueAnswer
 from router.bodies.parser import BodyParser
+from router.handlers.caps.reasons import CapReasons
 from router.http.request import Request, has_left, is_gone, may_have_left
 from router.http.response import NO_STORE_HEADERS, Response
 from router.longpoll.dequeues import Polls
@@ -38,12 +39,18 @@ class DequeueHandlers:
     """The handler of dequeue."""
 
     def __init__(
-        self, dispatch: Dispatch, polls: Polls, parser: BodyParser, settings: RouterSettings
+        self,
+        dispatch: Dispatch,
+        polls: Polls,
+        parser: BodyParser,
+        settings: RouterSettings,
+        reasons: CapReasons,
     ) -> None:
         self._dispatch = dispatch
         self._polls = polls
         self._parser = parser
         self._settings = settings
+        self._reasons = reasons
 
     async def dequeue(self, request: Request) -> Response:
         """Lease ready jobs of some types. Void the leases again if the client has left (I6)."""
@@ -82,10 +89,13 @@ class DequeueHandlers:
             return _EMPTY_BODY
         if explanation is None or explanation.blocked_by is None:
             return _EMPTY_BODY
-        ready_in_us = explanation.next_ready_in_us
+        reason = await self._reasons.of(explanation)
+        if reason.text is None:
+            return _EMPTY_BODY
+        ready_in_us = reason.next_ready_in_us
         return _encode(
             NothingReadyAnswer(
-                blocked_by=explanation.blocked_by,
+                blocked_by=reason.text,
                 next_ready_in=UNSET if ready_in_us is None else -(-ready_in_us // 1000),
             )
         )

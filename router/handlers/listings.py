@@ -6,14 +6,16 @@ Not here: the ids of queues alone, and counts by minute (router/handlers/counts.
 from __future__ import annotations
 
 import asyncio
+from itertools import takewhile
 
 from router.api import parsing, queue_parsing
 from router.api.fields import MAX_PAGE, to_ms
 from router.api.queue_shapes import QueueRow, QueueRows, TypeRowAnswer, TypeRows
+from router.handlers.caps.reasons import CapReasons, Reason
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
-from sharq_core.limits import TypeSummary
+from sharq_core.limits import Explanation, TypeSummary
 from sharq_core.models import QueueKey, QueueStats
 from sharq_core.rates import delivered, promised, write_rate
 from sharq_core.top_queues import TopOrder
@@ -22,8 +24,9 @@ from sharq_core.top_queues import TopOrder
 class ListingHandlers:
     """The handlers of the lists of queues and types."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, reasons: CapReasons) -> None:
         self._dispatch = dispatch
+        self._reasons = reasons
 
     async def queues(self, request: Request) -> Response:
         """Return a page of the queues of a type, or the first ones of an order, with their numbers."""
@@ -32,30 +35,41 @@ class ListingHandlers:
         if page.by is not None:
             return await self._first_queues(queue_type, page.by, page.limit)
         queues, rest = await self._dispatch.list_queue_stats(queue_type, page.limit, page.cursor, page.search)
-        return answer(QueueRows(queues=[_queue_row(*queue) for queue in queues.items()], cursor=rest))
+        return answer(QueueRows(queues=await self._rows(list(queues.items())), cursor=rest))
 
     async def types(self, request: Request) -> Response:
         """Return a page of the types that the caller sees, in the order of their names, with their numbers."""
         limit, after = queue_parsing.types(request.query)
-        types = await self._seen_types(request, limit, after)
-        cursor = types[-1].queue_type if len(types) == limit else None
-        return answer(TypeRows(types=[_type_row(summary) for summary in types], cursor=cursor))
+        types, cursor = await self._seen_types(request, limit, after)
+        reasons = await self._reasons.of_all(
+            [Explanation(summary.blocked_by, None, summary.caps) for summary in types]
+        )
+        return answer(TypeRows(types=list(map(_type_row, types, reasons)), cursor=cursor))
 
-    async def _seen_types(self, request: Request, limit: int, after: str) -> list[TypeSummary]:
-        """Return the first types after a name that the caller sees.
+    async def _seen_types(
+        self, request: Request, limit: int, after: str
+    ) -> tuple[list[TypeSummary], str | None]:
+        """Return the first types after a name that the caller sees, and the cursor (None at the end).
 
-        Each read visits all types anyway, so reads of many types are cheaper if the caller sees few of them.
+        The page is short if the shards explained no more types. Each read visits all types anyway, so reads of many
+        types are cheaper if the caller sees few of them.
         """
-        if request.token is None or request.token.types is None:
-            return await self._dispatch.list_types(limit, after)
+        sees_all = request.token is None or request.token.types is None
+        wanted = limit if sees_all else MAX_PAGE
         seen: list[TypeSummary] = []
-        while len(seen) < limit:
-            types = await self._dispatch.list_types(MAX_PAGE, after)
-            seen += [summary for summary in types if request.sees(summary.queue_type)]
-            if len(types) < MAX_PAGE:
-                break
-            after = types[-1].queue_type
-        return seen[:limit]
+        while True:
+            types = await self._dispatch.list_types(wanted, after)
+            visible = [summary for summary in types if request.sees(summary.queue_type)]
+            explained = list(takewhile(lambda summary: summary.is_explained, visible))
+            is_cut = len(explained) < len(visible)
+            seen = [*seen, *explained][:limit]
+            if len(seen) == limit or (seen and is_cut):
+                return seen, seen[-1].queue_type
+            if len(types) < wanted and not is_cut:
+                return seen, None
+            # The first type that a read begins with is always explained.
+            last = types[types.index(visible[0]) - 1] if is_cut else types[-1]
+            after = last.queue_type
 
     async def _first_queues(self, queue_type: str, by: TopOrder, limit: int) -> Response:
         top = await self._dispatch.top_queues(queue_type, by, limit)
@@ -64,12 +78,17 @@ class ListingHandlers:
             *(self._dispatch.queue(QueueKey(queue_type, queue_id)) for queue_id in ids)
         )
         # A queue may have been deleted since it was found.
-        rows = [_queue_row(*queue) for queue in zip(ids, stats, strict=True) if queue[1].is_known]
+        rows = await self._rows([queue for queue in zip(ids, stats, strict=True) if queue[1].is_known])
         return answer(QueueRows(queues=rows, cursor=None, complete=top.is_complete))
 
+    async def _rows(self, queues: list[tuple[str, QueueStats]]) -> list[QueueRow]:
+        """Return the rows of queues, with the caps that hold them back."""
+        reasons = await self._reasons.of_queues([stats for _, stats in queues])
+        return [_queue_row(*queue, reason) for queue, reason in zip(queues, reasons, strict=True)]
 
-def _queue_row(queue_id: str, stats: QueueStats) -> QueueRow:
-    ready_in_us, age_us = stats.next_ready_in_us, stats.oldest_age_us
+
+def _queue_row(queue_id: str, stats: QueueStats, reason: Reason) -> QueueRow:
+    ready_in_us, age_us = reason.next_ready_in_us, stats.oldest_age_us
     return QueueRow(
         queue_id=queue_id,
         interval=to_ms(stats.interval_us),
@@ -80,15 +99,16 @@ def _queue_row(queue_id: str, stats: QueueStats) -> QueueRow:
         leased=stats.leased,
         dead=stats.dead,
         max_leased=stats.max_leased,
+        caps=list(stats.caps),
         delivered=delivered(stats),
         promised=promised(stats),
-        blocked_by=stats.blocked_by,
+        blocked_by=reason.text,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
         oldest_age=None if age_us is None else age_us // 1000,
     )
 
 
-def _type_row(summary: TypeSummary) -> TypeRowAnswer:
+def _type_row(summary: TypeSummary, reason: Reason) -> TypeRowAnswer:
     return TypeRowAnswer(
         queue_type=summary.queue_type,
         queued=summary.queued,
@@ -97,5 +117,5 @@ def _type_row(summary: TypeSummary) -> TypeRowAnswer:
         dead=summary.dead,
         enqueued=summary.enqueued_in_minute,
         delivered=summary.leased_in_minute,
-        blocked_by=summary.blocked_by,
+        blocked_by=reason.text,
     )

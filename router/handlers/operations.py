@@ -25,7 +25,11 @@ QUEUE_TYPE_LABEL = "queue_type"
 
 
 class OperationHandlers:
-    """The handlers of health, readiness and the state of the service."""
+    """The handlers of health, readiness and the state of the service.
+
+    Args:
+        all_metrics: returns the metrics of all workers; None if this process is the only one.
+    """
 
     def __init__(
         self,
@@ -34,12 +38,14 @@ class OperationHandlers:
         readiness: Readiness,
         cluster_info: Callable[[], Awaitable[ClusterInfo]],
         openapi: bytes,
+        all_metrics: Callable[[], Awaitable[Collector]] | None = None,
     ) -> None:
         self._dispatch = dispatch
         self._registry = registry
         self._readiness = readiness
         self._cluster_info = cluster_info
         self._openapi = openapi
+        self._all_metrics = all_metrics
 
     async def hello(self, _: Request) -> Response:
         """Return the greeting of the original server."""
@@ -81,8 +87,9 @@ class OperationHandlers:
         """Return the metrics of the process as Prometheus text, without unseen queue types."""
         token = request.token
         is_whole = token is None or token.types is None
-        metrics = self._registry if is_whole else _SeenMetrics(self._registry, request.sees)
-        return Response(generate_latest(metrics), headers=(("Content-Type", CONTENT_TYPE_LATEST),))
+        metrics = self._registry if self._all_metrics is None else await self._all_metrics()
+        shown = metrics if is_whole else _SeenMetrics(metrics, request.sees)
+        return Response(generate_latest(shown), headers=(("Content-Type", CONTENT_TYPE_LATEST),))
 
     async def openapi(self, _: Request) -> Response:
         """Return the OpenAPI document."""
@@ -92,7 +99,7 @@ class OperationHandlers:
 class _SeenMetrics(Collector):
     """The metrics of a registry, without the samples of unseen queue types."""
 
-    def __init__(self, registry: CollectorRegistry, sees: Callable[[str], bool]) -> None:
+    def __init__(self, registry: Collector, sees: Callable[[str], bool]) -> None:
         self._registry = registry
         self._sees = sees
 

@@ -18,6 +18,7 @@ from router.api.queue_shapes import DeletedAnswer, QueueAnswer, RateSet
 from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
+from router.handlers.caps.reasons import CapReasons, Reason
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
@@ -36,9 +37,10 @@ _UNKNOWN_QUEUE = "no such queue"
 class QueueHandlers:
     """The handlers of one queue."""
 
-    def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
+    def __init__(self, dispatch: Dispatch, parser: BodyParser, reasons: CapReasons) -> None:
         self._dispatch = dispatch
         self._parser = parser
+        self._reasons = reasons
 
     async def interval(self, request: Request) -> Response:
         """Change the rate, and pin or unpin it."""
@@ -71,7 +73,7 @@ class QueueHandlers:
         stats = await self._dispatch.queue(parsing.queue_key(request.path_values))
         if not stats.is_known:
             raise NotFound(_UNKNOWN_QUEUE)
-        return answer(queue_answer(stats))
+        return await self._state(stats)
 
     async def set_queue(self, request: Request) -> Response:
         """Change settings of the queue, which is created if need be, and return its state."""
@@ -81,7 +83,11 @@ class QueueHandlers:
         stats = await self._dispatch.route(SetQueue(key, settings))
         if stats.is_window_unknown:
             raise unknown_window(settings.window)
-        return answer(queue_answer(stats))
+        return await self._state(stats)
+
+    async def _state(self, stats: QueueStats) -> Response:
+        """Return the answer for a queue, with the cap that holds it back."""
+        return answer(queue_answer(stats, await self._reasons.of_queue(stats)))
 
     async def pause(self, request: Request) -> Response:
         """Pause the queue, or hold it for or until a time: it accepts jobs but hands none out."""
@@ -122,12 +128,12 @@ def _done(*, was_found: bool) -> Response:
     return answer(Done())
 
 
-def queue_answer(stats: QueueStats) -> QueueAnswer:
+def queue_answer(stats: QueueStats, reason: Reason) -> QueueAnswer:
     """Return the answer for a queue.
 
     The time until the queue is ready is rounded up, so that the queue is ready after it. An age is rounded down.
     """
-    ready_in_us, age_us, held_us = stats.next_ready_in_us, stats.oldest_age_us, stats.held_until_us
+    ready_in_us, age_us, held_us = reason.next_ready_in_us, stats.oldest_age_us, stats.held_until_us
     return QueueAnswer(
         interval=to_ms(stats.interval_us),
         rate=write_rate(stats.interval_us),
@@ -145,8 +151,9 @@ def queue_answer(stats: QueueStats) -> QueueAnswer:
         expires=None if stats.expires_us is None else to_ms(stats.expires_us),
         on_expiry=stats.on_expiry,
         window=stats.window,
+        caps=list(stats.caps),
         settings=list(stats.settings),
-        blocked_by=stats.blocked_by,
+        blocked_by=reason.text,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
         oldest_age=None if age_us is None else age_us // 1000,
     )

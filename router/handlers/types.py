@@ -16,6 +16,7 @@ from router.api.queue_shapes import LimitAnswer, TypeAnswer
 from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
+from router.handlers.caps.reasons import CapReasons, Reason
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
@@ -29,16 +30,17 @@ from sharq_core.rates import write_rate
 class TypeHandlers:
     """The handlers of gathered types, and of pauses that every partition keeps until they are resumed."""
 
-    def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
+    def __init__(self, dispatch: Dispatch, parser: BodyParser, reasons: CapReasons) -> None:
         self._dispatch = dispatch
         self._parser = parser
+        self._reasons = reasons
 
     async def show_type(self, request: Request) -> Response:
         """Return the state of a gathered type."""
         parsing.no_query(request.query)
         queue_type = type_parsing.gathered_type(request.path_values)
         stats = await self._dispatch.route(GetTypeStats(queue_type, self._partition(queue_type)))
-        return answer(type_answer(stats))
+        return answer(type_answer(stats, await self._reasons.of_type(stats)))
 
     async def set_type(self, request: Request) -> Response:
         """Change settings of a gathered type, and return its state with a warning about a rate that is not kept."""
@@ -49,7 +51,8 @@ class TypeHandlers:
         if stats.is_window_unknown:
             raise unknown_window(settings.window)
         warnings = [text for limit in settings.limits or () if (text := rate_warnings.limit_warning(limit))]
-        return answer(structs.replace(type_answer(stats), warning=warnings[0] if warnings else UNSET))
+        shown = type_answer(stats, await self._reasons.of_type(stats))
+        return answer(structs.replace(shown, warning=warnings[0] if warnings else UNSET))
 
     async def clear_type(self, request: Request) -> Response:
         """Clear all settings of a gathered type but its pause, and return its state."""
@@ -57,7 +60,8 @@ class TypeHandlers:
         queue_type = type_parsing.gathered_type(request.path_values)
         await request.parsed(self._parser, parsing.nothing)
         call = SetType(queue_type, self._partition(queue_type), _cleared(self._dispatch.formats))
-        return answer(type_answer(await self._dispatch.route(call)))
+        stats = await self._dispatch.route(call)
+        return answer(type_answer(stats, await self._reasons.of_type(stats)))
 
     async def pause_type(self, request: Request) -> Response:
         """Pause all queues of a type, those that come later, too."""
@@ -100,11 +104,11 @@ def _cleared(formats: int) -> TypeSettings:
     return type_parsing.CLEARED_LIFE if formats >= LIFE else type_parsing.CLEARED_LIMITS
 
 
-def type_answer(stats: TypeStats) -> TypeAnswer:
+def type_answer(stats: TypeStats, reason: Reason) -> TypeAnswer:
     """Return the answer for a gathered type; times until something happens are rounded up."""
-    ready_in_us, held_us = stats.next_ready_in_us, stats.held_until_us
+    ready_in_us, held_us = reason.next_ready_in_us, stats.held_until_us
     return TypeAnswer(
-        limits=[_limit_answer(limit) for limit in stats.limits],
+        limits=list(map(limit_answer, stats.limits)),
         max_leased=stats.max_leased,
         paused=stats.is_paused,
         held_until=None if held_us is None else -(-held_us // 1000),
@@ -118,12 +122,13 @@ def type_answer(stats: TypeStats) -> TypeAnswer:
         window=stats.window,
         quotas=[quota_answer(use) for use in stats.quotas],
         queues=stats.queues,
-        blocked_by=stats.blocked_by,
+        blocked_by=reason.text,
         next_ready_in=None if ready_in_us is None else -(-ready_in_us // 1000),
     )
 
 
-def _limit_answer(limit: Limit) -> LimitAnswer:
+def limit_answer(limit: Limit) -> LimitAnswer:
+    """Return the answer for one limit of a gathered type or of a cap."""
     return LimitAnswer(
         interval=to_ms(limit.interval_us),
         rate=write_rate(limit.interval_us) or "",

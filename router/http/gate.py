@@ -7,7 +7,6 @@ not support. Not here: recognising a web page's request (sharq_core/web_pages.py
 from __future__ import annotations
 
 from collections.abc import Sequence
-from socket import socket
 from typing import Final
 
 from aiohttp import HttpVersion11
@@ -17,7 +16,7 @@ from router.bodies.inflation import DEFLATE, GZIP
 from router.http.request import Request
 from sharq_core.config import Config
 from sharq_core.errors import Forbidden, InvalidRequest, UnsupportedEncoding
-from sharq_core.process.listening import public_address
+from sharq_core.process.listening import Bound, public_address
 from sharq_core.web_pages import Hosts, foreign_page
 
 ENCODINGS = (GZIP, DEFLATE)
@@ -108,7 +107,7 @@ class Gate:
                 _check_transfer(request, headers[_TRANSFER])
 
 
-def make_gate(config: Config, sockets: Sequence[socket]) -> Gate:
+def make_gate(config: Config, sockets: Sequence[Bound]) -> Gate:
     """Return the gate that [sharq-server] configures.
 
     Without tokens on the loopback address, only its unreachability protects the API. The host name is therefore always

@@ -1,8 +1,8 @@
 """Dequeues across types and shards: asks by hints, every shard before a 404, and parks long polls.
 
 A parked poll costs nothing but its memory: shards report when a type's next job becomes due, and only then does the
-router claim jobs for the waiting polls (router/longpoll/parked.py). Not here: all other operations
-(router/shards/dispatch.py).
+router claim jobs for the waiting polls (router/longpoll/parked.py). Not here: one try at some shards
+(router/longpoll/attempts.py), and all other operations (router/shards/dispatch.py).
 """
 
 from __future__ import annotations
@@ -12,22 +12,19 @@ import logging
 from collections.abc import Callable, Sequence
 
 from router.longpoll.alarms import AlarmClock
+from router.longpoll.attempts import DequeueAttempt
 from router.longpoll.due_hints import Hints, Place
+from router.longpoll.hint_refresh import HintRefresh
 from router.longpoll.job_waits import JobWaits
 from router.longpoll.parked import ParkedDequeues, Waiter
 from router.shards.directory import Directory
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import Overloaded, SharqError, Unavailable
-from sharq_core.link.messages import Dequeue, Peek, ShardPort
+from sharq_core.link.messages import ShardPort
 from sharq_core.link.void_leases import voids
 from sharq_core.models import LeasedJob
 
 log = logging.getLogger(__name__)
-
-ENOUGH_BYTES = 1 << 20
-"""Bytes of payloads after which no further shard is asked: each may answer 8 MiB, which is also the limit of a whole
-answer.
-"""
 
 MAX_WAITING = 20_000
 """Maximum number of parked polls of one router, all types together."""
@@ -45,6 +42,7 @@ class Polls:
         self._dispatch = Dispatch(directory)
         self.job_waits = JobWaits(directory, self._dispatch)
         self._hints = Hints()
+        self._refresh = HintRefresh(self._hints, directory.doubt)
         self._clock = AlarmClock()
         self._lobbies: dict[str, ParkedDequeues] = {}
         self._waiting = 0
@@ -122,20 +120,45 @@ class Polls:
 
     async def _attempt(
         self, shards: Sequence[ShardPort], queue_types: Sequence[str], count: int, lease_us: int
-    ) -> _DequeueAttempt:
+    ) -> DequeueAttempt:
         if not shards:
             raise Unavailable("no shard can be reached")
-        attempt = _DequeueAttempt(self._hints, count, lease_us)
-        places = [(queue_type, shard) for queue_type in queue_types for shard in shards]
+        attempt = DequeueAttempt(
+            self._hints, self._directory, count, lease_us, has_choice=len(queue_types) > 1
+        )
+        first = self._directory.informed(shards)
+        await self._ask(attempt, [(queue_type, shard) for queue_type in queue_types for shard in first])
+        if not attempt.jobs and len(first) < len(shards):
+            others = [shard for shard in shards if shard not in first]
+            await self._ask(attempt, [(queue_type, shard) for queue_type in queue_types for shard in others])
+        return attempt
+
+    async def _ask(self, attempt: DequeueAttempt, places: Sequence[Place]) -> None:
         if len(places) == 1:
             await attempt.take_from(places)
+            return
+        if places[0][0] == places[-1][0]:
+            await self._freshen(attempt, places)
         else:
             await attempt.peek(self._hints.stale(places))
+        await attempt.take_from(self._hints.due(places))
+        if not attempt.jobs:
+            await attempt.peek([place for place in places if place not in attempt.peeked])
             await attempt.take_from(self._hints.due(places))
-            if not attempt.jobs:
-                await attempt.peek(places)
-                await attempt.take_from(self._hints.due(places))
-        return attempt
+
+    async def _freshen(self, attempt: DequeueAttempt, places: Sequence[Place]) -> None:
+        """Ask the shards whose hints of a type are old.
+
+        The dequeue does not wait for that while a shard with a fresh hint has a job: the answers are for the dequeues
+        after it. Without them a shard would starve behind one that always has jobs.
+        """
+        stale = self._hints.stale(places)
+        if not stale:
+            return
+        refresh = self._refresh.begin(stale)
+        if all(place in stale for place in self._hints.due(places)):
+            await asyncio.wait(refresh)
+            attempt.note_failures(stale, [peek.result() for peek in refresh])
 
     async def _park(self, queue_types: Sequence[str], waiter: Waiter, wait_us: int) -> list[LeasedJob]:
         waiter.lobbies = [self._lobby(queue_type) for queue_type in queue_types]
@@ -172,68 +195,3 @@ class Polls:
         self._hints.keep(self._directory.shards())
         for lobby in self._lobbies.values():
             lobby.follow()
-
-
-class _DequeueAttempt:
-    """One dequeue that does not wait.
-
-    Attributes:
-        jobs: the leased jobs.
-        failures: the errors of shards, in order.
-        away: the shards that do not reach their store.
-    """
-
-    def __init__(self, hints: Hints, count: int, lease_us: int) -> None:
-        self.jobs: list[LeasedJob] = []
-        self.failures: list[SharqError] = []
-        self.away: set[ShardPort] = set()
-        self._failed: set[ShardPort] = set()
-        self._size_bytes = 0
-        self._hints = hints
-        self._count = count
-        self._lease_us = lease_us
-
-    @property
-    def may_be_repeated(self) -> bool:
-        """True if the dequeue failed and certainly leased nothing."""
-        return (
-            not self.jobs
-            and bool(self.failures)
-            and not any(failure.perhaps_done for failure in self.failures)
-        )
-
-    async def peek(self, places: Sequence[Place]) -> None:
-        """Ask shards for the next due time of types in their indexes, and keep it as a hint."""
-        await asyncio.gather(*(self._peek_at(*place) for place in places))
-
-    async def take_from(self, places: Sequence[Place]) -> None:
-        """Lease from one place after the other until there are enough jobs.
-
-        A shard that failed is not asked again, because it may take its whole timeout to fail.
-        """
-        for queue_type, shard in places:
-            wanted = self._count - len(self.jobs)
-            if wanted <= 0 or self._size_bytes >= ENOUGH_BYTES:
-                return
-            if shard in self._failed:
-                continue
-            try:
-                reply = await shard.call(Dequeue(queue_type, wanted, self._lease_us))
-            except SharqError as error:
-                self._fail(shard, error)
-                self._failed.add(shard)
-            else:
-                self.jobs += reply.jobs
-                self._size_bytes += sum(len(job.payload) for job in reply.jobs)
-                self._hints.hear(queue_type, shard, reply.next_due_in_us)
-
-    async def _peek_at(self, queue_type: str, shard: ShardPort) -> None:
-        try:
-            self._hints.hear(queue_type, shard, await shard.call(Peek(queue_type)))
-        except SharqError as error:
-            self._fail(shard, error)
-
-    def _fail(self, shard: ShardPort, error: SharqError) -> None:
-        self.failures.append(error)
-        if error.is_away:
-            self.away.add(shard)

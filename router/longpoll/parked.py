@@ -115,11 +115,13 @@ class ParkedDequeues:
         self._due_at: dict[ShardPort, float] = {}
         self._watches: dict[ShardPort, OnDue] = {}
         self._claim: asyncio.Task[None] | None = None
+        self._asked: tuple[ShardPort, list[Waiter]] | None = None
+        self._left_behind = 0
         self.follow()
 
     def follow(self) -> None:
         """Subscribe to the current shards, and drop the subscriptions to former ones."""
-        shards = self._directory.shards()
+        shards = self._directory.informed(self._directory.shards())
         for shard in self._watches.keys() - set(shards):
             shard.unwatch(self._queue_type, self._watches.pop(shard))
             self._due_at.pop(shard, None)
@@ -127,6 +129,8 @@ class ParkedDequeues:
             if shard not in self._watches:
                 on_due = self._watches[shard] = partial(self._on_due, shard)
                 shard.watch(self._queue_type, on_due)
+        if self._asked is not None and self._asked[0] not in shards:
+            self._leave_behind(self._asked[1])
 
     def enter(self, waiter: Waiter) -> None:
         """Add a poll, and claim for it as soon as a job is due."""
@@ -177,8 +181,20 @@ class ParkedDequeues:
         self._claim = tasks.begin(self._claim_due())
         self._claim.add_done_callback(self._on_claimed)
 
+    def _leave_behind(self, takers: list[Waiter]) -> None:
+        """Claim from other shards although a claim is in flight: its shard is gone or has fallen silent.
+
+        A late answer of it goes to the polls that still wait, or back.
+        """
+        self._claim = self._asked = None
+        self._left_behind += 1
+        for taker in takers:
+            taker.let_go()
+        self._arm()
+
     def _on_claimed(self, task: asyncio.Task[None]) -> None:
-        self._claim = None
+        if self._claim is task:
+            self._claim = None
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("claim_failed queue_type=%s", self._queue_type, exc_info=error)
             for shard in self._watches:
@@ -187,7 +203,8 @@ class ParkedDequeues:
 
     async def _claim_due(self) -> None:
         """Claim from the longest due shard while a shard is due and a poll waits."""
-        while self._due_at:
+        left_behind = self._left_behind
+        while self._due_at and self._left_behind == left_behind:
             shard = min(self._due_at, key=self._due_at.__getitem__)
             takers = self._takers()
             if self._due_at[shard] > monotonic() or not takers:
@@ -198,11 +215,14 @@ class ParkedDequeues:
         del self._due_at[shard]
         for taker in takers:
             taker.count_on()
+        asked = self._asked = shard, takers
         try:
             unclaimed = await self._claim_for(shard, takers)
         finally:
-            for taker in takers:
-                taker.let_go()
+            if self._asked is asked:
+                self._asked = None
+                for taker in takers:
+                    taker.let_go()
         if unclaimed:
             await self._give_back(unclaimed)
 

@@ -66,6 +66,10 @@ class Directory(Protocol):
         """Return every shard that can be reached; empty if there is none."""
         ...
 
+    def informed(self, shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:
+        """Return those of all shards that dequeues ask first, and that together tell waiting ones of every job."""
+        ...
+
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call tell whenever `shards` may have changed."""
         ...
@@ -174,6 +178,10 @@ class ShardDirectory:
         away = self._owners.away
         able = [link for node, link in links.items() if len(away.get(node, ())) < self.partitions]
         return able or list(links.values())
+
+    def informed(self, shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:
+        """Return all of them: each knows its own partitions only."""
+        return shards
 
     def stand_in(self, partition: int, failed: ShardPort, /) -> ShardPort | None:
         """Return the shard to ask instead of one that does not reach its store; None if there is none."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from router.shards.directory import Directory
 from router.shards.second_try import BulkCall, SecondTry
-from router.shards.upgrade import CONSOLE, newer_field_of_job, newer_part_of_call, refusal
+from router.shards.upgrade import CONSOLE, explanations, newer_field_of_job, newer_part_of_call, refusal
 from router.shards.walks.dead_letters import DeadWalk
 from router.shards.walks.everywhere import answers_of, confirmed
 from router.shards.walks.listings import PARTITIONS_AT_ONCE, read_dead, read_queues
@@ -239,8 +239,9 @@ class Dispatch:
         """
         if self._directory.formats < Explain.formats:
             return None
-        shards = self._directory.shards()
-        calls = [shard.call(Explain(queue_type)) for shard in shards for queue_type in queue_types]
+        shards = self._directory.informed(self._directory.shards())
+        asked = explanations(queue_types, self._directory.formats)
+        calls = [shard.call(call) for shard in shards for call in asked]
         return merge_explanations(await asyncio.gather(*calls))
 
     def list_dead(

@@ -12,6 +12,7 @@ import random
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import aiohttp
@@ -66,6 +67,7 @@ class ShardLink:
         on_away: called when `away` has changed.
         timeout_s: the timeout of a call, in seconds.
         tls: None for a plain connection.
+        socket_path: the Unix socket to connect to instead; the address is only a name then.
 
     Attributes:
         node_id: the id of the shard's node; None before the first connection.
@@ -88,6 +90,7 @@ class ShardLink:
         on_away: Callable[[ShardLink], None] = lambda _: None,
         timeout_s: float,
         tls: ssl.SSLContext | None = None,
+        socket_path: Path | None = None,
     ) -> None:
         self.address = address
         self.node_id: str | None = None
@@ -104,9 +107,11 @@ class ShardLink:
         self._on_away = on_away
         self._timeout_s = timeout_s
         self._tls = tls
+        self._socket_path = socket_path
         self._loop = asyncio.get_running_loop()
         self._calls: PendingCalls | None = None
         self._outbox: Outbox[int] | None = None
+        self._frames_before = 0
         self._sender: asyncio.Task[None] | None = None
         self._watches: dict[str, list[OnDue]] = {}
         self._job_watches = JobWatches()
@@ -137,13 +142,19 @@ class ShardLink:
         return self._calls is None or self._calls.is_silent
 
     @property
+    def frames_sent(self) -> int:
+        """The number of frames sent over all connections."""
+        return self._frames_before + (0 if self._outbox is None else self._outbox.frames_sent)
+
+    @property
     def in_flight(self) -> int:
         """The number of calls that wait for their answer."""
         return 0 if self._calls is None else len(self._calls)
 
     async def start(self) -> None:
         """Connect in the background, again after every break, until closed."""
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+        connector = aiohttp.UnixConnector(str(self._socket_path)) if self._socket_path else None
+        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         self._task = asyncio.create_task(self._run(self._session))
 
     async def close(self) -> None:
@@ -324,6 +335,7 @@ class ShardLink:
             log.info("link_up shard=%s node=%s down_s=%.1f", self.address, self.node_id, down_s)
 
     def _go_down(self, reason: str) -> None:
+        self._frames_before = self.frames_sent
         calls, self._calls, self._outbox = self._calls, None, None
         self.away, self.doubted_until = frozenset(), 0.0
         if calls is None or self._sender is None:

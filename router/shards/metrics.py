@@ -58,6 +58,9 @@ class LinkMetrics(Collector):
         connects = CounterMetricFamily(
             "sharq_router_link_connects", "Times the link was established", labels=_SHARD
         )
+        sent = CounterMetricFamily(
+            "sharq_router_link_frames", "Frames sent to the shard, each with one call or more", labels=_SHARD
+        )
         errors = CounterMetricFamily(
             "sharq_router_link_errors",
             "Calls that failed as a whole, by error code",
@@ -67,6 +70,7 @@ class LinkMetrics(Collector):
             up.add_metric([link.address], not link.is_suspect)
             in_flight.add_metric([link.address], link.in_flight)
             connects.add_metric([link.address], link.connects)
+            sent.add_metric([link.address], link.frames_sent)
             for code, count in link.errors.items():
                 errors.add_metric([link.address, code], count)
-        yield from (up, in_flight, connects, errors)
+        yield from (up, in_flight, connects, sent, errors)

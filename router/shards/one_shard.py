@@ -24,6 +24,10 @@ class OneShard:
         """Return the only shard."""
         return self._shards
 
+    def informed(self, shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:
+        """Return the only shard."""
+        return shards
+
     def on_change(self, tell: Callable[[], None]) -> None:
         """Do nothing: the shard never changes."""
 

@@ -50,6 +50,11 @@ class TracedDirectory:
         """Return every shard that can be reached."""
         return [self._traced(shard) for shard in self._directory.shards()]
 
+    def informed(self, shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:
+        """Return those of all shards that dequeues ask first; see Directory."""
+        informed = self._directory.informed([_bare(shard) for shard in shards])
+        return [shard for shard in shards if _bare(shard) in informed]
+
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call tell whenever `shards` may have changed."""
         self._directory.on_change(tell)

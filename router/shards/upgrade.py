@@ -7,6 +7,7 @@ and it takes a colon in the queue id for its end. So a router sends none of them
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -14,9 +15,9 @@ from msgspec import UNSET
 from sharq_core.errors import Unavailable
 from sharq_core.job_changes import CancelJob
 from sharq_core.job_life import PRIORITY
-from sharq_core.limits import QueueSettings, TypeSettings
+from sharq_core.limits import Explanation, QueueSettings, TypeSettings
 from sharq_core.link.campaigns.schedule_calls import PutSchedule
-from sharq_core.link.control_calls import ListQueueStats, SetQueue, SetType
+from sharq_core.link.control_calls import Explain, ExplainTypes, ListQueueStats, SetQueue, SetType
 from sharq_core.link.job_calls import ListDead
 from sharq_core.link.messages import Addressed, Call, QueueCall, SetRate
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
@@ -93,6 +94,13 @@ def newer_part_of_call(call: Call[Any], formats: int) -> str | None:
     if newer is not None:
         return newer
     return _newer_identifier_of_call(call) if formats < IDENTIFIERS else None
+
+
+def explanations(queue_types: Sequence[str], formats: int) -> list[Call[Explanation]]:
+    """Return the calls for the reason of some types that every member can handle."""
+    if len(queue_types) > 1 and formats >= ExplainTypes.formats:
+        return [ExplainTypes(list(queue_types))]
+    return [Explain(queue_type) for queue_type in queue_types]
 
 
 def _list_text(call: ListDead | ListQueueStats, formats: int) -> str | None:

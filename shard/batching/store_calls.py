@@ -6,6 +6,7 @@ from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.campaigns.windows import WindowCalls
+from sharq_core.scheduler.caps.cap_calls import CapCalls
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
@@ -27,6 +28,7 @@ class StoreCalls:
         self.batches, self.periods = BatchCalls(keys, retention), PeriodCalls(keys)
         self.schedules = ScheduleCalls(keys, self.functions)
         self.windows = WindowCalls(keys)
+        self.caps = CapCalls(keys)
         self.surveys = SurveyCalls(keys, retention.tombstones)
         self.sources: tuple[object, ...] = (
             self.functions,
@@ -36,4 +38,6 @@ class StoreCalls:
             self.batches,
             self.schedules,
             self.windows,
+            self.caps,
+            self.functions.capped,
         )

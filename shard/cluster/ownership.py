@@ -3,7 +3,8 @@
 The node serves the partitions that the ring gives it, except those that it leaves to others for a while because it does
 not reach their store server. After it has lost a partition, or was asked about another node's, it serves the partition
 for a grace period, because routers learn of a change one after the other. Correctness does not depend on this module:
-all state is in the store.
+all state is in the store. A worker of `sharq-server` serves every partition, because the calls of its clients are done
+where they arrive; the ring only says which partitions' timers and schedules are its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from sharq_core.partitions import Ring
 from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.library import DEQUEUE, ENQUEUE, EXTEND, FINISH, FINISH_WITH_RESULTS, REAP, RELEASE
 from sharq_core.scheduler.surveys import SurveyCalls
 
 GUEST_S = 5.0
@@ -24,10 +26,20 @@ LOOKED_AT_ONCE = 200
 """Partitions that one look reads concurrently; with thousands unread, a look would otherwise delay all other calls."""
 
 
+_WITHOUT_NOTES = frozenset({ENQUEUE, DEQUEUE, FINISH, FINISH_WITH_RESULTS, EXTEND, RELEASE, REAP})
+"""The functions after which a node that serves every partition leaves no note: it runs the timers that they set, and
+tells those who wait for the jobs that they make ready (shard/index/due_notes.py).
+"""
+
+
 class Ownership:
     """The partitions of one node.
 
+    Args:
+        serves_all: True if the node serves every partition, whoever owns it.
+
     Attributes:
+        node_id: the name of this node.
         ring: the current ring, which maps partitions to owners.
         owned: this node's partitions, ascending.
         mine: the same as a set.
@@ -35,19 +47,25 @@ class Ownership:
         taken, given_up: the number of partitions that this node took over and gave up since its start.
     """
 
-    def __init__(self, node_id: str, ring: Ring) -> None:
+    def __init__(self, node_id: str, ring: Ring, *, serves_all: bool = False) -> None:
         self.ring = ring
+        self.serves_all = serves_all
         self.owned: list[int] = ring.owned_by(node_id)
         self.changed = asyncio.Event()
         self.taken = 0
         self.given_up = 0
-        self._node_id = node_id
+        self.node_id = node_id
         self._loop = asyncio.get_running_loop()
         self.mine = frozenset(self.owned)
-        self._unread = set(self.owned)
+        self._unread = set(self.known)
         self._guests: dict[int, float] = {}
         self._asides: dict[int, float] = {}
         self._looks: dict[str, _Looks] = {}
+
+    @property
+    def known(self) -> Sequence[int]:
+        """The partitions that this node knows completely, as far as they are read: its own, or all."""
+        return range(len(self.ring.owners)) if self.serves_all else self.owned
 
     def owns(self, partition: int) -> bool:
         """Return True if the ring gives the partition to this node."""
@@ -55,30 +73,37 @@ class Ownership:
 
     def covers(self, partition: int) -> bool:
         """Return True if this node serves the partition, as its owner or in the grace period."""
-        is_here = partition in self.mine or partition in self._guests
+        is_here = self.serves_all or partition in self.mine or partition in self._guests
         return is_here and partition not in self._asides
 
     def covered(self) -> list[int]:
         """Return the partitions that this node serves, its own first."""
-        return [partition for partition in (*self.owned, *self._guests) if partition not in self._asides]
+        return [partition for partition in (*self.known, *self._guests) if partition not in self._asides]
 
     @property
     def unread(self) -> frozenset[int]:
-        """The owned partitions whose content is not fully known yet."""
+        """The partitions of `known` whose content is not fully known yet."""
         return frozenset(self._unread)
 
     def change(self, ring: Ring) -> list[int]:
         """Switch to another ring and return the partitions that were given up."""
         # What was taken over is unread: its jobs are unknown here. What was given up is served on for a while, because
         # routers learn of the new ring one after the other.
-        before = self.mine
-        self.ring, self.owned = ring, ring.owned_by(self._node_id)
+        before, previous = self.mine, self.ring
+        self.ring, self.owned = ring, ring.owned_by(self.node_id)
         self.mine = frozenset(self.owned)
-        self._unread = ((self._unread | (self.mine - before)) & self.mine) - self._asides.keys()
+        if self.serves_all:
+            # A node that has gone may have changed any partition, and have been the only one to know of it.
+            is_one_lost = bool(set(previous.owners) - set(ring.owners))
+            unread = set(self.known) if is_one_lost else self._unread | (self.mine - before)
+        else:
+            unread = (self._unread | (self.mine - before)) & self.mine
+        self._unread = unread - self._asides.keys()
         given_up = sorted(before - self.mine)
         self.taken += len(self.mine - before)
         self.given_up += len(given_up)
-        self._guests.update(dict.fromkeys(given_up, self._loop.time() + GUEST_S))
+        if not self.serves_all:
+            self._guests.update(dict.fromkeys(given_up, self._loop.time() + GUEST_S))
         for partition in self.mine & self._guests.keys():
             del self._guests[partition]
         self.changed.set()
@@ -86,7 +111,7 @@ class Ownership:
 
     def host(self, partition: int) -> None:
         """Begin or extend the grace period of another node's partition, after a call for it was done."""
-        if partition not in self.mine and partition not in self._asides:
+        if not self.serves_all and partition not in self.mine and partition not in self._asides:
             self._guests[partition] = self._loop.time() + GUEST_S
 
     def send_off(self) -> None:
@@ -112,7 +137,7 @@ class Ownership:
     def come_back(self, partitions: Iterable[int]) -> None:
         """Serve partitions again; the owned ones must be read first."""
         for partition in partitions:
-            if self._asides.pop(partition, None) is not None and partition in self.mine:
+            if self._asides.pop(partition, None) is not None and (self.serves_all or partition in self.mine):
                 self._unread.add(partition)
                 self.changed.set()
 
@@ -174,7 +199,7 @@ class OwnerNotes:
 
         They go in the pipeline of those calls, so that no owner reads a note before the change.
         """
-        mine = self._ownership.mine
+        mine, serves_all = self._ownership.mine, self._ownership.serves_all
         changed = {
             (call.partition, call.queue_type): None
             for call in calls
@@ -183,6 +208,7 @@ class OwnerNotes:
             and call.partition >= 0
             and not call.function.is_read
             and call.queue_type
+            and not (serves_all and call.function in _WITHOUT_NOTES)
         }
         return [self._surveys.touch(partition, queue_type) for partition, queue_type in changed]
 

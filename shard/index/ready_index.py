@@ -3,7 +3,8 @@
 Times are this machine's (time.monotonic, the clock of the event loop too), so that the clocks of two machines are never
 compared. The store decides which jobs are ready. The index only says which partitions to ask, or that none needs to be
 asked. An entry may therefore be early, but never late: a hint that may be newer than an exact reading survives it.
-Routers with waiting polls subscribe to a type and are told when its next job becomes due earlier.
+Routers with waiting polls subscribe to a type and are told when its next job becomes due earlier. Other workers of one
+`sharq-server` listen to the notes themselves (shard/index/due_notes.py).
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import asyncio
 from collections.abc import Callable, Container, Iterable
 from itertools import islice
 from time import monotonic
+from typing import TypeAlias
 
 import msgspec
 
 from sharq_core.link.messages import OnDue
 from sharq_core.scheduler.replies import Hint
+
+OnNote: TypeAlias = Callable[[int, float], None]
+"""A function that takes the partition and the due time (time.monotonic) of a note."""
 
 
 class _Entry(msgspec.Struct, gc=False):
@@ -34,19 +39,25 @@ class _Entry(msgspec.Struct, gc=False):
 
 
 class _Type(msgspec.Struct, gc=False):
-    """The partitions of a type, at least one, with the earliest due time cached until it changes.
+    """The partitions of a type, or only capped_at, with the earliest due time cached until it changes.
 
     There may be 100,000 types. They are exempt from the cycle collector (gc=False), whose pauses they would lengthen.
+
+    Attributes:
+        capped_at: the time at which one of its queues with caps may be leased from; None if no such time is known.
     """
 
     entries: dict[int, _Entry] = {}
     known_earliest: float | None = None
+    capped_at: float | None = None
 
     @property
     def earliest(self) -> float:
         """The time at which the next queue is due. Cost: O(partitions) after the earliest entry has changed."""
         if self.known_earliest is None:
-            self.known_earliest = min(entry.due_at for entry in self.entries.values())
+            earliest = min((entry.due_at for entry in self.entries.values()), default=self.capped_at)
+            assert earliest is not None, "a type has an entry or capped_at"
+            self.known_earliest = earliest if self.capped_at is None else min(earliest, self.capped_at)
         return self.known_earliest
 
     def put(self, partition: int, entry: _Entry) -> None:
@@ -74,10 +85,14 @@ class ReadyIndex:
 
     Attributes:
         subscribers: the subscribers of each type that has any.
+        listeners: by type, the listeners that get the partition and the due time of each note.
+        on_subscribed: called with a type after its subscribers have changed.
     """
 
     def __init__(self, store_now_us: Callable[[int], int | None]) -> None:
+        self.on_subscribed: Callable[[str], None] = lambda _: None
         self.subscribers: dict[str, list[OnDue]] = {}
+        self.listeners: dict[str, list[OnNote]] = {}
         self._loop = asyncio.get_running_loop()
         self._store_now_us = store_now_us
         self._types: dict[str, _Type] = {}
@@ -91,8 +106,15 @@ class ReadyIndex:
         """Record from a reply that a queue is due at hint.ready_us, perhaps earlier than before."""
         if hint.ready_us is None:
             return
+        due_at = monotonic() + self._until_s(partition, hint.ready_us, hint.now_us)
+        self.hear(partition, queue_type, due_at)
+        if queue_type in self.listeners:
+            for on_note in self.listeners[queue_type]:
+                on_note(partition, due_at)
+
+    def hear(self, partition: int, queue_type: str, due_at: float) -> None:
+        """Record that a queue is due at due_at (time.monotonic), perhaps earlier than before."""
         now = monotonic()
-        due_at = now + self._until_s(partition, hint.ready_us, hint.now_us)
         if self._put_off:
             due_at = max(due_at, self._put_off.get((partition, queue_type), due_at))
         known_type = self._types.get(queue_type)
@@ -187,6 +209,7 @@ class ReadyIndex:
         """Call on_due with the current due time soon, and with every earlier one from now on."""
         self.subscribers.setdefault(queue_type, []).append(on_due)
         self._loop.call_soon(self._tell_first, queue_type, on_due)
+        self.on_subscribed(queue_type)
 
     def unsubscribe(self, queue_type: str, on_due: OnDue) -> None:
         """Remove a subscriber; an unknown one is ignored."""
@@ -195,6 +218,7 @@ class ReadyIndex:
             subscribers.remove(on_due)
         if not subscribers:
             self.subscribers.pop(queue_type, None)
+        self.on_subscribed(queue_type)
 
     def due_in_us(self, queue_type: str) -> int | None:
         """Return the time in µs until the type's next job is due, negative if overdue; None if no job waits."""
@@ -218,6 +242,31 @@ class ReadyIndex:
             (entry.due_at, p, entry.queues) for p, entry in known_type.entries.items() if entry.due_at <= now
         ]
         return [(partition, queues) for _, partition, queues in sorted(due)]
+
+    def entries(self, queue_type: str) -> list[tuple[int, float]]:
+        """Return (partition, due time by time.monotonic) of each partition in which a type waits."""
+        known_type = self._types.get(queue_type)
+        return [] if known_type is None else [(p, entry.due_at) for p, entry in known_type.entries.items()]
+
+    def set_capped(self, queue_type: str, due_at: float | None) -> None:
+        """Set the time at which a queue with caps may be leased from, as shard/caps knows it; None for no such time."""
+        known_type = self._types.get(queue_type)
+        if known_type is None:
+            if due_at is None:
+                return
+            known_type = self._types[queue_type] = _Type(capped_at=due_at)
+            earliest = None
+        else:
+            earliest = known_type.earliest
+            known_type.capped_at, known_type.known_earliest = due_at, None
+            if due_at is None and not known_type.entries:
+                del self._types[queue_type]
+        if due_at is not None and (earliest is None or due_at < earliest) and queue_type in self.subscribers:
+            self._tell_earlier(queue_type, due_at)
+
+    def next_uncapped(self, queue_type: str) -> float | None:
+        """Return the time at which the type's next queue without caps is due; None if none waits."""
+        return min((due_at for _, due_at in self.entries(queue_type)), default=None)
 
     def put_off(self, partition: int, queue_type: str, until: float) -> None:
         """Ignore the type in the partition until `until` (time.monotonic), whatever is due there."""
@@ -277,7 +326,7 @@ class ReadyIndex:
         if known_type is None or partition not in known_type.entries:
             return
         known_type.drop(partition)
-        if not known_type.entries:
+        if not known_type.entries and known_type.capped_at is None:
             del self._types[queue_type]
         types = self._by_partition[partition]
         types.discard(queue_type)

@@ -117,7 +117,7 @@ class Refresher:
             SharqError: a partition could not be read.
         """
         stop_at = self._loop.time() + FIRST_READ_S
-        await self._surveyor.read(self._ownership.owned, 0)
+        await self._surveyor.read(self._ownership.known, 0)
         while (behind := self._surveyor.behind()) and self._loop.time() < stop_at:
             await self._surveyor.read_on(behind)
 
@@ -144,7 +144,7 @@ class Refresher:
             await self._sleep()
         if self._ownership.changed.is_set() or self._loop.time() >= self._look_at:
             self._ownership.changed.clear()
-            least_s = len(self._ownership.owned) / LOOKS_A_SECOND
+            least_s = len(self._ownership.known) / LOOKS_A_SECOND
             self._look_at = self._loop.time() + max(self._period_s, least_s)
             await self._look()
         elif behind:

@@ -73,6 +73,7 @@ class Surveyor:
 
     Attributes:
         on_touched: called with a partition in which another node has changed something.
+        on_parked: called with partition, type and the number of the latest change of its queues with caps.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Surveyor:
         self._readings: dict[int, PartitionReading] = {}
         self._rows_since_pause = 0
         self.on_touched: Callable[[int], None] = lambda _: None
+        self.on_parked: Callable[[int, str, int], None] = lambda *_: None
 
     def readings(self) -> Iterable[tuple[int, PartitionReading]]:
         """Return (partition, reading) of each partition that this node owns."""
@@ -124,12 +126,12 @@ class Surveyor:
         self._index.forget(partition, SLICE_TYPES)
 
     def behind(self) -> list[int]:
-        """Return the owned partitions whose types are not all known.
+        """Return the partitions that this node should know completely, and whose types are not all known.
 
         Partitions of other nodes are never fully known, since their owners change them.
         """
-        owned = filter(self._is_read, self._ownership.owned)
-        return [p for p in owned if (reading := self._readings.get(p)) is None or reading.is_behind]
+        known = filter(self._is_read, self._ownership.known)
+        return [p for p in known if (reading := self._readings.get(p)) is None or reading.is_behind]
 
     def _is_read(self, partition: int) -> bool:
         """Return True if this node serves the partition and its data is not lost."""
@@ -364,6 +366,8 @@ class Surveyor:
                 if self._reaper is None or (with_timers and timer_us <= own_us):
                     ready_us = timer_us if ready_us is None else min(timer_us, ready_us)
             heads.append((name, None if ready_us is None else ready_us - shift_us))
+            if row is not None and row.changed:
+                self.on_parked(partition, name, row.changed)
             if is_owned:
                 self._census.put(partition, name, row if row and row.has_jobs else None)
         self._index.read(partition, now_us, heads, sent_at)

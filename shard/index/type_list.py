@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
 
 import msgspec
 
 from shard.batching.pipeline import Pipeline
-from sharq_core.limits import BlockedBy, TypeSummary
+from sharq_core.limits import BlockedBy, Explanation, TypeSummary
 from sharq_core.link.control_calls import ListTypes
 from sharq_core.scheduler.limit_calls import TypeCalls
-from sharq_core.type_parts import merge_reasons, merge_types
+from sharq_core.type_parts import merge_explanations, merge_types
 
 TYPES_A_CALL = 500
 """Types of one call, which takes one to two milliseconds of the store's time."""
@@ -26,9 +25,12 @@ PARTITIONS_AT_ONCE = 8
 """Partitions that are read concurrently, and types whose reasons are."""
 
 MAX_EXPLAINED = 2_000
-"""Most reasons that one list reads; past that, they come from the counts."""
+"""Reasons after which one list explains no further type."""
 
-_UNSURE = (None, BlockedBy.PAUSED, BlockedBy.MAX_LEASED, BlockedBy.RATE)
+EXPLAINED_AT_ONCE = 64
+"""Partitions whose reasons are read together, once the first one has not shown that a queue is ready."""
+
+_UNSURE = (None, BlockedBy.PAUSED, BlockedBy.MAX_LEASED, BlockedBy.RATE, BlockedBy.CAP)
 """The reasons that counts cannot tell from others: queues with jobs may also be paused, held or full."""
 
 
@@ -40,7 +42,7 @@ async def list_types(pipeline: Pipeline, calls: TypeCalls, call: ListTypes) -> l
     """
     waiting = deque(call.partitions)
     found: list[TypeSummary] = []
-    reasons: dict[str, dict[int, BlockedBy | None]] = {}
+    reasons: dict[str, dict[int, Explanation]] = {}
 
     async def read() -> None:
         nonlocal found
@@ -49,42 +51,74 @@ async def list_types(pipeline: Pipeline, calls: TypeCalls, call: ListTypes) -> l
             types = await _read_partition(pipeline, calls, partition, call.after)
             found = merge_types([*found, *types], call.limit)
             for summary in types:
-                reasons.setdefault(summary.queue_type, {})[partition] = summary.blocked_by
+                reasons.setdefault(summary.queue_type, {})[partition] = Explanation(summary.blocked_by, None)
             for name in reasons.keys() - {summary.queue_type for summary in found}:
                 del reasons[name]
 
     await asyncio.gather(*(read() for _ in range(PARTITIONS_AT_ONCE)))
-    await _explain(pipeline, calls, reasons)
-    return [
-        msgspec.structs.replace(summary, blocked_by=merge_reasons(reasons[summary.queue_type].values()))
-        for summary in found
-    ]
+    explained = await _explain(pipeline, calls, {name: reasons[name] for name in sorted(reasons)})
+    return [_with_reason(summary, reasons, explained) for summary in found]
+
+
+def _with_reason(
+    summary: TypeSummary, reasons: dict[str, dict[int, Explanation]], explained: set[str]
+) -> TypeSummary:
+    first = merge_explanations(reasons[summary.queue_type].values())
+    return msgspec.structs.replace(
+        summary,
+        blocked_by=first.blocked_by,
+        is_explained=summary.queue_type in explained,
+        caps=first.caps,
+    )
 
 
 async def _explain(
-    pipeline: Pipeline, calls: TypeCalls, reasons: dict[str, dict[int, BlockedBy | None]]
-) -> None:
-    """Replace the reasons that come from counts by exact ones, type by type until a queue of the type is ready.
+    pipeline: Pipeline, calls: TypeCalls, reasons: dict[str, dict[int, Explanation]]
+) -> set[str]:
+    """Replace the reasons that come from counts by exact ones; return the types that are explained.
+
+    These are the first one and as many as MAX_EXPLAINED reasons allow.
 
     Args:
-        reasons: queue type → partition → reason.
+        reasons: queue type → partition → reason, in the order of the types.
     """
     types = iter(reasons.items())
+    explained: set[str] = set()
     remaining = MAX_EXPLAINED
 
-    async def explain(types: Iterator[tuple[str, dict[int, BlockedBy | None]]]) -> None:
+    async def explain() -> None:
         nonlocal remaining
         for name, by_partition in types:
-            for partition in [p for p, reason in by_partition.items() if reason in _UNSURE]:
-                if not remaining:
-                    return
-                remaining -= 1
-                reason = (await pipeline.value(calls.explain(partition, name))).blocked_by
-                by_partition[partition] = reason
-                if reason is None:
-                    break
+            unsure = [place for place, part in by_partition.items() if part.blocked_by in _UNSURE]
+            if unsure and remaining <= 0:
+                continue
+            remaining -= len(unsure)
+            explained.add(name)
+            await _explain_type(pipeline, calls, name, by_partition, unsure)
 
-    await asyncio.gather(*(explain(types) for _ in range(PARTITIONS_AT_ONCE)))
+    await asyncio.gather(*(explain() for _ in range(PARTITIONS_AT_ONCE)))
+    return explained
+
+
+async def _explain_type(
+    pipeline: Pipeline,
+    calls: TypeCalls,
+    queue_type: str,
+    reasons: dict[int, Explanation],
+    unsure: list[int],
+) -> None:
+    """Read the reasons of some partitions, the first one alone, because one ready queue is enough to know."""
+    first = 0
+    while first < len(unsure):
+        some = unsure[first : first + (EXPLAINED_AT_ONCE if first else 1)]
+        found = await asyncio.gather(
+            *(pipeline.value(calls.explain(partition, queue_type)) for partition in some)
+        )
+        timeless = [msgspec.structs.replace(part, next_ready_in_us=None) for part in found]
+        reasons.update(zip(some, timeless, strict=True))
+        if any(part.blocked_by is None for part in found):
+            return
+        first += len(some)
 
 
 async def _read_partition(

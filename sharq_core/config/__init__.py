@@ -210,11 +210,6 @@ def _notices(config: Config, given: Source) -> list[str]:
     def note(key: Key, text: str) -> None:
         notices.append(f"{given[key].origin}: {text}")
 
-    if config.server.workers > 1:
-        note(
-            Key("sharq-server", "workers"),
-            "more than 1 has no effect: one process serves everything",
-        )
     if config.redis.clustered and config.store.mode is not StoreMode.CLUSTER:
         note(
             Key("redis", "clustered"),

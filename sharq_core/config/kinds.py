@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from sharq_core.config.usable_cpus import usable_cpus
 from sharq_core.web_pages import is_origin
 
 T = TypeVar("T")
@@ -96,6 +97,16 @@ def whole_number(low: int, high: int, unit: str = "") -> Kind[int]:
         return number
 
     return Kind(f"a whole number{unit and f' of {unit}'} from {low} to {high}", parse)
+
+
+def count_or_processors(high: int) -> Kind[int]:
+    """Return the kind of whole numbers from 1 to high, or `auto` for the number of usable processors, at most high."""
+    number = whole_number(1, high)
+
+    def parse(text: str) -> int:
+        return min(usable_cpus(), high) if text.lower() == "auto" else number.parse(text)
+
+    return Kind(f"{number.expected}, or auto", parse)
 
 
 def milliseconds(low: int, high: int) -> Kind[int]:

@@ -17,6 +17,7 @@ from sharq_core.config.kinds import (
     Address,
     Kind,
     Secret,
+    count_or_processors,
     host_and_port,
     hosts_and_ports,
     milliseconds,
@@ -36,6 +37,10 @@ _MIB = 1024 * _KIB
 
 _LEAST_STORE_BYTES = 16 * _MIB
 """The smallest memory limit: an empty store with our function library takes a few MiB."""
+
+
+MAX_WORKERS = 64
+"""Most processes of one sharq-server."""
 
 
 class SharqSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +90,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             loopback's if the API listens on the loopback and asks for no token, and any name otherwise.
         allowed_origins: origins other than the API's own whose web pages may call it.
         console: serve the console, a web page over the API, at /console/.
-        workers: accepted from the original's files; has no effect.
+        workers: number of processes of sharq-server that serve the port together; one per processor is enough.
     """
 
     host: Annotated[str, kinds.host] = "127.0.0.1"
@@ -103,7 +108,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: Annotated[tuple[str, ...] | None, kinds.hosts] = None
     allowed_origins: Annotated[tuple[str, ...], kinds.origins] = ()
     console: Annotated[bool, kinds.yes_or_no] = True
-    workers: Annotated[int, whole_number(1, 10_000)] = 1
+    workers: Annotated[int, count_or_processors(MAX_WORKERS)] = 1
 
 
 class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):

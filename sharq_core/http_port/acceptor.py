@@ -11,6 +11,7 @@ import errno
 import socket
 import ssl
 from contextlib import suppress
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -33,11 +34,43 @@ _PAUSE_S = 0.2
 _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
+class Listening(Protocol):
+    """A listening socket, or a channel over which another process hands over the connections that it accepts."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when a connection waits; -1 once it is closed."""
+        ...
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return the next connection and its address; raise BlockingIOError if none waits."""
+        ...
+
+    def listen(self, backlog: int, /) -> None:
+        """Let connections come."""
+        ...
+
+    def setblocking(self, flag: bool, /) -> None:  # noqa: FBT001 - the signature of the standard library
+        """Let `accept` wait for a connection, or not."""
+        ...
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None:
+        """Set an option that the connections inherit."""
+        ...
+
+    def getsockname(self) -> Any:
+        """Return the address that clients connect to."""
+        ...
+
+    def close(self) -> None:
+        """Accept no more connections."""
+        ...
+
+
 class PortSite(OpenSite):
     """A socket of a port, from its start to the stop of its runner."""
 
     def __init__(
-        self, runner: web.ServerRunner, bound: socket.socket, tls: ssl.SSLContext | None, backlog: int
+        self, runner: web.ServerRunner, bound: Listening, tls: ssl.SSLContext | None, backlog: int
     ) -> None:
         super().__init__(runner, ssl_context=tls, backlog=backlog)
         self._socket = bound
@@ -64,7 +97,7 @@ class Acceptor:
     It has the part of an asyncio server that aiohttp's sites use: `sockets` and `close`.
     """
 
-    def __init__(self, port: Port, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, port: Port, listening: Listening, tls: ssl.SSLContext | None) -> None:
         self._port = port
         self._socket = listening
         self._tls = tls
@@ -74,7 +107,7 @@ class Acceptor:
         self._loop.add_reader(self._socket, self._accept)
 
     @property
-    def sockets(self) -> tuple[socket.socket, ...]:
+    def sockets(self) -> tuple[Listening, ...]:
         """The listening socket."""
         return (self._socket,)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sharq_core.link import (  # noqa: F401 - their types of calls are in the list, too
+    cap_calls,
     control_calls,
     job_calls,
     load_calls,

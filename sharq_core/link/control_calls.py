@@ -1,7 +1,7 @@
 """Defines the calls about limits: settings, holds, pauses above a queue, lists with numbers, and explanations.
 
-All are of format 2, so a router sends none before every member knows them. Not here: the calls that every version knows
-(sharq_core/link/messages.py).
+Most are of format 2, and those about several types of format 7. A router sends none before every member knows it. Not
+here: the calls that every version knows (sharq_core/link/messages.py).
 """
 
 from __future__ import annotations
@@ -72,6 +72,24 @@ class Explain(Call[Explanation], frozen=True):
     queue_type: str
 
 
+class ExplainTypes(Call[Explanation], frozen=True):
+    """A call for the reason why a dequeue of several types gets nothing from this shard's partitions."""
+
+    is_read: ClassVar[bool] = True
+    formats: ClassVar[int] = 7
+
+    queue_types: list[str]
+
+
+class PeekTypes(Call[list[int | None]], frozen=True):
+    """A call for what Peek tells of each of several types, in order."""
+
+    is_read: ClassVar[bool] = True
+    formats: ClassVar[int] = 7
+
+    queue_types: list[str]
+
+
 class SetType(PartitionCall[TypeStats], frozen=True):
     """A call that changes the settings of a gathered type in its partition, and returns the type afterwards."""
 
@@ -108,7 +126,10 @@ class PauseAll(PartitionCall[None], frozen=True):
 
 
 class ListTypes(Call[list[TypeSummary]], frozen=True):
-    """A call for the numbers, in some partitions, of the first `limit` types whose names sort after `after`."""
+    """A call for the numbers, in some partitions, of the first `limit` types whose names sort after `after`.
+
+    At least the first type is explained.
+    """
 
     is_read: ClassVar[bool] = True
     formats: ClassVar[int] = 2

@@ -41,8 +41,8 @@ FORMATS = 7
 
 2: limits (cost, holds, fractional bursts, leases at once, gathered types). 3: the life of a job (priority, expiry,
 retries, errors, cancellation, changes, lists of jobs). 4: campaigns (windows, quotas, results, progress, batches,
-schedules). 5: ids of queues, jobs and batches with `:` and `/`. 6: reports of load, searches of queues. 7: named caps.
-A router sends nothing newer than what every member can handle.
+schedules). 5: ids of queues, jobs and batches with `:` and `/`. 6: reports of load, searches of queues. 7: named caps,
+questions about several types. A router sends nothing newer than what every member can handle.
 """
 
 

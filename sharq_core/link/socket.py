@@ -46,9 +46,13 @@ class Outbox(Generic[OwnerT]):
 
     Args:
         is_open: returns False once nothing can be written to the socket any more.
+
+    Attributes:
+        frames_sent: the number of frames sent.
     """
 
     def __init__(self, socket: Socket, is_open: Callable[[], bool]) -> None:
+        self.frames_sent = 0
         self._socket = socket
         self._is_open = is_open
         self._loop = asyncio.get_running_loop()
@@ -103,6 +107,7 @@ class Outbox(Generic[OwnerT]):
 
     def _next_frame(self) -> bytes:
         self._is_nudged = False
+        self.frames_sent += 1
         if self._size_bytes <= MAX_FRAME_BYTES:
             entries = [entry for entry, _ in self._waiting]
             self._waiting.clear()

@@ -27,9 +27,12 @@ _CONVERSION = r"%[-+ #0]*\d*(?:\.\d+)?[a-zA-Z]"
 _EVENT = re.compile(r"([a-z][a-z0-9_]*)(?=[ :]|$):?\s*")
 _PIECE = re.compile(rf"(?:(?<!\S)(\w+)=)?({_CONVERSION})(?=[\s,:;]|$)|({_CONVERSION})|%%")
 _PAIRS = re.compile(r"\w+=\S+(?: \w+=\S+)*")
-_RESERVED = frozenset({"time", "level", "logger", "event", "text", "request_id", "traceback"})
+_RESERVED = frozenset({"time", "level", "logger", "event", "text", "worker", "request_id", "traceback"})
 _LOST = "log_lines_lost count=%d: the log's reader was stalled, or its disk was full"
 _PLAIN = (str, int, float, bool, type(None))
+
+_worker: dict[str, int] = {}
+"""The field that names this process in each line: the number of a worker of sharq-server; empty in other processes."""
 
 _encode = msgspec.json.Encoder().encode
 _stderr = logging.StreamHandler(sys.stderr)
@@ -50,6 +53,11 @@ def log_to_stderr(form: str = CONSOLE, level: str = "info") -> None:
         root.addHandler(_stderr)
 
 
+def name_worker(number: int) -> None:
+    """Let each line name this process as the worker with this number."""
+    _worker["worker"] = number
+
+
 def lost_line(lost: int) -> bytes:
     """Return the log line that reports lost lines, in the form of the others."""
     record = logging.LogRecord("sharq.process", logging.WARNING, __file__, 0, _LOST, (lost,), None)
@@ -57,11 +65,13 @@ def lost_line(lost: int) -> bytes:
 
 
 class ConsoleFormatter(logging.Formatter):
-    """A line for people; a line that belongs to a request ends with its id."""
+    """A line for people; it ends with the number of the worker, and with the id of the request that it belongs to."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
-        """Return the line, with the id of the request that it belongs to."""
+        """Return the line, with the number of the worker and the id of the request that it belongs to."""
         line = super().formatMessage(record)
+        if _worker:
+            line = f"{line} worker={_worker['worker']}"
         request_id = request_ids.current.get()
         return line if request_id is None else f"{line} request_id={request_id}"
 
@@ -78,6 +88,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": event,
+            **_worker,
             **{f"{name}_" if name in _RESERVED else name: _plain(value) for name, value in fields.items()},
         }
         if text:

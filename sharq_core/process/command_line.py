@@ -119,6 +119,13 @@ def load_config(path: Path | None, options: Mapping[Key, str] | None = None) -> 
     return config
 
 
+def reread_log_settings(path: Path | None, options: Mapping[Key, str]) -> None:
+    """Let a reload read the [log] settings again, in a process that was given its configuration by another one."""
+    on_reload(
+        "[log] format and level", partial(_apply_log_settings, partial(load, path, os.environ, options))
+    )
+
+
 def log_store(config: Config) -> None:
     """Log which store is used and which key chose it, so that an unintended store is noticed at the start."""
     log.info(
@@ -131,6 +138,20 @@ def _read_again(read: Callable[[], Config], running: Config) -> Sequence[str]:
     config = read()
     log_to_stderr(config.log.format, config.log.level)
     return [str(key) for key in config.differing(running) if key.section != "log"]
+
+
+def _apply_log_settings(read: Callable[[], Config]) -> Sequence[str]:
+    config = read()
+    log_to_stderr(config.log.format, config.log.level)
+    return ()
+
+
+def notices_without_workers(config: Config) -> Sequence[str]:
+    """Return the notices of the configuration for a program that ignores [sharq-server] workers."""
+    if config.server.workers == 1:
+        return config.notices
+    key = Key("sharq-server", "workers")
+    return (*config.notices, f"{key}: has no effect: only sharq-server starts several processes itself")
 
 
 def log_notices(notices: Iterable[str]) -> None:

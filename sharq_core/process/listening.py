@@ -11,6 +11,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 from sharq_core.config import Address
 
@@ -23,6 +24,14 @@ _NO_SUCH_FAMILY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 BACKLOG = 4096
 """The most connections that wait to be accepted; the system may allow fewer."""
+
+
+class Bound(Protocol):
+    """A socket, or whatever stands for one, that is bound to an address."""
+
+    def getsockname(self) -> Any:
+        """Return the address: host, port and more."""
+        ...
 
 
 class ListenError(Exception):
@@ -68,12 +77,12 @@ def inherited_sockets(descriptors: Sequence[int]) -> list[socket.socket]:
         raise ListenError(f"--listen-fd: cannot be taken over: {error.strerror}") from error
 
 
-def addresses_of(sockets: Sequence[socket.socket]) -> list[Address]:
+def addresses_of(sockets: Sequence[Bound]) -> list[Address]:
     """Return the addresses that the sockets are bound to, with their actual ports."""
     return [Address(*bound.getsockname()[:2]) for bound in sockets]
 
 
-def public_address(sockets: Sequence[socket.socket]) -> Address | None:
+def public_address(sockets: Sequence[Bound]) -> Address | None:
     """Return the first address that other machines may reach (any but a loopback address); None for none."""
     return next((address for address in addresses_of(sockets) if not _is_loopback(address.host)), None)
 

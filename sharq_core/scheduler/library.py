@@ -49,6 +49,7 @@ SHARED_FILES = (
     "job_status",
     "queue_walk",
     "queue_stats",
+    "job_permits",
     "transitions",
     "expiry",
     "reports",
@@ -238,6 +239,8 @@ LIST_CAPS = Function("list_caps", ("counters", _CAPS), _READ, joins=True)
 CAP_TAKE = Function("cap_take", ("counters", _CAPS, _PERMITS), joins=True)
 CAP_RETURN = Function("cap_return", ("counters", _CAPS, _PERMITS), joins=True)
 CAP_CORRECT = Function("cap_correct", ("counters", _CAPS), joins=True)
+CAP_SETTLE = Function("cap_settle", ("counters", _CAPS, _PERMITS), joins=True)
+CAP_RENEW = Function("cap_renew", ("counters", _CAPS, _PERMITS), joins=True)
 CAP_HOLD = Function("cap_hold", ("counters", _CAPS), joins=True)
 
 FUNCTIONS = tuple(value for value in vars().copy().values() if isinstance(value, Function))
@@ -262,6 +265,8 @@ _UNPROMISED = frozenset(
         CAP_TAKE,
         CAP_RETURN,
         CAP_CORRECT,
+        CAP_SETTLE,
+        CAP_RENEW,
     }
 )
 """The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.

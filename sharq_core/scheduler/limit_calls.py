@@ -115,7 +115,7 @@ class LimitCalls:
     ) -> FunctionCall[QueueStatsPage]:
         """Read about `count` (1 to MAX_BATCH) queues of a type from the cursor `scan` on (0 at first).
 
-        A queue without jobs is included while its record is kept.
+        A queue without jobs is included while its record is kept, or while it has dead letters.
 
         Args:
             search: only queues whose ids contain this text, of characters of ids; empty for all. A page compares about

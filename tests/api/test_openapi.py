@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -44,6 +44,9 @@ class NoShards:
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """No shard ever comes."""
+
+    def informed(self, shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:
+        return shards
 
     def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
         return None

@@ -6,12 +6,17 @@ import asyncio
 import socket
 import time
 import uuid
+from pathlib import Path
 from typing import Self
 
 import aiohttp
 import pytest
 
+from router.access.token_file import new_token
+from shard.index.type_list import MAX_EXPLAINED
+from sharq_client import AsyncClient
 from tests.support.http.contract import Api, Document, Server
+from tests.support.processes.servers import ServerFactory
 from tests.support.stores.server import StoreServer
 
 
@@ -25,6 +30,30 @@ async def listed_reason(api: Api, queue_type: str) -> object:
     types = (await api.get("/types/?limit=10000")).json["types"]
     (found,) = [row["blocked_by"] for row in types if row["queue_type"] == queue_type]
     return found
+
+
+async def test_a_list_tells_the_reason_of_each_of_many_types(
+    own_server: ServerFactory, tmp_path: Path
+) -> None:
+    """The counts of a type with a held queue say `rate`."""
+    names = [f"t{n:04}" for n in range(MAX_EXPLAINED + 100)]
+    (every, every_line), (few, few_line) = new_token("every"), new_token("few")
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"{every_line}\n{few_line} types=t1*,t209*\n")
+    url = own_server(environ={"SHARQ_CLUSTER_PARTITIONS": "1", "SHARQ_AUTH_TOKENS_FILE": str(tokens)}).url
+    async with AsyncClient(url, token=every) as client, AsyncClient(url, token=few) as narrow:
+        jobs = ({"queue_type": name, "queue_id": "q", "payload": 1, "interval": 0} for name in names)
+        assert (await client.enqueue_many(jobs)).queued == len(names)
+        for at in range(0, len(names), 100):
+            await asyncio.gather(
+                *(client.control.hold(name, "q", for_ms=600_000) for name in names[at : at + 100])
+            )
+        found = {row.queue_type: row.blocked_by async for row in client.control.types(page=10_000)}
+        assert found == dict.fromkeys(names, "hold")
+        its = [name for name in names if name.startswith(("t1", "t209"))]
+        for page in (10_000, len(its) - 1):
+            found = {row.queue_type: row.blocked_by async for row in narrow.control.types(page=page)}
+            assert found == dict.fromkeys(its, "hold")
 
 
 class TestWhyNothingComes:

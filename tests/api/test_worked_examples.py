@@ -26,7 +26,7 @@ from tests.support.tools import missing_tool
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "limits.md").read_text()
 JOBS = (DOCS / "jobs.md").read_text()
-MODELS = ("A carrier", "A number", "A campaign", "A voice trunk", "An LLM key")
+MODELS = ("A carrier", "A number", "A campaign", "A voice trunk", "An LLM key", "An account")
 TIMES = {
     "enqueued_at",
     "lease_expires_at",

@@ -21,6 +21,13 @@ SERIALS_OF_A_SERVER = 1 << 32
 ACTIVE_HORIZONS = 3
 """A node competes for slots until it has not asked for so many horizons."""
 
+PASSED_PART = 4
+"""A slot that is nearer than this part of a horizon is for any node: those whose turn it is have let it pass."""
+
+AHEAD_PART = 8
+"""A node may be ahead of the others by the slots of this part of a horizon, and by one. With one alone, a node whose
+weight is large could not take its share at high rates, because it asks only twice in a horizon."""
+
 
 class Limit(Struct, frozen=True):
     """The limit of a cap: at most `burst` + t / `interval_us` leases in any time t."""
@@ -52,7 +59,7 @@ class Reply(Struct, frozen=True):
     Attributes:
         now_us: the time at which the ledger carried it out.
         slots: the reserved slots, earliest first.
-        ask_at_us: the time at which the next slot may be had.
+        ask_at_us: the time at which the next slot may be had, also if it is the turn of others.
     """
 
     now_us: int
@@ -105,9 +112,13 @@ class Ledger(Struct):
         slots: list[Slot] = []
         start_us = now_us + after_us
         end_us = start_us + limit.horizon_us
+        ahead_us = limit.horizon_us
         while len(slots) < want:
             due_us = self._next_due(now_us, start_us)
-            if due_us > end_us or not self._may_have(node, turn, weight, due_us - now_us):
+            if due_us > end_us:
+                break
+            if not self._may_have(node, turn, weight, due_us - now_us):
+                ahead_us = limit.horizon_us // PASSED_PART
                 break
             self._reserve(now_us, start_us, due_us)
             turn.virtual_time += 1 / weight
@@ -116,7 +127,7 @@ class Ledger(Struct):
             slots.append(slot)
             if due_us > now_us:
                 self.open.add(slot)
-        ask_at_us = max(now_us, self._next_due(now_us, start_us) - limit.horizon_us)
+        ask_at_us = max(now_us, self._next_due(now_us, start_us) - ahead_us)
         return Reply(now_us, tuple(slots), ask_at_us)
 
     def give_back(self, told_us: int, slots: tuple[Slot, ...]) -> int:
@@ -205,8 +216,10 @@ class Ledger(Struct):
 
     def _may_have(self, node: str, turn: _Turn, weight: float, ahead_us: int) -> bool:
         """Return True if it is the node's turn, or if the slot is so near that the others have let it pass."""
-        is_its_turn = turn.virtual_time <= self._least_virtual_time(node) + 1 / weight
-        return is_its_turn or ahead_us <= self.limit.horizon_us // 4
+        limit = self.limit
+        slots_ahead = max(1.0, limit.horizon_us / AHEAD_PART / limit.interval_us)
+        is_its_turn = turn.virtual_time <= self._least_virtual_time(node) + slots_ahead / weight
+        return is_its_turn or ahead_us <= limit.horizon_us // PASSED_PART
 
     def _least_virtual_time(self, node: str) -> float:
         others = [turn.virtual_time for name, turn in self.turns.items() if name != node]

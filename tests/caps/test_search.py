@@ -24,6 +24,29 @@ def test_no_walk_exceeds_the_bound_of_a_cap(seed: int) -> None:
     Walk(seed).go(STEPS)
 
 
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=2_000 if is_full() else 50, deadline=None)
+def test_a_step_that_nobody_notices_costs_no_more_than_its_length(seed: int) -> None:
+    Walk(seed, has_unnoticed_steps=True).go(STEPS)
+
+
+@pytest.mark.parametrize("step", ["gain", "slip"])
+def test_a_step_that_nobody_notices_breaks_the_bound_without_that(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def keep_silent(*_args: object) -> int:
+        return 0
+
+    monkeypatch.setattr(world.World, "_unnoticed_us", keep_silent)
+    monkeypatch.setattr(world.World, "slip" if step == "gain" else "gain", keep_silent)
+    for seed in SEEDS:
+        try:
+            Walk(seed, has_unnoticed_steps=True).go(STEPS)
+        except AssertionError:
+            return
+    pytest.fail(f"no breach in {len(SEEDS)} walks")
+
+
 def use_from_the_call_on(reply: Reply, sent_us: int, came_us: int) -> list[Grant]:
     ahead = [slot.due_us - reply.now_us for slot in reply.slots]
     return [

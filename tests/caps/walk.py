@@ -5,7 +5,7 @@ The steps are drawn from a seed, so a walk that finds a breach can be walked aga
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from tests.caps.ledger import Ledger, Limit, Slot
@@ -19,13 +19,30 @@ QUEUES = (("account",), ("brand",), ("account", "brand"))
 INTERVALS_US = (1_000, 3_000, 25_000, 70_000)
 BURSTS = (1.0, 1.5, 2.0, 5.0)
 
+UNNOTICED_GAINS_US = (5_000, 60_000, 450_000)
+"""Steps ahead of less than half a second count as time that has passed (docs/decisions/store-clock.md)."""
+
+UNNOTICED_LOSSES_US = (5_000, 60_000, 190_000)
+"""Steps back within the time for which a server does not read the partition's time again (clock.lua: GRAIN_US)."""
+
 
 class Walk:
-    """One walk, from a seed."""
+    """One walk, from a seed.
 
-    def __init__(self, seed: int) -> None:
+    Args:
+        has_unnoticed_steps: clocks of servers step by so little that nobody notices, too.
+        world_of: makes the world; another one may have ledgers that are not the model's.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        has_unnoticed_steps: bool = False,
+        world_of: Callable[[dict[str, Limit], Sequence[str]], World] = World,
+    ) -> None:
         self._random = Random(seed)
-        self.world = World({cap: self._limit() for cap in CAPS}, NODES)
+        self.world = world_of({cap: self._limit() for cap in CAPS}, NODES)
         self._returns: list[tuple[str, tuple[Slot, ...]]] = []
         self._replicas: list[tuple[str, Ledger]] = []
         self._steps: dict[Callable[[], object], int] = {
@@ -45,6 +62,8 @@ class Walk:
             self._kill: 1,
             self._lose_time: 5,
         }
+        if has_unnoticed_steps:
+            self._steps |= {self._gain: 1, self._slip: 1, self._slip_of_ledger: 2}
 
     def go(self, steps: int) -> None:
         """Take a number of steps, and judge all leases.
@@ -142,6 +161,16 @@ class Walk:
         lost_us = self._random.choice([500, 20_000, 500_000])
         clock = self._random.choice([self.world.server, self.world.ledger_clocks[self._cap()]])
         clock.lose(lost_us)
+
+    def _gain(self) -> None:
+        self.world.gain(self._cap(), self._random.choice(UNNOTICED_GAINS_US))
+
+    def _slip(self) -> None:
+        self.world.slip(self._random.choice(UNNOTICED_LOSSES_US))
+
+    def _slip_of_ledger(self) -> None:
+        """Let a ledger's clock step back unnoticed: it stands still, so that slots come later."""
+        self.world.ledger_clocks[self._cap()].offset_us -= self._random.choice(UNNOTICED_LOSSES_US)
 
     def _node(self) -> str:
         return self._random.choice(NODES)

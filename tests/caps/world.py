@@ -41,6 +41,7 @@ class Take(Struct):
     want: int
     sent_us: int
     reply: Reply | None = None
+    weight: float = 1.0
 
 
 class Dequeue(Struct):
@@ -69,6 +70,13 @@ class Era(Struct, frozen=True):
         return next_from_us + self.limit.horizon_us + GRACE_US
 
 
+class Step(Struct, frozen=True):
+    """A step of a server's clock that nobody noticed: when, and how far."""
+
+    real_us: int
+    by_us: int
+
+
 class Node(Struct):
     """A shard: its clock, its unused slots by cap, and its latest contact with the queue's server."""
 
@@ -95,6 +103,8 @@ class World:
         self.dequeues: list[Dequeue] = []
         self.leases: list[Lease] = []
         self.eras = {cap: [Era(0, limit)] for cap, limit in limits.items()}
+        self.gains: dict[str, list[Step]] = {cap: [] for cap in limits}
+        self.slips: list[Step] = []
 
     def node_us(self, name: str) -> int:
         """Return the time by a node's clock."""
@@ -104,15 +114,15 @@ class World:
         """Return the time by the clock of a cap's ledger."""
         return self.ledger_clocks[cap].told_us(self.real_us)
 
-    def ask(self, name: str, cap: str, want: int) -> Take:
+    def ask(self, name: str, cap: str, want: int, weight: float = 1.0) -> Take:
         """Send a cap_take."""
-        take = Take(name, cap, want, self.node_us(name))
+        take = Take(name, cap, want, self.node_us(name), weight=weight)
         self.takes.append(take)
         return take
 
     def run_take(self, take: Take) -> None:
         """Let the ledger carry the call out."""
-        take.reply = self.ledgers[take.cap].take(self.ledger_us(take.cap), take.node, take.want)
+        take.reply = self.ledgers[take.cap].take(self.ledger_us(take.cap), take.node, take.want, take.weight)
 
     def deliver(self, take: Take) -> None:
         """Let the node have the reply."""
@@ -216,22 +226,45 @@ class World:
         self.ledgers[cap].change(self.ledger_us(cap), limit)
         self.eras[cap].append(Era(self.real_us, limit))
 
+    def gain(self, cap: str, gained_us: int) -> None:
+        """Let the clock of a cap's ledger step ahead by so little that nobody notices."""
+        self.ledger_clocks[cap].offset_us += gained_us
+        self.gains[cap].append(Step(self.real_us, gained_us))
+
+    def slip(self, lost_us: int) -> None:
+        """Let the clock of the queue's server step back by so little that no call notices."""
+        self.server.offset_us -= lost_us
+        self.slips.append(Step(self.real_us, lost_us))
+
     def judge(self) -> None:
         """Raise AssertionError if a cap gave more leases in any time than its bound allows.
 
         The bound is burst + (t + g) / interval. While slots of an old limit may still be used, the looser one counts.
+        A step that nobody noticed adds its length to t: slots of that time come too early, or dequeues run too late.
         """
         for cap, eras in self.eras.items():
             times = [lease.real_us for lease in self.leases if cap in lease.caps]
             for last, end_us in enumerate(times):
                 for first, start_us in enumerate(times[: last + 1]):
                     limits = _in_force(eras, start_us, end_us)
-                    most = max(one.burst + (end_us - start_us + GRACE_US) / one.interval_us for one in limits)
+                    time_us = end_us - start_us + GRACE_US + self._unnoticed_us(cap, start_us, end_us)
+                    most = max(one.burst + time_us / one.interval_us for one in limits)
                     count = last - first + 1
                     assert count <= most + 1e-6, (
                         f"{cap}: {count} leases in {end_us - start_us} µs, at most {most:.3f}: "
                         f"{times[first : last + 1]}"
                     )
+
+    def _unnoticed_us(self, cap: str, start_us: int, end_us: int) -> int:
+        """Return the length of the steps that may show between two times.
+
+        One of the ledger's clock shows until the slots are used that were reserved before it, and one of the queue's
+        server as long as a node has not heard of that server since.
+        """
+        reach_us = max(era.limit.horizon_us for era in self.eras[cap]) + GRACE_US
+        shown = [step for step in self.gains[cap] if start_us - reach_us <= step.real_us <= end_us]
+        shown += [step for step in self.slips if step.real_us <= end_us]
+        return sum(step.by_us for step in shown)
 
 
 def _in_force(eras: Sequence[Era], start_us: int, end_us: int) -> list[Limit]:

@@ -91,6 +91,8 @@ def test_a_job_past_its_limit_is_dead_and_can_be_redriven(sharq: FakeSharq) -> N
     assert [outcome for _, _, outcome in sharq.run(worker(sharq, fail))] == ["released", "dead"]
     (letter,) = sharq.dead()
     assert (letter.queue_type, letter.payload, letter.error) == ("sms", "a", "ValueError: bad number")
+    sharq.advance(3_600)
+    assert [row.dead for row in sharq.client().control.queues("sms")] == [1], "its record is forgotten"
     assert sharq.client().redrive("sms") == 1
     assert sharq.dead("sms") == []
     assert len(sharq.run(worker(sharq, nothing))) == 1

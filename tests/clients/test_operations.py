@@ -12,6 +12,7 @@ import pytest
 
 from sharq_client import (
     AsyncClient,
+    Cap,
     ClusterState,
     EnqueueJob,
     InvalidRequest,
@@ -25,13 +26,23 @@ from sharq_client import (
 from tests.clients.both import OPENERS, OpenClient
 from tests.support.processes.servers import SharqServer, get_json
 
-VALUES = {"queue_type": "t", "queue_id": "q", "job_id": "j", "window": "w", "schedule": "s", "batch": "b"}
+VALUES = {
+    "queue_type": "t",
+    "queue_id": "q",
+    "job_id": "j",
+    "window": "w",
+    "schedule": "s",
+    "batch": "b",
+    "cap": "c",
+}
 JOB = EnqueueJob(queue_type="t", queue_id="q", payload=1)
 REF = JobRef("t", "q", "j", "lease")
 
 CALLS: dict[tuple[str, str], Callable[[AsyncClient], Awaitable[object]]] = {
     ("GET", "/"): lambda c: c.control.greeting(),
     ("GET", "/batch/t/b/"): lambda c: c.jobs.batch("t", "b"),
+    ("GET", "/cap/c/"): lambda c: c.control.cap("c"),
+    ("GET", "/caps/"): lambda c: anext(c.control.caps()),
     ("GET", "/cluster/"): lambda c: c.control.cluster(),
     ("GET", "/dead/t/"): lambda c: anext(c.dead("t")),
     ("GET", "/deepstatus/"): lambda c: c.deepstatus(),
@@ -56,6 +67,7 @@ CALLS: dict[tuple[str, str], Callable[[AsyncClient], Awaitable[object]]] = {
     ("GET", "/windows/"): lambda c: anext(c.control.windows()),
     ("POST", "/batch/t/b/cancel/"): lambda c: c.jobs.cancel_batch("t", "b"),
     ("POST", "/cancel/"): lambda c: c.jobs.cancel_many([REF]),
+    ("POST", "/cap/c/hold/"): lambda c: c.control.hold_cap("c", 1_000),
     ("POST", "/dead/t/redrive/"): lambda c: c.redrive("t"),
     ("POST", "/dead/t/q/j/redrive/"): lambda c: c.jobs.redrive("t", "q", "j"),
     ("POST", "/dequeue/"): lambda c: c.dequeue(["t", "u"]),
@@ -80,9 +92,11 @@ CALLS: dict[tuple[str, str], Callable[[AsyncClient], Awaitable[object]]] = {
     ("POST", "/type/t/"): lambda c: c.control.set_type("t", TypeSettings(max_leased=2)),
     ("POST", "/type/t/pause/"): lambda c: c.control.pause_type("t"),
     ("POST", "/type/t/resume/"): lambda c: c.control.resume_type("t"),
+    ("PUT", "/cap/c/"): lambda c: c.control.put_cap("c", Cap(max_leased=2)),
     ("PUT", "/schedule/s/"): lambda c: c.control.schedules.put("s", JOB, every_ms=1_000),
     ("PUT", "/window/w/"): lambda c: c.control.put_window("w", Window(tz="UTC", open=[])),
     ("PATCH", "/job/t/q/j/"): lambda c: c.jobs.change("t", "q", "j", JobChange(priority=1)),
+    ("DELETE", "/cap/c/"): lambda c: c.control.drop_cap("c"),
     ("DELETE", "/dead/t/"): lambda c: c.drop_dead("t"),
     ("DELETE", "/dead/t/q/j/"): lambda c: c.jobs.drop_dead_letter("t", "q", "j"),
     ("DELETE", "/deletequeue/t/q/"): lambda c: c.delete_queue("t", "q"),

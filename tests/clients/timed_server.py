@@ -22,6 +22,7 @@ from router.api.routes.route import spellings
 from router.api.routes.table import ROUTES
 from router.app import _handlers
 from router.bodies.parser import BodyParser
+from router.handlers.caps.reasons import CapReasons
 from router.handlers.operations import OperationHandlers
 from router.http.errors import failed
 from router.http.path_table import Paths
@@ -88,7 +89,9 @@ class TimedServer:
             build_openapi(ROUTES, asks_token=False),
         )
         polls = SimpleNamespace(dequeue=self._dequeue, job_waits=None)
-        handlers = _handlers(dispatch, cast("Any", polls), BodyParser(), RouterSettings(), operations)
+        handlers = _handlers(
+            dispatch, cast("Any", polls), BodyParser(), RouterSettings(), operations, CapReasons(dispatch)
+        )
         paths: Paths[Any] = Paths()
         for route in ROUTES:
             for path in route.paths:

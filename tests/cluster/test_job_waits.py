@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
@@ -16,7 +16,7 @@ from shard.node import NodeSettings
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.job_changes import CancelJob
 from sharq_core.link.job_watches import JobKey
-from sharq_core.link.messages import GetJob
+from sharq_core.link.messages import GetJob, ShardPort
 from sharq_core.models import FinishJob, JobState, JobStatus, LeaseOutcome, QueueKey, ReleaseJob
 from tests.cluster.test_long_polls import calls_by_function
 from tests.support.nodes.links import router_end, shard_end
@@ -240,6 +240,9 @@ class OneLink:
 
     def on_change(self, tell: Callable[[], None]) -> None:
         self._listeners.append(tell)
+
+    def informed(self, shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:
+        return shards
 
     def stand_in(self, _partition: int, _failed: object, /) -> None:
         return None

@@ -13,11 +13,13 @@ from sharq_core.campaigns.batches import BatchCounts, BatchStep
 from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.campaigns.schedules import ScheduleChange, ScheduleRule, ScheduleStatus, home_of
 from sharq_core.campaigns.windows import DropStatus, PutStatus
+from sharq_core.caps import CapDefinition, CapUses
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelPage, CancelStatus, ChangeStatus, JobChange
 from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
-from sharq_core.limits import BlockedBy, LimitUnit, PauseStatus, QueueSettings, Quota, TypeSettings
+from sharq_core.limits import BlockedBy, Limit, LimitUnit, PauseStatus, QueueSettings, Quota, TypeSettings
 from sharq_core.link import (
+    cap_calls,
     control_calls,
     frames,
     job_calls,
@@ -119,6 +121,10 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert [queue_id for queue_id, _ in page.queues] == ["q"]
     assert await ask(control_calls.PauseType(KIND, partition, True)) is None
     assert (await ask(control_calls.Explain(KIND))).blocked_by is BlockedBy.TYPE_PAUSED
+    both = await ask(control_calls.ExplainTypes([KIND, "other"]))
+    assert both.blocked_by is BlockedBy.TYPE_PAUSED
+    told, unknown = await ask(control_calls.PeekTypes([KIND, "other"]))
+    assert (told, unknown) == (await ask(Peek(KIND)), None)
     assert [row.queue_type for row in await ask(control_calls.ListTypes([partition], "", 10))] == [KIND]
     assert await ask(control_calls.PauseAll("", partition, False)) is None
     gathered = ("sms~carrier", partition_of("sms~carrier", "", 64))
@@ -133,6 +139,7 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     await use_batch_calls(ask)
     await use_schedule_calls(ask)
     await use_window_calls(ask)
+    await use_cap_calls(ask)
     assert used == set(CALLS)
 
 
@@ -167,6 +174,21 @@ async def use_schedule_calls(ask: Callable[[Call[Any]], Awaitable[Any]]) -> None
     (schedule,) = (await ask(schedule_calls.ListSchedules("", target, 0, 10))).schedules
     assert schedule.is_paused
     assert await ask(schedule_calls.DropSchedule("", target, "daily", version)) == done
+
+
+async def use_cap_calls(ask: Callable[[Call[Any]], Awaitable[Any]]) -> None:
+    """A cap that is defined, shown, held, listed and dropped."""
+    definition = CapDefinition([Limit(LimitUnit.JOB, 25_000, 2)], 5)
+    cap = await ask(cap_calls.PutCap("", 3, "c", definition))
+    assert (cap.name, cap.definition, cap.held_until_us, cap.leased) == ("c", definition, None, 0)
+    assert await ask(cap_calls.HoldCap("", 3, "c", 3_600_000_000)) is True
+    held = await ask(cap_calls.GetCap("", 3, "c"))
+    assert held.blocked_by is BlockedBy.HOLD and held.held_until_us is not None
+    assert [cap.name for cap in (await ask(cap_calls.ListCaps("", 3, 0, 10))).caps] == ["c"]
+    assert (await ask(cap_calls.PutCap("", 3, "c", definition, 0))).held_until_us is None
+    assert await ask(cap_calls.GetCapUses("", 3, "c")) == CapUses(0, 0)
+    assert await ask(cap_calls.DropCap("", 3, "c")) is True
+    assert await ask(cap_calls.GetCap("", 3, "c")) is None
 
 
 async def use_window_calls(ask: Callable[[Call[Any]], Awaitable[Any]]) -> None:

@@ -27,13 +27,18 @@ async def test_a_store_that_hangs_answers_perhaps_and_then_no_and_does_nothing_l
     server = own_store()
     async with running_node(server.url, NodeSettings(key_prefix=prefix), timeout_s=0.5) as parts:
         await enqueued(parts, job(KIND, "q", "before"))
-        server.pause()
-        started = time.monotonic()
-        (outcome,) = await parts.dispatch.enqueue([job(KIND, "q", "late")])
+        for _ in range(10):
+            server.pause()
+            started = time.monotonic()
+            (outcome,) = await parts.dispatch.enqueue([job(KIND, "q", "late")])
+            assert time.monotonic() - started < 2
+            server.resume()
+            await until_answered(parts)
+            if isinstance(outcome, OutcomeUnknown):
+                break
+            # A call of the node itself had the connection, so this one needed a new connection and was never sent.
+            assert isinstance(outcome, Unavailable)
         assert isinstance(outcome, OutcomeUnknown)
-        assert time.monotonic() - started < 2
-        server.resume()
-        await until_answered(parts)
         assert await parts.dispatch.route(GetJob(QueueKey(KIND, "q"), "late")) is None
         assert len(await parts.dequeue(KIND)) == 1
 

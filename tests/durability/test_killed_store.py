@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.support.stores.groups import Pair, running_pair
+from tests.support.stores.groups import SERVICE, Pair, running_pair, running_sentinel_group
 from tests.support.stores.server import AOF, KINDS, WRITTEN_AOF, StoreFactory, StoreServer
 from tests.support.stores.slow_disk import SlowDisk
 from tests.support.waits import wait_until
@@ -136,3 +136,28 @@ def test_a_primary_that_is_killed_and_started_at_once_forgets_on_its_replica_wha
     newest = kept(pair.primary)
     assert (newest < len(answered_s)) == is_lost
     wait_until(lambda: pair.replica.ask("GET", "newest") == b"%d" % newest)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_primary_that_comes_back_as_a_replica_of_nobody_gives_its_replica_no_older_copy(
+    disk: SlowDisk,
+) -> None:
+    """Sentinel then promotes the replica: docs/store.md, What a killed server loses."""
+    with running_sentinel_group(replicas=1, arguments=AOF, environs=[disk.environ]) as group:
+        primary, replica = group.servers
+        for sentinel in group.sentinels:
+            sentinel.ask("SENTINEL", "SET", SERVICE, "down-after-milliseconds", 5000)
+        disk.set(SYNC_S)
+        enough_s = time.monotonic() + 3.0
+        answered_s = write_until(
+            primary, lambda client: holds_back(client) or time.monotonic() > enough_s, is_replicated=True
+        )
+        primary.kill()
+        disk.set(0)
+        primary.add_arguments("--replicaof", "127.0.0.1", "1")
+        primary.start()
+        assert int(primary.ask("GET", "newest")) < len(answered_s), "it has lost what it held back"
+        wait_until(lambda: group.primary() is replica and group.is_whole(), 120.0)
+        wait_until(lambda: primary.ask("GET", "newest") == replica.ask("GET", "newest"))
+        assert int(replica.ask("GET", "newest")) == len(answered_s)

@@ -124,11 +124,39 @@ def test_a_page_of_queues_shows_each_queue_as_it_is_alone(driver: Driver) -> Non
 def test_a_queue_with_nothing_but_dead_letters_is_known(driver: Driver) -> None:
     kill(driver, "a:1", "a:2", "b:1")
     driver.advance(DAY_US)
-    assert driver.list_queue_stats() == {}, "the records are forgotten"
+    assert driver.list_queue_stats() == {name: driver.get_queue(name) for name in ("a", "b")}
     assert (driver.get_queue("a").is_known, driver.get_queue("a").dead) == (True, 2)
     assert not driver.get_queue("c").is_known
     driver.drop_dead()
     assert not driver.get_queue("a").is_known
+
+
+def test_the_pages_of_a_list_together_have_every_queue_with_dead_letters(driver: Driver) -> None:
+    gone = [f"gone-{n}" for n in range(1300)]
+    for at in range(0, len(gone), 50):
+        kill(driver, *(f"{queue_id}:1" for queue_id in gone[at : at + 50]))
+    driver.advance(DAY_US // 2)
+    there = [f"there-{n}" for n in range(300)]
+    for at in range(0, len(there), 50):
+        kill(driver, *(f"{queue_id}:1" for queue_id in there[at : at + 50]))
+    driver.enqueue(new_job("2", "gone-7"), new_job("1", "without"))
+    for count in (7, 100):
+        assert driver.list_queue_stats(count).keys() == {*gone, *there, "without"}
+        assert driver.list_queue_stats(count, "e-7") == {
+            name: driver.get_queue(name) for name in [*gone, *there] if "e-7" in name
+        }
+
+
+def test_a_page_with_dead_letters_has_a_bounded_number(driver: Driver) -> None:
+    for at in range(0, 1000, 50):
+        kill(driver, *(f"q{n}:1" for n in range(at, at + 50)))
+    driver.advance(DAY_US // 2)
+    for search in ("", "q"):
+        page = driver.value(
+            driver.limits.list_queue_stats(0, driver.queue_type, 0, 20, search=search, now_us=driver.now_us)
+        )
+        assert 0 < len(page.queues) < 100
+        assert page.scan
 
 
 def test_the_queues_with_most_dead_letters_come_first(driver: Driver) -> None:

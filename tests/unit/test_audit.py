@@ -9,7 +9,7 @@ import pytest
 
 from router.api.campaigns.schedule_shapes import ScheduledEntry
 from router.api.routes.table import ROUTES
-from router.audit.audit_log import is_audited
+from router.audit.audit_log import is_audited, shown_query
 from router.audit.fields import MAX_JOBS, NOT_SHOWN, SHOWN, changed_fields
 
 CONTENTS = {"payload"}
@@ -33,9 +33,10 @@ def test_every_field_of_a_changing_body_is_shown_or_known_as_content() -> None:
 def test_the_traffic_of_jobs_and_reads_are_left_out() -> None:
     assert {route.operation for route in ROUTES if is_audited(route)} == {
         "cancel_batch", "cancel_bulk", "cancel_job", "cancel_prefix", "change_job", "clear_type",
-        "delete_schedule", "deletequeue", "drop_dead", "drop_letter", "drop_window", "interval", "pause",
-        "pause_all", "pause_schedule", "pause_type", "put_schedule", "put_window", "redrive", "redrive_letter",
-        "resume", "resume_all", "resume_schedule", "resume_type", "set_queue", "set_type",
+        "delete_schedule", "deletequeue", "drop_cap", "drop_dead", "drop_letter", "drop_window", "hold_cap",
+        "interval", "pause", "pause_all", "pause_schedule", "pause_type", "put_cap", "put_schedule",
+        "put_window", "redrive", "redrive_letter", "resume", "resume_all", "resume_schedule", "resume_type",
+        "set_queue", "set_type",
     }  # fmt: skip
 
 
@@ -71,3 +72,9 @@ def test_an_entry_is_bounded() -> None:
     assert max(map(len, changed["job_paths"])) < 200
     long = changed_fields(msgspec.json.encode({"except": ["2026-01-01"] * 1000, "tz": "UTC"}))
     assert long == {"except": "(too long to be shown)", "tz": "UTC"}
+
+
+def test_the_query_of_a_failed_call_is_cut() -> None:
+    assert shown_query({"limit": "5", "cursor": "x"}) == {"limit": "5", "cursor": "x"}
+    shown = shown_query({"a": "é" * 100, "b" * 300: "c", "d": "e"})
+    assert shown == {"a": "é" * 100, "b" * 55: ""}

@@ -93,6 +93,9 @@ class Noted:
     def count_results(self, outcomes: Sequence[Any]) -> None:
         raise AssertionError(f"enqueues have no results, got {outcomes}")
 
+    def tell(self, *news: object) -> None:
+        raise AssertionError(f"enqueues tell caps nothing, got {news}")
+
     def expired(self, queue_type: str, expired: int, dropped: int) -> None:
         self.expiries.append((queue_type, expired, dropped))
 
@@ -114,7 +117,7 @@ class Parts:
         order = CALLS.index(Enqueue)
         noted = self.noted
         self.verb: JobVerb[NewJob, Enqueued] = JobVerb(
-            Enqueue, order, pipeline, made, noted, noted, JobEnds(), noted, noted
+            Enqueue, order, pipeline, made, noted, noted, JobEnds(), noted, noted, noted
         )
 
     async def enqueue(self, *jobs: NewJob) -> list[Enqueued | Failure]:

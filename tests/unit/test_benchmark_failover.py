@@ -6,9 +6,12 @@ import pytest
 
 from benchmarks.cluster import Cost, Sample, Topology, predicted_rate, report
 from benchmarks.clusters import Tiers
+from benchmarks.cost_model import Model, fit, parts
+from benchmarks.counts import Counts
 from benchmarks.errors import Spoiled
 from benchmarks.failover import Kill, Outcome, judge
 from benchmarks.failover_load import Note
+from benchmarks.spread import Spread
 
 KILL = Kill(sent_s=10.0, gone_s=10.01)
 RATE = 100
@@ -82,9 +85,48 @@ def test_the_tier_that_is_full_first_bounds_the_predicted_rate() -> None:
 
 
 def test_the_cluster_report_has_each_topology_in_both_kinds() -> None:
-    cost = Cost(Tiers(100, 50, 25), 5_000)
-    rounds = [{Topology(1, shards): Sample(cost, cost) for shards in (1, 2, 3)} for _ in range(3)]
-    found = report(rounds, duration_s=1)
-    assert [len(grid.rows) for grid in found.grids] == [3, 3]
-    assert found.curves[0].series["router"] == [(1, 100), (2, 100), (3, 100)]
-    assert found.rows[0].what == "single calls: CPU time of all tiers, 1 router, 1 shard"
+    small, large = (
+        Cost(Counts(3, 2, 1, 3, Tiers(router_us, 50, 25)), 5_000, {"routers": 0.9})
+        for router_us in (100.0, 135.0)
+    )
+    one = {
+        Topology(1, 1): Sample(small, small),
+        Topology(2, 1): Sample(small, small),
+        Topology(2, 3): Sample(large, small),
+    }
+    found = report([one] * 3, duration_s=1)
+    assert [len(grid.rows) for grid in found.grids] == [3, 3, 3, 3, 5]
+    assert found.curves[0].series["router"] == [(1, 100), (3, 135)]
+    single, batch = found.rows[:2]
+    assert isinstance(single.measured, Spread)
+    assert single.measured.median == 1.2
+    assert (single.is_met, batch.is_met) == (False, True)
+    assert single.busy == {"routers": 0.9}
+    assert found.rows[2].what == "single calls: CPU time of all tiers, 1 router, 1 shard"
+
+
+def test_cost_model_finds_the_costs_by_which_jobs_were_made() -> None:
+    costs = {"job": 20.0, "request": 100.0, "frame": 10.0, "pipeline": 60.0, "call": 30.0}
+
+    def counted(requests: float, frames: float, pipelines: float, calls: float) -> Counts:
+        known = Model(costs, 0.0)
+        done = dict(zip(costs, (1.0, requests, frames, pipelines, calls), strict=True))
+        return Counts(requests, frames, pipelines, calls, Tiers(known.predict_us(done), 0, 0))
+
+    samples = [
+        counted(3, 2, 0.5, 3),
+        counted(3, 4, 1.5, 3.5),
+        counted(0.03, 0.06, 0.2, 0.5),
+        counted(0.03, 0.3, 0.1, 1.5),
+        counted(0.3, 0.1, 0.1, 0.2),
+        counted(1, 1, 1, 1),
+    ]
+    model = fit(samples)
+    assert model.error < 0.001
+    assert model.costs_us == pytest.approx(costs, rel=0.02)
+    assert model.predict_us(parts(samples[0])) == pytest.approx(samples[0].cpu_us, rel=0.01)
+
+
+def test_cost_model_has_no_negative_costs() -> None:
+    samples = [Counts(1, 1, number, 1, Tiers(100 - 10 * number, 0, 0)) for number in range(5)]
+    assert min(fit(samples).costs_us.values()) >= 0

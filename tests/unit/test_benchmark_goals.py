@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as program
 from benchmarks import summary, targets
+from benchmarks.busy import LOAD, BusyMeter, typical
 from benchmarks.curve import Curve
 from benchmarks.errors import NotRun, Spoiled
 from benchmarks.machine import Machine
-from benchmarks.report import Peer, Report, Result, Row, save
+from benchmarks.report import Peer, Report, Result, Row, save, to_markdown
 from benchmarks.spread import Spread
 from benchmarks.targets import TARGETS
 
@@ -35,35 +39,66 @@ def test_every_goal_names_a_benchmark_and_no_two_name_one_figure() -> None:
 
 def test_a_goal_shows_median_least_greatest_ratio_and_whether_it_is_met() -> None:
     rows = [
-        targets.ENQUEUES.row(Spread.of([16_000.0, 20_000.0, 15_024.0])),
-        targets.PAIRS.row(Spread.of([12_000.0])),
+        targets.ENQUEUES_OF_ORIGINAL.row(
+            Spread.of([4.1, 5.0, 3.9]), Peer("original", 2.0, is_same_run=False)
+        ),
+        targets.PAIRS_OF_ORIGINAL.row(Spread.of([3.9])),
     ]
     table = summary.to_markdown(summary.judge([report_of(*rows)], {}))
-    cells = line_of(table, "single enqueue")
-    assert cells[2:4] == ["≥ 15,000 req/s", "16,000 (15,024–20,000, 3 runs)"]  # noqa: RUF001
-    assert cells[4:] == ["3.19 x original (another day)", "yes"]
-    assert line_of(table, "dequeue + finish")[-1] == "no"
+    cells = line_of(table, targets.ENQUEUES_OF_ORIGINAL.figure)
+    assert cells[2:4] == ["≥ 4 x", "4.1 (3.9–5, 3 runs)"]  # noqa: RUF001
+    assert cells[4:] == ["2.05 x original (another day)", "yes"]
+    assert line_of(table, targets.PAIRS_OF_ORIGINAL.figure)[-1] == "no"
+
+
+def test_goal_that_misses_names_the_busy_share_of_each_process_and_one_that_is_met_does_not() -> None:
+    busy = {"server": 0.982, "store": 0.4}
+    rows = [
+        targets.PAIRS_OF_ORIGINAL.row(Spread.of([3.9]), busy=busy),
+        targets.ENQUEUES_OF_ORIGINAL.row(Spread.of([4.1]), busy=busy),
+    ]
+    shares = "server 0.98, store 0.40 of a core"
+    table = summary.to_markdown(summary.judge([report_of(*rows)], {}))
+    assert line_of(table, targets.PAIRS_OF_ORIGINAL.figure)[-1] == f"no; {shares}"
+    assert line_of(table, targets.ENQUEUES_OF_ORIGINAL.figure)[-1] == "yes"
+    page = to_markdown(report_of(*rows), MACHINE)
+    assert page.count(shares) == 1
+    assert f"- {targets.PAIRS_OF_ORIGINAL.figure}: {shares}" in page
+
+
+def test_no_goal_is_a_rate_of_this_machine() -> None:
+    assert not [target.figure for target in TARGETS if target.unit in ("req/s", "jobs/s", "calls/s")]
+
+
+def test_busy_shares_are_those_of_named_processes_and_of_the_load() -> None:
+    meter = BusyMeter({"this": [os.getpid()]})
+    subprocess.run([sys.executable, "-c", "sum(range(10**7))"], check=True)
+    spent_us = meter.spent_us()
+    assert set(spent_us) == {"this", LOAD}
+    assert spent_us[LOAD] > spent_us["this"] > 0
+    assert typical([{"a": 1.0}, {"a": 3.0}, {"a": 2.0}]) == {"a": 2.0}
 
 
 def test_a_benchmark_that_failed_is_not_run_and_never_a_number() -> None:
     table = summary.to_markdown(summary.judge([], {"http": "wrk is not installed"}))
-    assert line_of(table, "single enqueue")[3:] == ["not run: wrk is not installed", "", ""]
+    assert line_of(table, targets.ENQUEUE_OF_BARE.figure)[3:] == ["not run: wrk is not installed", "", ""]
     assert f"0 of {len(TARGETS)} goals met, 0 not met, {len(TARGETS)} not run." in table
 
 
 def test_a_missing_peer_is_not_run_and_the_other_figures_stand() -> None:
     rows = [
-        targets.WHOLE_JOBS.row(Spread.of([21_000.0])),
-        targets.WHOLE_JOBS_OF_BULLMQ.row("not run: npm is missing"),
+        targets.JOBS_OF_ASYNQ.row(Spread.of([2.0])),
+        targets.JOBS_OF_BULLMQ.row("not run: npm is missing"),
     ]
-    table = summary.to_markdown(summary.judge([report_of(*rows, name="bulk")], {}))
-    assert line_of(table, targets.WHOLE_JOBS_OF_BULLMQ.figure)[3:] == ["not run: npm is missing", "", ""]
-    assert line_of(table, targets.WHOLE_JOBS.figure)[-1] == "yes"
+    table = summary.to_markdown(summary.judge([report_of(*rows, name="systems")], {}))
+    assert line_of(table, targets.JOBS_OF_BULLMQ.figure)[3:] == ["not run: npm is missing", "", ""]
+    assert line_of(table, targets.JOBS_OF_ASYNQ.figure)[-1] == "yes"
 
 
 def test_a_figure_that_a_short_run_does_not_have_is_not_run() -> None:
     table = summary.to_markdown(summary.judge([report_of(name="queues")], {}))
-    assert line_of(table, targets.DEQUEUE_AT_A_MILLION.figure)[3] == "not run: this run has no such figure"
+    figure = targets.DEQUEUES["1 job", "10,000,000 ready queues"].figure
+    assert line_of(table, figure)[3] == "not run: this run has no such figure"
 
 
 def test_one_benchmark_that_fails_does_not_end_the_others(
@@ -83,8 +118,23 @@ def test_one_benchmark_that_fails_does_not_end_the_others(
     monkeypatch.setattr("benchmarks.start.run", find)
     assert program.main(["link", "http", "start", "--quick"]) == 1
     printed = capsys.readouterr().out
-    assert line_of(printed, "single enqueue")[3] == "not run: wrk is not installed"
-    assert "| start | start to first answered request, new data | ≤ 2 s | 0.5 |  | yes |" in printed
+    assert line_of(printed, targets.ENQUEUE_OF_BARE.figure)[3] == "not run: wrk is not installed"
+    assert "| start | start to first answered request, new data | ≤ 1 s | 0.5 |  | yes |" in printed
+
+
+def test_full_form_divides_its_sizes_and_is_not_there_for_a_quick_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(part: int) -> Report:
+        return report_of(Row("part", "x", Spread.of([float(part)])), name="start")
+
+    monkeypatch.setattr("benchmarks.start.run_full", full)
+    assert program.main(["start", "--full", "--part", "100"]) == 0
+    assert line_of(capsys.readouterr().out, "part")[1] == "100"
+    with pytest.raises(SystemExit):
+        program.main(["start", "--full", "--quick"])
+    with pytest.raises(SystemExit):
+        program.main(["link", "--full"])
 
 
 def test_saved_results_come_back_and_name_date_and_machine(tmp_path: Path) -> None:

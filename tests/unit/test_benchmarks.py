@@ -40,6 +40,12 @@ def test_burst_2_allows_one_late_lease_to_be_caught_up_and_not_two() -> None:
     assert count_violations([*on_time, 310 * MS], 100 * MS, burst=2) == 1
 
 
+def test_the_grace_of_a_named_cap_is_used_up_once_and_not_each_time() -> None:
+    leases_us = [0, 95 * MS, 190 * MS, 285 * MS]
+    assert count_violations(leases_us, 100 * MS, burst=1, grace_us=10 * MS) == 1
+    assert count_violations(leases_us[:3], 100 * MS, burst=1, grace_us=10 * MS) == 0
+
+
 def test_a_strict_queue_owes_its_next_lease_one_interval_after_the_last() -> None:
     assert earliest_times([0, 150 * MS, 260 * MS], 100 * MS, burst=1) == [None, 100 * MS, 250 * MS]
 

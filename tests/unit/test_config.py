@@ -21,6 +21,7 @@ from sharq_core.config import (
     load,
 )
 from sharq_core.config.settings import KINDS, SECTIONS, SETTINGS
+from sharq_core.config.usable_cpus import usable_cpus
 from tests.unit.config_files import WriteConfig, refusal, value
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,8 @@ GOOD: list[tuple[str, str, str, object]] = [
         ("https://a.example", "http://b:81"),
     ),
     ("sharq-server", "workers", "1", 1),
+    ("sharq-server", "workers", "64", 64),
+    ("sharq-server", "workers", "Auto", usable_cpus()),
     ("redis", "url", "redis://h:1/2", Secret("redis://h:1/2")),
     ("redis", "conn_type", "TCP_SOCK", "tcp_sock"),
     ("redis", "host", "10.0.0.5", "10.0.0.5"),
@@ -189,7 +192,7 @@ BAD: list[tuple[str, str, list[str]]] = [
     ("sharq-server", "keepalive_timeout", ["99", "3600001", "10s"]),
     ("sharq-server", "allowed_hosts", ["a:80", "http://a", ",", "*.a"]),
     ("sharq-server", "allowed_origins", ["a.example", "*", "https://a/", "null"]),
-    ("sharq-server", "workers", ["0", "-1", "auto"]),
+    ("sharq-server", "workers", ["0", "-1", "65", "all"]),
     ("redis", "conn_type", ["tcp", "unix"]),
     ("redis", "host", ["redis://h", "h:6379"]),
     ("redis", "port", ["0", "65536", "x"]),

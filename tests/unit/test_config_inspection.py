@@ -113,10 +113,10 @@ def test_check_ends_with_1_if_something_is_wrong(write: WriteConfig, tmp_path: P
 
 
 def test_check_tells_what_has_no_effect_and_is_content(write: WriteConfig) -> None:
-    path = str(write("[sharq-server]\nworkers : 4\n"))
+    path = str(write("[sharq-server]\nport : 8080\n[redis]\nclustered : yes\n"))
     result = sharq_config("check", path, environ={"SHARQ_REDIS_PASWORD": "hunter2"})
     assert result.exit_code == 0
-    assert "workers: more than 1 has no effect" in result.stdout
+    assert "[redis] clustered: has no effect" in result.stdout
     assert "notice: SHARQ_REDIS_PASWORD: no such setting" in result.stdout
     assert result.stdout.endswith("The configuration is right.\n") and "hunter2" not in result.stdout
     alone = sharq_config("check", path, "--no-environment", environ={"SHARQ_SERVER_PORT": "x"})

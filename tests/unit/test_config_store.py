@@ -209,7 +209,6 @@ def test_the_embedded_store_is_for_who_names_no_server(
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("[sharq-server]\nworkers : 4\n", "[sharq-server] workers: more than 1 has no effect"),
         ("[redis]\nclustered : true\n", "[redis] clustered: has no effect"),
         ("[redis]\nkey_prefix : {sharq}\n", "[redis] key_prefix: its braces are dropped"),
     ],

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.campaigns.schedules import ScheduleRule
+from sharq_core.caps import CapDefinition
 from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
 from sharq_core.limits import Limit, LimitUnit, QueueSettings, Quota, TypeSettings
 from sharq_core.link import (
+    cap_calls,
     catalogue,
     control_calls,
     frames,
@@ -68,6 +70,8 @@ CALLS: list[Call[Any]] = [
     control_calls.GetQueueLimits(KEY),
     control_calls.ListQueueStats("sms", 3, 0, 100),
     control_calls.Explain("sms"),
+    control_calls.ExplainTypes(["sms", "mail"]),
+    control_calls.PeekTypes(["sms", "mail"]),
     control_calls.SetType("sms~a", 3, TypeSettings([Limit(LimitUnit.COST, 1000, 1.5)], max_leased=None)),
     control_calls.SetType("sms~a", 3, TypeSettings(quotas=[Quota(5, PeriodLength.DAY, "Asia/Kolkata")])),
     control_calls.GetTypeStats("sms~a", 3),
@@ -96,6 +100,12 @@ CALLS: list[Call[Any]] = [
     window_calls.GetWindow("", 3, "w"),
     window_calls.GetWindows("", 3, 0, 100),
     window_calls.DropWindow("", 3, "w"),
+    cap_calls.PutCap("", 3, "c", CapDefinition([Limit(LimitUnit.COST, 25_000, 1.5)], 7), 0),
+    cap_calls.GetCap("", 3, "c"),
+    cap_calls.DropCap("", 3, "c"),
+    cap_calls.HoldCap("", 3, "c", 1_000_000),
+    cap_calls.ListCaps("", 3, 0, 100),
+    cap_calls.GetCapUses("", 3, "c"),
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -71,6 +71,9 @@ class Shards:
     def on_change(self, tell: Callable[[], None]) -> None:
         """The test calls `follow` itself."""
 
+    def informed(self, shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:
+        return shards
+
     def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
         return None
 
@@ -89,6 +92,7 @@ class Scene:
         self.directory = Shards(self.leaving, self.staying)
         self.lobby = ParkedDequeues("sms", self.directory, AlarmClock(), self._give_back)
         self.waiter = Waiter(1, 1_000_000, lambda: False)
+        self.given_back = asyncio.Event()
         self.lobby.enter(self.waiter)
 
     async def lose_shard(self, answer: Dequeued | SharqError) -> None:
@@ -110,7 +114,8 @@ class Scene:
         return await asyncio.wait_for(self.waiter.future, DEADLINE_S)
 
     async def _give_back(self, jobs: list[LeasedJob]) -> None:
-        raise AssertionError("nobody left")
+        assert jobs == [JOB]
+        self.given_back.set()
 
 
 async def test_a_poll_waits_on_when_the_shard_that_was_asked_left_and_did_nothing() -> None:
@@ -124,6 +129,17 @@ async def test_a_poll_is_told_when_the_shard_that_left_perhaps_leased_a_job() ->
     await scene.lose_shard(OutcomeUnknown("no answer"))
     with pytest.raises(OutcomeUnknown):
         await asyncio.wait_for(scene.waiter.future, DEADLINE_S)
+
+
+async def test_a_poll_is_served_by_another_shard_while_the_one_that_was_asked_is_silent() -> None:
+    scene = Scene()
+    scene.leaving.tell_due()
+    call = await asyncio.wait_for(scene.leaving.calls.get(), DEADLINE_S)
+    scene.directory.present.remove(scene.leaving)
+    scene.lobby.follow()
+    assert await scene.deliver() == [JOB]
+    call.set_result(Dequeued([JOB], None))
+    await asyncio.wait_for(scene.given_back.wait(), DEADLINE_S)
 
 
 @pytest.mark.parametrize("answer", [Unavailable("stopped"), OutcomeUnknown("no answer"), Dequeued([], 0)])
@@ -180,10 +196,11 @@ class TwoTypes:
 
     def __init__(self) -> None:
         self.shards = Shard(), Shard()
+        self.directories = [Shards(shard) for shard in self.shards]
         clock = AlarmClock()
         self.lobbies = [
-            ParkedDequeues(name, Shards(shard), clock, self._give_back)
-            for name, shard in zip(("sms", "mail"), self.shards, strict=True)
+            ParkedDequeues(name, directory, clock, self._give_back)
+            for name, directory in zip(("sms", "mail"), self.directories, strict=True)
         ]
         self.waiter = self.enter()
 
@@ -226,6 +243,18 @@ async def test_a_poll_of_two_types_keeps_nobody_else_waiting() -> None:
     assert await asyncio.wait_for(other.future, DEADLINE_S) == [JOB]
     first.set_result(Dequeued([JOB], None))
     assert await asyncio.wait_for(scene.waiter.future, DEADLINE_S) == [JOB]
+
+
+async def test_a_poll_of_two_types_is_claimed_for_in_the_other_while_a_shard_is_silent() -> None:
+    scene = TwoTypes()
+    scene.shards[0].tell_due()
+    first = await scene.asked(0)
+    scene.shards[1].tell_due()
+    scene.directories[0].present.clear()
+    scene.lobbies[0].follow()
+    (await scene.asked(1)).set_result(Dequeued([JOB], None))
+    assert await asyncio.wait_for(scene.waiter.future, DEADLINE_S) == [JOB]
+    first.set_result(Dequeued([], None))
 
 
 async def test_a_poll_of_two_types_that_leaves_during_a_claim_does_not_silence_the_other_type() -> None:

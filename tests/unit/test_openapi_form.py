@@ -158,8 +158,16 @@ def test_codes_are_those_of_the_errors() -> None:
 
 
 def test_words_that_have_an_order_keep_it() -> None:
-    assert SCHEMAS["BlockedBy"]["enum"] == [reason.value for reason in BlockedBy]
     assert SCHEMAS["JobState"]["enum"] == [state.value for state in JobState]
+
+
+def test_reasons_are_the_words_of_the_scheduler_and_a_cap_is_told_with_its_name() -> None:
+    schema = SCHEMAS["QueueAnswer"]["properties"]["blocked_by"]
+    is_reason = re.compile(schema["pattern"]).match
+    words = [reason for reason in BlockedBy if reason is not BlockedBy.CAP]
+    assert all(is_reason(word) and f"`{word}`" in schema["description"] for word in words)
+    assert is_reason("cap:acct17")
+    assert not any(map(is_reason, ["cap", "cap:", "cap:a~b", "other"]))
 
 
 def test_every_failure_of_a_route_is_a_code_of_its_status() -> None:

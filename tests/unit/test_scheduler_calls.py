@@ -19,6 +19,8 @@ from sharq_core.scheduler import library
 from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
 from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.campaigns.windows import WindowCalls
+from sharq_core.scheduler.caps.cap_calls import CapCalls
+from sharq_core.scheduler.caps.capped_calls import CappedCalls
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
@@ -42,7 +44,17 @@ def makers(asked: list[tuple[int, float | None]]) -> SchedulerCalls:
 
 def maker_of(call: type[Call[Any]]) -> Callable[..., Any]:
     """The method that makes the call to the store."""
-    sources = Functions, JobCalls, LimitCalls, TypeCalls, BatchCalls, ScheduleCalls, WindowCalls
+    sources = (
+        Functions,
+        JobCalls,
+        LimitCalls,
+        TypeCalls,
+        BatchCalls,
+        ScheduleCalls,
+        WindowCalls,
+        CapCalls,
+        CappedCalls,
+    )
     make: Callable[..., Any] = next(
         getattr(source, call.function) for source in sources if hasattr(source, call.function)
     )

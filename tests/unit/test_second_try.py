@@ -90,6 +90,9 @@ class Directory:
     def on_change(self, tell: Callable[[], None]) -> None:
         """Nothing changes."""
 
+    def informed(self, shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:
+        return shards
+
     def stand_in(self, partition: int, failed: ShardPort) -> ShardPort | None:
         assert failed is self._owner
         return self._other

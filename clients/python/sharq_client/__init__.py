@@ -24,10 +24,13 @@ from sharq_client.answers import (
     TypeStats,
 )
 from sharq_client.campaigns.batches import BatchStatus
+from sharq_client.campaigns.caps import Cap, CapHold, CapState
+from sharq_client.campaigns.limits import Limit
 from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.schedules import ScheduleRow, ScheduleState
 from sharq_client.campaigns.windows import OpenRange, Window, WindowState
 from sharq_client.cluster import ClusterState, Member, StoreState, TokenRights
+from sharq_client.decoders import LeasedJobs
 from sharq_client.errors import (
     BatchCancelled,
     Duplicate,
@@ -64,7 +67,6 @@ from sharq_client.requests import (
     EnqueueJob,
     JobChange,
     JobRef,
-    Limit,
     OnExpiry,
     QueueSettings,
     Referable,
@@ -125,6 +127,9 @@ __all__ = [
     "BatchHandler",
     "BatchStatus",
     "CallNext",
+    "Cap",
+    "CapHold",
+    "CapState",
     "Client",
     "ClusterState",
     "Control",
@@ -155,6 +160,7 @@ __all__ = [
     "LeaseLost",
     "Leased",
     "LeasedJob",
+    "LeasedJobs",
     "Limit",
     "Member",
     "MethodNotAllowed",

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sharq_client.campaigns.limits import Limit
 from sharq_client.campaigns.quotas import QuotaUse
 from sharq_client.errors import SharqError
-from sharq_client.requests import Limit, OnExpiry, RetryPolicy
+from sharq_client.requests import OnExpiry, RetryPolicy
 
 AnswerT = TypeVar("AnswerT")
 PayloadT = TypeVar("PayloadT")
@@ -233,11 +234,12 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
         held_until: the time before which no job is leased, in ms since the epoch by the store's clock; None if the
             queue is not held.
         settings: the names of the fields that an operator has set, which enqueues do not change.
-        blocked_by: why the queue hands out no job now, such as "rate", "hold" or "empty"; None if it does.
+        blocked_by: why the queue hands out no job now, such as "rate", "empty" or "cap:acct17"; None if it does.
         next_ready_in: the time until the next lease is possible; None if nothing is queued or it is not known.
         oldest_age: the time since the first queued job was enqueued; None if nothing is queued.
         retry, expires, on_expiry: the settings for jobs that have none of their own; None for none.
         window: the name of its window; None for none.
+        caps: the names of the caps that it shares with other queues.
     """
 
     interval: float
@@ -260,6 +262,7 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     expires: float | None = None
     on_expiry: OnExpiry | None = None
     window: str | None = None
+    caps: tuple[str, ...] = ()
 
 
 class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,6 +288,7 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     blocked_by: str | None
     next_ready_in: float | None
     oldest_age: float | None = None
+    caps: tuple[str, ...] = ()
 
 
 class QueueAge(msgspec.Struct, frozen=True, kw_only=True):

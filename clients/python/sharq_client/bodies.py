@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from sharq_client.campaigns.caps import CapHold
 from sharq_client.errors import InvalidRequest
 from sharq_client.json_values import NotJson, check_fields, to_text
 from sharq_client.paths import path_of
@@ -21,6 +22,9 @@ class EnqueueBody(EnqueueJob, frozen=True, kw_only=True, omit_defaults=True):
     requeue_limit: int | None = None
     retry: RetryPolicy | None = None
 
+
+GivenHold: TypeAlias = CapHold | Mapping[str, Any] | None
+"""A hold of a cap: a value, or a mapping with its fields; None for no hold."""
 
 _CHECKED = frozenset({EnqueueBody})
 """Bodies that `ready_to_send` has checked."""
@@ -43,6 +47,7 @@ class LeaseBody(msgspec.Struct, frozen=True, omit_defaults=True):
     prefer_retry: bool = False
     result: msgspec.Raw | UnsetType = UNSET
     progress: msgspec.Raw | UnsetType = UNSET
+    hold_cap: CapHold | None = None
 
 
 class RateBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -132,6 +137,7 @@ def lease_body(
     prefer_retry: bool = False,
     result: object = UNSET,
     progress: object = UNSET,
+    hold_cap: GivenHold = None,
 ) -> LeaseBody:
     """Return what a finish, extend or release of one lease sends."""
     job = ref_of(job)
@@ -149,7 +155,13 @@ def lease_body(
         prefer_retry=prefer_retry,
         result=json_text(result, "result"),
         progress=json_text(progress, "progress"),
+        hold_cap=cap_hold_of(hold_cap),
     )
+
+
+def cap_hold_of(given: GivenHold) -> CapHold | None:
+    """Return the hold of a cap that may have been given as a mapping; raise as `value_of` does."""
+    return None if given is None else value_of(CapHold, given, "hold_cap")
 
 
 def json_text(value: object, name: str) -> msgspec.Raw | UnsetType:
@@ -217,11 +229,12 @@ def release_bodies(
     counts: bool,
     error: str | Sequence[str | None] | None,
     prefer_retry: bool,
+    hold_cap: GivenHold,
 ) -> list[LeaseBody]:
     """Return what a bulk release sends. The error is that of all jobs, or a list with one for each job."""
     texts = [error] * len(jobs) if error is None or isinstance(error, str) else error
     terms = delay_ms, hold_ms, hold_type_ms
     return [
-        lease_body(job, None, *terms, counts=counts, error=text, prefer_retry=prefer_retry)
+        lease_body(job, None, *terms, counts=counts, error=text, prefer_retry=prefer_retry, hold_cap=hold_cap)
         for job, text in zip(jobs, texts, strict=True)
     ]

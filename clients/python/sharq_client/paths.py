@@ -9,7 +9,7 @@ from sharq_client import errors
 
 _CHARACTERS = "A-Z a-z 0-9 _ - . + @"
 _JOB = ("queue_type", "queue_id", "job_id")
-_NAMES = {"batch": ("queue_type", "batch"), "schedule": ("name",), "window": ("name",)}
+_NAMES = {"batch": ("queue_type", "batch"), "schedule": ("name",), "window": ("name",), "cap": ("name",)}
 """The names of the identifiers in the paths that are not about a type, a queue or a job."""
 
 _IDS = frozenset({"queue_id", "job_id", "batch"})

@@ -9,11 +9,13 @@ from __future__ import annotations
 import enum
 import functools
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from sharq_client.campaigns.caps import CapHold
+from sharq_client.campaigns.limits import Limit
 from sharq_client.campaigns.quotas import Quota
 from sharq_client.campaigns.windows import OpenRange
 from sharq_client.errors import InvalidRequest
@@ -90,6 +92,8 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
         window: the name of the window outside of which the job is not leased. None for none of its own.
         ignore_window: True if neither its own window nor that of its queue or gathered type holds it back.
         batch: the id of the batch that counts the job, as that of a campaign.
+        caps: the names of up to three caps that the queue shares with other queues from now on; empty for none. None
+            keeps the queue's caps.
         traceparent: the context of the trace in which the job is made, in the form of W3C Trace Context. None for that
             of the current span, if the client traces (docs/tracing.md), or else for none.
         tracestate: what tracing systems add to the traceparent, up to 512 characters.
@@ -119,6 +123,7 @@ class EnqueueJob(msgspec.Struct, frozen=True, kw_only=True):
     batch: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+    caps: Sequence[str] | None = None
 
 
 Enqueueable: TypeAlias = EnqueueJob | Mapping[str, Any]
@@ -185,6 +190,7 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         expires: the time from when a job is due after which it expires, for jobs that do not say it themselves.
         on_expiry: the fate of expired jobs that do not say it themselves.
         window: the name of the window outside of which nothing is leased, except jobs that ignore windows.
+        caps: the names of up to three caps that the queue shares with other queues, of any types.
     """
 
     interval: float | UnsetType | None = UNSET
@@ -198,23 +204,7 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     expires: float | UnsetType | None = UNSET
     on_expiry: OnExpiry | UnsetType | None = UNSET
     window: str | UnsetType | None = UNSET
-
-
-class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A rate that all queues of a gathered type share.
-
-    Attributes:
-        rate: the rate, such as "40/s", "90/min", "2000/h" or "10000/day".
-        interval: the same as the least time between two leases, or for each unit of cost. Send one of the two; an
-            answer has both.
-        burst: the most leases or units back to back when the type is late, at least 1, with up to two decimals.
-        unit: "job" to count leases, "cost" to count the cost of their jobs.
-    """
-
-    rate: str | None = None
-    interval: float | None = None
-    burst: float = 1
-    unit: Literal["job", "cost"] = "job"
+    caps: Sequence[str] | UnsetType | None = UNSET
 
 
 class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -267,7 +257,7 @@ class DeadRef(msgspec.Struct, frozen=True):
 
 ValueT = TypeVar("ValueT", bound=msgspec.Struct)
 
-_VALUES: dict[str, type[msgspec.Struct]] = {"retry": RetryPolicy}
+_VALUES: dict[str, type[msgspec.Struct]] = {"retry": RetryPolicy, "hold_cap": CapHold}
 """The fields that hold a value, in whichever request they stand."""
 
 _LISTS: dict[str, type[msgspec.Struct]] = {"limits": Limit, "quotas": Quota, "open": OpenRange}

@@ -6,6 +6,7 @@ import { pathOf } from "./http/paths.js";
 import {
   DEFAULT_REQUEUE_LIMIT,
   DEFAULT_RETRY,
+  type CapHold,
   type EnqueueJob,
   type JobRef,
   type ScheduledJob,
@@ -37,6 +38,7 @@ const JOB_FIELDS: Readonly<Record<keyof EnqueueJob, true>> = {
   batch: true,
   traceparent: true,
   tracestate: true,
+  caps: true,
 };
 
 const REQUIRED = ["queue_type", "queue_id", "payload"] as const;
@@ -72,6 +74,7 @@ export interface LeaseTerms {
   readonly cost?: number | undefined;
   readonly hold?: number | undefined;
   readonly hold_type?: number | undefined;
+  readonly hold_cap?: CapHold | undefined;
   readonly count?: boolean | undefined;
   readonly error?: string | undefined;
 }

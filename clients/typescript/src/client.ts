@@ -17,7 +17,7 @@ import { Transport } from "./http/transport.js";
 import { Jobs } from "./jobs.js";
 import { jsonText } from "./json.js";
 import { Queues } from "./queues.js";
-import type { Enqueued, EnqueueJob, JobRef, LeasedJob } from "./shapes.js";
+import type { CapHold, EnqueueJob, Enqueued, JobRef, LeasedJob } from "./shapes.js";
 
 /** A queue type, or up to 16 of them. */
 export type QueueTypes = string | readonly string[];
@@ -40,6 +40,10 @@ export interface SettleOptions {
   readonly holdMs?: number | undefined;
   /** The same for all queues of its gathered type. */
   readonly holdTypeMs?: number | undefined;
+  /**
+   * The same for all queues with a cap: its `name` and the time `ms`. If there is no such cap, nothing is held.
+   */
+  readonly holdCap?: CapHold | undefined;
 }
 
 /** How a job is finished. */
@@ -307,8 +311,8 @@ export class Client extends Queues {
   }
 }
 
-function settleTerms({ cost, holdMs, holdTypeMs }: SettleOptions): LeaseTerms {
-  return { cost, hold: holdMs || undefined, hold_type: holdTypeMs || undefined };
+function settleTerms({ cost, holdMs, holdTypeMs, holdCap }: SettleOptions): LeaseTerms {
+  return { cost, hold: holdMs || undefined, hold_type: holdTypeMs || undefined, hold_cap: holdCap };
 }
 
 function releaseTerms(options: Omit<ReleaseOptions, "error">, error: string | undefined): LeaseTerms {

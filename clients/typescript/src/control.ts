@@ -1,12 +1,17 @@
 /**
- * Offers the calls of operators: settings, holds, pauses above a queue, windows, lists, and the state of the cluster.
+ * Offers the calls of operators: settings, caps, holds, pauses above a queue, windows, lists, and the cluster's state.
  *
  * Not here: the calls of producers and workers (client.ts), and the pause of one queue (queues.ts).
  */
 import type { Caller } from "./caller.js";
+import { NotFound } from "./errors.js";
 import { pathOf } from "./http/paths.js";
 import { Schedules } from "./schedules.js";
 import type {
+  Cap,
+  CapDefined,
+  CapRow,
+  CapState,
   ClusterState,
   QueueAge,
   QueueRow,
@@ -163,6 +168,53 @@ export class Control {
    */
   types(options: { readonly page?: number } = {}): AsyncIterableIterator<TypeRow> {
     return this.#caller.entries<TypeRow>("/types/", "types", options.page ?? 1_000);
+  }
+
+  /**
+   * Define a cap, or define it anew, and return its state. Queues that name it share its limits.
+   *
+   * @throws InvalidRequest: the definition is wrong. Nothing was done.
+   */
+  async putCap(name: string, cap: Cap): Promise<CapDefined> {
+    return this.#caller.ask<CapDefined>({ method: "PUT", path: pathOf("cap", name), body: cap });
+  }
+
+  /** Return a cap, its state and what waits for it; null if there is none of this name. */
+  async cap(name: string): Promise<CapState | null> {
+    return this.#caller.find<CapState>(pathOf("cap", name));
+  }
+
+  /**
+   * Yield all caps, in no order.
+   *
+   * @param options - `page`: the number of caps for each request, 1 to 10,000; 1,000 by default.
+   */
+  caps(options: { readonly page?: number } = {}): AsyncIterableIterator<CapRow> {
+    return this.#caller.entries<CapRow>("/caps/", "caps", options.page ?? 1_000);
+  }
+
+  /**
+   * Hold a cap: no queue with it hands out jobs for a time. Return false if there is none of this name.
+   *
+   * @param forMs - the time from now, up to 24 hours. A hold only grows, and ends by itself.
+   */
+  async holdCap(name: string, forMs: number): Promise<boolean> {
+    return this.#caller.done({ method: "POST", path: `${pathOf("cap", name)}hold/`, body: { for: forMs } });
+  }
+
+  /**
+   * Delete a cap, and return how many queues name it; null if there is none of this name.
+   *
+   * Those queues stand still until the cap exists again or they name it no more.
+   */
+  async dropCap(name: string): Promise<number | null> {
+    const call = { method: "DELETE", path: pathOf("cap", name) } as const;
+    try {
+      return (await this.#caller.ask<{ queues: number }>(call)).queues;
+    } catch (error) {
+      if (error instanceof NotFound) return null;
+      throw error;
+    }
   }
 
   /**

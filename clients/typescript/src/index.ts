@@ -53,6 +53,11 @@ export { RawJson } from "./json.js";
 export { DEFAULT_REQUEUE_LIMIT, DEFAULT_RETRY, hasEnded } from "./shapes.js";
 export type {
   BatchStatus,
+  Cap,
+  CapDefined,
+  CapHold,
+  CapRow,
+  CapState,
   ClusterState,
   Counts,
   DeadLetter,

@@ -155,6 +155,21 @@ export type QueueCounts = Plain<Schemas["QueueCounts"]>;
 /** The number of jobs of a batch by state, over all queues of its type. */
 export type BatchStatus = Plain<Schemas["BatchAnswer"]>;
 
+/** The definition of a cap, which replaces the present one: what is absent is no limit. */
+export type Cap = Request<Schemas["CapBody"]>;
+
+/** A hold of a cap, which a finish or a release asks for: its name, and the time from now in milliseconds. */
+export type CapHold = Readonly<Schemas["HoldCapBody"]>;
+
+/** A cap and its state after its definition; `warning` is the limit that is not delivered in full at its burst. */
+export type CapDefined = Plain<Schemas["CapDefined"]>;
+
+/** A cap, its state and what waits for it. */
+export type CapState = Plain<Schemas["CapAnswer"]>;
+
+/** A cap in a list. */
+export type CapRow = Schemas["CapRow"];
+
 /** The definition of a window: it is open if the clock of the zone reads a minute of one of its ranges. */
 export type Window = Request<Schemas["WindowBody"]>;
 

@@ -31,6 +31,7 @@ PATH_VALUES: Final = {
     "batch": "spring-sale",
     "schedule": "daily-report",
     "window": "office-hours",
+    "cap": "acct17",
 }
 """The example of each parameter in a path."""
 
@@ -74,6 +75,15 @@ _DEQUEUE: Final = Examples(
         },
     }
 )
+_CAP: Final[Named] = {
+    "name": "acct17",
+    "limits": [{"interval": 25, "rate": "40/s", "burst": 1.8, "unit": "job"}],
+    "max_leased": None,
+    "held_until": None,
+    "leased": None,
+    "next_slot_in": 12,
+    "blocked_by": "rate",
+}
 _BULK_LEASES: Final[Named] = {"jobs": [_LEASED_JOB, {**_LEASED_JOB, "job_id": "order-18"}]}
 _BULK_RESULTS: Final[Named] = {
     "One success and one failure": {"status": "success", "failed": 1, "results": [_DONE, _LOST]}
@@ -96,6 +106,7 @@ _QUEUE: Final[Named] = {
     "expires": None,
     "on_expiry": None,
     "window": None,
+    "caps": ["acct17"],
     "settings": ["max_leased", "rate", "retry"],
     "blocked_by": "rate",
     "next_ready_in": 12,
@@ -275,6 +286,17 @@ OPERATIONS: Final[dict[str, Examples]] = {
             }
         }
     ),
+    "put_cap": Examples(
+        request={"At most 40 messages a second for the account": {"rate": "40/s", "burst": 1.8}},
+        answers={200: {"The cap as it is now": {"status": "success", **_CAP}}},
+    ),
+    "get_cap": Examples(
+        answers={
+            200: {"Jobs wait for its next slot": {"status": "success", **_CAP, "queues": 12, "queued": 310}}
+        },
+    ),
+    "delete_cap": Examples(answers={200: {"Queues still name it": {"status": "success", "queues": 12}}}),
+    "hold_cap": Examples(request={"For half a minute": {"for": 30_000}}),
     "put_window": Examples(
         request={
             "Working days from eight to eight": {

@@ -10,6 +10,7 @@ from router.access.permissions import in_order
 from router.api.campaigns.batch_shapes import BATCH_MEANING
 from router.api.campaigns.schedule_shapes import NAME_MEANING as SCHEDULE_MEANING
 from router.api.fields import (
+    CAP_MEANING,
     JOB_ID_MEANING,
     MAX_NAME,
     PATH_PATTERNS,
@@ -34,6 +35,7 @@ _PATH_MEANINGS = {
     "batch": BATCH_MEANING,
     "schedule": SCHEDULE_MEANING,
     "window": WINDOW_MEANING,
+    "cap": CAP_MEANING,
 }
 
 _REPEATED = (

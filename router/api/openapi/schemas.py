@@ -26,7 +26,7 @@ from router.api.response_shapes import (
 from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.errors import ERRORS
 from sharq_core.job_life import DeadReason, OnExpiry
-from sharq_core.limits import BlockedBy, LimitUnit
+from sharq_core.limits import LimitUnit
 from sharq_core.models import JobState
 
 _REF = "#/components/schemas/{name}"
@@ -49,7 +49,6 @@ _ENUMS = {
 """The name of each list of words that shapes do not name, its words and its description."""
 
 _WORDS: tuple[type[StrEnum], ...] = (
-    BlockedBy,
     DeadReason,
     JobState,
     LimitUnit,

@@ -24,6 +24,7 @@ TAGS: dict[Tag, str] = {
     Tag.JOBS: "Enqueue, dequeue and finish jobs one at a time or in bulk, look at them, change them and cancel them.",
     Tag.QUEUES: "Set the rate and the other settings of a queue, pause it, and see what it holds.",
     Tag.TYPES: "Set the limits that all queues of a gathered type share, and see the numbers of every type.",
+    Tag.CAPS: "Set limits that any queues share, of any types, such as those of one account or API key.",
     Tag.DEAD_LETTERS: "List, redrive and drop the jobs that passed their requeue limit or expired.",
     Tag.BATCHES: "Follow and cancel jobs that were enqueued together, such as those of a campaign.",
     Tag.SCHEDULES: "Enqueue a job again and again at set times.",

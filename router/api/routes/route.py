@@ -38,6 +38,7 @@ class Tag(StrEnum):
     JOBS = "Jobs"
     QUEUES = "Queues"
     TYPES = "Types"
+    CAPS = "Caps"
     DEAD_LETTERS = "Dead letters"
     BATCHES = "Batches"
     SCHEDULES = "Schedules"

@@ -7,6 +7,7 @@ can miss an operation.
 from __future__ import annotations
 
 from router.api.routes.batches import BATCHES
+from router.api.routes.caps import CAPS
 from router.api.routes.console import CONSOLE
 from router.api.routes.jobs import JOBS
 from router.api.routes.leases import LEASES
@@ -15,7 +16,7 @@ from router.api.routes.queues import QUEUES
 from router.api.routes.schedules import SCHEDULES
 from router.api.routes.windows import WINDOWS
 
-ROUTES = (*LEASES, *JOBS, *QUEUES, *WINDOWS, *BATCHES, *SCHEDULES, *OPERATIONS)
+ROUTES = (*LEASES, *JOBS, *QUEUES, *CAPS, *WINDOWS, *BATCHES, *SCHEDULES, *OPERATIONS)
 """The operations of the API, all of which are in the OpenAPI document."""
 
 SERVED = (*ROUTES, *CONSOLE)

@@ -1,1 +1,1 @@
-"""Makes the calls about named caps, and decodes their replies."""
+"""Makes the calls about named caps: their ledgers, and the queues that have caps."""

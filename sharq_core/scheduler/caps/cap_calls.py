@@ -10,8 +10,6 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import UNSET, UnsetType
-
 from sharq_core.caps import (
     MAX_TAKE,
     MOST_IN_PARTITION,
@@ -48,7 +46,7 @@ _DURATION_BYTES = 6
 _NUMBER_BYTES = 7
 _ROW = 8
 _LIMIT_REPLY = 3
-_SLOTS_AT = 9
+_SLOTS_AT = 11
 
 
 class CapCalls:
@@ -62,7 +60,7 @@ class CapCalls:
         partition: int,
         name: str,
         definition: CapDefinition,
-        hold_us: int | UnsetType | None = UNSET,
+        hold_us: int | None = None,
         *,
         most: int = MOST_IN_PARTITION,
         not_after_us: int | None = None,
@@ -71,14 +69,14 @@ class CapCalls:
         """Define a cap, or replace its whole definition. Value: the cap; None if the partition has too many caps.
 
         Args:
-            hold_us: no slot is due for this time from now; a hold only grows. None ends the hold, UNSET leaves it.
+            hold_us: no slot is due for this time from now; a hold only grows. 0 ends the hold, None leaves it.
         """
         head = _DEFINITION.pack(
             not_after_us or 0,
             most,
             definition.max_leased or 0,
-            hold_us is not UNSET,
-            _duration(0 if hold_us is UNSET else hold_us or 0),
+            hold_us is not None,
+            _duration(hold_us or 0),
             len(definition.limits),
         )
         arguments: list[Word] = [name, head + b"".join(map(_limit, definition.limits))]
@@ -184,6 +182,44 @@ class CapCalls:
         arguments: list[Word] = [not_after_us or 0, name, difference]
         return make_call(self._keys, library.CAP_CORRECT, partition, "", now_us, arguments, decode_flag)
 
+    def cap_settle(
+        self,
+        partition: int,
+        name: str,
+        serials: Sequence[int],
+        *,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[int]:
+        """Give permits back whose leases ended, by the serials of their slots. It is safe to repeat.
+
+        Value: the number of permits that there were.
+        """
+        arguments: list[Word] = [not_after_us or 0, name, _serials(serials)]
+        return make_call(
+            self._keys, library.CAP_SETTLE, partition, "", now_us, arguments, _decode_count, len(serials)
+        )
+
+    def cap_renew(
+        self,
+        partition: int,
+        name: str,
+        serials: Sequence[int],
+        lease_us: int,
+        *,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[list[bool]]:
+        """Let permits last longer, before their leases are extended by lease_us.
+
+        Value: for each serial, True if its permit outlasts an extend within EXTEND_WITHIN_US. False if there is no such
+        permit any more; the lease must not be extended then.
+        """
+        arguments: list[Word] = [not_after_us or 0, name, lease_us, _serials(serials)]
+        return make_call(
+            self._keys, library.CAP_RENEW, partition, "", now_us, arguments, _decode_flags, len(serials)
+        )
+
     def cap_hold(
         self,
         partition: int,
@@ -203,6 +239,10 @@ class CapCalls:
 
 def _duration(duration_us: int) -> bytes:
     return duration_us.to_bytes(_DURATION_BYTES)
+
+
+def _serials(serials: Sequence[int]) -> bytes:
+    return b"".join(serial.to_bytes(_NUMBER_BYTES) for serial in serials)
 
 
 def _limit(limit: Limit) -> bytes:
@@ -254,11 +294,24 @@ def _decode_page(raw: list[Any]) -> CapPage:
 
 @decoder
 def _decode_take(raw: list[Any]) -> CapReply:
-    status, now_us, reason, ask_in_us, serial = raw[4:_SLOTS_AT]
+    status, now_us, reason, ask_in_us, horizon_us, has_permits, serial = raw[4:_SLOTS_AT]
     slots = [CapSlot(due_us, serial + number) for number, due_us in enumerate(raw[_SLOTS_AT:])]
-    return CapReply(CapTakeStatus(status), now_us, slots, _not_negative(ask_in_us), BLOCKED_BY[reason])
+    return CapReply(
+        CapTakeStatus(status),
+        now_us,
+        slots,
+        _not_negative(ask_in_us),
+        BLOCKED_BY[reason],
+        horizon_us,
+        bool(has_permits),
+    )
 
 
 @decoder
 def _decode_count(raw: list[Any]) -> int:
     return int(raw[4])
+
+
+@decoder
+def _decode_flags(raw: list[Any]) -> list[bool]:
+    return [bool(flag) for flag in raw[4:]]

@@ -20,6 +20,13 @@ local function price(limit, units)
   return (limit.unit == type_settings.COST and units or 1) * limit.interval
 end
 
+-- Return the distance of the slots of a cap (µs).
+function cap_slots.distance(cap, units)
+  local longest = 0
+  for _, limit in ipairs(cap.limits) do longest = math.max(longest, price(limit, units)) end
+  return longest
+end
+
 -- Return true if slots differ in what they take.
 local function has_cost(cap)
   for _, limit in ipairs(cap.limits) do

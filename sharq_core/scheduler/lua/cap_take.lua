@@ -3,8 +3,9 @@
 -- Keys: counters caps permits
 -- Args: now, '', terms (TERMS below), name of the cap, name of the node that asks
 -- Reply: {0, now, -1, -1, status, the partition's time, the reason why there are not more slots (blocked_by.lua), time
---        until the next one may be had (µs; -1: not known), serial of the first slot, then the due time of each slot in
---        the partition's time; their serials follow one another}
+--        until the next one may be had (µs; -1: not known), the horizon (µs), 1 if the slots have permits, else 0,
+--        serial of the first slot, then the due time of each slot in the partition's time; their serials follow one
+--        another}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done, 1 there is no such cap
 -- Cost: O(slots * ranges of free slots), about 10 µs for ordinary caps
@@ -23,7 +24,7 @@ local cap_take = {
 local function reserve(cap, turn, want, units, weight, within, after)
   local now, slots = cap.now, {}
   local horizon = math.min(within, caps.horizon(cap))
-  local start = math.max(now + after, cap.held_until)
+  local start, distance = math.max(now + after, cap.held_until), cap_slots.distance(cap, units)
   while true do
     local at, index, before = cap_slots.next(cap, start, units)
     local ask_at = at - horizon
@@ -31,7 +32,7 @@ local function reserve(cap, turn, want, units, weight, within, after)
     if at > now + horizon then
       return slots, cap.held_until > now + horizon and blocked_by.HOLD or blocked_by.RATE, ask_at
     end
-    if not cap_turns.may_have(cap, turn, weight, at) then
+    if not cap_turns.may_have(cap, turn, weight, at, distance) then
       return slots, blocked_by.RATE, at - cap_turns.near(cap)
     end
     slots[#slots + 1] = {at, cap_slots.reserve(cap, start, units, at, index, before)}
@@ -45,19 +46,21 @@ function cap_take.run(tx, args, first)
   local cap = caps.enter(tx, args[first + 1])
   if not cap or cap.is_dropped then
     caps.leave(tx)
-    return {0, clock.told(tx), -1, -1, cap_take.UNKNOWN, tx.now, 0, -1, 0}
+    return {0, clock.told(tx), -1, -1, cap_take.UNKNOWN, tx.now, 0, -1, 0, 0, 0}
   end
   if cap.leased > 0 then permits.sweep(tx, cap) end
   cap_slots.trim(cap)
   local is_counted = cap.max_leased > 0
-  local allowed = is_counted and lease == 0 and 0 or permits.allowed(cap, want)
+  local allowed, allowed_at = want, nil
+  if is_counted then allowed, allowed_at = permits.allowed(cap, lease > 0 and want or 0) end
   local turn = cap_turns.enter(cap, args[first + 2])
   local slots, reason, ask_at = reserve(cap, turn, allowed, units, weight, within, after)
   if is_counted then permits.make(tx, cap, slots, lease) end
   caps.close(tx, cap)
-  if reason == blocked_by.NOTHING and allowed < want then reason, ask_at = blocked_by.MAX_LEASED, nil end
+  if reason == blocked_by.NOTHING and allowed < want then reason, ask_at = blocked_by.MAX_LEASED, allowed_at end
   local reply = {0, clock.told(tx), -1, -1, cap_take.DONE, cap.now, reason,
-    ask_at and math.max(ask_at - cap.now, 0) or -1, slots[1] and slots[1][2] or 0}
-  for index, slot in ipairs(slots) do reply[9 + index] = slot[1] end
+    ask_at and math.max(ask_at - cap.now, 0) or -1, caps.horizon(cap), is_counted and 1 or 0,
+    slots[1] and slots[1][2] or 0}
+  for index, slot in ipairs(slots) do reply[11 + index] = slot[1] end
   return reply
 end

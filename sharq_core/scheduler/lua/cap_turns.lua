@@ -1,12 +1,15 @@
 -- The turns of the nodes that reserve slots of one cap: each gets a share in proportion to its weight.
 --
 -- cap.turns has a row for each node that asked lately: {node, virtual time, when it last asked}. The virtual time grows
--- by 1 / weight with each slot, so that the node with the least one is next.
+-- by 1 / weight with each slot, so that the node with the least one is next. A node may be ahead by the slots of an
+-- eighth of a horizon, because it asks only about twice in a horizon.
 --
 -- Uses: caps
 
 local cap_turns = {
   ACTIVE_HORIZONS = 3,  -- a node competes until it has not asked for so many horizons
+  NEAR_PART = 4,        -- a slot nearer than this part of a horizon is for any node
+  AHEAD_PART = 8,       -- a node may be ahead by the slots of this part of a horizon, and by one
   MOST = 64,
 }
 
@@ -41,13 +44,16 @@ end
 
 -- Return true if a node may have the slot that is due at a time: it is its turn, or the slot is so near that the others
 -- have let it pass.
-function cap_turns.may_have(cap, turn, weight, at)
-  return turn[2] <= least(cap, turn) + 1 / weight or at - cap.now <= cap_turns.near(cap)
+-- distance: between two slots (µs).
+function cap_turns.may_have(cap, turn, weight, at, distance)
+  if at - cap.now <= cap_turns.near(cap) then return true end
+  local ahead = math.max(distance > 0 and caps.horizon(cap) / cap_turns.AHEAD_PART / distance or 1, 1)
+  return turn[2] <= least(cap, turn) + ahead / weight
 end
 
 -- Return how near a slot must be for a node whose turn it is not (µs).
 function cap_turns.near(cap)
-  return math.floor(caps.horizon(cap) / 4)
+  return math.floor(caps.horizon(cap) / cap_turns.NEAR_PART)
 end
 
 -- Count a slot that a node got.

@@ -12,6 +12,8 @@
 --   last      The time of the latest slot that was reserved.
 --   reach     No slot that was reserved under a former limit is due later.
 --   units     Points of cost of the latest reservation.
+--   longest   The longest lease of the permits of the last hour or more, with the time at which one so long was last
+--             made, and the time from which there are permits (permits.lua).
 --   token     The process of the store that wrote the record last. Another one may lack reservations (fail_over).
 --
 -- A limit is a leaky bucket, as in type_settings.lua: tat is the place of the next new slot. A place may lie behind by
@@ -27,14 +29,17 @@
 local caps = {
   KEY_LENGTH = #'counters',
   -- format, flags, permits in use (permits.lua), token, serial, floor, reserved, latest, last, reach, held until,
-  -- dropped since (0: it is not), units, most leased jobs (0: any number), numbers of limits, free ranges, returned
-  -- ranges and turns
-  HEAD = '>BBI4c12I7I7I7I7I7I7I7I7I4I4BBBB',
+  -- dropped since (0: it is not), longest lease, when it was, first time of permits, units, most leased jobs (0: any
+  -- number), numbers of limits, free ranges, returned ranges and turns
+  HEAD = '>BBI4c12I7I7I7I7I7I7I7I7I7I7I7I4I4BBBB',
   LEASED_AT = 3, LEASED = '>I4',
   FREE = '>I7I6I4I4',      -- first time, distance, number, points of cost
   RETURNED = '>I7I4I7',    -- first serial, number, time from which none of them can come back
   TURN = '>Bc0dI7',        -- length and name of the node, virtual time, when it last asked
   MIN_HORIZON_US = 20000,
+  -- A permit lasts so much longer than its lease can: the server of the queue may lose time if its clock steps back.
+  MARGIN_US = 15000000,
+  EXTEND_US = 5000000,     -- how long after the renewal of its permits an extend may run
   SERIALS_OF_A_SERVER = 4294967296,  -- more reservations than a replica can lack
   KEEP_US = 60000000,      -- how long a dropped cap is remembered at least
   SWEPT = 20,              -- records that a definition looks at to remove dropped caps
@@ -78,7 +83,8 @@ function caps.unpack(name, raw)
   local cap = {name = name, limits = {}}
   local limits, free, returned, turns, at
   cap.format, cap.flags, cap.leased, cap.token, cap.serial, cap.floor, cap.reserved, cap.latest, cap.last, cap.reach,
-    cap.held_until, cap.dropped_at, cap.units, cap.max_leased, limits, free, returned, turns, at =
+    cap.held_until, cap.dropped_at, cap.longest, cap.longest_at, cap.permits_from, cap.units,
+    cap.max_leased, limits, free, returned, turns, at =
     unpack_bytes(caps.HEAD, raw)
   for index = 1, limits do
     local unit_of, interval, burst, hundredths, tat
@@ -95,7 +101,8 @@ end
 -- Return a cap that never had a slot.
 local function blank(name)
   return {name = name, format = 1, flags = 0, leased = 0, token = own_token(), serial = 0, floor = 0, reserved = 0,
-    latest = 0, last = 0, reach = 0, held_until = 0, dropped_at = 1, units = 1, max_leased = 0, limits = {}, free = {},
+    latest = 0, last = 0, reach = 0, held_until = 0, dropped_at = 1, longest = 0,
+    longest_at = 0, permits_from = 0, units = 1, max_leased = 0, limits = {}, free = {},
     returned = {}, turns = {}, newer = ''}
 end
 
@@ -103,7 +110,8 @@ end
 local function pack(cap)
   local limits, parts = cap.limits, {}
   parts[1] = pack_bytes(caps.HEAD, cap.format, cap.flags, cap.leased, cap.token, cap.serial, cap.floor, cap.reserved,
-    cap.latest, cap.last, cap.reach, cap.held_until, cap.dropped_at, cap.units, cap.max_leased, #limits, #cap.free,
+    cap.latest, cap.last, cap.reach, cap.held_until, cap.dropped_at, cap.longest, cap.longest_at, cap.permits_from,
+    cap.units, cap.max_leased, #limits, #cap.free,
     #cap.returned, #cap.turns)
   for index = 1, #limits do
     local limit = limits[index]
@@ -132,7 +140,8 @@ end
 
 -- Begin anew if another process wrote the record last, because this one may lack the latest reservations. Each of them
 -- is due within a horizon from now, so that the slots up to there are left out, as many points as the latest known one
--- took, and the burst is not given anew. The serials begin where no lost reservation can have come.
+-- took, and the burst is not given anew. The serials begin where no lost reservation can have come. There are no
+-- permits until those that this process may not know of have ended.
 local function fail_over(cap)
   if cap.token == own_token() then return end
   cap.token, cap.serial = own_token(), cap.serial + caps.SERIALS_OF_A_SERVER
@@ -143,6 +152,9 @@ local function fail_over(cap)
     local units = limit.unit == type_settings.COST and cap.units or 1
     limit.tat = math.min(math.max(limit.tat, reach + units * limit.interval), queue_record.LATEST_US)
   end
+  if cap.max_leased > 0 then
+    cap.permits_from = math.max(cap.permits_from, cap.now + caps.EXTEND_US + cap.longest + caps.MARGIN_US)
+  end
 end
 
 -- Move all times of a cap back, because the partition's time was set back (set_clock.lua). A small step is not
@@ -152,6 +164,7 @@ local function heal(cap, now)
   if ahead <= queue_record.AHEAD_US then return end
   local function moved(at) return math.max(at - ahead, 0) end
   cap.latest, cap.last, cap.reach, cap.held_until = now, moved(cap.last), moved(cap.reach), moved(cap.held_until)
+  cap.longest_at, cap.permits_from = moved(cap.longest_at), moved(cap.permits_from)
   for _, limit in ipairs(cap.limits) do limit.tat = moved(limit.tat) end
   for _, turn in ipairs(cap.turns) do turn[3] = moved(turn[3]) end
   close_past(cap)

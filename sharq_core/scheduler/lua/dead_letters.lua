@@ -108,9 +108,9 @@ function dead_letters.counts(tx, queue_ids)
 end
 
 -- Return a page of the counts, as HSCAN does: the next scan, and queue_id and stored count of each queue. The id '' is
--- none of a queue.
-function dead_letters.scan_counts(tx, scan, count)
-  return call('HSCAN', counts_key(tx), scan, 'COUNT', count)
+-- none of a queue. pattern: a glob pattern of the ids.
+function dead_letters.scan_counts(tx, scan, count, pattern)
+  return call('HSCAN', counts_key(tx), scan, 'MATCH', pattern or '*', 'COUNT', count)
 end
 
 -- Return a stored count as a number.

@@ -1,4 +1,5 @@
--- list_queue_stats: return a page of the queues of a type with their statistics. Writes nothing.
+-- list_queue_stats: return a page of the queues of a type with their statistics, first those of which only dead letters
+-- are left. Writes nothing.
 --
 -- Keys: queued jobs queues counters deadcounts (nodes before revision 9 declare neither queued nor jobs)
 -- Args: now, type, scan ('0' at first), approximate number of records to read, and '1' for the defaults of the lives of
@@ -8,43 +9,77 @@
 --       compare with it
 -- Reply: {0, now, -1, -1, scan to continue with ('0' at the end), then for each queue: queue_id, {as get_queue with its
 --        limits; no age of its head unless asked for}}
--- Cost: O(records read); a comparison costs a tenth of a record. A whole scan returns every queue that exists
---       throughout at least once.
+-- Cost: O(records read); a comparison costs a tenth of a record, and a queue with a record and dead letters half of
+--       one. A whole scan returns every queue that exists throughout at least once, unless its record is forgotten
+--       meanwhile.
 --
 -- Uses: shortcuts, clock, queue_record, counters, dead_letters, unit, queue_stats
 
 local list_queue_stats = {}
 
--- Return about `count` queue ids that match a pattern, each followed by its record, and the next scan. Fewer are
--- returned if `most` records have been compared.
-local function matching(tx, scan, count, pattern, most)
-  local key, found, compared = tx.keys[KEY.queues], {}, 0
+-- A scan from this number on is one of the counts of dead letters. The store's own scans are below its table's size.
+local OF_COUNTS = 2 ^ 52
+
+-- Return about `count` ids of a hash that match a pattern, each followed by its value, and the next scan. Fewer are
+-- returned if `most` ids have been compared. read(scan): returns a page as HSCAN does.
+local function matching(read, scan, count, most)
+  local found, compared = {}, 0
   repeat
-    local page = call('HSCAN', key, scan, 'MATCH', pattern, 'COUNT', count)
+    local page = read(scan)
     for _, part in ipairs(page[2]) do found[#found + 1] = part end
     scan, compared = page[1], compared + count
   until scan == '0' or compared >= most or #found >= 2 * count
   return found, scan
 end
 
--- Return queue ids, each followed by its record, and the next scan.
-local function read_page(tx, args)
-  if args[7] and args[7] ~= '' then
-    return matching(tx, args[3], tonumber(args[4]), args[7], tonumber(args[8]))
+-- Return the queues with dead letters and without a record of a page of the counts, and the next scan, '0' at the end.
+local function read_counts(tx, scan, count, pattern, most)
+  local found, rest = matching(function(from)
+    return dead_letters.scan_counts(tx, from, count, pattern)
+  end, scan, count, most)
+  local ids, queues = {}, {}
+  for index = 1, #found, 2 do
+    if found[index] ~= '' then ids[#ids + 1] = found[index] end
   end
-  local page = call('HSCAN', tx.keys[KEY.queues], args[3], 'COUNT', args[4])
-  return page[2], page[1]
+  if #ids > 0 then unit.read_queues(tx, ids, 1, #ids) end
+  for _, queue_id in ipairs(ids) do
+    if not unit.queue(tx, queue_id) then queues[#queues + 1] = queue_record.new(queue_id) end
+  end
+  return queues, rest
+end
+
+-- Add the queues of a page of the records to a list. Returns the next scan.
+local function read_records(tx, scan, count, pattern, most, queues)
+  local records, rest = matching(function(from)
+    return call('HSCAN', tx.keys[KEY.queues], from, 'MATCH', pattern, 'COUNT', count)
+  end, scan, count, most)
+  for index = 1, #records, 2 do
+    local queue = queue_record.unpack(records[index], records[index + 1], tx.now)
+    if queue then queues[#queues + 1] = queue end
+  end
+  return rest
+end
+
+-- Return the queues of the next page, and the scan to continue with. The records follow the counts at once, because
+-- few types have dead letters.
+local function read_page(tx, args)
+  local scan, count, pattern, most = tonumber(args[3]), tonumber(args[4]), args[7], tonumber(args[8])
+  if not pattern or pattern == '' then pattern, most = '*', 0 end
+  local queues, rest = {}, nil
+  if scan == 0 or scan >= OF_COUNTS then
+    local from = scan == 0 and '0' or string.format('%.0f', scan - OF_COUNTS)
+    queues, rest = read_counts(tx, from, count, pattern, most)
+    if rest ~= '0' then return queues, string.format('%.0f', tonumber(rest) + OF_COUNTS) end
+  end
+  rest = read_records(tx, rest or args[3], count, pattern, most, queues)
+  return queues, rest
 end
 
 function list_queue_stats.run(tx, args)
   counters.see(tx)
-  local records, scan = read_page(tx, args)
-  local reply, ids, queues = {0, clock.told(tx), -1, -1, scan}, {}, {}
-  for index = 1, #records, 2 do
-    local queue_id = records[index]
-    local queue = queue_record.unpack(queue_id, records[index + 1], tx.now)
-    if queue then ids[#ids + 1], queues[#queues + 1] = queue_id, queue end
-  end
+  local queues, scan = read_page(tx, args)
+  local reply, ids = {0, clock.told(tx), -1, -1, scan}, {}
+  for index, queue in ipairs(queues) do ids[index] = queue.queue_id end
   local counts = dead_letters.counts(tx, ids)
   for index, queue in ipairs(queues) do
     local row = queue_stats.row(tx, queue, args[6] == '1' and unit.head_age(tx, queue) or -1)

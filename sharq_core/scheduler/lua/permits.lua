@@ -13,10 +13,10 @@
 
 local permits = {
   SERIAL = '>I7', SERIAL_LENGTH = 7,
-  SWEPT = 100,          -- ended permits that one call counts
-  GRACE_US = 10000,     -- how late a slot may be used
-  -- The clock of the queue's server may run slower than that of the ledger's.
-  MARGIN_US = 1000000, DRIFT = 100,
+  SWEPT = 100,            -- ended permits that one call counts
+  GRACE_US = 10000,       -- how late a slot may be used
+  DRIFT = 100,            -- the clocks of two servers differ by less than this part of a time
+  KEEP_US = 3600000000,   -- how long a long lease is remembered, for a failover
 }
 
 -- Return the key of the permits.
@@ -28,9 +28,24 @@ local function permit_of(cap, serial)
   return pack_bytes(permits.SERIAL, serial) .. cap.name
 end
 
--- Return when a permit ends whose lease begins at a time at the latest (µs).
+-- Return when a permit ends whose lease begins, or is extended, at a time at the latest (µs).
 local function ends_at(begin, lease)
-  return begin + lease + math.ceil(lease / permits.DRIFT) + permits.MARGIN_US
+  return begin + lease + math.ceil(lease / permits.DRIFT) + caps.MARGIN_US
+end
+
+-- Note the length of a lease.
+local function note_lease(cap, lease)
+  lease = lease + math.ceil(lease / permits.DRIFT)
+  if lease >= cap.longest or cap.now > cap.longest_at + permits.KEEP_US then
+    cap.longest, cap.longest_at = lease, cap.now
+  end
+end
+
+-- Return the serials that a caller names.
+function permits.serials(raw)
+  local serials = {}
+  for at = 1, #raw, permits.SERIAL_LENGTH do serials[#serials + 1] = unpack_bytes(permits.SERIAL, raw, at) end
+  return serials
 end
 
 -- Count the permits that ended. cap: that of the call, whose record the call writes.
@@ -53,9 +68,11 @@ function permits.sweep(tx, cap)
   end
 end
 
--- Return how many more leases a cap allows, at most `want`.
+-- Return how many more leases a cap with max_leased allows, at most `want`; and when to ask again (µs; nil: that is not
+-- known).
 function permits.allowed(cap, want)
-  return cap.max_leased > 0 and math.max(math.min(want, cap.max_leased - cap.leased), 0) or want
+  if cap.now < cap.permits_from then return 0, cap.permits_from end
+  return math.max(math.min(want, cap.max_leased - cap.leased), 0)
 end
 
 -- Make the permits of slots.
@@ -66,6 +83,7 @@ function permits.make(tx, cap, slots, lease)
     values = append(values, ends_at(slot[1] + permits.GRACE_US, lease), permit_of(cap, slot[2]))
   end
   if not values then return end
+  note_lease(cap, lease)
   call('ZADD', permits.key(tx), unpack(values))
   cap.leased = cap.leased + #slots
 end
@@ -78,4 +96,19 @@ function permits.settle(tx, cap, serials)
   local count = call('ZREM', permits.key(tx), unpack(settled))
   cap.leased = math.max(cap.leased - count, 0)
   return count
+end
+
+-- Let permits last as long as their leases will after an extend that runs soon. Returns 1 for each serial that has a
+-- permit still, and 0 for the others.
+function permits.renew(tx, cap, serials, lease)
+  local key, ends, found, values = permits.key(tx), ends_at(cap.now + caps.EXTEND_US, lease), {}, false
+  for index, serial in ipairs(serials) do
+    local permit = permit_of(cap, serial)
+    local ended_at = tonumber(call('ZSCORE', key, permit) or 0)
+    found[index] = ended_at >= cap.now and 1 or 0
+    if ended_at >= cap.now and ended_at < ends then values = append(values, ends, permit) end
+  end
+  note_lease(cap, lease)
+  if values then call('ZADD', key, unpack(values)) end
+  return found
 end

@@ -10,6 +10,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from sharq_core.store.embedded.aof_files import FOLDER
+
 _LOCK_NAME = "lock"
 _ID_NAME = "data-set"
 """The file with the id of the data set that was last found whole in the directory."""
@@ -67,13 +69,27 @@ def write_data_id(data_dir: Path, data_id: str) -> None:
     new.replace(data_dir / _ID_NAME)
 
 
-def is_in_place(data_dir: Path, descriptor: int) -> bool:
-    """Return True if the directory is the one that was locked: it was neither deleted nor replaced."""
+def lock_identity(descriptor: int) -> tuple[int, int]:
+    """Return device and inode of the lock, by which a directory that was replaced is recognised."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def directory_fault(data_dir: Path, lock: tuple[int, int]) -> str | None:
+    """Return what happened to the directory under the running store, in words; None for nothing.
+
+    Args:
+        lock: the `lock_identity` of the directory that the store was started on.
+    """
     try:
-        current = (data_dir / _LOCK_NAME).stat()
+        status = (data_dir / _LOCK_NAME).stat()
     except FileNotFoundError:
-        return False
-    return os.path.samestat(current, os.fstat(descriptor))
+        status = None
+    if status is None or (status.st_dev, status.st_ino) != lock:
+        return f"its data directory {data_dir} was deleted or replaced"
+    if not (data_dir / FOLDER).is_dir():
+        return f"its append-only files, {data_dir / FOLDER}, were deleted"
+    return None
 
 
 def _open_lock(data_dir: Path) -> int:

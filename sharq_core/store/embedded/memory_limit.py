@@ -19,17 +19,18 @@ _NO_LIMIT_BYTES = 1 << 62
 """The least value that means no limit: cgroups version 1 writes a number near 2^63 for none."""
 
 
-def default_limit_bytes(root: Path = Path("/")) -> int:
+def default_limit_bytes(root: Path = Path("/"), *, servers: int = 1) -> int:
     """Return the limit if no setting names one.
 
     It is half of the memory without the server's part, or a quarter of all if that is more. The other half is for
     allocator waste and for the copies of pages while the file is rewritten.
 
     Args:
+        servers: the number of processes of the server, each of which needs a part.
         root: the directory of `/proc` and `/sys`.
     """
     total = available_bytes(root)
-    return max((total - SERVER_BYTES) // 2, total // 4)
+    return max((total - servers * SERVER_BYTES) // 2, total // 4)
 
 
 def available_bytes(root: Path = Path("/")) -> int:

@@ -22,8 +22,8 @@ from redis.backoff import NoBackoff
 
 from sharq_core.process.launch import tied
 from sharq_core.store.embedded.allocator import tuned_environ
-from sharq_core.store.embedded.aof_files import FOLDER, BrokenFiles, refuse_silent_loss
-from sharq_core.store.embedded.data_dir import is_in_place, lock_data_dir
+from sharq_core.store.embedded.aof_files import BrokenFiles, refuse_silent_loss
+from sharq_core.store.embedded.data_dir import directory_fault, lock_data_dir, lock_identity
 from sharq_core.store.embedded.disk_reserve import give_up_reserve, keep_reserve
 from sharq_core.store.embedded.file_sizes import CutFile, cut_files, note_sizes, read_sizes, sizes_now
 from sharq_core.store.embedded.memory_limit import default_limit_bytes
@@ -127,17 +127,18 @@ class EmbeddedStore:
         return self._data_dir
 
     @property
+    def lock(self) -> tuple[int, int]:
+        """The identity of the directory's lock; see data_dir.directory_fault."""
+        return lock_identity(self._lock)
+
+    @property
     def log_path(self) -> Path:
         """The path of the store's own log."""
         return self._data_dir / _LOG_NAME
 
     def directory_fault(self) -> str | None:
         """Return what happened to the directory under the running store, in words; None for nothing."""
-        if not is_in_place(self._data_dir, self._lock):
-            return f"its data directory {self._data_dir} was deleted or replaced"
-        if not (self._data_dir / FOLDER).is_dir():
-            return f"its append-only files, {self._data_dir / FOLDER}, were deleted"
-        return None
+        return directory_fault(self._data_dir, self.lock)
 
     async def restart(self) -> None:
         """Start the store again after it died, on the same directory and socket.

@@ -41,7 +41,10 @@ HOLDS_MS = (100, 400)
 TYPE_HOLD_SHARE = 0.2
 """The share of the holds that hold the type, if it is gathered."""
 
-Fields: TypeAlias = dict[str, int | bool | str]
+CAP_HOLD_SHARE = 0.5
+"""The share of the holds that hold a named cap, if the queue has one."""
+
+Fields: TypeAlias = dict[str, Any]
 """The fields of a finish or release beside the lease's."""
 
 
@@ -53,7 +56,7 @@ class Habits(msgspec.Struct, frozen=True):
         releases, vanishes, is_late: a worker gives a job back, never ends it, or finishes it after its lease ended.
         fails: a worker gives a job back with an error.
         throttles: a worker gives a job back uncounted and holds its queue, or now and then its type if that is
-            gathered.
+            gathered, or one of its named caps.
         corrects: a worker finishes a job with a higher cost than was known.
     """
 
@@ -210,6 +213,8 @@ class Crowd:
             body["cost"] = promise.cost(job[1])
         if promise.max_leased is not None:
             body["max_leased"] = promise.max_leased
+        if names := promise.cap_names(job[0]):
+            body["caps"] = list(names)
         if window := promise.window(job[0]):
             body["window"] = window
         return body
@@ -247,7 +252,7 @@ class Crowd:
                     (lease, {"error": f"{lease.job[1]} failed at attempt {lease.attempt}"})
                 )
             elif self.happens(self._habits.throttles):
-                ends["release"].append((lease, {**self._hold(), "count": False}))
+                ends["release"].append((lease, {**self._hold(lease), "count": False}))
             elif self.happens(self._habits.corrects):
                 ends["finish"].append((lease, {"cost": lease.cost + self._random.randint(1, 3)}))
             elif not self.happens(self._habits.vanishes):
@@ -261,9 +266,13 @@ class Crowd:
         await asyncio.sleep(LEASE_MS / 1000 * self._random.uniform(1.0, 2.0))
         await self._end("finish", [(lease, {})], urls)
 
-    def _hold(self) -> Fields:
+    def _hold(self, lease: Lease) -> Fields:
+        hold_ms = self._random.randint(*HOLDS_MS)
+        names = self.history.promise.cap_names(lease.job[0])
+        if names and self.happens(CAP_HOLD_SHARE):
+            return {"hold_cap": {"name": self._random.choice(names), "ms": hold_ms}}
         is_of_type = is_gathered(self.kind) and self.happens(TYPE_HOLD_SHARE)
-        return {"hold_type" if is_of_type else "hold": self._random.randint(*HOLDS_MS)}
+        return {"hold_type" if is_of_type else "hold": hold_ms}
 
     async def _end(self, verb: str, leases: list[tuple[Lease, Fields]], urls: Iterator[str]) -> None:
         """Send it; once more where it is in doubt, and while nothing was done."""
@@ -293,8 +302,9 @@ class Crowd:
                         verb=verb,
                         job=lease.job,
                         token=lease.token,
-                        hold_ms=int(fields.get("hold_type", fields.get("hold", 0))),
+                        hold_ms=_hold_ms(fields),
                         is_hold_of_type="hold_type" in fields,
+                        held_cap=fields.get("hold_cap", {}).get("name", ""),
                         counts="count" not in fields,
                         error=str(fields.get("error", "")),
                     )
@@ -317,6 +327,12 @@ class Crowd:
 
     def happens(self, share: float) -> bool:
         return self._random.random() < share
+
+
+def _hold_ms(fields: Fields) -> int:
+    if "hold_cap" in fields:
+        return int(fields["hold_cap"]["ms"])
+    return int(fields["hold_type"] if "hold_type" in fields else fields.get("hold", 0))
 
 
 def _lease(job: dict[str, Any], heard_s: float, history: History) -> Lease:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from tests.support.load.named_caps import NamedChange
 from tests.support.load.promise import Change, Promise, Rate
 
 NUMBER_DIGITS = 16
@@ -108,6 +109,7 @@ class End(Call, frozen=True, kw_only=True):
     Attributes:
         hold_ms: nothing of the queue may be leased for this time; 0 for no hold.
         is_hold_of_type: that holds for the whole type.
+        held_cap: that holds for the named cap of this name instead; empty for none.
         counts: the attempt is counted.
         error: the reason of a release; empty for none.
     """
@@ -117,6 +119,7 @@ class End(Call, frozen=True, kw_only=True):
     token: str
     hold_ms: int = 0
     is_hold_of_type: bool = False
+    held_cap: str = ""
     counts: bool = True
     error: str = ""
 
@@ -182,6 +185,7 @@ class History:
     Attributes:
         clock_shifts_ms: how far the store's clock was set ahead of the machine's so far, 0 at first.
         changes: of the type's caps, in their order.
+        named_changes: of the named caps, in their order.
         fates: of the acknowledged jobs; empty unless they were asked for.
     """
 
@@ -192,6 +196,7 @@ class History:
         self.promise = Promise(Rate(promise)) if isinstance(promise, int) else promise
         self.partition_of = partition_of
         self.changes: list[Change] = []
+        self.named_changes: list[NamedChange] = []
         self._monotonic_to_ms = (time.time() - time.monotonic()) * 1000
         self.enqueues: list[Enqueue] = []
         self.dequeues: list[Dequeue] = []

@@ -16,6 +16,13 @@ ROUNDING_MS = 1
 """Times on the wire are whole milliseconds."""
 
 
+GRACE_MS = 10
+"""How long after its slot a lease may come (g)."""
+
+MIN_HORIZON_MS = 20
+"""The least time for which slots are reserved ahead (H)."""
+
+
 class Rate(msgspec.Struct, frozen=True):
     """A rate in jobs or in units of cost.
 
@@ -29,6 +36,29 @@ class Rate(msgspec.Struct, frozen=True):
     unit: LimitUnit = LimitUnit.COST
 
 
+class NamedCap(msgspec.Struct, frozen=True):
+    """A cap over any queues.
+
+    Attributes:
+        limits: up to three; all of them hold.
+        max_leased: the most leases at one time; None for no limit.
+    """
+
+    name: str
+    limits: tuple[Rate, ...] = ()
+    max_leased: int | None = None
+
+    @property
+    def horizon_ms(self) -> float:
+        """The longest time for which slots may have been reserved ahead."""
+        return max([MIN_HORIZON_MS, *(limit.interval_ms for limit in self.limits)])
+
+    @property
+    def settled_ms(self) -> float:
+        """The time after a call until no slot is used that was reserved before it."""
+        return self.horizon_ms + GRACE_MS
+
+
 class Promise(msgspec.Struct, frozen=True):
     """The limits of a run. The job of number n in its queue costs 1 + n % most_cost.
 
@@ -40,6 +70,8 @@ class Promise(msgspec.Struct, frozen=True):
         type_max_leased: the most leases of the type; None for no limit.
         life: of every job.
         windows: those of the jobs of the queues q0, q1 and so on in turn; None for none.
+        named: the named caps of the run.
+        cap_sets: the names of those of the queues q0, q1 and so on in turn; empty for none.
     """
 
     rate: Rate
@@ -50,6 +82,8 @@ class Promise(msgspec.Struct, frozen=True):
     type_max_leased: int | None = None
     life: Life = ORDINARY
     windows: tuple[str | None, ...] = (None,)
+    named: tuple[NamedCap, ...] = ()
+    cap_sets: tuple[tuple[str, ...], ...] = ((),)
 
     def cost(self, number: int) -> int:
         """Return the cost of a queue's job of this number."""
@@ -58,6 +92,10 @@ class Promise(msgspec.Struct, frozen=True):
     def window(self, queue: str) -> str | None:
         """Return the window of the jobs of a queue."""
         return self.windows[int(queue.removeprefix("q")) % len(self.windows)]
+
+    def cap_names(self, queue: str) -> tuple[str, ...]:
+        """Return the names of the named caps of a queue."""
+        return self.cap_sets[int(queue.removeprefix("q")) % len(self.cap_sets)]
 
     @property
     def pause_ms(self) -> float:
@@ -84,7 +122,9 @@ class Change(msgspec.Struct, frozen=True):
     caps: tuple[Rate, ...]
 
 
-def too_early(leases: Sequence[Taken], rate: Rate, not_before_ms: float = float("-inf")) -> list[Taken]:
+def too_early(
+    leases: Sequence[Taken], rate: Rate, not_before_ms: float = float("-inf"), grace_ms: float = 0
+) -> list[Taken]:
     """Return the leases that came before the rate let them.
 
     Leases i to j break a rate if the units of i to j - 1 need more time than passed, less the burst's; the last job
@@ -93,12 +133,14 @@ def too_early(leases: Sequence[Taken], rate: Rate, not_before_ms: float = float(
     Args:
         leases: in the order of their times.
         not_before_ms: the ready time before the first one.
+        grace_ms: the time by which a lease may be late without a later slot of the next one (g of a named cap): in any
+            time t there may be `burst + (t + g) / interval`.
 
     Source: the generic cell rate algorithm (ITU-T I.371), with the cost of each cell.
     """
     found = []
     ready_ms = not_before_ms
-    slack_ms = (rate.burst - 1) * rate.interval_ms
+    slack_ms = (rate.burst - 1) * rate.interval_ms + grace_ms
     for lease in leases:
         if lease.at_ms < ready_ms - ROUNDING_MS:
             found.append(lease)

@@ -23,8 +23,9 @@ from tests.support.load.life_verdict import (
     too_many_attempts,
     wrong_fates,
 )
+from tests.support.load.named_caps import over_named_cap
 from tests.support.load.order_verdict import overtaken, passed_over
-from tests.support.load.promise import ROUNDING_MS, Taken, crowded, in_hold, over_caps, too_early
+from tests.support.load.promise import ROUNDING_MS, Promise, Taken, crowded, in_hold, over_caps, too_early
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +112,7 @@ def check(history: History) -> Counts:
         out_of_order=len(overtaken(history)),
         out_of_priority=len(passed_over(history)),
         too_close=len(too_close(history)),
-        over_cap=len(over_cap(history)),
+        over_cap=len(over_cap(history)) + len(over_named_caps(history)),
         too_many_leased=too_many_leased(history),
         in_hold=leased_in_hold(history),
         double_leased=len(double_leased(history)),
@@ -161,8 +162,21 @@ def over_cap(history: History) -> list[Taken]:
     return over_caps(leases, history.promise.caps, history.changes)
 
 
+def over_named_caps(history: History) -> list[Taken]:
+    """Leases that were too many in some time for one of their queue's named caps."""
+    return [
+        taken
+        for cap in history.promise.named
+        for taken in over_named_cap(
+            [_taken(lease) for lease in _of_cap(history, cap.name)],
+            cap,
+            [change for change in history.named_changes if change.cap.name == cap.name],
+        )
+    ]
+
+
 def too_many_leased(history: History) -> int:
-    """Count the leases that began while as many of their queue or type were live as may be (I13)."""
+    """Count the leases that began while as many of their queue, type or named cap were live as may be (I13)."""
     first_end_s: dict[str, float] = {}
     for end in history.ends:
         if end.outcome is not Outcome.NO:
@@ -182,28 +196,52 @@ def too_many_leased(history: History) -> int:
         found += sum(len(crowded(own, promise.max_leased)) for own in spans.values())
     if promise.type_max_leased is not None:
         found += len(crowded([span for own in spans.values() for span in own], promise.type_max_leased))
+    for cap in promise.named:
+        if cap.max_leased is not None:
+            of_cap = [own for queue, own in spans.items() if cap.name in promise.cap_names(queue)]
+            found += len(crowded([span for own in of_cap for span in own], cap.max_leased))
     return found
 
 
 def leased_in_hold(history: History) -> int:
-    """Count the leases of a queue within a hold. A hold that perhaps took effect before its answer is not judged."""
+    """Count the leases within a hold of their queue, type or named cap.
+
+    A hold that perhaps took effect before its answer is not judged, nor is a slot of a cap that was reserved before.
+    """
     doubtful = {end.token for end in history.ends if end.outcome is Outcome.PERHAPS}
     holds = [
         end for end in history.ends if end.hold_ms and end.outcome is Outcome.OK and end.token not in doubtful
     ]
+    settled_ms = {cap.name: cap.settled_ms for cap in history.promise.named}
     return sum(
         len(
             in_hold(
                 [lease.at_ms for lease in leases],
                 [
-                    (history.in_ms(end.ended_s), history.in_ms(end.began_s) + end.hold_ms)
+                    (
+                        history.in_ms(end.ended_s) + settled_ms.get(end.held_cap, 0),
+                        history.in_ms(end.began_s) + end.hold_ms,
+                    )
                     for end in holds
-                    if end.is_hold_of_type or end.job[0] == queue
+                    if _holds(end, queue, history.promise)
                 ],
             )
         )
         for queue, leases in _by_queue(history).items()
     )
+
+
+def _holds(end: End, queue: str, promise: Promise) -> bool:
+    """Return True if the hold of a finish or release holds a queue."""
+    if end.held_cap:
+        return end.held_cap in promise.cap_names(queue)
+    return end.is_hold_of_type or end.job[0] == queue
+
+
+def _of_cap(history: History, name: str) -> list[Lease]:
+    """Return the leases of the queues with a named cap, in real time."""
+    leases = [lease for lease in history.leases if name in history.promise.cap_names(lease.job[0])]
+    return sorted(leases, key=lambda lease: lease.at_ms)
 
 
 def _by_queue(history: History) -> dict[str, list[Lease]]:

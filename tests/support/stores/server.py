@@ -90,6 +90,10 @@ class StoreServer:
         """It was started and not ended since."""
         return self._process is not None
 
+    def add_arguments(self, *arguments: str) -> None:
+        """Add words to the command line of later starts."""
+        self._arguments = (*self._arguments, *arguments)
+
     def start(self) -> None:
         """Start the server and return when it answers.
 

@@ -55,14 +55,19 @@ class AsyncCaller:
             is_safe_twice=is_safe_twice,
         )
 
-    async def find(self, path: str, answer: AnswerDecoder[AnswerT], *, wait_ms: float = 0) -> AnswerT | None:
+    async def find(
+        self, path: str, answer: AnswerDecoder[AnswerT], *, method: str = "GET", wait_ms: float = 0
+    ) -> AnswerT | None:
         """Return what is at a path; None if the server answers that there is nothing.
 
         Args:
+            method: one that is safe to repeat.
             wait_ms: the time that the server may wait with its answer.
         """
         try:
-            return await self.ask("GET", path, answer, query={"wait": wait_ms or None}, wait_s=wait_ms / 1000)
+            return await self.ask(
+                method, path, answer, query={"wait": wait_ms or None}, wait_s=wait_ms / 1000
+            )
         except errors.NotFound:
             return None
 

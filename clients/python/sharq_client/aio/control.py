@@ -1,4 +1,4 @@
-"""Offers the calls of operators: settings, holds, pauses above a queue, windows, lists, and the state of the cluster.
+"""Offers the calls of operators: settings, caps, holds, pauses above a queue, windows, lists, and the cluster's state.
 
 Not here: the calls of producers and workers, and the pause of one queue (client.py).
 """
@@ -14,6 +14,7 @@ from sharq_client.aio.caller import AsyncCaller
 from sharq_client.aio.schedules import AsyncSchedules
 from sharq_client.answers import QueueAge, QueueRow, QueueStats, TypeRow, TypeStats
 from sharq_client.bodies import HoldBody
+from sharq_client.campaigns.caps import Cap, CapState
 from sharq_client.campaigns.windows import Window, WindowState
 from sharq_client.cluster import ClusterState, TokenRights
 from sharq_client.decoders import REPLY, TEXT
@@ -40,6 +41,11 @@ class _Windows(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
+class _Caps(msgspec.Struct, frozen=True):
+    caps: list[CapState]
+    cursor: str | None
+
+
 class _Greeting(msgspec.Struct, frozen=True):
     message: str
 
@@ -55,6 +61,8 @@ _GREETING = msgspec.json.Decoder(_Greeting)
 _DOCUMENT = msgspec.json.Decoder(dict[str, Any])
 _WINDOW = msgspec.json.Decoder(WindowState)
 _WINDOWS = msgspec.json.Decoder(_Windows)
+_CAP = msgspec.json.Decoder(CapState)
+_CAPS = msgspec.json.Decoder(_Caps)
 
 
 class AsyncControl:
@@ -193,6 +201,46 @@ class AsyncControl:
         async for answer in self._caller.pages("/types/", _TYPE_ROWS, page):
             for row in answer.types:
                 yield row
+
+    async def put_cap(self, name: str, cap: Cap | Mapping[str, Any]) -> CapState:
+        """Define a cap, or define it anew, and return its state. Queues that name it share its limits.
+
+        Raises:
+            InvalidRequest: the definition is wrong. Nothing was done.
+        """
+        definition = value_of(Cap, cap, "cap")
+        return await self._caller.ask("PUT", path_of("cap", name), _CAP, definition)
+
+    async def cap(self, name: str) -> CapState | None:
+        """Return a cap, its state and what waits for it; None if there is none of this name."""
+        return await self._caller.find(path_of("cap", name), _CAP)
+
+    async def caps(self, *, page: int = 1_000) -> AsyncIterator[CapState]:
+        """Yield all caps, in no order.
+
+        Args:
+            page: the number of caps for each request, 1 to 10,000.
+        """
+        async for answer in self._caller.pages("/caps/", _CAPS, page):
+            for cap in answer.caps:
+                yield cap
+
+    async def drop_cap(self, name: str) -> int | None:
+        """Delete a cap, and return how many queues name it; None if there is none of this name.
+
+        Those queues stand still until the cap exists again or they name it no more.
+        """
+        reply = await self._caller.find(path_of("cap", name), REPLY, method="DELETE")
+        return None if reply is None else reply.queues
+
+    async def hold_cap(self, name: str, for_ms: float) -> bool:
+        """Hold a cap: no queue with it hands out jobs for a time. Return False if there is none of this name.
+
+        Args:
+            for_ms: the time from now, up to 24 hours. A hold only grows, and ends by itself.
+        """
+        path = path_of("cap", name) + "hold/"
+        return await self._caller.done("POST", path, HoldBody(for_ms), is_safe_twice=True)
 
     async def put_window(self, name: str, window: Window | Mapping[str, Any]) -> None:
         """Define a window, or define it anew.

@@ -1,1 +1,1 @@
-"""Holds the part of the client about campaigns: windows, quotas, batches, schedules, results and progress."""
+"""Holds the values that queues share or that many jobs have: windows, quotas, caps, batches and schedules."""

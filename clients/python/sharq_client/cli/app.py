@@ -8,19 +8,18 @@ from typing import Annotated
 import typer
 
 from sharq_client.cli.commands import (
-    batches,
     cancellations,
+    caps,
     dead,
     jobs,
     pauses,
     profiles,
     queues,
     rates,
-    schedules,
     settings,
     types,
-    windows,
 )
+from sharq_client.cli.commands.campaigns import batches, schedules, windows
 from sharq_client.cli.registry import add, group, with_options
 from sharq_client.cli.traffic.extensions import add_extensions
 from sharq_client.cli.traffic.listing import add_commands
@@ -41,6 +40,7 @@ OTHERS = "Others"
 
 app = group(about=ABOUT)
 _dead = group("dead", about="List dead letters, queue them again or drop them.")
+_cap = group("cap", about="Look after caps, limits that any queues share.")
 _window = group("window", about="Look after windows, the hours at which jobs may leave.")
 _schedule = group("schedule", about="Look after schedules, which enqueue a job again and again.")
 _profile = group("profile", about="Show the servers that have a name in profiles.toml.")
@@ -58,6 +58,12 @@ add(app, pauses.pause, section=CONTROL)
 add(app, pauses.hold, section=CONTROL)
 add(app, pauses.resume, section=CONTROL)
 add(app, settings.set_, section=CONTROL, name="set")
+app.add_typer(_cap, rich_help_panel=CONTROL)
+add(_cap, caps.ls)
+add(_cap, caps.show)
+add(_cap, caps.set_, name="set")
+add(_cap, caps.hold)
+add(_cap, caps.rm)
 
 add(app, jobs.jobs, section=JOBS)
 add(app, jobs.job, section=JOBS)

@@ -56,14 +56,17 @@ class Caller:
             is_safe_twice=is_safe_twice,
         )
 
-    def find(self, path: str, answer: AnswerDecoder[AnswerT], *, wait_ms: float = 0) -> AnswerT | None:
+    def find(
+        self, path: str, answer: AnswerDecoder[AnswerT], *, method: str = "GET", wait_ms: float = 0
+    ) -> AnswerT | None:
         """Return what is at a path; None if the server answers that there is nothing.
 
         Args:
+            method: one that is safe to repeat.
             wait_ms: the time that the server may wait with its answer.
         """
         try:
-            return self.ask("GET", path, answer, query={"wait": wait_ms or None}, wait_s=wait_ms / 1000)
+            return self.ask(method, path, answer, query={"wait": wait_ms or None}, wait_s=wait_ms / 1000)
         except errors.NotFound:
             return None
 

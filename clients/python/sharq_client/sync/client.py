@@ -17,15 +17,17 @@ from msgspec import UNSET
 from sharq_client import environment, errors
 from sharq_client.answers import Answers, Enqueued, LeasedJob
 from sharq_client.bodies import (
+    GivenHold,
     LeaseBody,
     as_repeat,
+    cap_hold_of,
     dequeue_target,
     json_text,
     lease_bodies,
     ready_to_send,
     release_bodies,
 )
-from sharq_client.decoders import ENQUEUED, LEASED
+from sharq_client.decoders import ENQUEUED, LEASED, LeasedJobs
 from sharq_client.failures import NothingReady
 from sharq_client.paths import bases_of, path_of
 from sharq_client.requests import Enqueueable, JobStream, Referable, Types, ref_of
@@ -184,7 +186,7 @@ class Client(Queues):
     @overload
     def dequeue(
         self, queue_type: Types, count: int, *, wait_ms: float = ..., lease_ms: float | None = ...
-    ) -> list[LeasedJob]: ...
+    ) -> LeasedJobs: ...
     def dequeue(
         self,
         queue_type: Types = "default",
@@ -192,7 +194,7 @@ class Client(Queues):
         *,
         wait_ms: float = 0,
         lease_ms: float | None = None,
-    ) -> LeasedJob | list[LeasedJob] | None:
+    ) -> LeasedJob | LeasedJobs | None:
         """Lease ready jobs, each from the queue that has been due longest. A retry is made only if nothing was done.
 
         Args:
@@ -202,7 +204,8 @@ class Client(Queues):
             lease_ms: the length of the lease (visibility timeout), 100 to 86,400,000; None for the server's default.
 
         Returns:
-            With a count, a list, which is empty if nothing was ready. Without one, the job or None.
+            With a count, a list. If nothing was ready, it is empty, and its `blocked_by` and `next_ready_in` say why.
+            Without a count, the job or None.
 
         Raises:
             OutcomeUnknown: jobs may have been leased. They are requeued when their leases end.
@@ -215,12 +218,13 @@ class Client(Queues):
                     lambda: self._transport.send("POST", path, LEASED, query=query, wait_s=wait_ms / 1000),
                     is_safe_twice=False,
                 )
-                leased = answer.jobs
-            except NothingReady:
-                leased = []
+                leased = LeasedJobs(answer.jobs)
+            except NothingReady as nothing:
+                leased = LeasedJobs()
+                leased.blocked_by, leased.next_ready_in = nothing.blocked_by, nothing.next_ready_in
             span.received(leased)
         if isinstance(queue_type, str):
-            leased = [msgspec.structs.replace(job, queue_type=queue_type) for job in leased]
+            leased[:] = [msgspec.structs.replace(job, queue_type=queue_type) for job in leased]
         return leased if count is not None else next(iter(leased), None)
 
     def finish(
@@ -230,6 +234,7 @@ class Client(Queues):
         cost: int | None = None,
         hold_ms: float = 0,
         hold_type_ms: float = 0,
+        hold_cap: GivenHold = None,
         result: object = UNSET,
     ) -> bool | None:
         """Finish (acknowledge) a job: end its lease and forget the job. Retries are made if the job has its lease.
@@ -238,6 +243,8 @@ class Client(Queues):
             cost: the cost that the job turned out to have, 0 or more. None if it is as enqueued.
             hold_ms: the time from now for which its queue hands out no jobs, up to 24 hours.
             hold_type_ms: the same for all queues of its gathered type.
+            hold_cap: the same for all queues with a cap, such as CapHold("acct17", 30_000). If there is no such cap,
+                nothing is held.
             result: any JSON value of up to 16 KiB, or msgspec.Raw with JSON text; UNSET for none. If the server has
                 no room for it, False is returned, and the job is finished all the same.
 
@@ -246,7 +253,9 @@ class Client(Queues):
         """
         job = ref_of(job)
         text = json_text(result, "result")
-        report = LeaseBody("", "", "", job.lease, None, None, cost, hold_ms, hold_type_ms, result=text)
+        hold = cap_hold_of(hold_cap)
+        terms = cost, hold_ms, hold_type_ms
+        report = LeaseBody("", "", "", job.lease, None, None, *terms, result=text, hold_cap=hold)
         with self.tracing.settle("finish", job):
             return (self._caller.report("finish", job, report)).result_kept
 
@@ -274,6 +283,7 @@ class Client(Queues):
         cost: int | None = None,
         hold_ms: float = 0,
         hold_type_ms: float = 0,
+        hold_cap: GivenHold = None,
         counts: bool = True,
         error: str | None = None,
         prefer_retry: bool = False,
@@ -283,7 +293,7 @@ class Client(Queues):
         Args:
             delay_ms: the delay, 0 for none. None for that of the job's retry policy, if it has one and the attempt
                 counts.
-            cost, hold_ms, hold_type_ms: as in `finish`.
+            cost, hold_ms, hold_type_ms, hold_cap: as in `finish`.
             counts: False if the attempt does not count, as after a carrier's 429.
             error: the reason of the failure, for people. The server keeps its first 2 KiB until the job is finished,
                 and shows the latest one with the job and with its dead letter.
@@ -293,9 +303,9 @@ class Client(Queues):
             NotFound, LeaseLost: the lease does not exist any more. Nothing was done.
         """
         job = ref_of(job)
-        report = LeaseBody(
-            "", "", "", job.lease, None, delay_ms, cost, hold_ms, hold_type_ms, counts, error, prefer_retry
-        )
+        hold = cap_hold_of(hold_cap)
+        terms = cost, hold_ms, hold_type_ms, counts, error, prefer_retry
+        report = LeaseBody("", "", "", job.lease, None, delay_ms, *terms, hold_cap=hold)
         with self.tracing.settle("release", job):
             self._caller.report("release", job, report)
 
@@ -331,6 +341,7 @@ class Client(Queues):
         *,
         hold_ms: float = 0,
         hold_type_ms: float = 0,
+        hold_cap: GivenHold = None,
         counts: bool = True,
         error: str | Sequence[str | None] | None = None,
         prefer_retry: bool = False,
@@ -340,8 +351,16 @@ class Client(Queues):
         Args:
             error: the error of all jobs, or a list with one for each job.
         """
-        terms = delay_ms, hold_ms, hold_type_ms
-        bodies = release_bodies(jobs, *terms, counts=counts, error=error, prefer_retry=prefer_retry)
+        bodies = release_bodies(
+            jobs,
+            delay_ms,
+            hold_ms,
+            hold_type_ms,
+            counts=counts,
+            error=error,
+            prefer_retry=prefer_retry,
+            hold_cap=hold_cap,
+        )
         with self.tracing.settle_many("release", jobs) as span:
             answers = self._caller.report_many("release", bodies)
             span.answered(answers)

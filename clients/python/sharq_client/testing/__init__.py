@@ -8,7 +8,7 @@
     for time_ms, job, outcome in sharq.run(shop.worker(sharq.async_client())):
         ...                              # when each job was leased, and how that ended
 
-The pytest fixture `sharq` is a new FakeSharq for each test. Not part of the fake are windows, schedules, quotas,
+The pytest fixture `sharq` is a new FakeSharq for each test. Not part of the fake are windows, schedules, quotas, caps,
 ordered lists of queues, and the state of the cluster: requests about them raise NotImplementedError, which names the
 feature.
 """

@@ -82,8 +82,8 @@ class FakeSharq:
 
     Real clients work with it, so that their encodings, checks, errors and retries are those of production. Its rules
     are those of the server: rates, bursts, costs, priorities, delays, expiry, retries, leases, dead letters, batches,
-    gathered types with their limits. It has no windows, schedules, quotas, ordered lists of queues, or state of a
-    cluster: requests about them raise NotImplementedError.
+    gathered types with their limits. It has no windows, schedules, quotas, caps, ordered lists of queues, or state
+    of a cluster: requests about them raise NotImplementedError. A hold of a cap holds nothing.
 
     Time passes only when the test says so: by `advance`, in `run`, and while a call of a client waits (a dequeue with
     wait_ms, the pause before a retry). Nothing sleeps.

@@ -18,6 +18,7 @@ from msgspec import UNSET, UnsetType
 from sharq_client import errors, failures
 from sharq_client.aio.client import AsyncClient
 from sharq_client.answers import LeasedJob
+from sharq_client.campaigns.caps import CapHold
 from sharq_client.worker.handlers.results import Retry, Throttled
 from sharq_client.worker.turns import pass_turns
 
@@ -44,6 +45,7 @@ class ReleaseTerms(msgspec.Struct, frozen=True):
     hold_ms: float = 0
     hold_type_ms: float = 0
     counts: bool = True
+    hold_cap: CapHold | None = None
 
 
 class Report(msgspec.Struct, frozen=True, gc=False):
@@ -125,13 +127,14 @@ class Outcomes:
         self._add(Report(job, _UNSTARTED))
 
     def add_throttled(self, job: LeasedJob, throttled: Throttled) -> None:
-        """Add the release of a job whose attempt does not count, with a hold of its queue or type."""
+        """Add the release of a job whose attempt does not count, with a hold of its queue, its type or a cap."""
         hold_ms = throttled.hold_ms
-        terms = (
-            ReleaseTerms(hold_type_ms=hold_ms, counts=False)
-            if throttled.holds_type
-            else ReleaseTerms(hold_ms=hold_ms, counts=False)
-        )
+        if throttled.cap is not None:
+            terms = ReleaseTerms(hold_cap=CapHold(throttled.cap, hold_ms), counts=False)
+        elif throttled.holds_type:
+            terms = ReleaseTerms(hold_type_ms=hold_ms, counts=False)
+        else:
+            terms = ReleaseTerms(hold_ms=hold_ms, counts=False)
         self._add(Report(job, terms))
 
     def add_retry(self, job: LeasedJob, retry: Retry) -> None:
@@ -202,6 +205,7 @@ class Outcomes:
             release.delay_ms,
             hold_ms=release.hold_ms,
             hold_type_ms=release.hold_type_ms,
+            hold_cap=release.hold_cap,
             counts=release.counts,
             error=[report.error for report in reports],
             prefer_retry=release.prefer_retry,

@@ -182,8 +182,8 @@ export interface components {
         NothingReadyAnswer: {
             /** @description The outcome of the request, or of one job of a bulk call. */
             status: components["schemas"]["FailureStatus"];
-            /** @description Why there is no job: the reason of the queue of the type that comes first; `empty` if the type has no jobs. Absent if it cannot be told. */
-            blocked_by?: components["schemas"]["BlockedBy"];
+            /** @description Why there is no job: the reason of the queue of the type that comes first; `empty` if the type has no jobs. Absent if it cannot be told. One of `all_paused`, `type_paused`, `paused`, `type_hold`, `hold`, `empty`, `delayed`, `window`, `quota`, `type_max_leased`, `max_leased`, `type_rate`, `rate`, or `cap:` and the name of a cap, such as `cap:acct17`. */
+            blocked_by?: string;
             /**
              * Format: int64
              * @description Time until that queue may next be leased from, in ms; absent if it is not known.
@@ -652,10 +652,12 @@ export interface components {
             on_expiry: components["schemas"]["OnExpiry"] | null;
             /** @description The window outside of which no job is leased, except those that ignore windows; null for none. */
             window: string | null;
+            /** @description The names of the caps that the queue shares with other queues, sorted. */
+            caps: string[];
             /** @description The names of the fields that an operator has set, which enqueues do not change. */
             settings: string[];
-            /** @description Why the queue gives no job now: the first reason that applies; null if it gives one. */
-            blocked_by: components["schemas"]["BlockedBy"] | null;
+            /** @description Why the queue gives no job now: the first reason that applies; null if it gives one. One of `all_paused`, `type_paused`, `paused`, `type_hold`, `hold`, `empty`, `delayed`, `window`, `quota`, `type_max_leased`, `max_leased`, `type_rate`, `rate`, or `cap:` and the name of a cap, such as `cap:acct17`. */
+            blocked_by: string | null;
             /**
              * Format: int64
              * @description Time until the queue may next be leased from, in ms, 0 if it may now; null if nothing is queued, or if it is not known, such as for a paused queue.
@@ -729,6 +731,8 @@ export interface components {
              * @description Maximum number of jobs of the queue leased at a time; null for no maximum.
              */
             max_leased: number | null;
+            /** @description The names of the caps that the queue shares with other queues, sorted. */
+            caps: string[];
             /**
              * Format: int64
              * @description Number of jobs leased in the last complete minute of the clock.
@@ -739,8 +743,8 @@ export interface components {
              * @description Number of jobs that the queue should have given in that minute: as many as its rate allows, but no more than it gave and has waiting now; null at an unlimited rate.
              */
             promised: number | null;
-            /** @description Why the queue gives no job now: the first reason that applies; null if it gives one. */
-            blocked_by: components["schemas"]["BlockedBy"] | null;
+            /** @description Why the queue gives no job now: the first reason that applies; null if it gives one. One of `all_paused`, `type_paused`, `paused`, `type_hold`, `hold`, `empty`, `delayed`, `window`, `quota`, `type_max_leased`, `max_leased`, `type_rate`, `rate`, or `cap:` and the name of a cap, such as `cap:acct17`. */
+            blocked_by: string | null;
             /**
              * Format: int64
              * @description Time until the queue may next be leased from, in ms, 0 if it may now; null if nothing is queued, or if it is not known, such as for a paused queue.
@@ -795,8 +799,8 @@ export interface components {
              * @description Number of jobs leased in the last complete minute of the clock.
              */
             delivered: number;
-            /** @description Why no queue of the type may be leased from now; null if one may. */
-            blocked_by: components["schemas"]["BlockedBy"] | null;
+            /** @description Why no queue of the type may be leased from now; null if one may. One of `all_paused`, `type_paused`, `paused`, `type_hold`, `hold`, `empty`, `delayed`, `window`, `quota`, `type_max_leased`, `max_leased`, `type_rate`, `rate`, or `cap:` and the name of a cap, such as `cap:acct17`. */
+            blocked_by: string | null;
         };
         /** @description The state of a gathered type. */
         TypeAnswer: {
@@ -854,8 +858,8 @@ export interface components {
              * @description Number of queues that the server keeps a record of.
              */
             queues: number;
-            /** @description Why no queue of the type gives a job now; null if one does. */
-            blocked_by: components["schemas"]["BlockedBy"] | null;
+            /** @description Why no queue of the type gives a job now; null if one does. One of `all_paused`, `type_paused`, `paused`, `type_hold`, `hold`, `empty`, `delayed`, `window`, `quota`, `type_max_leased`, `max_leased`, `type_rate`, `rate`, or `cap:` and the name of a cap, such as `cap:acct17`. */
+            blocked_by: string | null;
             /**
              * Format: int64
              * @description Time until the type may next be leased from, in ms, 0 if it may now; null if nothing is queued, or if it is not known, such as for a paused type.
@@ -864,18 +868,18 @@ export interface components {
             /** @description The limit that is not delivered in full at its burst; absent if all are. */
             warning?: string;
         };
-        /** @description One limit of a gathered type. */
+        /** @description One limit of a gathered type or of a cap. */
         LimitAnswer: {
             /**
              * Format: double
-             * @description Minimum time between two leases of the type, or for each unit of cost, in ms.
+             * @description Minimum time between two leases, or for each unit of cost, in ms.
              */
             interval: number;
             /** @description The same as a rate, in at most six digits: `40/s`. */
             rate: string;
             /**
              * Format: double
-             * @description Number of leases or units that may follow each other at once when the type is late.
+             * @description Number of leases or units that may follow each other at once when the queues are late.
              */
             burst: number;
             /** @description What the rate counts: `job` for leases, `cost` for the cost of their jobs. */
@@ -985,6 +989,142 @@ export interface components {
              * @description Time since the job at the head of the queue was enqueued, in ms; null if none is queued.
              */
             oldest_age: number | null;
+        };
+        /** @description The state of a cap after its definition. */
+        CapDefined: {
+            /** @description The outcome of the request, or of one job of a bulk call. */
+            status: components["schemas"]["SuccessStatus"];
+            /** @description The name of the cap. */
+            name: string;
+            /** @description The limits that all queues with the cap share. */
+            limits: components["schemas"]["LimitAnswer"][];
+            /**
+             * Format: int64
+             * @description Maximum number of jobs leased at a time; null for no maximum.
+             */
+            max_leased: number | null;
+            /**
+             * Format: int64
+             * @description The time before which no queue with the cap gives a job, in ms since the epoch; null without a hold.
+             */
+            held_until: number | null;
+            /**
+             * Format: int64
+             * @description Number of leases that count towards `max_leased`. It may be above what is leased: one that ended a moment ago, or whose worker is gone, counts until its time is over. null without `max_leased`.
+             */
+            leased: number | null;
+            /**
+             * Format: int64
+             * @description Time until the cap allows the next lease, in ms, 0 if it does now; null if it is not known, because as many jobs are leased as it allows.
+             */
+            next_slot_in: number | null;
+            /**
+             * @description Why the cap allows no lease now: `hold`, `max_leased` or `rate`; null if it allows one.
+             * @enum {string|null}
+             */
+            blocked_by: "hold" | "max_leased" | "rate" | null;
+            /** @description The limit that is not delivered in full at its burst; absent if all are. */
+            warning?: string;
+        };
+        /** @description The state of a cap, and what waits for it. */
+        CapAnswer: {
+            /** @description The outcome of the request, or of one job of a bulk call. */
+            status: components["schemas"]["SuccessStatus"];
+            /** @description The name of the cap. */
+            name: string;
+            /** @description The limits that all queues with the cap share. */
+            limits: components["schemas"]["LimitAnswer"][];
+            /**
+             * Format: int64
+             * @description Maximum number of jobs leased at a time; null for no maximum.
+             */
+            max_leased: number | null;
+            /**
+             * Format: int64
+             * @description The time before which no queue with the cap gives a job, in ms since the epoch; null without a hold.
+             */
+            held_until: number | null;
+            /**
+             * Format: int64
+             * @description Number of leases that count towards `max_leased`. It may be above what is leased: one that ended a moment ago, or whose worker is gone, counts until its time is over. null without `max_leased`.
+             */
+            leased: number | null;
+            /**
+             * Format: int64
+             * @description Time until the cap allows the next lease, in ms, 0 if it does now; null if it is not known, because as many jobs are leased as it allows.
+             */
+            next_slot_in: number | null;
+            /**
+             * @description Why the cap allows no lease now: `hold`, `max_leased` or `rate`; null if it allows one.
+             * @enum {string|null}
+             */
+            blocked_by: "hold" | "max_leased" | "rate" | null;
+            /**
+             * Format: int64
+             * @description Number of queues that have the cap, of all types, also those without jobs.
+             */
+            queues: number;
+            /**
+             * Format: int64
+             * @description Number of queues with the cap that have queued jobs and wait for a slot.
+             */
+            waiting_queues: number;
+            /**
+             * Format: int64
+             * @description Number of queued jobs of these queues; at least so many if there are more than 1,000 such queues of one partition.
+             */
+            queued: number;
+        };
+        /** @description A page of all caps, in no particular order. */
+        CapRows: {
+            /** @description The outcome of the request, or of one job of a bulk call. */
+            status: components["schemas"]["SuccessStatus"];
+            /** @description The caps of the page. */
+            caps: components["schemas"]["CapRow"][];
+            /** @description The `cursor` of the next page; null at the end of the list. */
+            cursor: string | null;
+        };
+        /** @description One cap of a list. */
+        CapRow: {
+            /** @description The name of the cap. */
+            name: string;
+            /** @description The limits that all queues with the cap share. */
+            limits: components["schemas"]["LimitAnswer"][];
+            /**
+             * Format: int64
+             * @description Maximum number of jobs leased at a time; null for no maximum.
+             */
+            max_leased: number | null;
+            /**
+             * Format: int64
+             * @description The time before which no queue with the cap gives a job, in ms since the epoch; null without a hold.
+             */
+            held_until: number | null;
+            /**
+             * Format: int64
+             * @description Number of leases that count towards `max_leased`. It may be above what is leased: one that ended a moment ago, or whose worker is gone, counts until its time is over. null without `max_leased`.
+             */
+            leased: number | null;
+            /**
+             * Format: int64
+             * @description Time until the cap allows the next lease, in ms, 0 if it does now; null if it is not known, because as many jobs are leased as it allows.
+             */
+            next_slot_in: number | null;
+            /**
+             * @description Why the cap allows no lease now: `hold`, `max_leased` or `rate`; null if it allows one.
+             * @enum {string|null}
+             */
+            blocked_by: "hold" | "max_leased" | "rate" | null;
+        };
+        /** @description The confirmation that a cap is deleted. */
+        CapDropped: {
+            /** @description The outcome of the request, or of one job of a bulk call. */
+            status: components["schemas"]["SuccessStatus"];
+            /**
+             * Format: int64
+             * @description Number of queues that have the cap. They stand still until it exists again.
+             */
+            queues: number;
         };
         /** @description The state of one window. */
         WindowAnswer: {
@@ -1306,6 +1446,8 @@ export interface components {
             cost?: number;
             /** @description Maximum number of jobs of the queue that are leased at a time, from 1 to 1000000. If it is absent, the maximum stays as it is (none for a new queue). */
             max_leased?: number;
+            /** @description The names of up to 3 caps that the queue shares with other queues, of any types. Each lease takes a slot of each of them. An empty list ends that. If it is absent, the caps of the queue stay as they are (none for a new queue). A cap that does not exist stops the queue until it does. */
+            caps?: string[];
             /**
              * Format: int64
              * @description The time before which the job may not be leased, in ms since the epoch by the store's clock, instead of `delay`, from 0 to 9007199254740. A time in the past means now.
@@ -1410,6 +1552,8 @@ export interface components {
             cost?: number;
             /** @description Maximum number of jobs of the queue that are leased at a time, from 1 to 1000000. If it is absent, the maximum stays as it is (none for a new queue). */
             max_leased?: number;
+            /** @description The names of up to 3 caps that the queue shares with other queues, of any types. Each lease takes a slot of each of them. An empty list ends that. If it is absent, the caps of the queue stay as they are (none for a new queue). A cap that does not exist stops the queue until it does. */
+            caps?: string[];
             /**
              * Format: int64
              * @description The time before which the job may not be leased, in ms since the epoch by the store's clock, instead of `delay`, from 0 to 9007199254740. A time in the past means now.
@@ -1458,8 +1602,20 @@ export interface components {
              * @description Time from now for which no queue of the gathered type gives a job, in milliseconds from 0 to 86400000 (24 hours). Only for types with a `~` in their name. The default is 0.
              */
             hold_type?: number;
+            /** @description Hold a cap that the queue shares with others, such as the account that a carrier throttles: no queue with the cap gives a job for `ms`. It is held once the request has succeeded. If there is no such cap, nothing is held. */
+            hold_cap?: components["schemas"]["HoldCapBody"];
             /** @description What the work gave: any JSON value of up to 16 KiB. The state of the job shows it, for as long as the server remembers the job and has room for its result. */
             result?: unknown;
+        };
+        /** @description A hold of a cap: no queue with the cap gives a job for a time from now. */
+        HoldCapBody: {
+            /** @description The name of the cap to hold: 1 to 64 characters of `A-Z a-z 0-9 _ - . + @`. */
+            name: string;
+            /**
+             * Format: double
+             * @description Time from now for which no queue with the cap gives a job, in milliseconds from 0 to 86400000 (24 hours). A hold ends by itself and only grows.
+             */
+            ms: number;
         };
         /** @description Leases to end. */
         FinishBulk: {
@@ -1488,6 +1644,8 @@ export interface components {
              * @description Time from now for which no queue of the gathered type gives a job, in milliseconds from 0 to 86400000 (24 hours). Only for types with a `~` in their name. The default is 0.
              */
             hold_type?: number;
+            /** @description Hold a cap that the queue shares with others, such as the account that a carrier throttles: no queue with the cap gives a job for `ms`. It is held once the request has succeeded. If there is no such cap, nothing is held. */
+            hold_cap?: components["schemas"]["HoldCapBody"];
             /** @description What the work gave: any JSON value of up to 16 KiB. The state of the job shows it, for as long as the server remembers the job and has room for its result. */
             result?: unknown;
         };
@@ -1549,6 +1707,8 @@ export interface components {
              * @description Time from now for which no queue of the gathered type gives a job, in milliseconds from 0 to 86400000 (24 hours). Only for types with a `~` in their name. The default is 0.
              */
             hold_type?: number;
+            /** @description Hold a cap that the queue shares with others, such as the account that a carrier throttles: no queue with the cap gives a job for `ms`. It is held once the request has succeeded. If there is no such cap, nothing is held. */
+            hold_cap?: components["schemas"]["HoldCapBody"];
             /** @description False if the delivery does not count as an attempt, such as one that a carrier throttled. The default is true. */
             count?: boolean;
             /** @description The reason of the failure, for a person. It is kept with the job, shown with it and with its dead letter, and replaced by that of a later release. It is cut to 2048 bytes of UTF-8. */
@@ -1588,6 +1748,8 @@ export interface components {
              * @description Time from now for which no queue of the gathered type gives a job, in milliseconds from 0 to 86400000 (24 hours). Only for types with a `~` in their name. The default is 0.
              */
             hold_type?: number;
+            /** @description Hold a cap that the queue shares with others, such as the account that a carrier throttles: no queue with the cap gives a job for `ms`. It is held once the request has succeeded. If there is no such cap, nothing is held. */
+            hold_cap?: components["schemas"]["HoldCapBody"];
             /** @description False if the delivery does not count as an attempt, such as one that a carrier throttled. The default is true. */
             count?: boolean;
             /** @description The reason of the failure, for a person. It is kept with the job, shown with it and with its dead letter, and replaced by that of a later release. It is cut to 2048 bytes of UTF-8. */
@@ -1712,6 +1874,8 @@ export interface components {
             on_expiry?: components["schemas"]["OnExpiry"] | null;
             /** @description The name of the window outside of which no job is leased, except those that ignore windows. Jobs with a window of their own wait until both are open. */
             window?: string | null;
+            /** @description The names of up to 3 caps that the queue shares with other queues, of any types, which enqueues then do not change. An empty list clears them, as null does. */
+            caps?: string[] | null;
         };
         /** @description The time of a hold: `for` or `until`, one of the two. Without both, the queue is paused until it is resumed. */
         PauseBody: {
@@ -1741,14 +1905,14 @@ export interface components {
             limits?: components["schemas"]["LimitEntry"][] | null;
             /**
              * Format: double
-             * @description Minimum time between two leases of the type, or for each unit of cost, in milliseconds over 0 and up to 31536000000; fractions are allowed and rounded up to whole microseconds.
+             * @description Minimum time between two leases of the queues, or for each unit of cost, in milliseconds over 0 and up to 31536000000; fractions are allowed and rounded up to whole microseconds.
              */
             interval?: number | null;
-            /** @description The rate that all queues of the type share, as number/unit, instead of `interval`: `40/s`, `90000/min`. The interval is rounded up to whole microseconds. */
+            /** @description The rate that the queues share, as number/unit, instead of `interval`: `40/s`, `90000/min`. The interval is rounded up to whole microseconds. */
             rate?: string | null;
             /**
              * Format: double
-             * @description Number of leases, or units of cost, from 1 to 1000000, that may follow each other at once when the type is behind its rate; at most two decimals. 1 keeps strict spacing.
+             * @description Number of leases, or units of cost, from 1 to 1000000, that may follow each other at once when the queues together are behind the rate; at most two decimals. 1 keeps strict spacing.
              */
             burst?: number | null;
             /** @description Maximum number of jobs of all queues of the type together that are leased at a time, from 1 to 1000000. */
@@ -1772,18 +1936,18 @@ export interface components {
             /** @description Up to 3 quotas, each of which every lease of the type must keep. They replace all present ones. A quota with the `unit`, `period` and `tz` of a present one goes on with what is used of that. */
             quotas?: components["schemas"]["QuotaEntry"][] | null;
         };
-        /** @description A rate that all queues of a gathered type share: `interval` or `rate`, one of the two. */
+        /** @description A rate that the queues of a gathered type or of a cap share: `interval` or `rate`, one of the two. */
         LimitEntry: {
             /**
              * Format: double
-             * @description Minimum time between two leases of the type, or for each unit of cost, in milliseconds over 0 and up to 31536000000; fractions are allowed and rounded up to whole microseconds.
+             * @description Minimum time between two leases of the queues, or for each unit of cost, in milliseconds over 0 and up to 31536000000; fractions are allowed and rounded up to whole microseconds.
              */
             interval?: number;
-            /** @description The rate that all queues of the type share, as number/unit, instead of `interval`: `40/s`, `90000/min`. The interval is rounded up to whole microseconds. */
+            /** @description The rate that the queues share, as number/unit, instead of `interval`: `40/s`, `90000/min`. The interval is rounded up to whole microseconds. */
             rate?: string;
             /**
              * Format: double
-             * @description Number of leases, or units of cost, from 1 to 1000000, that may follow each other at once when the type is behind its rate; at most two decimals. 1 keeps strict spacing. The default is 1.
+             * @description Number of leases, or units of cost, from 1 to 1000000, that may follow each other at once when the queues together are behind the rate; at most two decimals. 1 keeps strict spacing. The default is 1.
              */
             burst?: number;
             /** @description What the rate counts: `job` counts each lease as 1, `cost` counts the `cost` of its job. The default is `job`. */
@@ -1802,6 +1966,42 @@ export interface components {
             tz?: string;
             /** @description What the rate counts: `job` counts each lease as 1, `cost` counts the `cost` of its job. The default is `job`. */
             unit?: components["schemas"]["LimitUnit"];
+        };
+        /**
+         * @description The definition of a cap, which replaces the present one: a limit that is absent is none.
+         *
+         *     `rate` or `interval`, with or without `burst`, is short for `limits` with one limit of unit `job`.
+         */
+        CapBody: {
+            /** @description Up to 3 limits, each of which every lease with the cap must keep. If they are absent, there is none. */
+            limits?: components["schemas"]["LimitEntry"][] | null;
+            /**
+             * Format: double
+             * @description Minimum time between two leases of the queues, or for each unit of cost, in milliseconds over 0 and up to 31536000000; fractions are allowed and rounded up to whole microseconds.
+             */
+            interval?: number | null;
+            /** @description The rate that the queues share, as number/unit, instead of `interval`: `40/s`, `90000/min`. The interval is rounded up to whole microseconds. */
+            rate?: string | null;
+            /**
+             * Format: double
+             * @description Number of leases, or units of cost, from 1 to 1000000, that may follow each other at once when the queues together are behind the rate; at most two decimals. 1 keeps strict spacing.
+             */
+            burst?: number | null;
+            /** @description Maximum number of jobs of all queues with the cap together that are leased at a time, from 1 to 1000000. If it is absent, there is no maximum. */
+            max_leased?: number | null;
+            /**
+             * Format: double
+             * @description Time from now for which no queue with the cap gives a job, in milliseconds from 0 to 86400000 (24 hours). A hold ends by itself and only grows. null ends it, and if it is absent, it stays as it is.
+             */
+            hold?: number | null;
+        };
+        /** @description The time of a hold. */
+        HoldNamedCap: {
+            /**
+             * Format: double
+             * @description Time from now for which no queue with the cap gives a job, in milliseconds from 0 to 86400000 (24 hours). A hold ends by itself and only grows.
+             */
+            for: number;
         };
         /** @description The definition of a window: a time is open if the clock of the zone reads a minute of one of its ranges. */
         WindowBody: {
@@ -1868,6 +2068,8 @@ export interface components {
             cost?: number;
             /** @description Maximum number of jobs of the queue that are leased at a time, from 1 to 1000000. If it is absent, the maximum stays as it is (none for a new queue). */
             max_leased?: number;
+            /** @description The names of up to 3 caps that the queue shares with other queues, of any types. Each lease takes a slot of each of them. An empty list ends that. If it is absent, the caps of the queue stay as they are (none for a new queue). A cap that does not exist stops the queue until it does. */
+            caps?: string[];
             /** @description The place of the job within its queue, from 1 to 9: jobs of a lower number leave first, whenever they came, and never past the queue's rate. The default is 5. */
             priority?: number;
             /**
@@ -1886,11 +2088,6 @@ export interface components {
             /** @description The batch that counts the job, such as a campaign: all jobs of the type with this batch, in any queue. 1 to 100 characters of A-Z a-z 0-9 _ - . + @ : /, but no part between slashes may be empty, . or ... */
             batch?: string;
         };
-        /**
-         * @description The reason why nothing is leased. If there are several, the first one in this order is told.
-         * @enum {string}
-         */
-        BlockedBy: "all_paused" | "type_paused" | "paused" | "type_hold" | "hold" | "empty" | "delayed" | "window" | "quota" | "type_max_leased" | "max_leased" | "type_rate" | "rate";
         /**
          * @description The reason why a job became a dead letter: it passed its requeue limit, or it expired.
          * @enum {string}

@@ -8,6 +8,7 @@ const NAMES: Partial<Record<string, readonly string[]>> = {
   batch: ["queueType", "batch"],
   schedule: ["name"],
   window: ["name"],
+  cap: ["name"],
 };
 
 /** The parameters of a request. Those that are null or undefined are left out, and a list is sent item by item. */

@@ -88,9 +88,10 @@ export class Outcomes {
     this.#add({ job, release: { counts: false } });
   }
 
-  /** Add the release of a job whose attempt does not count, with a hold of its queue or type. */
-  addThrottled(job: LeasedJob, { holdMs, holdsType }: Throttled): void {
-    const hold = holdsType ? { holdTypeMs: holdMs } : { holdMs };
+  /** Add the release of a job whose attempt does not count, with a hold of its queue, its type or a cap. */
+  addThrottled(job: LeasedJob, { holdMs, holdsType, cap }: Throttled): void {
+    const own = holdsType ? { holdTypeMs: holdMs } : { holdMs };
+    const hold = cap === undefined ? own : { holdCap: { name: cap, ms: holdMs } };
     this.#add({ job, release: { ...hold, counts: false } });
   }
 

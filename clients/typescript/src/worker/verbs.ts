@@ -42,6 +42,11 @@ export interface ThrottledOptions {
   readonly retryAfterMs: number;
   /** True to hold all queues of the gathered type, not only the job's queue. */
   readonly holdsType?: boolean | undefined;
+  /**
+   * The name of the cap to hold instead, such as that of the account that is throttled: no queue with it hands out jobs.
+   * If there is no such cap, nothing is held.
+   */
+  readonly cap?: string | undefined;
 }
 
 /**
@@ -54,14 +59,18 @@ export class Throttled extends Error {
   readonly [KIND] = "throttled";
   readonly holdMs: number;
   readonly holdsType: boolean;
+  readonly cap: string | undefined;
 
-  /** @throws RangeError: `retryAfterMs` is negative or not a number. */
-  constructor({ retryAfterMs, holdsType = false }: ThrottledOptions) {
+  /** @throws RangeError: `retryAfterMs` is negative or not a number, or both `holdsType` and `cap` are given. */
+  constructor({ retryAfterMs, holdsType = false, cap }: ThrottledOptions) {
     checkMs("retryAfterMs", retryAfterMs);
+    if (holdsType && cap !== undefined)
+      throw new RangeError("holdsType, cap: expected at most one of the two");
     super(`retry after ${retryAfterMs} ms`);
     this.name = "Throttled";
     this.holdMs = Math.min(retryAfterMs, MAX_HOLD_MS);
     this.holdsType = holdsType;
+    this.cap = cap;
   }
 }
 

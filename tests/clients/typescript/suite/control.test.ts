@@ -58,6 +58,29 @@ test("the lists of operators", async () => {
   assert.ok((await all(client.control.types())).some((row) => row.queue_type === type && row.queued === 3));
 });
 
+test("the calls about caps", async () => {
+  const [type, name] = [newType(), newType()];
+  const defined = await client.control.putCap(name, { rate: "40/s", burst: 2, max_leased: 5 });
+  assert.deepEqual([defined.limits[0]?.interval, defined.max_leased, defined.leased], [25, 5, 0]);
+  const queue = await client.control.setQueue(type, "q", { caps: [name] });
+  assert.deepEqual([queue.caps, queue.settings], [[name], ["caps"]]);
+  assert.equal((await client.control.cap(name))?.queues, 1);
+  assert.ok((await all(client.control.caps({ page: 1 }))).some((row) => row.name === name));
+  assert.equal(await client.control.holdCap(name, 60_000), true);
+  await client.enqueue({ queue_type: type, queue_id: "q", payload: 1, interval: 0 });
+  assert.equal(await client.dequeue(type), null);
+  assert.equal((await client.queue(type, "q"))?.blocked_by, `cap:${name}`);
+  await client.control.putCap(name, { hold: null });
+  const job = await client.dequeue(type, { waitMs: 5_000 });
+  assert.ok(job);
+  await client.release(job, { holdCap: { name, ms: 60_000 } });
+  assert.ok((await client.control.cap(name))?.held_until);
+  assert.equal(await client.control.dropCap(name), 1);
+  assert.equal(await client.control.dropCap(name), null);
+  assert.equal(await client.control.holdCap(name, 1), false);
+  assert.equal(await client.control.cap(name), null);
+});
+
 test("the calls about windows", async () => {
   const name = newType();
   const type = newType();

@@ -140,6 +140,7 @@ def show_queue(
             ("rate", rate_of(stats)),
             ("last minute", delivery),
             ("max leased", None if stats.max_leased is None else str(stats.max_leased)),
+            ("caps", ", ".join(stats.caps) or None),
             ("weight", None if stats.weight == 1 else str(stats.weight)),
             ("held until", None if stats.held_until is None else moment(stats.held_until)),
             *job_defaults(stats),

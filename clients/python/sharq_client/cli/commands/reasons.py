@@ -25,6 +25,9 @@ _SENTENCES = {
 }
 """Reason → a sentence about the queue or the type that has it."""
 
+_CAP = "cap:"
+"""What stands before the name of a cap in a reason."""
+
 _WITHOUT_TIME = frozenset({"all_paused", "type_paused", "paused", "hold", "empty"})
 """The reasons that no time ends, or whose sentence has the time."""
 
@@ -63,7 +66,12 @@ def _why(queue_type: str, reason: str | None, own: dict[str, str], next_ready_in
     """Return the sentence for a reason, preferably one with the numbers of the queue or the type itself."""
     if reason is None:
         return _HANDS_OUT
-    sentence = own.get(reason) or _SENTENCES.get(reason, f"The reason is {reason}.")
+    if reason.startswith(_CAP):
+        name = reason.removeprefix(_CAP)
+        shown = f"sharq cap show {name} tells more."
+        sentence = f"The cap {name} allows no lease now, or does not exist. {shown}"
+    else:
+        sentence = own.get(reason) or _SENTENCES.get(reason, f"The reason is {reason}.")
     when = ""
     if next_ready_in and reason not in _WITHOUT_TIME:
         when = f" The next job may be leased in {readable(next_ready_in)}."

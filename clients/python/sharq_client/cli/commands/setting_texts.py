@@ -10,9 +10,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from sharq_client.campaigns.limits import Limit
 from sharq_client.campaigns.quotas import Quota
 from sharq_client.cli.times import duration_ms, readable
-from sharq_client.requests import Limit, OnExpiry, RetryPolicy
+from sharq_client.requests import OnExpiry, RetryPolicy
 
 
 class HasDefaults(Protocol):
@@ -53,6 +54,12 @@ def retry_text(retry: RetryPolicy) -> str:
     """Return a retry policy for people."""
     jitter = f", jitter {retry.jitter:g}" if retry.jitter else ""
     return f"after {readable(retry.delay)}, then times {retry.factor:g} up to {readable(retry.max)}{jitter}"
+
+
+def limit_text(limit: Limit) -> str:
+    """Return a limit for people."""
+    burst = "" if limit.burst == 1 else f", burst {limit.burst:g}"
+    return f"{limit.rate}{' of cost' if limit.unit == 'cost' else ''}{burst}"
 
 
 def limit_of(text: str) -> Limit:

@@ -55,6 +55,14 @@ def set_(
             "--pin/--no-pin", help="Keep enqueues from changing the rate.", rich_help_panel=_OF_QUEUE
         ),
     ] = None,
+    cap: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Cap that it shares with other queues. Up to three, which replace the present ones.",
+            rich_help_panel=_OF_QUEUE,
+        ),
+    ] = None,
     limit: Annotated[
         list[str] | None,
         typer.Option(
@@ -117,6 +125,7 @@ def set_(
     Examples:
       sharq set sms acme --rate 40/s --max-leased 20 --weight 3
       sharq set sms acme --retry 30s,factor=3,max=1h --window paris-days
+      sharq set sms acme --cap acct17 --cap brand3
       sharq set sms~skytel --limit 40/s --quota 2000/day@Asia/Tokyo --max-leased 100
       sharq set sms~skytel --clear quotas --clear max_leased
     """
@@ -129,7 +138,12 @@ def set_(
         window=window,
     )
     of_queue = flags(
-        rate=rate, interval=read_duration("--interval", interval), burst=burst, weight=weight, pin=pin
+        rate=rate,
+        interval=read_duration("--interval", interval),
+        burst=burst,
+        weight=weight,
+        pin=pin,
+        caps=cap or None,
     )
     of_type = flags(
         limits=[read("--limit", limit_of, text) for text in limit or ()] or None,

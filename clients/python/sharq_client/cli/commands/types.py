@@ -5,13 +5,12 @@ from __future__ import annotations
 from sharq_client.answers import TypeRow, TypeStats
 from sharq_client.campaigns.quotas import QuotaUse
 from sharq_client.cli.commands.reasons import CALM, why_row, why_type
-from sharq_client.cli.commands.setting_texts import job_defaults
+from sharq_client.cli.commands.setting_texts import job_defaults, limit_text
 from sharq_client.cli.output import BAD, GOOD, ODD, Cell, bounded
 from sharq_client.cli.parameters import Limit, QueueType
 from sharq_client.cli.session import Session
 from sharq_client.cli.tables import Column
 from sharq_client.cli.times import moment
-from sharq_client.requests import Limit as TypeLimit
 
 _COLUMNS = (
     Column("type"),
@@ -75,7 +74,7 @@ def show_type(session: Session, queue_type: str, stats: TypeStats) -> None:
                 "jobs",
                 f"{stats.queued} queued, {stats.delayed} delayed, {stats.leased} leased, {stats.dead} dead",
             ),
-            *(("limit", _limit_text(limit)) for limit in stats.limits),
+            *(("limit", limit_text(limit)) for limit in stats.limits),
             *(("quota", _quota_text(quota)) for quota in stats.quotas),
             ("max leased", None if stats.max_leased is None else str(stats.max_leased)),
             ("held until", None if stats.held_until is None else moment(stats.held_until)),
@@ -83,11 +82,6 @@ def show_type(session: Session, queue_type: str, stats: TypeStats) -> None:
             ("warning", (stats.warning, ODD) if stats.warning else None),
         ]
     )
-
-
-def _limit_text(limit: TypeLimit) -> str:
-    burst = "" if limit.burst == 1 else f", burst {limit.burst:g}"
-    return f"{limit.rate}{' of cost' if limit.unit == 'cost' else ''}{burst}"
 
 
 def _quota_text(quota: QuotaUse) -> Cell:

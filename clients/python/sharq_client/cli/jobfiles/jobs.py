@@ -101,6 +101,6 @@ _KINDS: dict[str, tuple[Callable[[str], object], str]] = {
     ),
     **dict.fromkeys(("interval", "burst", "delay", "expires"), _NUMBER),
     **dict.fromkeys(("repeat", "ignore_window"), (_yes_or_no, "true or false")),
-    **dict.fromkeys(("payload", "retry"), _JSON),
+    **dict.fromkeys(("payload", "retry", "caps"), _JSON),
 }
 """The kinds of cells that are no text."""

@@ -110,6 +110,10 @@ def enqueue(
         int | None,
         typer.Option(metavar="N", help="Most jobs of the queue leased at a time.", rich_help_panel=JOB),
     ] = None,
+    cap: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Cap of the queue. May be repeated.", rich_help_panel=JOB),
+    ] = None,
     max_queued_length: Annotated[
         int | None, typer.Option(metavar="N", help="Refuse if so many jobs are queued.", rich_help_panel=JOB)
     ] = None,
@@ -201,6 +205,7 @@ def enqueue(
         cost=cost,
         requeue_limit=requeue_limit,
         max_leased=max_leased,
+        caps=cap or None,
         max_queued_length=max_queued_length,
         window=window,
         ignore_window=ignore_window or None,

@@ -208,6 +208,7 @@ def queue_facts(state: TypeState, queue: Queue) -> Facts:
         "expires": None if queue.expires_us is None else to_ms(queue.expires_us),
         "on_expiry": queue.on_expiry,
         "window": None,
+        "caps": [],
         "settings": [n for n in ("interval", "max_leased", "weight", "burst") if n in queue.settings],
         "blocked_by": first_reason(rules.blocked_by(state.leased, now_us), queue.blocked_by(now_us)),
         "next_ready_in": _next_ready_in_ms(state, queue),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from sharq_client import errors
 from sharq_client.answers import LeasedJob
@@ -32,7 +32,7 @@ from sharq_client.testing.wire.decoding import (
     retry_of,
 )
 from sharq_client.testing.wire.rate_warnings import queue_warning
-from sharq_client.testing.wire.requests import Request, refuse_windows
+from sharq_client.testing.wire.requests import Request, refuse
 from sharq_client.testing.wire.shapes import EnqueueForm, ExtendForm, LeaseForm
 from sharq_client.testing.wire.traces import trace_of
 
@@ -73,7 +73,9 @@ class JobHandlers:
 
     def _new_job(self, form: EnqueueForm, queue_id: str, place: str) -> NewJob:
         if not isinstance(form.window, UnsetType) or form.ignore_window:
-            refuse_windows()
+            refuse("windows")
+        if form.caps is not UNSET:
+            refuse("caps")
         payload = json_text(form.payload, MAX_PAYLOAD_BYTES, f"{place}payload") or b""
         rate_us = interval_us(form.interval, form.rate, place)
         burst = None if isinstance(form.burst, UnsetType) else burst_of(form.burst, place)

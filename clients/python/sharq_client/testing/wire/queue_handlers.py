@@ -24,7 +24,7 @@ from sharq_client.testing.wire.decoding import (
 )
 from sharq_client.testing.wire.fields import HOLD_UNTIL_WORDS
 from sharq_client.testing.wire.rate_warnings import limit_warning
-from sharq_client.testing.wire.requests import Request, refuse_windows
+from sharq_client.testing.wire.requests import Request, refuse
 from sharq_client.testing.wire.shapes import (
     DeleteForm,
     HoldForm,
@@ -212,7 +212,8 @@ class QueueHandlers:
 
 
 def _queues(state: TypeState) -> list[Queue]:
-    return [queue for name in sorted(state.queues) if (queue := state.queue(name)) is not None]
+    names = {*state.queues, *(queue_id for queue_id, _ in state.letters)}
+    return [queue for name in sorted(names) if (queue := state.shown_queue(name)) is not None]
 
 
 def _row(state: TypeState, queue: Queue) -> Facts:
@@ -241,7 +242,9 @@ def _done(state: TypeState, *, was_found: bool) -> Reply:
 
 def _queue_change(form: QueueForm) -> QueueChange:
     if not isinstance(form.window, UnsetType):
-        refuse_windows()
+        refuse("windows")
+    if form.caps is not UNSET:
+        refuse("caps")
     return QueueChange(
         interval_us=_interval_setting(form),
         burst=burst_of(form.burst) if isinstance(form.burst, int | float) else form.burst,
@@ -265,9 +268,9 @@ def _interval_setting(form: QueueForm) -> int | UnsetType | None:
 
 def _type_change(form: TypeForm) -> TypeChange:
     if not isinstance(form.window, UnsetType):
-        refuse_windows()
+        refuse("windows")
     if not isinstance(form.quotas, UnsetType):
-        raise NotImplementedError("sharq_client.testing: quotas are not part of the fake")
+        refuse("quotas")
     limits = form.limits
     return TypeChange(
         limits=[_limit(text, f"limits[{index}]") for index, text in enumerate(limits)]

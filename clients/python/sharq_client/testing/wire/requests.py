@@ -106,6 +106,6 @@ def _match(words: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
     return shape, named
 
 
-def refuse_windows() -> NoReturn:
-    """Raise the error of a request that uses windows."""
-    raise NotImplementedError("sharq_client.testing: windows are not part of the fake")
+def refuse(feature: str) -> NoReturn:
+    """Raise the error of a request that uses a feature which the fake does not have."""
+    raise NotImplementedError(f"sharq_client.testing: {feature} are not part of the fake")

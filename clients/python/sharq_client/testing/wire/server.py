@@ -11,9 +11,16 @@ from sharq_client.testing.wire.answers import Reply, failed_reply, reply
 from sharq_client.testing.wire.job_handlers import JobHandlers
 from sharq_client.testing.wire.life_handlers import LifeHandlers
 from sharq_client.testing.wire.queue_handlers import QueueHandlers
-from sharq_client.testing.wire.requests import Request
+from sharq_client.testing.wire.requests import Request, refuse
 
-REFUSED = {"window": "windows", "windows": "windows", "schedule": "schedules", "schedules": "schedules"}
+REFUSED = {
+    "window": "windows",
+    "windows": "windows",
+    "schedule": "schedules",
+    "schedules": "schedules",
+    "cap": "caps",
+    "caps": "caps",
+}
 """The verbs of what the fake does not have."""
 
 
@@ -77,9 +84,7 @@ class FakeServer:
             NotImplementedError: the fake does not have the feature, which the message names.
         """
         if request.verb in REFUSED:
-            raise NotImplementedError(
-                f"sharq_client.testing: {REFUSED[request.verb]} are not part of the fake"
-            )
+            refuse(REFUSED[request.verb])
         handler = self._handlers.get(request.route)
         if handler is None:
             raise NotImplementedError(f"sharq_client.testing: {request.route} is not part of the fake")

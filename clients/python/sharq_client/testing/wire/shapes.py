@@ -89,6 +89,7 @@ class EnqueueForm(Struct, frozen=True, kw_only=True):
     batch: BatchId | UnsetType = UNSET
     traceparent: Traceparent | UnsetType = UNSET
     tracestate: Tracestate | UnsetType = UNSET
+    caps: object = UNSET
 
 
 class LeaseForm(Struct, frozen=True, kw_only=True):
@@ -101,6 +102,7 @@ class LeaseForm(Struct, frozen=True, kw_only=True):
     cost: ActualCost | UnsetType = UNSET
     hold: Hold = 0
     hold_type: Hold = 0
+    hold_cap: object = UNSET
     result: Payload | UnsetType = UNSET
     delay: Delay | UnsetType = UNSET
     prefer_retry: Flag | UnsetType = UNSET
@@ -176,6 +178,7 @@ class QueueForm(Struct, frozen=True, kw_only=True):
     expires: Expires | UnsetType | None = UNSET
     on_expiry: Fate | UnsetType | None = UNSET
     window: Identifier | UnsetType | None = UNSET
+    caps: object = UNSET
 
 
 class LimitForm(Struct, frozen=True, kw_only=True):

@@ -58,20 +58,25 @@ class Throttled(Exception):
     The worker releases the job without counting the attempt, and holds its queue for the time.
     """
 
-    def __init__(self, retry_after: float, *, holds_type: bool = False) -> None:
+    def __init__(self, retry_after: float, *, holds_type: bool = False, cap: str | None = None) -> None:
         """Say for how long the receiver takes nothing.
 
         Args:
             retry_after: seconds from now, 0 or more; more than 24 hours count as 24 hours.
             holds_type: True to hold all queues of the gathered type, not only the job's queue.
+            cap: the name of the cap to hold instead, such as that of the account that is throttled: no queue with it
+                hands out jobs. If there is no such cap, nothing is held.
 
         Raises:
-            ValueError: retry_after is negative or not a number.
+            ValueError: retry_after is negative or not a number, or both holds_type and cap are given.
         """
         _check_seconds("retry_after", retry_after)
+        if holds_type and cap is not None:
+            raise ValueError("holds_type, cap: expected at most one of the two")
         super().__init__(f"retry after {retry_after} s")
         self.hold_ms = min(retry_after, MAX_HOLD_S) * 1000
         self.holds_type = holds_type
+        self.cap = cap
 
 
 class Retry(Exception):
@@ -96,6 +101,10 @@ class Retry(Exception):
         super().__init__(reason or f"retry after {after} s")
         self.delay_ms = min(after, MAX_DELAY_S) * 1000
         self.reason = reason
+
+
+class PlainFailure(Exception):
+    """An error of a handler whose message says all that is known: it is logged without a traceback."""
 
 
 class Drop(Exception):
@@ -186,5 +195,7 @@ def result_of(job: LeasedJob, result: JobResult) -> Raw | UnsetType:
 
 
 def _check_seconds(name: str, value: float) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"{name}: expected a number of seconds, got {value!r}")  # noqa: TRY004 - as documented
     if not value >= 0:
         raise ValueError(f"{name}: expected 0 seconds or more, got {value}")

@@ -1,0 +1,1 @@
+"""The commands about campaigns: windows, schedules and batches."""

@@ -1,0 +1,1 @@
+"""The contract of named caps: limits that any queues share."""

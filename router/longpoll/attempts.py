@@ -1,0 +1,174 @@
+"""Tries once to lease jobs of some types from some shards, longest due first.
+
+A shard that falls silent meanwhile, because its process is paused or cut off, holds up nobody: the others are asked
+instead. Not here: which shards are tried, and what follows a try (router/longpoll/dequeues.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+
+from router.longpoll.due_hints import Hints, Place
+from router.shards.directory import Directory
+from sharq_core.errors import SharqError, Unavailable
+from sharq_core.link.control_calls import PeekTypes
+from sharq_core.link.messages import Dequeue, Dequeued, Peek, ShardPort
+from sharq_core.models import LeasedJob
+
+ENOUGH_BYTES = 1 << 20
+"""Bytes of payloads after which no further shard is asked: each may answer 8 MiB, which is also the limit of a whole
+answer.
+"""
+
+LOOK_EVERY_S = 0.1
+"""Seconds between two checks whether a shard that has not answered yet has fallen silent."""
+
+
+class DequeueAttempt:
+    """One dequeue that does not wait.
+
+    Args:
+        has_choice: True if several types are asked for. Then a shard that falls silent after it was asked for jobs does
+            not keep the others from being asked; the jobs of its late answer are given back.
+
+    Attributes:
+        jobs: the leased jobs.
+        failures: the errors of shards, in order.
+        away: the shards that do not reach their store.
+        peeked: the places whose hints were read in this attempt and that gave no less than they had promised.
+    """
+
+    def __init__(
+        self, hints: Hints, directory: Directory, count: int, lease_us: int, *, has_choice: bool
+    ) -> None:
+        self.jobs: list[LeasedJob] = []
+        self.failures: list[SharqError] = []
+        self.away: set[ShardPort] = set()
+        self.peeked: set[Place] = set()
+        self._failed: set[ShardPort] = set()
+        self._size_bytes = 0
+        self._hints = hints
+        self._directory = directory
+        self._count = count
+        self._lease_us = lease_us
+        self._has_choice = has_choice
+        self._late: dict[asyncio.Task[Dequeued], Place] = {}
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """True if the dequeue failed and certainly leased nothing."""
+        return (
+            not self.jobs
+            and bool(self.failures)
+            and not any(failure.perhaps_done for failure in self.failures)
+        )
+
+    async def peek(self, places: Sequence[Place]) -> None:
+        """Ask shards for the next due time of types in their indexes, and keep it as a hint."""
+        by_shard: dict[ShardPort, list[str]] = {}
+        for queue_type, shard in places:
+            by_shard.setdefault(shard, []).append(queue_type)
+        if len(by_shard) == 1:
+            for shard, queue_types in by_shard.items():
+                await self._peek_at(shard, queue_types)
+            return
+        peeks = {
+            asyncio.create_task(self._peek_at(shard, queue_types)): shard
+            for shard, queue_types in by_shard.items()
+        }
+        try:
+            waiting = set(peeks)
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, timeout=LOOK_EVERY_S)
+                for peek in done:
+                    peek.result()
+                for peek in [peek for peek in waiting if self._is_silent(peeks[peek])]:
+                    waiting.remove(peek)
+                    self._fail(peeks[peek], Unavailable("a shard has fallen silent"))
+                    self._failed.add(peeks[peek])
+        finally:
+            for peek in peeks:
+                peek.cancel()
+
+    def note_failures(self, places: Sequence[Place], errors: Sequence[SharqError | None]) -> None:
+        """Note the errors of shards that were asked for their hints."""
+        for (_, shard), error in zip(places, errors, strict=True):
+            if error is not None:
+                self._fail(shard, error)
+
+    async def take_from(self, places: Sequence[Place]) -> None:
+        """Lease from one place after the other until there are enough jobs.
+
+        A shard that failed is not asked again, because it may take its whole timeout to fail.
+        """
+        try:
+            for queue_type, shard in places:
+                wanted = self._count - len(self.jobs)
+                if wanted <= 0 or self._size_bytes >= ENOUGH_BYTES:
+                    return
+                if shard in self._failed:
+                    continue
+                self.peeked.discard((queue_type, shard))
+                if self._has_choice:
+                    await self._take(queue_type, shard, wanted)
+                else:
+                    await self._hear(
+                        queue_type, shard, shard.call(Dequeue(queue_type, wanted, self._lease_us))
+                    )
+            while self._late and not self.jobs:
+                late, place = self._late.popitem()
+                await self._hear(*place, late)
+        finally:
+            for late in self._late:
+                late.cancel()  # the link gives the jobs of its answer back
+            self._late.clear()
+
+    async def _take(self, queue_type: str, shard: ShardPort, wanted: int) -> None:
+        """Lease jobs from one place, or leave it behind if its shard falls silent."""
+        answer = asyncio.ensure_future(shard.call(Dequeue(queue_type, wanted, self._lease_us)))
+        self._late[answer] = queue_type, shard
+        while not answer.done():
+            await asyncio.wait((answer,), timeout=LOOK_EVERY_S)
+            if not answer.done() and self._is_silent(shard):
+                self._failed.add(shard)
+                return
+        del self._late[answer]
+        await self._hear(queue_type, shard, answer)
+
+    async def _hear(self, queue_type: str, shard: ShardPort, answer: Awaitable[Dequeued]) -> None:
+        """Take the jobs of an answer."""
+        try:
+            reply = await answer
+        except SharqError as error:
+            self._fail(shard, error)
+            self._failed.add(shard)
+        else:
+            self.jobs += reply.jobs
+            self._size_bytes += sum(len(job.payload) for job in reply.jobs)
+            self._hints.hear(queue_type, shard, reply.next_due_in_us)
+
+    async def _peek_at(self, shard: ShardPort, queue_types: list[str]) -> None:
+        try:
+            if len(queue_types) == 1:
+                due_in_us = [await shard.call(Peek(queue_types[0]))]
+            elif self._directory.formats >= PeekTypes.formats:
+                due_in_us = await shard.call(PeekTypes(queue_types))
+            else:
+                peeks = (shard.call(Peek(queue_type)) for queue_type in queue_types)
+                due_in_us = await asyncio.gather(*peeks)
+        except SharqError as error:
+            self._fail(shard, error)
+            return
+        for queue_type, due in zip(queue_types, due_in_us, strict=True):
+            self._hints.hear(queue_type, shard, due)
+            self.peeked.add((queue_type, shard))
+
+    def _is_silent(self, shard: ShardPort) -> bool:
+        """Return True if a shard can no longer be reached, as far as the directory knows."""
+        return shard not in self._directory.shards()
+
+    def _fail(self, shard: ShardPort, error: SharqError) -> None:
+        self.failures.append(error)
+        if error.is_away:
+            self.away.add(shard)

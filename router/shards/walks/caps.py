@@ -1,0 +1,91 @@
+"""Reads, puts and drops named caps, each in the home partition of its name, and counts the queues that have one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from router.shards.dispatch import Dispatch
+from router.shards.walks.listings import read_queues
+from sharq_core.caps import CapDefinition, CapState
+from sharq_core.errors import NotFound, StoreFull
+from sharq_core.link.cap_calls import DropCap, GetCap, GetCapUses, HoldCap, ListCaps, PutCap
+from sharq_core.partitions import partition_of
+
+
+def home_of(name: str, partitions: int) -> int:
+    """Return the home partition of a cap."""
+    return partition_of("cap", name, partitions)
+
+
+async def put_cap(dispatch: Dispatch, name: str, definition: CapDefinition, hold_us: int | None) -> CapState:
+    """Define a cap, and return its state.
+
+    Args:
+        hold_us: as in PutCap.
+
+    Raises:
+        StoreFull: its partition has as many caps as it may. Nothing was done.
+    """
+    state = await dispatch.route(PutCap("", home_of(name, dispatch.partitions), name, definition, hold_us))
+    if state is None:
+        raise StoreFull("cap: its partition has as many caps as it may; delete unused ones first")
+    return state
+
+
+async def read_cap(dispatch: Dispatch, name: str) -> CapState:
+    """Return the state of a cap; raise NotFound if there is none."""
+    state = await dispatch.route(GetCap("", home_of(name, dispatch.partitions), name))
+    if state is None:
+        raise _unknown(name)
+    return state
+
+
+async def hold_cap(dispatch: Dispatch, name: str, hold_us: int) -> None:
+    """Hold a cap for a time from now; raise NotFound if there is none."""
+    if not await dispatch.route(HoldCap("", home_of(name, dispatch.partitions), name, hold_us)):
+        raise _unknown(name)
+
+
+async def drop_cap(dispatch: Dispatch, name: str) -> None:
+    """Drop a cap; raise NotFound if there is none."""
+    if not await dispatch.route(DropCap("", home_of(name, dispatch.partitions), name)):
+        raise _unknown(name)
+
+
+async def list_caps(
+    dispatch: Dispatch, limit: int, cursor: str | None
+) -> tuple[dict[str, CapState], str | None]:
+    """Return name → state of about `limit` caps from a cursor on, and the next cursor; see `read_queues`."""
+    return await read_queues(
+        dispatch.route,
+        lambda partition, scan, count: ListCaps("", partition, scan, count),
+        lambda page: ((state.name, state) for state in page.caps),
+        dispatch.partitions,
+        limit,
+        cursor,
+    )
+
+
+async def count_uses(dispatch: Dispatch, name: str) -> tuple[int, int]:
+    """Return how many queues of all partitions have a cap, and how many jobs they have queued.
+
+    Cost: one bounded read of each partition, and further ones of a partition with very many sets of caps.
+    """
+    parts = await asyncio.gather(
+        *(_uses_in(dispatch, partition, name) for partition in range(dispatch.partitions))
+    )
+    return sum(queues for queues, _ in parts), sum(queued for _, queued in parts)
+
+
+async def _uses_in(dispatch: Dispatch, partition: int, name: str) -> tuple[int, int]:
+    """Return the numbers of queues and of queued jobs of one partition."""
+    queues = queued = after = 0
+    while True:
+        part = await dispatch.route(GetCapUses("", partition, name, after))
+        queues, queued, after = queues + part.queues, queued + part.queued, part.after
+        if not after:
+            return queues, queued
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(f"cap: there is no cap {name}")

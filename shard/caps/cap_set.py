@@ -1,0 +1,218 @@
+"""Holds the slots of one set of caps on this node, and reserves more while workers wait for its queues.
+
+Nothing is asked while no worker waits or no queue is due. When the last worker leaves, the slots that are not due yet
+go back to their ledgers. Times are integer µs by this node's clock (partition_clocks.elapsed_us).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from shard.caps.appetite import Appetite
+from shard.caps.grants import CapGrant, GrantPool, SlotTerms
+from shard.caps.metrics import CapCounts
+from shard.caps.parked_index import CapClaim, Names
+from shard.caps.rounds import SlotSource, reserve
+from shard.cluster.partition_clocks import elapsed_us
+
+log = logging.getLogger(__name__)
+
+LEAD_US = 5_000
+"""How long before a queue is due a slot is asked for."""
+
+USUAL_LEASE_US = 60_000_000
+"""The length of leases that slots are reserved for until a dequeue asks for longer ones."""
+
+LINGER_US = 10_000
+"""How long slots are kept after the last worker has left: most come back at once."""
+
+YIELD_US = 3_000
+"""How long after its time a slot is left to the type whose queue has been due for longest, if workers wait for that."""
+
+
+class CapSet:
+    """A set of caps, the queues of this node that have it, and the slots for them.
+
+    Args:
+        is_awaited: returns True if workers wait for a type.
+        on_change: called after the slots have changed.
+        tasks: holds the running tasks of all sets.
+
+    Attributes:
+        names: the names of the caps, sorted.
+        claims: type → its queues with this set.
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        source: SlotSource,
+        counts: CapCounts,
+        is_awaited: Callable[[str], bool],
+        on_change: Callable[[CapSet], None],
+        tasks: set[asyncio.Task[None]],
+    ) -> None:
+        self.names = names
+        self.claims: dict[str, CapClaim] = {}
+        self._source = source
+        self._counts = counts
+        self._is_awaited = is_awaited
+        self._on_change = on_change
+        self._tasks = tasks
+        self._pool = GrantPool()
+        self._appetite = Appetite()
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._ask_us = 0
+        self._lease_us = USUAL_LEASE_US
+
+    def wake(self) -> None:
+        """Reserve slots from now on if workers wait for a due queue; the state of either may have changed."""
+        self._news.set()
+        if self._task is None and (len(self._pool) or self._first_us() is not None):
+            self._task = asyncio.create_task(self._run())
+            self._tasks.add(self._task)
+            self._task.add_done_callback(self._on_end)
+
+    def queues(self, now_us: int) -> int:
+        """Return the number of due queues with this set."""
+        return sum(claim.queues(now_us) for claim in self.claims.values())
+
+    def next_us(self, queue_type: str) -> int | None:
+        """Return when a slot may be used for a queue of a type; None if no slot is known for one."""
+        claim = self.claims.get(queue_type)
+        if claim is None:
+            return None
+        return self._pool.next_us(claim.first_for_us, self._delay_us(claim))
+
+    def may_ask(self, now_us: int) -> bool:
+        """Return True if every cap of the set may have a slot that is due now, as far as is known."""
+        return all(self._source.next_us(name, is_ahead=False) <= now_us for name in self.names)
+
+    def take(self, claim: CapClaim, count: int, lease_us: int, latest_us: int) -> tuple[list[CapGrant], int]:
+        """Take up to `count` slots that may be used now for a type, and the points of cost that each of them allows.
+
+        Args:
+            lease_us: the length of the leases. From now on slots are reserved for leases of this length, too.
+            latest_us: slots that may be used only after this time are left.
+        """
+        now_us = elapsed_us()
+        self._expire(now_us)
+        if lease_us > self._lease_us:
+            self._lease_us = lease_us
+            self._give_back(now_us, lease_us)
+        terms = SlotTerms(claim.least_cost(now_us), lease_us)
+        grants = self._pool.take(now_us, terms, count, min(now_us, latest_us) - self._delay_us(claim))
+        return grants, grants[0].terms.units if grants else terms.units
+
+    def put_back(self, grants: Sequence[CapGrant], used: int) -> None:
+        """Note that a dequeue has used some of the slots that were taken for it, and keep the others.
+
+        Any of them may be the used ones, as all might be used at that time: those that end first.
+        """
+        self._counts.used += sum(len(grant.slots) for grant in grants[:used])
+        self._appetite.note(used, 0)
+        self._pool.add(grants[used:])
+        self._expire(elapsed_us())
+        self._on_change(self)
+        self.wake()
+
+    def lose(self, grants: Sequence[CapGrant]) -> None:
+        """Note that slots were perhaps used: the dequeue was not answered."""
+        self._counts.lost += sum(len(grant.slots) for grant in grants)
+
+    async def reserve_now(self, count: int) -> None:
+        """Reserve up to `count` slots that are due now."""
+        await self._reserve(count, elapsed_us(), is_ahead=False)
+        self.wake()
+
+    def _first_us(self) -> int | None:
+        """Return when the first queue of a type that workers wait for is due; None if there is none."""
+        return min(
+            (claim.first_us for name, claim in self.claims.items() if self._is_awaited(name)), default=None
+        )
+
+    def _delay_us(self, claim: CapClaim) -> int:
+        """Return how long slots are left to other types, whose queues have been due for longer."""
+        if len(self.claims) == 1:
+            return 0
+        first_us = self._first_us()
+        return YIELD_US if first_us is not None and first_us < claim.first_us else 0
+
+    def _expire(self, now_us: int) -> None:
+        lost = self._pool.expire(now_us)
+        if lost:
+            import os
+            with open(f"/tmp/stat-{os.getpid()}", "a") as f:
+                f.write(f"lost {now_us} {len(lost)} win {[g.until_us-g.from_us for g in lost]} ago {[now_us-g.until_us for g in lost]}\n")
+            self.lose(lost)
+            self._appetite.note(0, len(lost))
+            self._on_change(self)
+
+    async def _run(self) -> None:
+        """Reserve slots while workers wait, and give those back that nobody waits for any more."""
+        self._appetite.begin(self.queues(elapsed_us()))
+        awaited_us = elapsed_us()
+        try:
+            while True:
+                self._news.clear()
+                now_us = elapsed_us()
+                self._expire(now_us)
+                first_us = self._first_us()
+                if first_us is not None:
+                    awaited_us = now_us
+                elif now_us >= awaited_us + LINGER_US:
+                    self._give_back(now_us)
+                    if not len(self._pool):
+                        self._lease_us = USUAL_LEASE_US
+                        return
+                room = self._appetite.room(len(self._pool))
+                wait_us = self._wait_us(now_us, first_us, room)
+                if wait_us > 0:
+                    await self._sleep(wait_us)
+                elif first_us is not None:
+                    await self._reserve(room, max(first_us, now_us), is_ahead=True)
+        finally:
+            self._give_back(elapsed_us())
+
+    def _give_back(self, now_us: int, lease_us: int | None = None) -> None:
+        """Give the slots back that are not due yet; if lease_us is given, only those for shorter leases."""
+        ahead = self._pool.take_ahead(now_us, lease_us)
+        if ahead:
+            self._source.give_back(ahead)
+            self._on_change(self)
+
+    def _wait_us(self, now_us: int, first_us: int | None, room: int) -> int:
+        """Return how long to wait until there is something to ask, or a slot that has ended."""
+        ask_us = now_us + LINGER_US
+        if first_us is not None and room:
+            ask_us = max(first_us - LEAD_US, self._ask_us)
+        end_us = self._pool.first_end_us()
+        return max((ask_us if end_us is None else min(ask_us, end_us + 1)) - now_us, 0)
+
+    async def _reserve(self, count: int, start_us: int, *, is_ahead: bool) -> None:
+        units = max((claim.cost(start_us) for claim in self.claims.values()), default=1)
+        terms = SlotTerms(units, self._lease_us)
+        taken = await reserve(self._source, self.names, count, terms, start_us=start_us, is_ahead=is_ahead)
+        if is_ahead:
+            self._ask_us = taken.next_us
+        if taken.grants:
+            self._pool.add(taken.grants)
+            self._expire(elapsed_us())
+            self._on_change(self)
+
+    async def _sleep(self, wait_us: int) -> None:
+        """Wait for a time, or until something has changed."""
+        timer = asyncio.get_running_loop().call_later(wait_us / 1e6, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            timer.cancel()
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("cap_set_failed caps=%s", ",".join(self.names), exc_info=error)

@@ -1,0 +1,254 @@
+"""Asks the ledgers of caps for slots, and gives slots back.
+
+A cap has its ledger in its home partition, which may be that of another node: the store is asked directly. There is at
+most one question at a time about one cap, and a bounded number in all. How soon it is of use to ask a cap again is
+remembered from its answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from shard.batching.pipeline import Pipeline
+from shard.caps.grants import CapGrant, SlotTerms, grants_of
+from shard.caps.metrics import CapCounts
+from shard.caps.rounds import MOST_AHEAD_US, Taken
+from shard.cluster.ownership import Ownership
+from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
+from sharq_core.caps import MAX_TAKE, CapReply, CapSlot, CapTakeStatus
+from sharq_core.errors import SharqError
+from sharq_core.limits import CapCorrection, CapHold
+from sharq_core.logs.troubles import Trouble
+from sharq_core.partitions import partition_of
+from sharq_core.scheduler.caps.cap_calls import CapCalls
+from sharq_core.scheduler.executor import value_of
+from sharq_core.scheduler.function_call import FunctionCall
+
+log = logging.getLogger(__name__)
+
+ASKS_AT_ONCE = 64
+"""Most questions of one node at one time."""
+
+ASK_AGAIN_US = 1_000_000
+"""The longest time after which a cap without a slot is asked again, and that for a cap that does not exist."""
+
+AFTER_FAILURE_US = 200_000
+"""Pause before a ledger that failed is asked again."""
+
+AFTER_NOTHING_US = 2_000
+"""Least pause after an answer without a slot, if that says nothing of the next one."""
+
+WHILE_FULL_US = 50_000
+"""Pause before a cap is asked again that has as many leases as it allows: any of them may end."""
+
+
+class _CapPace(msgspec.Struct):
+    """The times, from the answers of one cap, before which it is of no use to ask it.
+
+    Attributes:
+        due_us: when its next slot is due; questions for a slot that is due now are in vain before that.
+        ahead_us: when its next slot may be reserved; questions for slots ahead are in vain before that.
+        lock: held by the one question at a time.
+        users: the number of those that ask or wait to ask.
+    """
+
+    due_us: int = 0
+    ahead_us: int = 0
+    lock: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+    users: int = 0
+
+
+class CapLedgers:
+    """The ledgers of all caps, as one node asks them.
+
+    Args:
+        ownership: the name under which the node takes its turns, and the number of partitions.
+        weigh: returns the node's share of a cap beside other nodes: its number of due queues.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        calls: CapCalls,
+        clocks: PartitionClocks,
+        ownership: Ownership,
+        counts: CapCounts,
+        weigh: Callable[[str], int],
+    ) -> None:
+        self._pipeline = pipeline
+        self._calls = calls
+        self._clocks = clocks
+        self._ownership = ownership
+        self._counts = counts
+        self._weigh = weigh
+        self._paces: dict[str, _CapPace] = {}
+        self._room = asyncio.Semaphore(ASKS_AT_ONCE)
+        self._trouble = Trouble(log, "cap_ledger_failed", "cap=%s", ": its queues wait")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def next_us(self, name: str, *, is_ahead: bool) -> int:
+        """Return the time before which it is of no use to ask a cap; 0 if nothing is known of it.
+
+        Args:
+            is_ahead: the question is for slots that are due later, too.
+        """
+        pace = self._paces.get(name)
+        if pace is None:
+            return 0
+        return pace.ahead_us if is_ahead else pace.due_us
+
+    def keep(self, names: Callable[[str], bool]) -> None:
+        """Forget what is known of the caps that no queue of this node waits for."""
+        self._paces = {name: pace for name, pace in self._paces.items() if pace.users or names(name)}
+
+    async def take(
+        self, name: str, want: int, terms: SlotTerms, *, within_us: int, after_us: int = 0
+    ) -> Taken:
+        """Reserve up to `want` slots of a cap; none if there is none, or if the ledger failed.
+
+        Args:
+            terms: what the slots are for.
+            within_us, after_us: the most and the least time until the slots are due.
+        """
+        pace = self._paces.setdefault(name, _CapPace())
+        pace.users += 1
+        try:
+            async with pace.lock, self._room:
+                return await self._take(name, pace, want, terms, within_us, after_us)
+        finally:
+            pace.users -= 1
+
+    async def _take(
+        self, name: str, pace: _CapPace, want: int, terms: SlotTerms, within_us: int, after_us: int
+    ) -> Taken:
+        partition = self._home(name)
+        self._counts.asks += 1
+        call = self._calls.cap_take(
+            partition,
+            name,
+            self._ownership.node_id,
+            min(want, MAX_TAKE),
+            weight=max(self._weigh(name), 1),
+            units=terms.units,
+            lease_us=terms.lease_us,
+            within_us=within_us,
+            after_us=after_us,
+            not_after_us=self._clocks.not_after_us(partition),
+        )
+        asked_us, asked_at = elapsed_us(), monotonic()
+        try:
+            reply, sent_at = await self._pipeline.submit(call, is_urgent=True)
+            answer = value_of(reply)
+        except SharqError as error:
+            self._counts.failures += 1
+            self._trouble.note(error.message, name)
+            pace.due_us = pace.ahead_us = elapsed_us() + AFTER_FAILURE_US
+            return Taken([], pace.due_us)
+        came_us = elapsed_us()
+        self._trouble.end()
+        self._counts.taken += len(answer.slots)
+        next_us = came_us + _pause_us(answer, is_ahead=within_us > 0)
+        if within_us == MOST_AHEAD_US:
+            pace.ahead_us = next_us
+        elif not within_us:
+            pace.due_us = next_us
+        # The call cannot have run before it was sent. If the machine slept in between, that seems earlier than it was.
+        sent_us = asked_us + int((sent_at - asked_at) * 1e6)
+        return Taken(grants_of(name, answer, terms, sent_us, came_us), next_us)
+
+    def give_back(self, grants: Iterable[CapGrant]) -> None:
+        """Give slots back in the background. A ledger takes those that are not due yet; the others are lost."""
+        slots: dict[tuple[str, int], list[CapSlot]] = {}
+        for grant in grants:
+            for name, slot in grant.slots:
+                slots.setdefault((name, grant.terms.units), []).append(slot)
+        for (name, units), own in slots.items():
+            for at in range(0, len(own), MAX_TAKE):
+                self._start(self._return(name, units, own[at : at + MAX_TAKE]))
+
+    def tell(
+        self, holds: Sequence[CapHold], corrections: Sequence[CapCorrection], then: Callable[[], None]
+    ) -> None:
+        """Hold caps and correct costs in the background, and call `then` once that was tried."""
+        self._start(self._tell_all(holds, corrections, then))
+
+    async def _tell_all(
+        self, holds: Sequence[CapHold], corrections: Sequence[CapCorrection], then: Callable[[], None]
+    ) -> None:
+        """Hold caps, and let later slots pay for what jobs cost more than their slots. Failures are logged."""
+        changes: Counter[str] = Counter()
+        for correction in corrections:
+            for name in correction.names:
+                changes[name] += correction.difference
+        calls = [self._tell(hold.name, self._hold(hold)) for hold in holds]
+        calls += [self._tell(name, self._correct(name, by)) for name, by in changes.items() if by]
+        try:
+            await asyncio.gather(*calls)
+        finally:
+            then()
+
+    def _hold(self, hold: CapHold) -> FunctionCall[bool]:
+        partition = self._home(hold.name)
+        not_after_us = self._clocks.not_after_us(partition)
+        return self._calls.cap_hold(partition, hold.name, hold.hold_us, not_after_us=not_after_us)
+
+    def _correct(self, name: str, difference: int) -> FunctionCall[bool]:
+        partition = self._home(name)
+        not_after_us = self._clocks.not_after_us(partition)
+        return self._calls.cap_correct(partition, name, difference, not_after_us=not_after_us)
+
+    async def drained(self) -> None:
+        """Wait until no call in the background is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _return(self, name: str, units: int, slots: list[CapSlot]) -> None:
+        partition = self._home(name)
+        not_after_us = self._clocks.not_after_us(partition)
+        call = self._calls.cap_return(partition, name, slots, units=units, not_after_us=not_after_us)
+        returned = 0
+        try:
+            returned = await self._pipeline.value(call)
+        except SharqError as error:
+            self._trouble.note(error.message, name)
+        self._counts.returned += returned
+        self._counts.lost += len(slots) - returned
+
+    async def _tell(self, name: str, call: FunctionCall[bool]) -> None:
+        """Run a call to a ledger whose answer says nothing."""
+        try:
+            await self._pipeline.run(call)
+        except SharqError as error:
+            self._trouble.note(error.message, name)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _home(self, name: str) -> int:
+        """Return the partition of a cap's ledger."""
+        return partition_of("cap", name, len(self._ownership.ring.owners))
+
+
+def _pause_us(answer: CapReply, *, is_ahead: bool) -> int:
+    """Return the time after which it is of use to ask again.
+
+    A node that is not given all that it wants, and asks for slots ahead, waits for half a horizon. Otherwise it would
+    ask for each slot alone; after a whole horizon it would come too late for some.
+    """
+    if answer.status is CapTakeStatus.UNKNOWN:
+        return ASK_AGAIN_US
+    if answer.ask_in_us is None:
+        return WHILE_FULL_US
+    least_us = 0 if answer.slots else AFTER_NOTHING_US
+    if is_ahead and answer.blocked_by is not None:
+        least_us = answer.horizon_us // 2
+    return min(max(answer.ask_in_us, least_us), ASK_AGAIN_US)

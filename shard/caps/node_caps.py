@@ -1,0 +1,271 @@
+"""Joins what one node knows of caps: which queues wait for them, the slots that it holds, and when both meet."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+from prometheus_client import CollectorRegistry
+
+from shard.batching.pipeline import Pipeline
+from shard.batching.store_calls import StoreCalls
+from shard.caps.cap_set import CapSet
+from shard.caps.dequeues import CappedDequeue, CappedDequeues, DequeueObserver
+from shard.caps.due_times import DueTimes
+from shard.caps.ledgers import CapLedgers
+from shard.caps.listings import Listings
+from shard.caps.metrics import CapCounts
+from shard.caps.parked_index import CapClaim, Names, ParkedIndex
+from shard.cluster.ownership import Ownership
+from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
+from shard.index.ready_index import ReadyIndex
+from sharq_core.scheduler.executor import Executor
+
+SETS_AT_ONCE = 16
+"""Most sets of caps of which one dequeue uses slots, or asks for some."""
+
+FORGET_EVERY_S = 1.0
+
+TAKES_ON_S = 0.05
+"""How long after a dequeue that got jobs slots are reserved for the next one. Workers that find jobs of other queues
+again and again never wait, and would never see those of queues with caps.
+"""
+
+WEIGHED_FOR_US = 100_000
+"""How long the number of a cap's due queues is remembered."""
+
+
+class NodeCaps:
+    """The caps of one node.
+
+    Args:
+        registry: receives the metrics.
+        index: is told when a queue with caps may be leased from, and knows for which types workers wait.
+        ownership: the partitions that it serves, and its name.
+
+    Attributes:
+        ledgers: the ledgers of the caps.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        pipeline: Pipeline,
+        calls: StoreCalls,
+        index: ReadyIndex,
+        clocks: PartitionClocks,
+        executor: Executor,
+        ownership: Ownership,
+    ) -> None:
+        self._counts = CapCounts()
+        self._index = index
+        self._clocks = clocks
+        self._pipeline = pipeline
+        self._calls = calls.functions.capped
+        self._ownership = ownership
+        self._sets: dict[Names, CapSet] = {}
+        self._by_cap: dict[str, set[Names]] = {}
+        self._funded: dict[str, DueTimes[Names]] = {}
+        self._taken_until: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._weights: dict[str, tuple[int, int]] = {}
+        self._parked = ParkedIndex(self._on_claim, executor.now_us)
+        self._listings = Listings(pipeline, self._calls, self._parked)
+        self.ledgers = CapLedgers(pipeline, calls.caps, clocks, ownership, self._counts, self._weigh)
+        self._counts.waiting = lambda: len(self._sets)
+        index.on_subscribed = self._on_awaited
+        registry.register(self._counts)
+
+    def serve(self, observer: DequeueObserver) -> None:
+        """Set the part of the node that follows the replies of dequeues."""
+        self._dequeues = CappedDequeues(
+            self._pipeline, self._calls, self._clocks, self._parked, self.hear, observer
+        )
+
+    def hear(self, partition: int, queue_type: str, change: int) -> None:
+        """Note the number of the latest change of a type's parked queues; read what is new if workers take jobs."""
+        if self._parked.hear(partition, queue_type, change) and self._is_awaited(queue_type):
+            self._listings.read_soon(queue_type)
+
+    def note_demand(self, queue_type: str) -> None:
+        """Note that a worker got jobs of a type and may soon take more, also of its queues with caps."""
+        if not self._parked.knows(queue_type):
+            return
+        was_awaited = self._is_awaited(queue_type)
+        self._taken_until[queue_type] = monotonic() + TAKES_ON_S
+        if not was_awaited:
+            self._on_awaited(queue_type)
+
+    def is_first(self, queue_type: str) -> bool:
+        """Return True if, of the queues of a type that may be leased from now, one with caps has been due longest."""
+        funded = self._funded.get(queue_type)
+        usable = funded.due(elapsed_us(), 1) if funded is not None else []
+        if not usable:
+            return False
+        claim = self._sets[usable[0]].claims[queue_type]
+        others_at = self._index.next_uncapped(queue_type)
+        return others_at is None or monotonic() + (claim.first_us - elapsed_us()) / 1e6 <= others_at
+
+    def may_lease(self, queue_type: str) -> bool:
+        """Return True if a dequeue of a type that gets nothing might get a job after `look`."""
+        return self._parked.has_news(queue_type) or bool(self._askable(queue_type))
+
+    async def look(self, queue_type: str, count: int) -> bool:
+        """Read what is new of a type, and reserve up to `count` slots that are due now.
+
+        Returns:
+            True if a dequeue of the type may now get a job.
+        """
+        if self._parked.has_news(queue_type):
+            await self._listings.read_soon(queue_type)
+        sets = self._askable(queue_type)
+        if sets:
+            await asyncio.gather(*(cap_set.reserve_now(count) for cap_set in sets))
+        due_us = self._funded_first_us(queue_type)
+        return due_us is not None and due_us <= elapsed_us()
+
+    def send(
+        self, queue_type: str, wanted: int, max_bytes: int, lease_us: int, begun_us: int
+    ) -> list[CappedDequeue]:
+        """Send dequeues with the slots of a type that may be used now, for up to `wanted` jobs.
+
+        Args:
+            max_bytes: the payload bytes of all of them together.
+            begun_us: slots that may be used only after this time are left.
+        """
+        funded = self._funded.get(queue_type)
+        if funded is None:
+            return []
+        sent: list[CappedDequeue] = []
+        due = funded.due(elapsed_us(), SETS_AT_ONCE)
+        for names in due:
+            cap_set = self._sets.get(names)
+            claim = cap_set.claims.get(queue_type) if cap_set is not None else None
+            if cap_set is None or claim is None or wanted <= 0:
+                continue
+            calls = self._dequeues.send(cap_set, claim, wanted, max_bytes // len(due), lease_us, begun_us)
+            wanted -= sum(call.count for call in calls)
+            sent += calls
+            self._refresh(cap_set)
+        return sent
+
+    async def run(self) -> None:
+        """Forget the partitions that this node does not serve any more, until cancelled."""
+        while True:
+            await asyncio.sleep(FORGET_EVERY_S)
+            self._parked.keep(self._ownership.covers)
+            now = monotonic()
+            self._taken_until = {name: until for name, until in self._taken_until.items() if until > now}
+            self.ledgers.keep(self._by_cap.__contains__)
+
+    def lose(self, partition: int) -> None:
+        """Forget a partition whose data was lost."""
+        self._parked.lose(partition)
+
+    async def stop(self) -> None:
+        """Give all slots back, and finish the calls in the background."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._listings.drained()
+        await self.ledgers.drained()
+
+    def _askable(self, queue_type: str) -> list[CapSet]:
+        """Return sets of caps for which a queue of a type is due and that may have a slot now, longest due first.
+
+        While workers wait for the type, its slots are reserved ahead, so that none are asked for here.
+        """
+        if self._is_awaited(queue_type):
+            return []
+        now_us = elapsed_us()
+        due = [claim for claim in self._parked.claims(queue_type) if claim.first_us <= now_us]
+        due.sort(key=_first)
+        found: list[CapSet] = []
+        for claim in due:
+            cap_set = self._sets[claim.names]
+            if cap_set.may_ask(now_us):
+                found.append(cap_set)
+                if len(found) == SETS_AT_ONCE:
+                    break
+        return found
+
+    def _on_awaited(self, queue_type: str) -> None:
+        """Reserve slots for the queues of a type if workers wait for it now, or give them back if not."""
+        if self._parked.has_news(queue_type) and self._is_awaited(queue_type):
+            self._listings.read_soon(queue_type)
+        for claim in self._parked.claims(queue_type):
+            self._sets[claim.names].wake()
+
+    def _on_claim(self, claim: CapClaim) -> None:
+        """Follow a change of the queues of a type that wait for a set of caps."""
+        cap_set = self._sets.get(claim.names)
+        if not claim.places:
+            if cap_set is not None:
+                self._remove(cap_set, claim)
+            return
+        if cap_set is None:
+            cap_set = self._sets[claim.names] = CapSet(
+                claim.names, self.ledgers, self._counts, self._is_awaited, self._refresh, self._tasks
+            )
+            for name in claim.names:
+                self._by_cap.setdefault(name, set()).add(claim.names)
+        cap_set.claims[claim.queue_type] = claim
+        self._refresh(cap_set)
+        cap_set.wake()
+
+    def _remove(self, cap_set: CapSet, claim: CapClaim) -> None:
+        cap_set.claims.pop(claim.queue_type, None)
+        self._set_due(claim.queue_type, claim.names, None)
+        cap_set.wake()
+        if cap_set.claims:
+            return
+        del self._sets[claim.names]
+        for name in claim.names:
+            sets = self._by_cap[name]
+            sets.discard(claim.names)
+            if not sets:
+                del self._by_cap[name]
+                self._weights.pop(name, None)
+
+    def _refresh(self, cap_set: CapSet) -> None:
+        """Tell the index when the queues with a set of caps may be leased from."""
+        for queue_type in cap_set.claims:
+            self._set_due(queue_type, cap_set.names, cap_set.next_us(queue_type))
+
+    def _set_due(self, queue_type: str, names: Names, due_us: int | None) -> None:
+        funded = self._funded.get(queue_type)
+        if funded is None:
+            if due_us is None:
+                return
+            funded = self._funded[queue_type] = DueTimes()
+        before_us = funded.first_us()
+        funded.put(names, due_us)
+        first_us = funded.first_us()
+        if first_us is None:
+            del self._funded[queue_type]
+        if first_us != before_us:
+            due_at = None if first_us is None else monotonic() + (first_us - elapsed_us()) / 1e6
+            self._index.set_capped(queue_type, due_at)
+
+    def _funded_first_us(self, queue_type: str) -> int | None:
+        funded = self._funded.get(queue_type)
+        return None if funded is None else funded.first_us()
+
+    def _is_awaited(self, queue_type: str) -> bool:
+        """Return True if workers wait for a type, or have just taken jobs of it."""
+        until = self._taken_until.get(queue_type) if self._taken_until else None
+        return queue_type in self._index.subscribers or (until is not None and until > monotonic())
+
+    def _weigh(self, name: str) -> int:
+        """Return the number of due queues of this node that have a cap."""
+        now_us = elapsed_us()
+        known = self._weights.get(name)
+        if known is not None and known[0] > now_us:
+            return known[1]
+        weight = sum(self._sets[names].queues(now_us) for names in self._by_cap.get(name, ()))
+        self._weights[name] = now_us + WEIGHED_FOR_US, weight
+        return weight
+
+
+def _first(claim: CapClaim) -> int:
+    return claim.first_us

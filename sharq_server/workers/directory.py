@@ -1,0 +1,192 @@
+"""The shards as a worker of `sharq-server` sees them: its own, which does every call, and those of the other workers.
+
+Every worker serves every partition, since all truth is in the store. So a call is done where it arrived, without a way
+over a link. The others are asked only by a dequeue that found nothing here, and by what describes the whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from router.shards.link import ShardLink
+from shard.index.due_notes import DueNotes
+from sharq_core.link.job_watches import JobKey, OnEnd
+from sharq_core.link.messages import FORMATS, OnDue, ShardPort
+from sharq_server.workers.note_links import NoteLink
+
+log = logging.getLogger("sharq.server")
+
+ReplyT = TypeVar("ReplyT")
+
+
+def link_path(links: Path, number: int) -> Path:
+    """Return the socket at which a worker answers the calls of the others."""
+    return links / f"calls-{number}"
+
+
+def notes_path(links: Path, number: int) -> Path:
+    """Return the socket at which a worker tells the others what becomes due."""
+    return links / f"notes-{number}"
+
+
+class Sibling:
+    """Another worker: the link for calls to it, and the link for its notes."""
+
+    def __init__(self, calls: ShardLink, notes: NoteLink) -> None:
+        self.calls = calls
+        self.notes = notes
+
+    async def close(self) -> None:
+        """End both links."""
+        await asyncio.gather(self.calls.close(), self.notes.close())
+
+
+class OwnShard:
+    """The shard of this worker as a `ShardPort`. Those who watch through it hear of the other workers, too."""
+
+    def __init__(self, shard: ShardPort, siblings: dict[int, Sibling]) -> None:
+        self._siblings = siblings
+        self._watched: dict[str, int] = {}
+        self._shard = shard
+        self.call = shard.call
+
+    @property
+    def watched(self) -> Sequence[str]:
+        """The types that are watched, each as often as it is."""
+        return [queue_type for queue_type, times in self._watched.items() for _ in range(times)]
+
+    def watch(self, queue_type: str, on_due: OnDue) -> None:
+        """Call on_due with the next due time over all workers; see ShardPort."""
+        self._watched[queue_type] = self._watched.get(queue_type, 0) + 1
+        self._shard.watch(queue_type, on_due)
+        for sibling in self._siblings.values():
+            sibling.notes.listen(queue_type)
+
+    def unwatch(self, queue_type: str, on_due: OnDue) -> None:
+        """Stop calling on_due."""
+        times = self._watched.get(queue_type, 0)
+        if times > 1:
+            self._watched[queue_type] = times - 1
+        else:
+            self._watched.pop(queue_type, None)
+        self._shard.unwatch(queue_type, on_due)
+        for sibling in self._siblings.values():
+            sibling.notes.unlisten(queue_type)
+
+    def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Call on_end when a call through any worker has perhaps ended the job."""
+        self._shard.watch_job(job, on_end)
+        for sibling in self._siblings.values():
+            sibling.calls.watch_job(job, on_end)
+
+    def unwatch_job(self, job: JobKey, on_end: OnEnd) -> None:
+        """Stop calling on_end."""
+        self._shard.unwatch_job(job, on_end)
+        for sibling in self._siblings.values():
+            sibling.calls.unwatch_job(job, on_end)
+
+
+class WorkerDirectory:
+    """The `Directory` of a worker.
+
+    Args:
+        number: the number of this worker.
+        shard: the shard of this worker.
+        notes: takes what the other workers tell.
+        links: the private directory of the sockets.
+        timeout_s: the timeout of a call to another worker, in seconds.
+
+    Attributes:
+        siblings: the other workers that run now, by number.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        shard: ShardPort,
+        notes: DueNotes,
+        partitions: int,
+        links: Path,
+        secret: str,
+        timeout_s: float,
+    ) -> None:
+        self.partitions = partitions
+        self.formats = FORMATS
+        self.second_tries = 0
+        self.siblings: dict[int, Sibling] = {}
+        self._number = number
+        self._notes = notes
+        self._links = links
+        self._secret = secret
+        self._timeout_s = timeout_s
+        self._own = OwnShard(shard, self.siblings)
+        self._shards: Sequence[ShardPort] = (self._own,)
+        self._informed = self._shards
+        self._listeners: list[Callable[[], None]] = []
+        self._following = asyncio.Lock()
+
+    async def follow(self, numbers: Sequence[int]) -> None:
+        """Keep links to the workers with these numbers, besides this one. Calls are carried out in their order."""
+        async with self._following:
+            others = set(numbers) - {self._number}
+            ended = [self.siblings.pop(number) for number in self.siblings.keys() - others]
+            for number in sorted(others - self.siblings.keys()):
+                self.siblings[number] = await self._connect(number)
+            self._settle()
+            await asyncio.gather(*(sibling.close() for sibling in ended))
+
+    async def close(self) -> None:
+        """End every link."""
+        await self.follow(())
+
+    def owner(self, _partition: int, /) -> ShardPort:
+        """Return the shard of this worker, which serves every partition."""
+        return self._own
+
+    def shards(self) -> Sequence[ShardPort]:
+        """Return the shard of this worker, and those of the others that can be reached."""
+        if any(sibling.calls.is_suspect for sibling in self.siblings.values()):
+            return (self._own, *(one.calls for one in self.siblings.values() if not one.calls.is_suspect))
+        return self._shards
+
+    def informed(self, _shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:
+        """Return the shard of this worker: the others tell it what its polls wait for."""
+        return self._informed
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Call tell whenever another worker came or went."""
+        self._listeners.append(tell)
+
+    def stand_in(self, _partition: int, _failed: ShardPort, /) -> ShardPort | None:
+        """Return None: the other workers use the same store over the same way."""
+        return None
+
+    def doubt(self, shard: ShardPort) -> None:
+        """Do nothing: the other workers use the same store over the same way."""
+
+    async def covered(self) -> None:
+        """Return at once: every worker serves every partition."""
+
+    async def _connect(self, number: int) -> Sibling:
+        calls = ShardLink(
+            f"worker-{number}",
+            self._secret,
+            on_view=lambda _: None,
+            on_down=lambda _: self._settle(),
+            timeout_s=self._timeout_s,
+            socket_path=link_path(self._links, number),
+        )
+        await calls.start()
+        notes = NoteLink(notes_path(self._links, number), self._secret, self._notes)
+        for queue_type in self._own.watched:
+            notes.listen(queue_type)
+        return Sibling(calls, notes)
+
+    def _settle(self) -> None:
+        self._shards = (self._own, *(sibling.calls for sibling in self.siblings.values()))
+        for tell in self._listeners:
+            tell()

@@ -1,0 +1,52 @@
+"""Named caps over three member nodes on one store: the bound holds over all of them, and they share the rate fairly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from router.longpoll.dequeues import Polls
+from router.shards.one_shard import OneShard
+from sharq_core.models import LeasedJob
+from sharq_core.partitions import partition_of
+from tests.cluster.test_named_caps import lease_times, put_cap, worst_excess
+from tests.support.nodes.members import KIND, PARTITIONS, MemberNode, Nodes, agree
+from tests.support.nodes.parts import LEASE_US, job
+from tests.support.waits import until
+
+QUEUES = 30
+
+
+async def put_backlog(nodes: list[MemberNode], jobs: int) -> None:
+    """Queue jobs of queues in all partitions, each at the owner of its partition."""
+    for number in range(QUEUES):
+        key = f"q{number}"
+        owner = next(node for node in nodes if partition_of(KIND, key, PARTITIONS) in node.owned)
+        await owner.enqueue(*(job(KIND, key, f"j{n}", caps=("acct",)) for n in range(jobs)))
+
+
+async def poll(polls: Polls, leased: list[LeasedJob], most: int) -> None:
+    while len(leased) < most:
+        leased += await polls.dequeue((KIND,), 1, LEASE_US, 500_000, lambda: False)
+
+
+async def test_three_nodes_share_a_cap_fairly_and_keep_it(nodes: Nodes) -> None:
+    made = await nodes.join("a", "b", "c")
+    await until(lambda: agree(*made))
+    await put_cap(made[0].node, "acct", 10_000, 3)
+    await put_backlog(made, 60)
+    leased: list[LeasedJob] = []
+    most = 10 * QUEUES
+    polls = [Polls(OneShard(member.node, PARTITIONS)) for member in made for _ in range(2)]
+    await asyncio.gather(*(poll(one, leased, most) for one in polls))
+    assert worst_excess(lease_times(leased), 10_000, 3) <= 0
+    served = Counter(one.queue_id for one in leased)
+    for member in made:
+        # How many slots a node loses depends on the machine, but its queues take turns with the others.
+        own = [
+            served[f"q{number}"]
+            for number in range(QUEUES)
+            if partition_of(KIND, f"q{number}", PARTITIONS) in member.owned
+        ]
+        assert max(own) - min(own) <= 5, own
+        assert min(own) >= 1

@@ -1,0 +1,1 @@
+"""`sharq-server --workers N` as real processes, on the embedded store."""

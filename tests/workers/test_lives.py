@@ -1,0 +1,192 @@
+"""The lives of the workers and their parent: kills, restarts, stops, reloads and starts that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.support.processes.servers import SharqServer, running_server
+from tests.support.waits import wait_until
+from tests.workers.servers import children, clients, is_there, until_gone
+
+
+@pytest.fixture
+def server() -> Iterator[SharqServer]:
+    with running_server("--workers", "2") as running:
+        yield running
+
+
+def until_workers(server: SharqServer, count: int, without: int) -> list[int]:
+    """Wait until so many workers run and none of them has a process id."""
+
+    def are_there() -> bool:
+        pids = children(server)["workers"]
+        return len(pids) == count and without not in pids
+
+    wait_until(are_there, 60, f"{count} workers run")
+    return children(server)["workers"]
+
+
+async def test_a_killed_worker_breaks_its_connections_only_and_comes_back(server: SharqServer) -> None:
+    victim, survivor = children(server)["workers"]
+    async with clients(server, 4) as made:
+        numbers = [await client.process() for client in made]
+        assert (await made[numbers.index(0)].enqueue("kill", "q", "kept"))[0] == 201
+        os.kill(victim, signal.SIGKILL)
+        others = [client for client, number in zip(made, numbers, strict=True) if number == 1]
+        for number in range(50):
+            for client in others:
+                status, _ = await client.enqueue("kill", f"q{number}", f"j{number}")
+                assert status in {201, 200}
+        assert (await others[0].dequeue("kill"))[1]["job_id"] == "kept"
+    until_workers(server, 2, without=victim)
+    assert survivor in children(server)["workers"]
+    async with clients(server, 1) as (client,), asyncio.timeout(60):
+        while len((await client.ask("GET", "/cluster/"))[1]["members"]) < 2:
+            await asyncio.sleep(0.05)
+    async with clients(server, 2) as made:
+        assert sorted([await client.process() for client in made]) == [0, 1]
+        text = await made[0].text("/metrics")
+    assert 'sharq_worker_restarts_total{process="0"} 1.0' in text
+    assert "worker_ended worker=0 reason='it was ended by SIGKILL'" in server.log
+
+
+async def test_kills_under_load_lose_no_job_and_lease_none_twice(server: SharqServer) -> None:
+    acknowledged: set[str] = set()
+    leased: list[str] = []
+    is_over = False
+
+    async def produce(number: int) -> None:
+        async with aiohttp.ClientSession() as session:
+            sent = 0
+            while not is_over:
+                sent += 1
+                job = f"p{number}-{sent}"
+                body = {"job_id": job, "interval": 0, "payload": 1}
+                try:
+                    async with session.post(f"{server.url}/enqueue/load/q{sent % 20}/", json=body) as answer:
+                        if answer.status == 201:
+                            acknowledged.add(job)
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.01)
+
+    async def consume() -> None:
+        async with aiohttp.ClientSession() as session:
+            empty = 0
+            while not is_over or empty < 3:
+                try:
+                    async with session.get(f"{server.url}/dequeue/load/?wait=200&lease=600000") as answer:
+                        empty = 0 if answer.status == 200 else empty + 1
+                        if answer.status == 200:
+                            leased.append((await answer.json())["job_id"])
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.01)
+
+    tasks = [asyncio.create_task(produce(number)) for number in range(4)]
+    tasks += [asyncio.create_task(consume()) for _ in range(4)]
+    for turn in range(3):
+        await asyncio.sleep(1.0)
+        victim = children(server)["workers"][turn % 2]
+        os.kill(victim, signal.SIGKILL)
+        await asyncio.to_thread(until_workers, server, 2, victim)
+    is_over = True
+    await asyncio.gather(*tasks)
+    assert len(leased) == len(set(leased))
+    # A job whose lease was answered to a connection that broke is leased until its lease ends, and nobody's here.
+    async with clients(server, 1) as (client,):
+        _, types = await client.ask("GET", "/types/")
+    (counts,) = (row for row in types["types"] if row["queue_type"] == "load")
+    assert counts["leased"] >= len(leased) and counts["queued"] == 0
+    assert counts["leased"] >= len(acknowledged) > 100
+
+
+def test_children_end_with_a_killed_parent_and_the_port_is_free(server: SharqServer) -> None:
+    pids = [pid for pids in children(server).values() for pid in pids]
+    assert len(pids) == 3
+    server.kill()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", server.port))
+    until_gone(pids)
+
+
+def test_a_stop_ends_the_workers_before_the_store(server: SharqServer) -> None:
+    pids = [pid for pids in children(server).values() for pid in pids]
+    assert server.stop() == 0
+    assert not any(map(is_there, pids))
+    lines = server.log.splitlines()
+    workers = [number for number, line in enumerate(lines) if "stopped worker=" in line]
+    assert len(workers) == 2 and "stopped" in lines[-1] and "worker=" not in lines[-1]
+
+
+async def test_a_stop_answers_what_is_in_flight(server: SharqServer) -> None:
+    async with clients(server, 2) as made:
+        polls = [asyncio.create_task(client.dequeue("none", wait_ms=60_000)) for client in made]
+        await asyncio.sleep(0.5)
+        server.ask_to_stop()
+        assert [status for status, _ in await asyncio.gather(*polls)] == [404, 404]
+    assert await asyncio.to_thread(server.until_stopped) == 0
+
+
+def test_a_reload_reaches_every_worker_and_other_signals_nobody(server: SharqServer) -> None:
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        server.signal(number)
+    server.signal(signal.SIGHUP)
+    server.until(lambda: server.log.count("reloaded done=") == 3)
+    assert sorted(line.rpartition(" ")[2] for line in server.log.splitlines() if "reloaded done=" in line)[
+        -2:
+    ] == ["worker=0", "worker=1"]
+    assert len(children(server)["workers"]) == 2
+
+
+def test_a_port_in_use_is_said_once(server: SharqServer, tmp_path: Path) -> None:
+    second = SharqServer(tmp_path, "--workers", "2", "--port", str(server.port))
+    second.launch()
+    assert second.wait() == 1
+    assert second.log.count("is in use by another process; --port chooses another port") == 1
+
+
+def test_a_wrong_configuration_that_workers_find_is_said_once(tmp_path: Path) -> None:
+    environ = {
+        "SHARQ_SERVER_TLS_CERT": str(tmp_path / "none"),
+        "SHARQ_SERVER_TLS_KEY": str(tmp_path / "none"),
+    }
+    server = SharqServer(tmp_path, "--workers", "3", environ=environ)
+    server.launch()
+    assert server.wait() == 2
+    assert server.log.count("cannot be read") == 1
+
+
+def test_a_crash_loop_ends_with_a_message(server: SharqServer) -> None:
+    def kill_a_worker() -> bool:
+        if not server.is_running:
+            return True
+        try:
+            os.kill(children(server)["workers"][-1], signal.SIGKILL)
+        except (ProcessLookupError, FileNotFoundError, IndexError):
+            return False
+        return False
+
+    wait_until(kill_a_worker, 60, "the server gives up")
+    assert server.wait() == 1
+    assert "times in a row within 10 s of its start" in server.log
+
+
+async def test_a_paused_worker_gets_no_connections(server: SharqServer) -> None:
+    paused, _ = children(server)["workers"]
+    os.kill(paused, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(4)
+        async with clients(server, 4) as made, asyncio.timeout(20):
+            for number, client in enumerate(made):
+                assert (await client.enqueue("paused", f"q{number}", "j"))[0] == 201
+                assert (await client.dequeue("paused"))[0] == 200
+    finally:
+        os.kill(paused, signal.SIGCONT)
