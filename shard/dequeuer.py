@@ -87,6 +87,8 @@ class Dequeuer:
         jobs = await self._dequeue(queue_type, count, lease_us)
         if not jobs and self._caps.may_lease(queue_type) and await self._caps.look(queue_type, count):
             jobs = await self._dequeue(queue_type, count, lease_us)
+        if jobs:
+            self._caps.note_demand(queue_type)
         return jobs
 
     async def _dequeue(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
@@ -181,7 +183,7 @@ class Dequeuer:
 
     def is_capped_first(self, queue_type: str) -> bool:
         """Return True if a queue with caps has been due longest of a type."""
-        return self._index.is_capped_first(queue_type)
+        return self._caps.is_first(queue_type)
 
     def observe(
         self, submitted: SingleCall[DequeueReply], reply: Reply[DequeueReply], sent_at: float

@@ -125,6 +125,7 @@ class ShardNode:
         )
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
+        self._surveyor.on_parked = self._caps.hear
         self._explanations = Explanations(
             self._pipeline, self._calls.types, self._ownership.covered, settings.partitions
         )
@@ -175,6 +176,7 @@ class ShardNode:
         Newly owned partitions are read before they are reported empty.
         """
         ring = Ring.build(view.version, view.serving(), view.partitions)
+        self._pipeline.shares_store = len(view.serving()) > 1
         given_up = self._ownership.change(ring)
         self._refresher.give_up(given_up)
         if self._reaper is not None:

@@ -10,6 +10,9 @@ _WINDOW_S = 10.0
 _STEP_US = 500_000
 """Smaller steps are not reported: they may be drift during a long silence."""
 
+_DRIFT = 500e-6
+"""The most by which the speeds of two clocks differ, as a fraction: what time services correct a clock by at most."""
+
 _HOLD_S = 2.0
 """Time after a forward step during which calls are timed as if the step had not happened."""
 
@@ -24,6 +27,8 @@ class RemoteClock:
 
     def __init__(self) -> None:
         self._best: float | None = None
+        self._careful = -math.inf
+        self._careful_at = 0.0
         self._recent = -math.inf
         self._turns_at = 0.0
         self._offset_limit = math.inf
@@ -53,6 +58,8 @@ class RemoteClock:
         if is_step_ahead:
             self._ahead_us, self._held_until = offset_limit - self._offset_limit, received_at + _HOLD_S
         self._offset_limit = offset_limit
+        if offset >= self._careful_offset(received_at) or has_stepped_back or self._careful > offset_limit:
+            self._careful, self._careful_at = offset, received_at
         # Two windows overlap: `_recent` is the maximum of the current one, `_best` that of both. Old bounds expire
         # with their window, so the estimate follows a remote clock that runs slower than this one.
         if received_at >= self._turns_at and not has_stepped_back:
@@ -68,6 +75,18 @@ class RemoteClock:
     def now_us(self) -> int | None:
         """Return the remote time in µs, or None before the first answer."""
         return None if self._best is None else int(self._best + monotonic() * 1e6)
+
+    def careful_us(self) -> int | None:
+        """Return the remote time in µs, or slightly less, also if that clock has been slower since the best answer.
+
+        None before the first answer.
+        """
+        now = monotonic()
+        return None if self._best is None else int(self._careful_offset(now) + now * 1e6)
+
+    def _careful_offset(self, now: float) -> float:
+        """Return the largest lower bound of the offset, each less the drift since its answer."""
+        return self._careful - _DRIFT * (now - self._careful_at) * 1e6
 
     def steady_us(self) -> int | None:
         """Return the remote time in µs, ignoring a forward step for the first two seconds after it.

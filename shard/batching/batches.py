@@ -16,7 +16,7 @@ from shard.batching.scheduler_calls import SchedulerCalls
 from shard.index.job_ends import JobEnds, NamedJob
 from shard.metrics.outcome_counters import ExpiryCounter, OutcomeCounter, ResultCounter
 from sharq_core.errors import Overloaded, SharqError, StoreFull, Unavailable
-from sharq_core.limits import CapHold
+from sharq_core.limits import CapCorrection, CapHold
 from sharq_core.link.messages import Failure, Finish, JobsCall, Release
 from sharq_core.logs.plurals import counted
 from sharq_core.models import LeaseStatus
@@ -51,11 +51,13 @@ class HintNotes(Protocol):
         ...
 
 
-class CapHolds(Protocol):
-    """The part of the node that holds caps (shard/caps/ledgers.py)."""
+class CapEnds(Protocol):
+    """The part of the node that tells caps of the ends of leases (shard/caps/ledgers.py)."""
 
-    def begin(self, holds: Sequence[CapHold], then: Callable[[], None]) -> None:
-        """Hold caps in the background, and call `then` once that was tried."""
+    def tell(
+        self, holds: Sequence[CapHold], corrections: Sequence[CapCorrection], then: Callable[[], None]
+    ) -> None:
+        """Hold caps and correct costs in the background, and call `then` once that was tried."""
         ...
 
 
@@ -71,7 +73,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         job_ends: tells the watchers of jobs that the calls perhaps ended.
         results: counts the results of finished jobs.
         expiries: counts the jobs that expire.
-        holds: holds the caps that finished and released jobs name.
+        cap_ends: tells caps of finished and released jobs.
 
     Attributes:
         waiting: the jobs by partition and type.
@@ -89,7 +91,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         job_ends: JobEnds,
         results: ResultCounter,
         expiries: ExpiryCounter,
-        holds: CapHolds,
+        cap_ends: CapEnds,
     ) -> None:
         self.call_type = call_type
         self.order = order
@@ -104,7 +106,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         self.pipeline = pipeline
         self.job_ends = job_ends if call_type.ends_jobs else None
         self.results = results if call_type is Finish else None
-        self.holds = holds if issubclass(call_type, Finish | Release) else None
+        self.cap_ends = cap_ends if issubclass(call_type, Finish | Release) else None
         self._text_field = call_type.text_field
         self._partitions = scheduler_calls.partitions
         self._loop = asyncio.get_running_loop()
@@ -241,7 +243,7 @@ class JobBatch(Generic[JobT, OutcomeT]):
             for bulk_reply, index in self.places:
                 bulk_reply.settle(index, failure)
             return
-        if not self._begin_holds(reply.value):
+        if not self._tell_caps(reply.value):
             self._settle(reply.value)
         if self._verb.counter is not None:
             self._verb.counter.count(self._key[1], self.jobs, reply.value)
@@ -255,9 +257,12 @@ class JobBatch(Generic[JobT, OutcomeT]):
         for (bulk_reply, index), outcome in zip(self.places, outcomes, strict=True):
             bulk_reply.settle(index, outcome)
 
-    def _begin_holds(self, outcomes: Sequence[OutcomeT]) -> bool:
-        """Hold the caps that jobs name whose call has succeeded, and settle then; return False if there are none."""
-        if self._verb.holds is None:
+    def _tell_caps(self, outcomes: Sequence[OutcomeT]) -> bool:
+        """Hold the caps that jobs name whose call has succeeded, and correct costs; return False if there are none.
+
+        The jobs are settled after that.
+        """
+        if self._verb.cap_ends is None:
             return False
         jobs: Sequence[Any] = self.jobs
         ends: Sequence[Any] = outcomes
@@ -266,9 +271,11 @@ class JobBatch(Generic[JobT, OutcomeT]):
             for job, end in zip(jobs, ends, strict=True)
             if job.hold_cap is not None and end.status is LeaseStatus.DONE
         ]
-        if holds:
-            self._verb.holds.begin(holds, lambda: self._settle(outcomes))
-        return bool(holds)
+        corrections = [end.corrected for end in ends if end.corrected is not None]
+        if not holds and not corrections:
+            return False
+        self._verb.cap_ends.tell(holds, corrections, lambda: self._settle(outcomes))
+        return True
 
     def _cut(self, text_field: str) -> list[JobBatch[JobT, OutcomeT]]:
         """Return the jobs in parts that fit one call each, in order; a job over the byte bound goes alone."""

@@ -38,6 +38,7 @@ class CapSet:
     Args:
         is_awaited: returns True if workers wait for a type.
         on_change: called after the slots have changed.
+        tasks: holds the running tasks of all sets.
 
     Attributes:
         names: the names of the caps, sorted.
@@ -51,6 +52,7 @@ class CapSet:
         counts: CapCounts,
         is_awaited: Callable[[str], bool],
         on_change: Callable[[CapSet], None],
+        tasks: set[asyncio.Task[None]],
     ) -> None:
         self.names = names
         self.claims: dict[str, CapClaim] = {}
@@ -58,6 +60,7 @@ class CapSet:
         self._counts = counts
         self._is_awaited = is_awaited
         self._on_change = on_change
+        self._tasks = tasks
         self._pool = GrantPool()
         self._appetite = Appetite()
         self._news = asyncio.Event()
@@ -70,18 +73,8 @@ class CapSet:
         self._news.set()
         if self._task is None and (len(self._pool) or self._first_us() is not None):
             self._task = asyncio.create_task(self._run())
+            self._tasks.add(self._task)
             self._task.add_done_callback(self._on_end)
-
-    async def stop(self) -> None:
-        """Give the slots back and reserve no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    @property
-    def is_idle(self) -> bool:
-        """Return True if it holds and reserves nothing."""
-        return self._task is None and not len(self._pool)
 
     def queues(self, now_us: int) -> int:
         """Return the number of due queues with this set."""
@@ -217,5 +210,6 @@ class CapSet:
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         self._task = None
+        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("cap_set_failed caps=%s", ",".join(self.names), exc_info=error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from time import monotonic
 from typing import Any
@@ -23,7 +24,7 @@ from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
 from sharq_core.caps import MAX_TAKE, CapReply, CapSlot, CapTakeStatus
 from sharq_core.errors import SharqError
-from sharq_core.limits import CapHold
+from sharq_core.limits import CapCorrection, CapHold
 from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.caps.cap_calls import CapCalls
@@ -172,29 +173,36 @@ class CapLedgers:
             for at in range(0, len(own), MAX_TAKE):
                 self._start(self._return(name, units, own[at : at + MAX_TAKE]))
 
-    def begin(self, holds: Sequence[CapHold], then: Callable[[], None]) -> None:
-        """Hold caps in the background, and call `then` once that was tried."""
-        self._start(self._hold(holds, then))
+    def tell(
+        self, holds: Sequence[CapHold], corrections: Sequence[CapCorrection], then: Callable[[], None]
+    ) -> None:
+        """Hold caps and correct costs in the background, and call `then` once that was tried."""
+        self._start(self._tell_all(holds, corrections, then))
 
-    async def _hold(self, holds: Sequence[CapHold], then: Callable[[], None]) -> None:
-        """Hold caps: no slot of one is due for its time. A ledger that failed is logged, and its cap goes on."""
-        calls = []
-        for hold in holds:
-            partition = self._home(hold.name)
-            not_after_us = self._clocks.not_after_us(partition)
-            call = self._calls.cap_hold(partition, hold.name, hold.hold_us, not_after_us=not_after_us)
-            calls.append(self._tell(hold.name, call))
+    async def _tell_all(
+        self, holds: Sequence[CapHold], corrections: Sequence[CapCorrection], then: Callable[[], None]
+    ) -> None:
+        """Hold caps, and let later slots pay for what jobs cost more than their slots. Failures are logged."""
+        changes: Counter[str] = Counter()
+        for correction in corrections:
+            for name in correction.names:
+                changes[name] += correction.difference
+        calls = [self._tell(hold.name, self._hold(hold)) for hold in holds]
+        calls += [self._tell(name, self._correct(name, by)) for name, by in changes.items() if by]
         try:
             await asyncio.gather(*calls)
         finally:
             then()
 
-    def correct(self, name: str, difference: int) -> None:
-        """Correct in the background what a job costs: by how many points more than its slot was reserved for."""
+    def _hold(self, hold: CapHold) -> FunctionCall[bool]:
+        partition = self._home(hold.name)
+        not_after_us = self._clocks.not_after_us(partition)
+        return self._calls.cap_hold(partition, hold.name, hold.hold_us, not_after_us=not_after_us)
+
+    def _correct(self, name: str, difference: int) -> FunctionCall[bool]:
         partition = self._home(name)
         not_after_us = self._clocks.not_after_us(partition)
-        call = self._calls.cap_correct(partition, name, difference, not_after_us=not_after_us)
-        self._start(self._tell(name, call))
+        return self._calls.cap_correct(partition, name, difference, not_after_us=not_after_us)
 
     async def drained(self) -> None:
         """Wait until no call in the background is under way."""

@@ -26,6 +26,11 @@ SETS_AT_ONCE = 16
 
 FORGET_EVERY_S = 1.0
 
+TAKES_ON_S = 0.05
+"""How long after a dequeue that got jobs slots are reserved for the next one. Workers that find jobs of other queues
+again and again never wait, and would never see those of queues with caps.
+"""
+
 WEIGHED_FOR_US = 100_000
 """How long the number of a cap's due queues is remembered."""
 
@@ -61,12 +66,14 @@ class NodeCaps:
         self._sets: dict[Names, CapSet] = {}
         self._by_cap: dict[str, set[Names]] = {}
         self._funded: dict[str, DueTimes[Names]] = {}
+        self._taken_until: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._weights: dict[str, tuple[int, int]] = {}
         self._parked = ParkedIndex(self._on_claim, executor.now_us)
         self._listings = Listings(pipeline, self._calls, self._parked)
         self.ledgers = CapLedgers(pipeline, calls.caps, clocks, ownership, self._counts, self._weigh)
         self._counts.waiting = lambda: len(self._sets)
-        index.on_subscribed = self._on_subscribed
+        index.on_subscribed = self._on_awaited
         registry.register(self._counts)
 
     def serve(self, observer: DequeueObserver) -> None:
@@ -76,9 +83,28 @@ class NodeCaps:
         )
 
     def hear(self, partition: int, queue_type: str, change: int) -> None:
-        """Note the number of the latest change of a type's parked queues in a partition, and read what is new."""
-        if self._parked.hear(partition, queue_type, change):
+        """Note the number of the latest change of a type's parked queues; read what is new if workers take jobs."""
+        if self._parked.hear(partition, queue_type, change) and self._is_awaited(queue_type):
             self._listings.read_soon(queue_type)
+
+    def note_demand(self, queue_type: str) -> None:
+        """Note that a worker got jobs of a type and may soon take more, also of its queues with caps."""
+        if not self._parked.knows(queue_type):
+            return
+        was_awaited = self._is_awaited(queue_type)
+        self._taken_until[queue_type] = monotonic() + TAKES_ON_S
+        if not was_awaited:
+            self._on_awaited(queue_type)
+
+    def is_first(self, queue_type: str) -> bool:
+        """Return True if, of the queues of a type that may be leased from now, one with caps has been due longest."""
+        funded = self._funded.get(queue_type)
+        usable = funded.due(elapsed_us(), 1) if funded is not None else []
+        if not usable:
+            return False
+        claim = self._sets[usable[0]].claims[queue_type]
+        others_at = self._index.next_uncapped(queue_type)
+        return others_at is None or monotonic() + (claim.first_us - elapsed_us()) / 1e6 <= others_at
 
     def may_lease(self, queue_type: str) -> bool:
         """Return True if a dequeue of a type that gets nothing might get a job after `look`."""
@@ -128,6 +154,8 @@ class NodeCaps:
         while True:
             await asyncio.sleep(FORGET_EVERY_S)
             self._parked.keep(self._ownership.covers)
+            now = monotonic()
+            self._taken_until = {name: until for name, until in self._taken_until.items() if until > now}
             self.ledgers.keep(self._by_cap.__contains__)
 
     def lose(self, partition: int) -> None:
@@ -136,7 +164,9 @@ class NodeCaps:
 
     async def stop(self) -> None:
         """Give all slots back, and finish the calls in the background."""
-        await asyncio.gather(*(cap_set.stop() for cap_set in list(self._sets.values())))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._listings.drained()
         await self.ledgers.drained()
 
@@ -145,7 +175,7 @@ class NodeCaps:
 
         While workers wait for the type, its slots are reserved ahead, so that none are asked for here.
         """
-        if queue_type in self._index.subscribers:
+        if self._is_awaited(queue_type):
             return []
         now_us = elapsed_us()
         due = [claim for claim in self._parked.claims(queue_type) if claim.first_us <= now_us]
@@ -159,8 +189,10 @@ class NodeCaps:
                     break
         return found
 
-    def _on_subscribed(self, queue_type: str) -> None:
+    def _on_awaited(self, queue_type: str) -> None:
         """Reserve slots for the queues of a type if workers wait for it now, or give them back if not."""
+        if self._parked.has_news(queue_type) and self._is_awaited(queue_type):
+            self._listings.read_soon(queue_type)
         for claim in self._parked.claims(queue_type):
             self._sets[claim.names].wake()
 
@@ -173,7 +205,7 @@ class NodeCaps:
             return
         if cap_set is None:
             cap_set = self._sets[claim.names] = CapSet(
-                claim.names, self.ledgers, self._counts, self._is_awaited, self._refresh
+                claim.names, self.ledgers, self._counts, self._is_awaited, self._refresh, self._tasks
             )
             for name in claim.names:
                 self._by_cap.setdefault(name, set()).add(claim.names)
@@ -220,7 +252,9 @@ class NodeCaps:
         return None if funded is None else funded.first_us()
 
     def _is_awaited(self, queue_type: str) -> bool:
-        return queue_type in self._index.subscribers
+        """Return True if workers wait for a type, or have just taken jobs of it."""
+        until = self._taken_until.get(queue_type) if self._taken_until else None
+        return queue_type in self._index.subscribers or (until is not None and until > monotonic())
 
     def _weigh(self, name: str) -> int:
         """Return the number of due queues of this node that have a cap."""

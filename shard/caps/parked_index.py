@@ -164,6 +164,10 @@ class ParkedIndex:
         """Return the claims of a type."""
         return list(self._types.get(queue_type, {}).values())
 
+    def knows(self, queue_type: str) -> bool:
+        """Return True if queues of the type wait for caps, or may do so."""
+        return queue_type in self._types or queue_type in self._news
+
     def hear(self, partition: int, queue_type: str, change: int) -> bool:
         """Note the number of the latest change of a type in a partition; return True if it is not listed yet.
 

@@ -143,17 +143,19 @@ class PartitionClocks:
     def deadline(self, partition: int, until_us: int) -> tuple[int, int] | None:
         """Return the time (µs), as calls name it, after which a call must not run because of until_us (elapsed_us).
 
-        The partition's time is never ahead of the returned one before until_us has come, if its clock runs evenly. It
-        may not: so the second value is the number of its shifts in the reading, with which the store compares its own.
+        The partition's time does not reach the returned one after until_us, if its clock runs evenly. It may not: so
+        the second value is the number of its shifts in the reading, with which the store compares its own.
 
         Returns:
             None if the partition was not read yet.
         """
-        reading = self._known.get(partition)
-        if reading is None:
+        reading, server_us = self._known.get(partition), self._executor.careful_us(partition)
+        if reading is None or server_us is None:
             return None
-        now_us = elapsed_us()
-        return own_deadline(reading.earliest_us + now_us, until_us - now_us), reading.clock.number
+        # The latest answers of the server tell its clock better than the reading, which may have been on its way for
+        # long. The shift is that of the reading as long as it has the same number.
+        own_us = server_us + reading.clock.shift_us
+        return own_deadline(own_us, until_us - elapsed_us()), reading.clock.number
 
     def keep(self, covers: Callable[[int], bool]) -> None:
         """Forget the partitions that this node no longer serves."""

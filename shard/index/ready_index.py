@@ -264,10 +264,9 @@ class ReadyIndex:
         if due_at is not None and (earliest is None or due_at < earliest) and queue_type in self.subscribers:
             self._tell_earlier(queue_type, due_at)
 
-    def is_capped_first(self, queue_type: str) -> bool:
-        """Return True if a queue with caps has been due longest of a type."""
-        known_type = self._types.get(queue_type)
-        return known_type is not None and known_type.capped_at == known_type.earliest
+    def next_uncapped(self, queue_type: str) -> float | None:
+        """Return the time at which the type's next queue without caps is due; None if none waits."""
+        return min((due_at for _, due_at in self.entries(queue_type)), default=None)
 
     def put_off(self, partition: int, queue_type: str, until: float) -> None:
         """Ignore the type in the partition until `until` (time.monotonic), whatever is due there."""

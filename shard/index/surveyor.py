@@ -73,6 +73,7 @@ class Surveyor:
 
     Attributes:
         on_touched: called with a partition in which another node has changed something.
+        on_parked: called with partition, type and the number of the latest change of its queues with caps.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Surveyor:
         self._readings: dict[int, PartitionReading] = {}
         self._rows_since_pause = 0
         self.on_touched: Callable[[int], None] = lambda _: None
+        self.on_parked: Callable[[int, str, int], None] = lambda *_: None
 
     def readings(self) -> Iterable[tuple[int, PartitionReading]]:
         """Return (partition, reading) of each partition that this node owns."""
@@ -364,6 +366,8 @@ class Surveyor:
                 if self._reaper is None or (with_timers and timer_us <= own_us):
                     ready_us = timer_us if ready_us is None else min(timer_us, ready_us)
             heads.append((name, None if ready_us is None else ready_us - shift_us))
+            if row is not None and row.changed:
+                self.on_parked(partition, name, row.changed)
             if is_owned:
                 self._census.put(partition, name, row if row and row.has_jobs else None)
         self._index.read(partition, now_us, heads, sent_at)

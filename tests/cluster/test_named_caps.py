@@ -166,6 +166,32 @@ async def test_a_finish_holds_a_cap_before_it_is_answered(parts: Parts) -> None:
     assert await parts.dequeue(KIND, wait_us=300_000) == []
 
 
+async def test_what_a_job_costs_more_in_the_end_is_paid_by_later_slots(parts: Parts) -> None:
+    await put_cap(parts.node, "acct", 100_000, unit=LimitUnit.COST)
+    await enqueued(parts, *(job(KIND, "q", f"j{n}", caps=("acct",)) for n in range(3)))
+    (first,) = await parts.dequeue(KIND, wait_us=10_000_000)
+    before_us = (await read_cap(parts, "acct")).next_slot_in_us
+    (done,) = await parts.dispatch.finish([FinishJob(KIND, "q", first.job_id, first.lease, cost=600)])
+    assert isinstance(done, LeaseOutcome)
+    assert done.status is LeaseStatus.DONE
+    after_us = (await read_cap(parts, "acct")).next_slot_in_us
+    assert before_us is not None
+    assert after_us is not None
+    assert after_us > before_us + 599 * 100_000 - 5_000_000
+    assert await parts.dequeue(KIND, wait_us=300_000) == []
+
+
+async def test_queues_with_caps_are_served_beside_a_backlog_of_others(parts: Parts) -> None:
+    """Their workers always find a job, so that they never wait."""
+    await put_cap(parts.node, "acct", 5_000, 5)
+    free = [job(KIND, f"free{n % 4}", f"j{n}") for n in range(2000)]
+    await enqueued(parts, *(job(KIND, "capped", f"j{n}", caps=("acct",)) for n in range(20)), *free)
+    leased: list[LeasedJob] = []
+    while len(leased) < 1000:
+        leased += await parts.dequeue(KIND)
+    assert sum(one.queue_id == "capped" for one in leased) >= 5
+
+
 async def test_a_limit_of_cost_is_kept(parts: Parts) -> None:
     await put_cap(parts.node, "acct", 5_000, unit=LimitUnit.COST)
     costs = [1, 4, 2]

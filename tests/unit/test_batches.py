@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
@@ -15,7 +15,6 @@ from shard.batching.scheduler_calls import SchedulerCalls
 from shard.batching.store_calls import StoreCalls
 from shard.index.job_ends import JobEnds
 from sharq_core.errors import Overloaded, SharqError, Unavailable
-from sharq_core.limits import CapHold
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import Enqueue, Failure
 from sharq_core.models import Enqueued, EnqueueStatus, NewJob
@@ -94,8 +93,8 @@ class Noted:
     def count_results(self, outcomes: Sequence[Any]) -> None:
         raise AssertionError(f"enqueues have no results, got {outcomes}")
 
-    def begin(self, holds: Sequence[CapHold], then: Callable[[], None]) -> None:
-        raise AssertionError(f"enqueues hold no caps, got {holds}, {then}")
+    def tell(self, *news: object) -> None:
+        raise AssertionError(f"enqueues tell caps nothing, got {news}")
 
     def expired(self, queue_type: str, expired: int, dropped: int) -> None:
         self.expiries.append((queue_type, expired, dropped))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from time import monotonic
 
+import pytest
+
 from sharq_core.clock import RemoteClock
 
 HOUR_US = 3_600_000_000
@@ -64,3 +66,28 @@ def test_calls_are_timed_for_a_moment_as_before_a_step_ahead() -> None:
     assert (clock.steady_us() or 0) < store_us() + 1_000_000
     clock.learn(store_us(-HOUR_US), monotonic())
     assert (clock.steady_us() or 0) <= store_us(-HOUR_US)
+
+
+def test_a_careful_estimate_is_not_ahead_of_a_clock_that_runs_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    local_s = 1_000.0
+    monkeypatch.setattr("sharq_core.clock.monotonic", lambda: local_s)
+    clock = RemoteClock()
+    assert clock.careful_us() is None
+    clock.learn(1_000_000_000, local_s)
+    for _ in range(100):
+        local_s += 0.2
+        slow_us = int(1e6 * (1_000 + (local_s - 1_000) * 0.9996))
+        # An answer that was on its way for 5 ms tells less than the first one, which was not.
+        clock.learn(slow_us - 5_000, local_s - 0.01)
+        careful_us = clock.careful_us()
+        assert careful_us is not None
+        assert slow_us - 5_000 <= careful_us <= slow_us
+
+
+def test_a_careful_estimate_believes_a_step_back_at_once() -> None:
+    clock = RemoteClock()
+    clock.learn(store_us(), monotonic())
+    clock.learn(store_us(HOUR_US - 20_000), monotonic())
+    careful_us = clock.careful_us()
+    assert careful_us is not None
+    assert careful_us <= store_us(HOUR_US - 20_000)
