@@ -63,15 +63,20 @@ def enqueue(url: str, jobs: Sequence[Waiting]) -> None:
 
 
 def backlog(
-    types: Sequence[str], queues: int, count: int, interval_ms: float, caps: list[str]
+    types: Sequence[str], intervals_ms: Sequence[float], count: int, caps: list[str]
 ) -> list[Waiting]:
-    """Return `count` jobs over queues in turn, which are spread over the types."""
+    """Return `count` jobs over queues in turn, which are spread over the types.
+
+    Args:
+        intervals_ms: that of each queue.
+    """
+    queues = len(intervals_ms)
     return [
         Waiting(
             types[number % queues % len(types)],
             f"q{number % queues}",
             f"{number}",
-            interval_ms,
+            intervals_ms[number % queues],
             caps,
             _PAYLOAD,
         )
