@@ -17,7 +17,7 @@ from benchmarks import bulk, targets, wrk
 from benchmarks.busy import BusyMeter, typical
 from benchmarks.clusters import Cluster, Tiers, cluster
 from benchmarks.cost_model import fit
-from benchmarks.counts import Counts, count
+from benchmarks.counts import Counting, Counts
 from benchmarks.curve import Curve
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.singles import INTERVAL_MS, PAYLOAD, QUEUES, enqueue_words, fill, leases
@@ -142,9 +142,9 @@ def _measure(topology: Topology, duration_s: int) -> Sample:
         _side_by_side(running, lambda url, name: bulk.load(url, _BATCH, 1, f"warm{name}"))
         single = _measure_single(running, duration_s)
         meter = _meter(running)
-        before = count(running)
+        counting = Counting(running)
         done = _side_by_side(running, lambda url, name: bulk.load(url, _BATCH, duration_s, f"batch{name}"))
-        spent = count(running) - before
+        spent = counting.spent()
         busy = meter.shares()
     jobs = sum(one.jobs for one in done)
     return Sample(single, Cost(spent.a_job(jobs), jobs / max(one.duration_s for one in done), busy))
@@ -154,12 +154,12 @@ def _measure_single(running: Cluster, duration_s: int) -> Cost:
     """Enqueues, dequeues and finishes one after the other; a job is one of each."""
 
     def load(script: str, arguments: Callable[[str], Sequence[str]]) -> Cost:
-        meter, before = _meter(running), count(running)
+        meter, counting = _meter(running), Counting(running)
         done = _side_by_side(
             running, lambda url, name: wrk.run(url, script, _CONNECTIONS, duration_s, *arguments(name))
         )
         requests = sum(one.requests for one in done)
-        spent = (count(running) - before).a_job(requests)
+        spent = counting.spent().a_job(requests)
         return Cost(spent, sum(one.rate for one in done), meter.shares())
 
     enqueue = load("enqueue", lambda name: enqueue_words(f"single{name}"))

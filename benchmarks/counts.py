@@ -74,14 +74,24 @@ class Counts(msgspec.Struct, frozen=True):
         return self.tiers.router + self.tiers.shard + self.tiers.store
 
 
-def count(cluster: Cluster) -> Counts:
-    """Return the numbers since the start of a cluster.
+class Counting:
+    """The numbers of a cluster from the making on."""
 
-    Cost: a scrape of each process, which is in the CPU time that is read next.
-    """
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._before = _count(cluster, cluster.cpu)
+        self._cpu_before = cluster.cpu
+
+    def spent(self) -> Counts:
+        """Return the numbers since the making, without the CPU time of reading them."""
+        tiers = self._cluster.cpu - self._cpu_before
+        done = _count(self._cluster, tiers) - self._before
+        return msgspec.structs.replace(done, tiers=tiers)
+
+
+def _count(cluster: Cluster, tiers: Tiers) -> Counts:
     routers = [_scrape(server) for server in cluster.routers]
     shards = [_scrape(server) for server in cluster.shards]
-    tiers = cluster.cpu
 
     def total(pages: list[dict[str, float]], counter: str) -> float:
         return sum(page.get(_COUNTERS[counter], 0.0) for page in pages)

@@ -8,6 +8,7 @@ Not here: the use of slots (shard/caps).
 from __future__ import annotations
 
 import enum
+from typing import TypeAlias
 
 import msgspec
 
@@ -15,6 +16,9 @@ from sharq_core.limits import BlockedBy, Limit
 
 MAX_CAPS = 3
 """Most caps of a queue."""
+
+Permit: TypeAlias = tuple[str, int]
+"""The name of a cap with max_leased, and the serial of a slot: the right to one lease at a time."""
 
 MAX_LIMITS = 3
 """Most limits of a cap."""
@@ -80,6 +84,7 @@ class CapReply(msgspec.Struct, frozen=True, array_like=True):
         blocked_by: the reason why there are not more slots: HOLD, MAX_LEASED or RATE; None if all wanted ones are
             there.
         horizon_us: the time ahead for which slots of this cap are reserved; 0 for an unknown cap.
+        has_permits: the cap has max_leased, so that each slot comes with a permit of the same serial.
     """
 
     status: CapTakeStatus
@@ -88,6 +93,7 @@ class CapReply(msgspec.Struct, frozen=True, array_like=True):
     ask_in_us: int | None
     blocked_by: BlockedBy | None
     horizon_us: int = 0
+    has_permits: bool = False
 
 
 class CapState(msgspec.Struct, frozen=True, array_like=True):

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from sharq_core.caps import Permit
 from sharq_core.job_life import PRIORITY, DeadReason, JobError, OnExpiry, Retry
 from sharq_core.limits import BlockedBy, Burst, CapCorrection, CapHold
 
@@ -228,6 +229,7 @@ class LeaseOutcome(msgspec.Struct, frozen=True, array_like=True, tag="l"):
         is_dead: True if the release exceeded the requeue limit, so that the job is now a dead letter.
         result_kept: False if the job is finished and there was no room for its result; None if it had none.
         corrected: the change of the cost, if the queue of the job has caps; None for none.
+        permits: those that must be renewed before the lease can be extended; nothing was done. Empty for all others.
     """
 
     status: LeaseStatus
@@ -235,6 +237,7 @@ class LeaseOutcome(msgspec.Struct, frozen=True, array_like=True, tag="l"):
     is_dead: bool = False
     result_kept: bool | None = None
     corrected: CapCorrection | None = None
+    permits: tuple[Permit, ...] = ()
 
 
 class DeletedQueue(msgspec.Struct, frozen=True, array_like=True):

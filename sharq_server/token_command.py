@@ -163,8 +163,14 @@ def revoke(name: Name, *, file: File = None, config: ConfigFile = None) -> None:
     The last token cannot be revoked, because servers refuse a file without one.
     """
     path = _file(file, config)
-    _try(lambda: remove_token(path, name), path)
-    typer.echo(f"{name} is revoked in {path}. Servers refuse it within a second.")
+    other = _try(lambda: remove_token(path, name), path)
+    if other is None:
+        typer.echo(f"{name} is revoked in {path}. Servers refuse it within a second.")
+    else:
+        typer.echo(
+            f"The line {name} is gone from {path}, but its token stays valid: the line {other} has the same token. "
+            f"Revoke {other}, too, so that servers refuse it."
+        )
 
 
 def _file(file: Path | None, config: Path | None) -> Path:

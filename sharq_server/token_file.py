@@ -37,8 +37,11 @@ def add_token(path: Path, token: Token) -> None:
         _write(target, [*lines, write_line(token)], path)
 
 
-def remove_token(path: Path, name: str) -> None:
+def remove_token(path: Path, name: str) -> str | None:
     """Take the line of a token out of the file. The other lines stay as they are.
+
+    Returns:
+        The name of another line with the same token, which therefore stays valid; None if there is none.
 
     Raises:
         ConfigError: no token has this name, it is the last one, or the file has an invalid line. Nothing was done.
@@ -46,7 +49,8 @@ def remove_token(path: Path, name: str) -> None:
     """
     with _locked(path) as target:
         lines = _lines_of(target)
-        kept = [line for line in lines if not (is_token_line(line) and parse_line(line).name == name)]
+        named = {line: parse_line(line) for line in lines if is_token_line(line)}
+        kept = [line for line in lines if line not in named or named[line].name != name]
         if len(kept) == len(lines):
             raise ConfigError(f"{path} has no token {name}")
         if not any(map(is_token_line, kept)):
@@ -54,6 +58,8 @@ def remove_token(path: Path, name: str) -> None:
                 f"{name} is the last token of {path}, and servers refuse a file without one; add another one first"
             )
         _write(target, kept, path)
+    gone = {token.digest for token in named.values() if token.name == name}
+    return next((token.name for token in named.values() if token.digest in gone and token.name != name), None)
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from deploy.dashboards.promql import (
 from deploy.dashboards.variables import PROCESSES
 
 LEGEND = "{{instance}}"
+PROCESS_LEGEND = "{{instance}} {{process}}"
+"""The workers of one sharq-server are apart by their label `process`, which other processes do not have."""
 
 RING_AND_PARTITIONS = Row(
     "Ring and partitions",
@@ -219,14 +221,17 @@ EACH_PROCESS = Row(
         graph(
             "CPU of each process",
             "In cores. A process uses at most one core; near 1, add processes.",
-            Query(per_second("process_cpu_seconds_total", "instance", OF_PROCESSES), LEGEND),
+            Query(per_second("process_cpu_seconds_total", "instance, process", OF_PROCESSES), PROCESS_LEGEND),
             limits=Limits(0.7, 0.95),
             alerts=("SharqProcessIsFull",),
         ),
         graph(
             "Event loop lag, p99",
             "Delay of the event loop's wake-ups. It is part of every duration above.",
-            Query(quantile(0.99, "sharq_event_loop_lag_seconds", "instance", OF_PROCESSES), LEGEND),
+            Query(
+                quantile(0.99, "sharq_event_loop_lag_seconds", "instance, process", OF_PROCESSES),
+                PROCESS_LEGEND,
+            ),
             unit="s",
             limits=Limits(0.1, 0.5),
             alerts=("SharqProcessIsFull",),
@@ -234,7 +239,7 @@ EACH_PROCESS = Row(
         graph(
             "Memory of each process",
             "Grows with connections and calls in flight, not with queued jobs.",
-            Query(select("process_resident_memory_bytes", OF_PROCESSES), LEGEND),
+            Query(select("process_resident_memory_bytes", OF_PROCESSES), PROCESS_LEGEND),
             unit="bytes",
         ),
         graph(

@@ -36,6 +36,9 @@ audit.setLevel(logging.INFO)  # whatever the level of the other events is
 _MAX_NAME = 100
 """The most characters of a name in a path. The path of a refused request is as its caller wrote it."""
 
+_MAX_QUERY_BYTES = 256
+"""The most bytes of the query of a failed call: nothing has checked what its caller wrote there."""
+
 _FILE_MODE = 0o640
 _NO_TOKEN = "-"
 _BODY_NOT_SHOWN = {"body": "(too long to be shown)"}
@@ -102,6 +105,8 @@ class AuditLog:
         if status == HTTPStatus.FORBIDDEN:
             return {}
         by_query, body = dict(request.query), request.received_body
+        if status >= HTTPStatus.BAD_REQUEST:
+            by_query = shown_query(by_query)
         if body is None:
             return by_query
         if isinstance(body, CompressedBody):
@@ -125,6 +130,20 @@ class AuditLog:
         )
         if self._file is not None:
             self._file.put(_encode(entry) + b"\n")
+
+
+def shown_query(query: Mapping[str, str]) -> dict[str, str]:
+    """Return the first _MAX_QUERY_BYTES of the names and values of a query."""
+    shown: dict[str, str] = {}
+    left = _MAX_QUERY_BYTES
+    for name, value in query.items():
+        if left <= 0:
+            break
+        cut_name = name.encode()[:left].decode(errors="ignore")
+        left -= len(cut_name.encode())
+        shown[cut_name] = value.encode()[:left].decode(errors="ignore")
+        left -= len(shown[cut_name].encode())
+    return shown
 
 
 def is_audited(route: Route) -> bool:

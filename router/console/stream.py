@@ -90,22 +90,28 @@ class StreamHandlers:
             return Response(b"", headers=_HEADERS)
         leave = self._snapshots.watch()
         request.when_gone(leave)
-        events = self._events(token, queue_type, queue_id)
+        events = self.events(token, queue_type, queue_id)
         return StreamedAnswer(_OPENING, _until_end(events, leave), _HEADERS)
 
-    async def _events(
+    async def events(
         self, token: Token | None, queue_type: str | None, queue_id: str | None
     ) -> AsyncGenerator[bytes]:
+        """Yield the events of a stream. None follows once the token has lost its rights."""
         number = 0
         while not self._snapshots.is_ended and (token is None or self._is_valid(token)):
             summary = await self._snapshots.news(number, HEARTBEAT_S)
             if summary is None:
                 yield _HEARTBEAT
                 continue
+            if token is not None and not self._is_valid(token):
+                return
             number = self._snapshots.number
             yield _event("snapshot", _seen_by(token, summary))
             if queue_type is not None:
-                yield await self._watched(queue_type, queue_id, summary)
+                watched = await self._watched(queue_type, queue_id, summary)
+                if token is not None and not self._is_valid(token):
+                    return
+                yield watched
 
     async def _watched(self, queue_type: str, queue_id: str | None, summary: Summary) -> bytes:
         """Return the event about the queue or type of a stream, or about the failure to read it."""

@@ -91,6 +91,12 @@ class DequeueAttempt:
             for peek in peeks:
                 peek.cancel()
 
+    def note_failures(self, places: Sequence[Place], errors: Sequence[SharqError | None]) -> None:
+        """Note the errors of shards that were asked for their hints."""
+        for (_, shard), error in zip(places, errors, strict=True):
+            if error is not None:
+                self._fail(shard, error)
+
     async def take_from(self, places: Sequence[Place]) -> None:
         """Lease from one place after the other until there are enough jobs.
 

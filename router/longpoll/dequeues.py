@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from router.longpoll.alarms import AlarmClock
 from router.longpoll.attempts import DequeueAttempt
 from router.longpoll.due_hints import Hints, Place
+from router.longpoll.hint_refresh import HintRefresh
 from router.longpoll.job_waits import JobWaits
 from router.longpoll.parked import ParkedDequeues, Waiter
 from router.shards.directory import Directory
@@ -41,6 +42,7 @@ class Polls:
         self._dispatch = Dispatch(directory)
         self.job_waits = JobWaits(directory, self._dispatch)
         self._hints = Hints()
+        self._refresh = HintRefresh(self._hints, directory.doubt)
         self._clock = AlarmClock()
         self._lobbies: dict[str, ParkedDequeues] = {}
         self._waiting = 0
@@ -135,11 +137,28 @@ class Polls:
         if len(places) == 1:
             await attempt.take_from(places)
             return
-        await attempt.peek(self._hints.stale(places))
+        if places[0][0] == places[-1][0]:
+            await self._freshen(attempt, places)
+        else:
+            await attempt.peek(self._hints.stale(places))
         await attempt.take_from(self._hints.due(places))
         if not attempt.jobs:
             await attempt.peek([place for place in places if place not in attempt.peeked])
             await attempt.take_from(self._hints.due(places))
+
+    async def _freshen(self, attempt: DequeueAttempt, places: Sequence[Place]) -> None:
+        """Ask the shards whose hints of a type are old.
+
+        The dequeue does not wait for that while a shard with a fresh hint has a job: the answers are for the dequeues
+        after it. Without them a shard would starve behind one that always has jobs.
+        """
+        stale = self._hints.stale(places)
+        if not stale:
+            return
+        refresh = self._refresh.begin(stale)
+        if all(place in stale for place in self._hints.due(places)):
+            await asyncio.wait(refresh)
+            attempt.note_failures(stale, [peek.result() for peek in refresh])
 
     async def _park(self, queue_types: Sequence[str], waiter: Waiter, wait_us: int) -> list[LeasedJob]:
         waiter.lobbies = [self._lobby(queue_type) for queue_type in queue_types]

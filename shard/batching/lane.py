@@ -27,7 +27,7 @@ from sharq_core.store.replication.durability import NotKept
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 2
-"""Pipelines in flight to one server: the store works on one while the other is on its way."""
+"""Most pipelines in flight to one server: the store works on one while the other is on its way."""
 
 CALLS_AT_ONCE = 32
 """Most calls of one pipeline. The server does nothing else while it runs them, for some milliseconds."""
@@ -112,6 +112,11 @@ class NotesAfter(Protocol):
 class Flusher(Protocol):
     """The sender of all lanes (shard/batching/pipeline.py)."""
 
+    @property
+    def bulk_in_flight(self) -> int:
+        """The most pipelines in flight of a lane that is neither urgent nor waits for replicas."""
+        ...
+
     def flush(self) -> None:
         """Send what waits in all lanes."""
         ...
@@ -125,6 +130,7 @@ class ServerLane:
         durations: counts the duration of each pipeline.
         awaited_types: the queue types for which workers wait now.
         owner_notes: each pipeline carries the notes that its calls need.
+        is_bulk: True if its calls are neither urgent nor wait for replicas.
 
     Attributes:
         gathering: jobs that are packed when there is room.
@@ -140,7 +146,10 @@ class ServerLane:
         durations: Durations,
         awaited_types: Collection[str],
         owner_notes: NotesAfter,
+        *,
+        is_bulk: bool = False,
     ) -> None:
+        self._is_bulk = is_bulk
         self.gathering: list[Gathering] = []
         self.waiting: list[Pending] = []
         self.waiting_bytes = 0
@@ -163,7 +172,9 @@ class ServerLane:
         """
         if self.refusal is not None:
             return True
-        return len(self.in_flight) < (1 if self.waiting and self.waiting[0].follows else IN_FLIGHT)
+        if self.waiting and self.waiting[0].follows:
+            return not self.in_flight
+        return len(self.in_flight) < (self._flusher.bulk_in_flight if self._is_bulk else IN_FLIGHT)
 
     @property
     def is_busy(self) -> bool:

@@ -109,6 +109,9 @@ class Pipeline:
 
     Attributes:
         waiting_bytes: the payload bytes of packed calls that wait for a pipeline.
+        shares_store: True if other nodes send pipelines to the same servers and so keep them busy. Bulk work has one
+            pipeline in flight then, because larger pipelines cost less: a tenth fewer for single calls of 2 routers
+            and 3 shards.
     """
 
     def __init__(
@@ -129,6 +132,12 @@ class Pipeline:
         self._is_flushing = False
         self._fresh = 0
         self.waiting_bytes = 0
+        self.shares_store = False
+
+    @property
+    def bulk_in_flight(self) -> int:
+        """The most pipelines in flight to one server for calls that are neither urgent nor wait for replicas."""
+        return 1 if self.shares_store else IN_FLIGHT
 
     def gather(self, jobs: Gathering, partition: int) -> None:
         """Let jobs of a partition wait in the lane of its server until the lane has room for them.
@@ -245,7 +254,12 @@ class Pipeline:
             # Lanes of servers that are gone would pile up otherwise; an idle lane is made again when it is needed.
             self._lanes = {other: lane for other, lane in self._lanes.items() if lane.is_busy}
             lane = self._lanes[place] = ServerLane(
-                self, self._executor, self._durations, self._awaited_types, self._owner_notes
+                self,
+                self._executor,
+                self._durations,
+                self._awaited_types,
+                self._owner_notes,
+                is_bulk=not is_promised and not is_urgent,
             )
             if self._given_up and place[0] is not None:
                 lane.refusal = self._given_up.get(place[0])

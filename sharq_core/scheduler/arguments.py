@@ -33,10 +33,16 @@ callers without traces, 7 that of callers that do not know caps.
 SLOTS = struct.Struct(">Iq")
 """dequeue_capped.lua's SLOTS: most cost of a job, and the number of changes of the partition's time (-1 for any)."""
 
-ASKS_ABOUT_BATCHES = "2"
-"""Says in a reap that the caller can decode the number of jobs that expired, and asks about ended batches. "1" is that
-of callers that do not ask.
+ASKS_ABOUT_PERMITS = "3"
+"""Says in a reap that the caller can decode the number of jobs that expired, and asks about ended batches and about the
+permits of leases that ended. "2" is that of callers that do not know permits, "1" that of callers that do not ask.
 """
+
+IS_RENEWED = 4
+"""Says in the byte after the terms of an extend that the permits of the leases were renewed."""
+
+RENEWED = struct.Struct(">Bq")
+"""What follows the terms of such an extend: that byte, and the number of changes of the partition's time."""
 
 KNOWS_EXPIRED = 2
 """Says in the flags of a job of an enqueue or a release that the caller can decode the number of jobs that expired."""

@@ -32,6 +32,7 @@ from sharq_core.scheduler import library, replies, status_replies
 from sharq_core.scheduler.campaigns.result_calls import ResultCalls
 from sharq_core.scheduler.caps.capped_calls import CappedCalls
 from sharq_core.scheduler.caps.corrections import decode_corrected
+from sharq_core.scheduler.caps.renewals import decode_unextended
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys, stored_id
 from sharq_core.scheduler.replies import (
@@ -80,7 +81,7 @@ class Functions:
         self._keys = keys
         self.retention = retention
         self.data_id = b""
-        self.capped = CappedCalls(keys)
+        self.capped = CappedCalls(keys, retention.finished_us, retention.dead_us)
         self.results = ResultCalls(keys, retention.finished_us, retention.result_bytes)
 
     def _call(
@@ -205,7 +206,7 @@ class Functions:
         arguments += [job.by_us for job in jobs]
         arguments += progress
         return self._call(
-            library.EXTEND, partition, queue_type, now_us, arguments, replies.decode_extend, len(jobs)
+            library.EXTEND, partition, queue_type, now_us, arguments, decode_unextended, len(jobs)
         )
 
     def release(
@@ -301,7 +302,7 @@ class Functions:
             self.retention.dead_us,
             keep,
             not_after_us or 0,
-            packed.ASKS_ABOUT_BATCHES,
+            packed.ASKS_ABOUT_PERMITS,
         ]
         return self._call(library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap)
 

@@ -49,6 +49,7 @@ SHARED_FILES = (
     "job_status",
     "queue_walk",
     "queue_stats",
+    "job_permits",
     "transitions",
     "expiry",
     "reports",

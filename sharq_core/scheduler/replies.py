@@ -12,9 +12,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from sharq_core.caps import Permit
 from sharq_core.job_life import PRIORITY
 from sharq_core.limits import PauseStatus
 from sharq_core.models import Enqueued, EnqueueStatus, LeasedJob, LeaseOutcome, LeaseStatus, MinuteCounts
+from sharq_core.scheduler.caps.packed_permits import read_permits
 from sharq_core.scheduler.keys import STORED_COLON, shown_id
 from sharq_core.top_queues import TopQueue
 
@@ -127,6 +129,7 @@ class ReapReply(msgspec.Struct, frozen=True):
         expired: number of jobs that expired.
         dropped: number of those that were dropped; the others became dead letters.
         ended_batches: the batches whose last job in this partition ended so long ago that they may be forgotten.
+        settled: the permits of leases that ended, to be given back to the ledgers of their caps. They are told once.
     """
 
     handled: int
@@ -136,6 +139,7 @@ class ReapReply(msgspec.Struct, frozen=True):
     expired: int = 0
     dropped: int = 0
     ended_batches: tuple[str, ...] = ()
+    settled: tuple[Permit, ...] = ()
 
 
 class TypeTotals(msgspec.Struct, frozen=True):
@@ -356,11 +360,12 @@ def decode_nothing(_: list[Any]) -> None:
 
 @decoder
 def decode_reap(raw: list[Any]) -> ReapReply:
-    ended, died, expired, dropped, *batches = raw[5:]
+    ended, died, expired, dropped, *rest = raw[5:]
+    batches, *texts = rest or (0,)
+    settled = tuple(permit for text in texts[batches:] for permit in read_permits(text))
+    names = tuple(text.decode() for text in texts[:batches])
     next_us = raw[3] if raw[3] >= 0 else None
-    return ReapReply(
-        raw[4], next_us, ended, died, expired, dropped, tuple(batch.decode() for batch in batches)
-    )
+    return ReapReply(raw[4], next_us, ended, died, expired, dropped, names, settled)
 
 
 @decoder

@@ -127,15 +127,17 @@ class WorkerDirectory:
         self._shards: Sequence[ShardPort] = (self._own,)
         self._informed = self._shards
         self._listeners: list[Callable[[], None]] = []
+        self._following = asyncio.Lock()
 
     async def follow(self, numbers: Sequence[int]) -> None:
-        """Keep links to the workers with these numbers, besides this one."""
-        others = set(numbers) - {self._number}
-        ended = [self.siblings.pop(number) for number in self.siblings.keys() - others]
-        for number in sorted(others - self.siblings.keys()):
-            self.siblings[number] = await self._connect(number)
-        self._settle()
-        await asyncio.gather(*(sibling.close() for sibling in ended))
+        """Keep links to the workers with these numbers, besides this one. Calls are carried out in their order."""
+        async with self._following:
+            others = set(numbers) - {self._number}
+            ended = [self.siblings.pop(number) for number in self.siblings.keys() - others]
+            for number in sorted(others - self.siblings.keys()):
+                self.siblings[number] = await self._connect(number)
+            self._settle()
+            await asyncio.gather(*(sibling.close() for sibling in ended))
 
     async def close(self) -> None:
         """End every link."""

@@ -127,7 +127,7 @@ class NoteServer:
 
 
 class _Told:
-    """What the client of one link is told: the notes of one tick leave as one frame."""
+    """The types that the client of one link hears of: the notes of one tick leave as one frame."""
 
     def __init__(self, notes: DueNotes, writer: asyncio.StreamWriter) -> None:
         self._notes = notes

@@ -88,6 +88,10 @@ class WorkerOrders(Struct, frozen=True, kw_only=True):
     version: str = __version__
 
 
+class Parting(Struct, frozen=True, tag=True):
+    """All workers stop in a moment: none has to hear of the others any more."""
+
+
 class Started(Struct, frozen=True, tag=True):
     """The worker accepts connections and the links of the others."""
 
@@ -105,7 +109,7 @@ class Failed(Struct, frozen=True, tag=True):
     reason: str
 
 
-ToWorker: TypeAlias = Members | CutNews
+ToWorker: TypeAlias = Members | CutNews | Parting
 FromWorker: TypeAlias = Started | Beat | Failed
 Message: TypeAlias = ToWorker | FromWorker
 

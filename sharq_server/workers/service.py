@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -50,7 +51,16 @@ from sharq_server.workers.connections import HandedOver
 from sharq_server.workers.directory import WorkerDirectory, link_path, notes_path
 from sharq_server.workers.exposition import JoinedMetrics, families_of
 from sharq_server.workers.note_links import NoteServer
-from sharq_server.workers.orders import Beat, ControlLine, CutNews, Members, Started, ToWorker, WorkerOrders
+from sharq_server.workers.orders import (
+    Beat,
+    ControlLine,
+    CutNews,
+    Members,
+    Parting,
+    Started,
+    ToWorker,
+    WorkerOrders,
+)
 
 if TYPE_CHECKING:
     from sharq_core.telemetry.spans import Spans
@@ -88,6 +98,7 @@ class WorkerService:
         self._registry = CollectorRegistry()
         self._readiness = Readiness("starting")
         self._members = orders.members
+        self._followings: set[asyncio.Task[None]] = set()
         self._node: ShardNode
         self._directory: WorkerDirectory
         self._links: LinkServer
@@ -236,9 +247,16 @@ class WorkerService:
             case Members():
                 self._members = message
                 self._node.follow(self._view())
-                self._following = asyncio.create_task(self._directory.follow(message.numbers))
+                self._follow(message.numbers)
+            case Parting():
+                self._follow(())
             case CutNews():
                 self._tell_cut(message)
+
+    def _follow(self, numbers: Sequence[int]) -> None:
+        task = asyncio.create_task(self._directory.follow(numbers))
+        self._followings.add(task)
+        task.add_done_callback(self._followings.discard)
 
     def _tell_cut(self, cut: CutNews | None) -> None:
         """Add lost data to the notices; the first worker alone counts it, so that the sum over all is right."""

@@ -12,10 +12,13 @@ from sharq_core.errors import ConfigError
 from sharq_core.process.running import EXIT_MISCONFIGURED
 from sharq_core.process.stopping import Stop
 from sharq_server.workers.handle import WorkerHandle
-from sharq_server.workers.orders import Members, ToWorker, WorkerOrders
+from sharq_server.workers.orders import Members, Parting, ToWorker, WorkerOrders
 from sharq_server.workers.restarts import QUICK_S
 
 log = logging.getLogger("sharq.server")
+
+_PARTING_S = 0.05
+"""Seconds for the workers to end the links between them, so that none takes the stop of another one for a fault."""
 
 _LEAST_STOP_S = 0.5
 _MARGIN_S = 1.5
@@ -64,7 +67,10 @@ class WorkerTeam:
             ConfigError: a worker found that it can never serve.
             WorkersFailed: a worker ended too often in a row.
         """
-        await asyncio.gather(*self._keepers)
+        # Not a gather, whose cancellation at the stop would end the keepers while the workers still run.
+        ended, _ = await asyncio.wait(self._keepers, return_when=asyncio.FIRST_EXCEPTION)
+        for keeper in ended:
+            keeper.result()
 
     def pids(self) -> list[int]:
         """Return the process ids of the workers that run."""
@@ -94,6 +100,8 @@ class WorkerTeam:
     async def stop(self, stop: Stop) -> None:
         """Stop all workers at once, and kill those that do not end in time."""
         self._is_stopping = True
+        self.tell(Parting())
+        await asyncio.sleep(_PARTING_S)
         self.send(signal.SIGTERM)
         ends = asyncio.gather(*(worker.ended() for worker in self.workers))
         try:

@@ -60,13 +60,24 @@ class LedgerStore:
         """Return the names of all records in the partition of a cap."""
         return {field.decode() for field in cast(list[bytes], self._client.hkeys(self._key(name)))}
 
+    def permits(self, name: str) -> dict[bytes, float]:
+        """Return the permits in the partition of a cap, and when they end."""
+        rows = self._client.zrange(self._key(name, "permits"), 0, -1, withscores=True)
+        return dict(cast(list[tuple[bytes, float]], rows))
+
+    def replace_permits(self, name: str, permits: dict[bytes, float]) -> None:
+        """Let the partition of a cap have other permits."""
+        self._client.delete(self._key(name, "permits"))
+        if permits:
+            self._client.zadd(self._key(name, "permits"), permits)
+
     def replace(self, name: str, record: bytes) -> None:
         """Let the cap have a record that another process wrote: a server that has it is promoted."""
         foreign = record[TOKEN] if FOREIGN is None else FOREIGN
         self._client.hset(self._key(name), name, record[: TOKEN.start] + foreign + record[TOKEN.stop :])
 
-    def _key(self, name: str) -> str:
-        return self._keys.of(self.partition(name), "", ("caps",)).names[0].decode()
+    def _key(self, name: str, kind: str = "caps") -> str:
+        return self._keys.of(self.partition(name), "", (kind,)).names[0].decode()
 
 
 class StoredLedger(Ledger, kw_only=True):

@@ -186,6 +186,18 @@ async def test_released_job_stays_away_for_its_delay(client: AsyncClient, kind: 
     assert await client.dequeue(kind, wait_ms=100) is None
 
 
+async def test_an_empty_dequeue_says_why(client: AsyncClient, kind: str) -> None:
+    found = await client.dequeue(kind, 10)
+    assert (found, found.blocked_by, found.next_ready_in) == ([], "empty", None)
+    await client.enqueue(a_job(kind, interval=0, delay=60_000))
+    found = await client.dequeue(kind, 10)
+    assert found.blocked_by == "delayed"
+    assert found.next_ready_in is not None and 0 < found.next_ready_in <= 60_000
+    await client.enqueue(a_job(kind, interval=0))
+    found = await client.dequeue(kind, 10)
+    assert (len(found), found.blocked_by, found.next_ready_in) == (1, None, None)
+
+
 async def test_pinned_rate_outlives_an_enqueue(client: AsyncClient, kind: str) -> None:
     assert await client.set_interval(kind, "1", 250) is False
     assert await client.set_interval(kind, "1", 33.333, burst=2, pin=True) is True

@@ -74,8 +74,19 @@ def test_dequeue_takes_several_types_a_count_a_wait_and_a_lease(
 
 def test_dequeue_of_nothing_has_its_own_exit_code(sharq: Sharq, kind: str) -> None:
     outcome = sharq("dequeue", kind, code=3)
-    assert (outcome.out, outcome.err) == ("", f"sharq: no job of {kind} is ready\n")
-    assert sharq("dequeue", kind, "--json", code=3).document == {"jobs": []}
+    assert (outcome.out, outcome.err) == ("", f"sharq: no job of {kind} is ready: empty\n")
+    assert sharq("dequeue", kind, "--json", code=3).document == {
+        "jobs": [],
+        "blocked_by": "empty",
+        "next_ready_in": None,
+    }
+
+
+def test_dequeue_of_a_queue_that_is_not_due_says_when_it_is(client: Client, sharq: Sharq, kind: str) -> None:
+    client.enqueue({"queue_type": kind, "queue_id": "acme", "payload": 1, "rate": "1/h"})
+    client.enqueue({"queue_type": kind, "queue_id": "acme", "payload": 2, "rate": "1/h"})
+    sharq("dequeue", kind)
+    assert f"no job of {kind} is ready: rate, " in sharq("dequeue", kind, code=3).err
 
 
 def test_finish_without_a_lease_keeps_a_result(client: Client, sharq: Sharq, kind: str) -> None:

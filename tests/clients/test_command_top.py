@@ -101,6 +101,16 @@ def test_live_view_is_left_with_q_and_with_ctrl_c(client: Client, sharq: Sharq, 
             assert "Traceback" not in terminal.seen
 
 
+def test_terminal_that_cannot_move_its_cursor_gets_one_reading(
+    client: Client, sharq: Sharq, kind: str
+) -> None:
+    fill(client, kind, "acme", 1_234)
+    with Terminal([str(SCRIPT), "top", kind], sharq.environ(), kind="dumb") as terminal:
+        terminal.until("1,234")
+        assert terminal.exit_code() == 0
+        assert b"\x1b[?1049h" not in terminal.raw
+
+
 def test_terminal_is_as_before_after_sigterm(client: Client, sharq: Sharq, kind: str) -> None:
     fill(client, kind, "acme", 1)
     with Terminal([str(SCRIPT), "top", kind], sharq.environ()) as terminal:

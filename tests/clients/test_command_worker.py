@@ -150,9 +150,13 @@ def test_program_gets_the_payload_and_decides_the_outcome(
     enqueue(client, kind, "bad", {"n": 2}, requeue_limit=0)
     script = 'cat > "$SHARQ_JOB_ID.json"; echo "$SHARQ_QUEUE_TYPE $SHARQ_QUEUE_ID $SHARQ_ATTEMPT" > "$SHARQ_JOB_ID.txt"'
     script += '; if [ "$SHARQ_JOB_ID" = bad ]; then echo first >&2; echo no credit >&2; exit 3; fi'
-    with running(server, tmp_path, kind, "--exec", script):
+    with running(server, tmp_path, kind, "--exec", script) as process:
         until(lambda: state(client, kind, "good") is JobState.FINISHED)
         until(lambda: state(client, kind, "bad") is JobState.DEAD)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=30)
+    assert "error='exit code 3: no credit'" in log
+    assert "Traceback" not in log
     assert (tmp_path / "good.json").read_text() == '{"n":1}'
     assert (tmp_path / "bad.txt").read_text() == f"{kind} acme 1\n"
     status = client.job(kind, "acme", "bad")

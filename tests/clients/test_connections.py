@@ -18,9 +18,10 @@ from types import FrameType
 
 import pytest
 
-from sharq_client import Client, EnqueueJob, OutcomeUnknown
+from sharq_client import Client, EnqueueJob, OutcomeUnknown, Unavailable
 from tests.clients.both import OpenClient
 from tests.support.network.lossy_path import path_to
+from tests.support.ports import free_port
 from tests.support.processes.servers import SharqServer
 from tests.support.stores.groups import make_certificates
 
@@ -161,6 +162,19 @@ async def test_kept_connection_that_was_closed_meanwhile_is_made_anew(
         await path.shut()
         await path.open()
         assert await client.dequeue(kind) is not None
+
+
+async def test_a_refused_connection_is_reported_before_it_is_tried_again(
+    open_client: OpenClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    async with open_client(url, retries=2) as client:
+        with pytest.raises(Unavailable):
+            await client.counts()
+    (record,) = [record for record in caplog.records if record.name.startswith("sharq_client.")]
+    assert record.levelname == "WARNING"
+    assert f"{url}:" in record.getMessage()
+    assert record.getMessage().endswith("Trying again, at most 2 times")
 
 
 async def test_delete_whose_answer_was_lost_is_sent_once(server: SharqServer, kind: str) -> None:

@@ -292,3 +292,14 @@ async def test_a_throttled_handler_may_hold_the_whole_carrier(client: AsyncClien
             await asyncio.sleep(0.01)
     stats = await client.control.type(carrier)
     assert (stats.queued, stats.leased, stats.blocked_by) == (2, 0, "type_hold")
+
+
+async def test_a_rate_that_is_not_kept_is_logged(
+    client: AsyncClient, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await client.set_interval(kind, "1", rate="500/s", pin=True)
+    (record,) = [record for record in caplog.records if record.name.startswith("sharq_client.")]
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith(f"queue {kind} 1: ")
+    assert await client.set_interval(kind, "1", rate="5/s", burst=1.1)
+    assert len([one for one in caplog.records if one.name.startswith("sharq_client.")]) == 1

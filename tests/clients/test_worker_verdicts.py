@@ -342,3 +342,13 @@ async def test_the_cost_that_a_handler_reports_frees_the_rate(client: AsyncClien
 def test_a_cost_that_no_job_can_have_is_refused(cost: int) -> None:
     with pytest.raises(ValueError, match="cost: expected a whole number from 0 to 1,000,000, got"):
         JobResult(cost=cost)
+
+
+def test_a_time_or_an_option_that_is_no_number_is_named() -> None:
+    bad: Any = "5"
+    with pytest.raises(ValueError, match="after: expected a number of seconds, got '5'"):
+        Retry(bad)
+    with pytest.raises(ValueError, match="retry_after: expected a number of seconds, got '5'"):
+        Throttled(bad)
+    with pytest.raises(ValueError, match="concurrency: expected a number, got '5'"):
+        Worker(AsyncClient("http://127.0.0.1:1"), concurrency=bad)

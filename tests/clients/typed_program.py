@@ -20,6 +20,7 @@ from sharq_client import (
     JobState,
     JobStatus,
     LeasedJob,
+    LeasedJobs,
     QueueFull,
     QueueRow,
     QueueStats,
@@ -62,7 +63,7 @@ def use(client: Client) -> None:
         assert_type(error.perhaps_done, bool)
     assert_type(client.dequeue("sms", wait_ms=100), LeasedJob | None)
     jobs = client.dequeue(["sms", "calls"], 10)
-    assert_type(jobs, list[LeasedJob])
+    assert_type(jobs, LeasedJobs)
     assert_type(client.finish_many(jobs), Answers[SharqError | None])
     client.finish({"queue_type": "sms", "queue_id": "acme", "job_id": "order-1"})
     assert_type(client.jobs.cancel("sms", "acme", "order-1"), JobState | None)
@@ -82,7 +83,7 @@ async def use_async(client: AsyncClient) -> None:
     assert_type(await client.enqueue_many(lines()), EnqueueSummary)
     assert_type(await client.enqueue_many(incoming(), repeat=True), EnqueueSummary)
     assert_type(await client.dequeue("sms"), LeasedJob | None)
-    assert_type(await client.dequeue("sms", 10), list[LeasedJob])
+    assert_type(await client.dequeue("sms", 10), LeasedJobs)
     async for row in client.control.queues("sms"):
         assert_type(row, QueueRow)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import structs
 
-from sharq_core.caps import CapUses, ParkedPage
+from sharq_core.caps import CapUses, ParkedPage, Permit
 from sharq_core.limits import Burst, Explanation, QueueSettings
 from sharq_core.models import EnqueueStatus, NewJob, QueueStats
 from sharq_core.scheduler.caps.capped_calls import CappedReply
@@ -58,6 +60,7 @@ class CappedDriver(WindowDriver):
         lease_us: int = LEASE_US,
         per_queue: int = MAX_BATCH,
         max_bytes: int = MAX_CALL_BYTES,
+        permits: Sequence[Sequence[Permit]] = (),
     ) -> CappedReply:
         """Lease up to `count` jobs of queues with exactly these caps."""
         return self.value(
@@ -71,6 +74,7 @@ class CappedDriver(WindowDriver):
                 RANDOM,
                 per_queue=per_queue,
                 max_bytes=max_bytes,
+                permits=permits,
                 now_us=self.now_us,
             )
         )

@@ -12,7 +12,7 @@ _RECORD = struct.Struct(">B16s")
 _LENGTH = struct.Struct(">BI")
 _OVERHEAD = 128
 
-ERROR, PROGRESS, TRACE = 1, 2, 3
+ERROR, PROGRESS, TRACE, PERMITS = 1, 2, 3, 4
 _MOST_TRACE_BYTES = 25 + 512
 
 
@@ -24,13 +24,13 @@ def parse_note(raw: bytes) -> dict[int, tuple[int, int, str]]:
     while at < len(raw):
         kind, length = _ENTRY.unpack_from(raw, at)
         contents = raw[at + _ENTRY.size : at + _ENTRY.size + length]
-        assert kind in (ERROR, PROGRESS, TRACE) and kind not in found and len(contents) == length
+        assert kind in (ERROR, PROGRESS, TRACE, PERMITS) and kind not in found and len(contents) == length
         at += _ENTRY.size + length
         if kind == ERROR:
             attempt, at_us = _ERROR.unpack_from(contents)
             found[kind] = attempt, int.from_bytes(at_us), contents[_ERROR.size :].decode()
-        elif kind == TRACE:
-            assert 25 <= length <= _MOST_TRACE_BYTES
+        elif kind in (TRACE, PERMITS):
+            assert kind == PERMITS or 25 <= length <= _MOST_TRACE_BYTES
             found[kind] = 0, 0, contents.hex()
         else:
             found[kind] = 0, int.from_bytes(contents[:7]), contents[7:].decode()

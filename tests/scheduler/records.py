@@ -14,7 +14,7 @@ from typing import Any
 from tests.scheduler.batch_records import assert_batches_agree
 from tests.scheduler.cap_records import Place, assert_cap_sets_agree, assert_parked_agree, parse_caps
 from tests.scheduler.driver import Driver
-from tests.scheduler.output_records import TRACE, parse_note, parse_results
+from tests.scheduler.output_records import PERMITS, TRACE, parse_note, parse_results
 from tests.scheduler.type_records import type_ready_us
 from tests.scheduler.window_records import MAIN, Line, assert_uses_agree, parse_lines
 
@@ -22,7 +22,7 @@ QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4
 PINNED, PAUSED, PURGED, UNSWEPT, LIMITED = 1, 2, 4, 8, 16
 SETTINGS = 15 + 32
 COST, EXPIRES, RETRY, WINDOW, NOTED = 1, 2, 4, 8, 32
-TRACED = 16
+TRACED, PERMITTED = 16, 32
 DELAYED_LANE = 255
 KEEP_US = 600_000_000
 LATEST_US = 2**53
@@ -199,15 +199,13 @@ def parse_queue(raw: bytes) -> QueueRecord:
 
 
 def _parse_death(raw: bytes) -> int:
-    """Return the time of death.
-
-    Format 2 has the hundredths of the burst and max_leased before the job, format 3 also the job's note.
-    """
-    job_at = _LETTER.size + {1: 0, 2: 5, 3: 5}[raw[0]]
-    if raw[0] == 3:
+    """Return the time of death. README.md says what stands between it and the job in each format."""
+    job_at = _LETTER.size + (5 if raw[0] > 1 else 0)
+    if raw[0] >= 3:
         note_bytes = int.from_bytes(raw[job_at : job_at + 2])
-        parse_note(raw[job_at + 2 : job_at + 2 + note_bytes])
+        assert not note_bytes or parse_note(raw[job_at + 2 : job_at + 2 + note_bytes])
         job_at += 2 + note_bytes
+    job_at += 1 + raw[job_at] if raw[0] == 4 else 0
     assert raw[job_at + 2] == DEAD
     return int.from_bytes(_LETTER.unpack_from(raw)[1])
 
@@ -283,10 +281,13 @@ def _check_places(found: Snapshot) -> None:
 
 
 def _check_notes(found: Snapshot) -> None:
-    """A live job has a note, and a trace in it, exactly if its record says so."""
+    """A live job has a note, and a trace and permits in it, exactly if its record says so."""
     assert found.notes.keys() == {job.field for job in found.jobs.values() if job.is_noted}
     traced = {field for field, note in found.notes.items() if TRACE in note}
     assert traced == {job.field for job in found.jobs.values() if job.flags & TRACED}
+    permitted = {field for field, note in found.notes.items() if PERMITS in note}
+    assert permitted == {job.field for job in found.jobs.values() if job.flags & PERMITTED}
+    assert all(job.state == LEASED for job in found.jobs.values() if job.flags & PERMITTED)
 
 
 def _check_job_timers(found: Snapshot) -> None:

@@ -34,6 +34,7 @@ from sharq_core.scheduler.replies import Reply
 from sharq_core.store.topology.layout import SLOTS
 from sharq_core.top_queues import TopOrder
 from tests.scheduler.cap_life import use_caps
+from tests.scheduler.capped_life import use_capped_queues
 from tests.scheduler.driver import (
     DAY_US,
     LEASE_US,
@@ -105,6 +106,7 @@ def live_every_life(driver: Driver) -> None:
     driver.list_queues()
     driver.top_queues(TopOrder.AGE)
     driver.top_queues(TopOrder.DEPTH)
+    use_capped_queues(driver)
     limit_the_type(driver)
     look_after_jobs(driver)
     use_schedules(driver)

@@ -264,3 +264,18 @@ def test_the_uses_of_a_cap_are_read_in_pages(caps: CappedDriver, monkeypatch: py
         after = page.after
         found.append(page.queues)
     assert found == [2, 2, 1]
+
+
+def test_a_dead_letter_takes_the_caps_of_its_queue_along(caps: CappedDriver) -> None:
+    """A redrive brings a forgotten queue back, and its job must not leave without slots."""
+    caps.enqueue(capped("1", "a", "b", requeue_limit=0))
+    caps.capped_reply("a", "b")
+    caps.advance(LEASE_US)
+    caps.reap()
+    caps.advance(60 * MINUTE_US)
+    caps.reap()
+    assert caps.uses("a") == CapUses(0, 0)
+    caps.redrive("1")
+    assert caps.dequeue_ids() == []
+    assert caps.capped_ids("a", "b") == ["1"]
+    assert_keys_agree(caps)

@@ -9,7 +9,7 @@ import pytest
 
 from router.api.campaigns.schedule_shapes import ScheduledEntry
 from router.api.routes.table import ROUTES
-from router.audit.audit_log import is_audited
+from router.audit.audit_log import is_audited, shown_query
 from router.audit.fields import MAX_JOBS, NOT_SHOWN, SHOWN, changed_fields
 
 CONTENTS = {"payload"}
@@ -72,3 +72,9 @@ def test_an_entry_is_bounded() -> None:
     assert max(map(len, changed["job_paths"])) < 200
     long = changed_fields(msgspec.json.encode({"except": ["2026-01-01"] * 1000, "tz": "UTC"}))
     assert long == {"except": "(too long to be shown)", "tz": "UTC"}
+
+
+def test_the_query_of_a_failed_call_is_cut() -> None:
+    assert shown_query({"limit": "5", "cursor": "x"}) == {"limit": "5", "cursor": "x"}
+    shown = shown_query({"a": "é" * 100, "b" * 300: "c", "d": "e"})
+    assert shown == {"a": "é" * 100, "b" * 55: ""}

@@ -160,6 +160,24 @@ async def test_what_is_too_much_for_the_pipelines_stays_where_it_is_counted(
     assert max(executor.sent) == CALLS_AT_ONCE
 
 
+async def test_bulk_work_waits_for_the_pipeline_in_flight_where_other_nodes_keep_the_store_busy(
+    executor: HeldExecutor, pipeline: Pipeline
+) -> None:
+    pipeline.shares_store = True
+    jobs = Jobs(pipeline)
+    for _ in range(5):
+        jobs.add(3)
+        await some_ticks()
+    urgent = pipeline.submit(CALL, is_urgent=True)
+    pipeline.push(is_urgent=True)
+    await some_ticks()
+    assert executor.sent == [3, 1]
+    await executor.let_go()
+    await executor.let_go()
+    assert executor.sent == [3, 1, 12]
+    assert urgent.done()
+
+
 async def test_urgent_calls_are_not_behind_the_others(executor: HeldExecutor, pipeline: Pipeline) -> None:
     Jobs(pipeline).add(1000)
     await some_ticks()

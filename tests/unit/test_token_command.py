@@ -102,6 +102,14 @@ def test_the_last_token_stays_and_so_does_the_file(path: Path) -> None:
     assert path.read_text() == COMMENTED
 
 
+def test_revoke_of_one_of_two_lines_with_the_same_token_says_that_it_stays_valid(path: Path) -> None:
+    path.write_text(f"{OTHER}\nsecond{OTHER.removeprefix('other')}\n")
+    done = sharq_token("revoke", "other", "--file", str(path))
+    assert done.exit_code == 0
+    assert "its token stays valid: the line second has the same token" in done.stdout
+    assert [token.name for token in read_tokens(path)] == ["second"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [

@@ -1,4 +1,4 @@
-"""When a worker that has ended is started again."""
+"""The restarts of a worker that has ended."""
 
 from __future__ import annotations
 

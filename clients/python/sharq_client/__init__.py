@@ -30,6 +30,7 @@ from sharq_client.campaigns.quotas import Quota, QuotaUse
 from sharq_client.campaigns.schedules import ScheduleRow, ScheduleState
 from sharq_client.campaigns.windows import OpenRange, Window, WindowState
 from sharq_client.cluster import ClusterState, Member, StoreState, TokenRights
+from sharq_client.decoders import LeasedJobs
 from sharq_client.errors import (
     BatchCancelled,
     Duplicate,
@@ -159,6 +160,7 @@ __all__ = [
     "LeaseLost",
     "Leased",
     "LeasedJob",
+    "LeasedJobs",
     "Limit",
     "Member",
     "MethodNotAllowed",

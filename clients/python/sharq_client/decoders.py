@@ -49,6 +49,7 @@ class Reply(msgspec.Struct, frozen=True):
     cancelled: int = 0
     queues: int = 0
     result_kept: bool | None = None
+    warning: str = ""
 
 
 class _Ids(msgspec.Struct, frozen=True):
@@ -68,11 +69,24 @@ QUEUE_IDS = msgspec.json.Decoder(_Ids)
 DEAD_LETTERS = msgspec.json.Decoder(_DeadPage)
 
 
-class _LeasedJobs(msgspec.Struct, frozen=True):
+class LeasedJobs(list[LeasedJob]):
+    """The jobs of one dequeue. If there are none, it has the reason.
+
+    Attributes:
+        blocked_by: the reason why no job is ready, such as "rate" or "paused"; None if there are jobs, or if the server
+            does not tell.
+        next_ready_in: the time in ms until that ends; None if it is not known.
+    """
+
+    blocked_by: str | None = None
+    next_ready_in: float | None = None
+
+
+class _LeasedAnswer(msgspec.Struct, frozen=True):
     jobs: list[LeasedJob]
 
 
-LEASED = msgspec.json.Decoder(_LeasedJobs)
+LEASED = msgspec.json.Decoder(_LeasedAnswer)
 """The answer to a dequeue. Its jobs have their types only if the request named several."""
 
 JOB = msgspec.json.Decoder(JobStatus)

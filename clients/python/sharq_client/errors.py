@@ -108,6 +108,9 @@ class TooLarge(SharqError, code="too_large", status=413):
 class QueueFull(SharqError, code="queue_full", status=429):
     """The queue has as many jobs as the enqueue allows. Nothing was done.
 
+    The client does not retry it by itself, and `retry_after_s` is None: when there is room depends on the rate of the
+    queue and on its workers.
+
     Attributes:
         queue_length: the number of queued and delayed jobs at the refusal.
     """

@@ -50,7 +50,17 @@ _REASONS_WITHOUT_TLS = frozenset(["WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"
 
 
 class NothingReady(errors.NotFound):
-    """The error of a dequeue that found no ready job (404 without a code). Nothing was done."""
+    """The error of a dequeue that found no ready job (404 without a code). Nothing was done.
+
+    Attributes:
+        blocked_by: the reason of the queue that comes first; None if the server does not tell one.
+        next_ready_in: the time in ms until that ends; None if it is not known.
+    """
+
+    def __init__(self, blocked_by: str | None, next_ready_in: float | None) -> None:
+        super().__init__("nothing is ready")
+        self.blocked_by = blocked_by
+        self.next_ready_in = next_ready_in
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -60,6 +70,8 @@ class Failure(msgspec.Struct, frozen=True):
     code: str = ""
     message: str = ""
     queue_length: int = msgspec.field(default=0, name="current_queue_length")
+    blocked_by: str | None = None
+    next_ready_in: float | None = None
 
 
 def to_error(failure: Failure) -> errors.SharqError:
@@ -80,7 +92,7 @@ def from_answer(status: int, body: bytes, url: str) -> errors.SharqError:
     except msgspec.DecodeError:
         return _of_other_server(status, url)
     if status == NothingReady.status and not failure.code:
-        return NothingReady("nothing is ready")
+        return NothingReady(failure.blocked_by, failure.next_ready_in)
     if failure.message == NO_SUCH_PATH:
         return errors.WrongUrl(
             f"the server has no {url}: leave away the path in the URL of the client, or upgrade the server"

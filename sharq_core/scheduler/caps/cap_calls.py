@@ -46,7 +46,7 @@ _DURATION_BYTES = 6
 _NUMBER_BYTES = 7
 _ROW = 8
 _LIMIT_REPLY = 3
-_SLOTS_AT = 10
+_SLOTS_AT = 11
 
 
 class CapCalls:
@@ -294,10 +294,16 @@ def _decode_page(raw: list[Any]) -> CapPage:
 
 @decoder
 def _decode_take(raw: list[Any]) -> CapReply:
-    status, now_us, reason, ask_in_us, horizon_us, serial = raw[4:_SLOTS_AT]
+    status, now_us, reason, ask_in_us, horizon_us, has_permits, serial = raw[4:_SLOTS_AT]
     slots = [CapSlot(due_us, serial + number) for number, due_us in enumerate(raw[_SLOTS_AT:])]
     return CapReply(
-        CapTakeStatus(status), now_us, slots, _not_negative(ask_in_us), BLOCKED_BY[reason], horizon_us
+        CapTakeStatus(status),
+        now_us,
+        slots,
+        _not_negative(ask_in_us),
+        BLOCKED_BY[reason],
+        horizon_us,
+        bool(has_permits),
     )
 
 

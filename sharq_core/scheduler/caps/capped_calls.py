@@ -12,9 +12,12 @@ from typing import Any
 
 import msgspec
 
-from sharq_core.caps import CapUses, ParkedPage, ParkedSet
+from sharq_core.caps import CapUses, ParkedPage, ParkedSet, Permit
+from sharq_core.models import ExtendJob, LeaseOutcome
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
+from sharq_core.scheduler.caps.packed_permits import pack_permits
+from sharq_core.scheduler.caps.renewals import decode_unextended
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall, make_call
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import (
@@ -56,10 +59,16 @@ class CappedReply(msgspec.Struct, frozen=True):
 
 
 class CappedCalls:
-    """The maker of one deployment's calls about queues with caps."""
+    """The maker of one deployment's calls about queues with caps.
 
-    def __init__(self, keys: Keys) -> None:
+    Args:
+        finished_us, dead_us: how long finished jobs and dead letters are remembered.
+    """
+
+    def __init__(self, keys: Keys, finished_us: int, dead_us: int) -> None:
         self._keys = keys
+        self._finished_us = finished_us
+        self._dead_us = dead_us
 
     def dequeue_capped(
         self,
@@ -73,6 +82,7 @@ class CappedCalls:
         *,
         per_queue: int = MAX_BATCH,
         max_bytes: int = MAX_CALL_BYTES,
+        permits: Sequence[Sequence[Permit]] = (),
         clock_number: int | None = None,
         not_after_us: int | None = None,
         now_us: int | None = None,
@@ -83,6 +93,8 @@ class CappedCalls:
             names: the names of the caps, sorted.
             units: the most points that each job may cost. A queue whose next job costs more gives none.
             random, per_queue, max_bytes: as in Functions.dequeue.
+            permits: those of each slot, empty for one without. The first job that is leased gets the first ones, and so
+                on.
             clock_number: the number of changes of the partition's time in the reading from which not_after_us was
                 computed. If the store knows another number, nothing is done and the reply is expired. None for any.
         """
@@ -91,9 +103,40 @@ class CappedCalls:
         )
         slots = packed.SLOTS.pack(units, ANY_CLOCK if clock_number is None else clock_number)
         arguments: list[Word] = [demand + slots, packed.cap_names(names)]
+        if any(permits):
+            arguments += map(pack_permits, permits)
         decode = partial(_decode_capped, queue_type)
         return make_call(
             self._keys, library.DEQUEUE_CAPPED, partition, queue_type, now_us, arguments, decode, count
+        )
+
+    def extend_renewed(
+        self,
+        partition: int,
+        queue_type: str,
+        jobs: Sequence[ExtendJob],
+        *,
+        clock_number: int,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[list[LeaseOutcome]]:
+        """Move the ends of leases whose permits were renewed just now. Value: one answer for each job.
+
+        Args:
+            clock_number: as in dequeue_capped.
+            not_after_us: the end of the time for which the renewal counts (EXTEND_WITHIN_US). Unlike an extend, this
+                call does nothing after it.
+        """
+        marks = packed.RENEWED.pack(packed.IS_RENEWED | packed.HAS_REPORTS[0], clock_number)
+        arguments: list[Word] = [
+            packed.TERMS.pack(not_after_us or 0, self._finished_us, self._dead_us) + marks,
+            *packed.names(jobs),
+            *(packed.token(job.lease) for job in jobs),
+            *(job.by_us for job in jobs),
+            *(job.progress for job in jobs),
+        ]
+        return make_call(
+            self._keys, library.EXTEND, partition, queue_type, now_us, arguments, decode_unextended, len(jobs)
         )
 
     def list_parked(

@@ -3,8 +3,9 @@
 -- Keys: counters caps permits
 -- Args: now, '', terms (TERMS below), name of the cap, name of the node that asks
 -- Reply: {0, now, -1, -1, status, the partition's time, the reason why there are not more slots (blocked_by.lua), time
---        until the next one may be had (µs; -1: not known), the horizon (µs), serial of the first slot, then the due
---        time of each slot in the partition's time; their serials follow one another}
+--        until the next one may be had (µs; -1: not known), the horizon (µs), 1 if the slots have permits, else 0,
+--        serial of the first slot, then the due time of each slot in the partition's time; their serials follow one
+--        another}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done, 1 there is no such cap
 -- Cost: O(slots * ranges of free slots), about 10 µs for ordinary caps
@@ -45,7 +46,7 @@ function cap_take.run(tx, args, first)
   local cap = caps.enter(tx, args[first + 1])
   if not cap or cap.is_dropped then
     caps.leave(tx)
-    return {0, clock.told(tx), -1, -1, cap_take.UNKNOWN, tx.now, 0, -1, 0, 0}
+    return {0, clock.told(tx), -1, -1, cap_take.UNKNOWN, tx.now, 0, -1, 0, 0, 0}
   end
   if cap.leased > 0 then permits.sweep(tx, cap) end
   cap_slots.trim(cap)
@@ -58,7 +59,8 @@ function cap_take.run(tx, args, first)
   caps.close(tx, cap)
   if reason == blocked_by.NOTHING and allowed < want then reason, ask_at = blocked_by.MAX_LEASED, allowed_at end
   local reply = {0, clock.told(tx), -1, -1, cap_take.DONE, cap.now, reason,
-    ask_at and math.max(ask_at - cap.now, 0) or -1, caps.horizon(cap), slots[1] and slots[1][2] or 0}
-  for index, slot in ipairs(slots) do reply[10 + index] = slot[1] end
+    ask_at and math.max(ask_at - cap.now, 0) or -1, caps.horizon(cap), is_counted and 1 or 0,
+    slots[1] and slots[1][2] or 0}
+  for index, slot in ipairs(slots) do reply[11 + index] = slot[1] end
   return reply
 end

@@ -2,8 +2,9 @@
 --
 -- dead:<type>      queue_id:job_id -> time of death, µs
 -- deadjobs:<type>  queue_id:job_id -> format, time of death, the queue's interval and burst (its record may be
---                  forgotten), in formats 2 and 3 also the hundredths of the burst and max_leased (0: none), in format
---                  3 also the length of the job's note and the note (notes.lua), job
+--                  forgotten), in formats 2 to 4 also the hundredths of the burst and max_leased (0: none), in formats
+--                  3 and 4 also the length of the job's note and the note (notes.lua; 0: none), in format 4 also the
+--                  length of the names of the queue's caps and the names (cap_sets.lua), job
 --
 -- deadcounts:<type>  queue_id -> number of the queue's dead letters
 --                    '' -> dead letters of earlier times of death (µs) are not counted: an older library made them. The
@@ -11,10 +12,11 @@
 --
 -- A dead letter does not affect a live job with the same id. It replaces an older dead letter with the same id.
 --
--- Uses: shortcuts, timer_kinds, job_record, notes, queue_limits, counters, batches
+-- Uses: shortcuts, timer_kinds, cap_sets, job_record, notes, queue_limits, counters, batches
 
 local dead_letters = {
   PREFIX = '>BI7I6I4', WITH_LIMITS = 2, LIMITS = '>BI4', WITH_NOTE = 3, NOTE_LENGTH = '>I2',
+  WITH_CAPS = 4, CAPS_LENGTH = '>B',
   VISITS = 1000,  -- dead letters that a page of one queue looks at
   READ = 4194304,  -- bytes of dead letters that a call reads for their batches, about 2 ms
 }
@@ -23,32 +25,43 @@ do -- the functions below are private to this file
 
 local function unpack_dead_letter(queue_id, field, raw)
   local format, died, interval, burst, job_at = unpack_bytes(dead_letters.PREFIX, raw)
-  local hundredths, max_leased, note = 0, 0, nil
+  local hundredths, max_leased, note, caps_of_queue = 0, 0, nil, nil
   if format >= dead_letters.WITH_LIMITS then
     hundredths, max_leased, job_at = unpack_bytes(dead_letters.LIMITS, raw, job_at)
   end
-  if format == dead_letters.WITH_NOTE then
+  if format >= dead_letters.WITH_NOTE then
     local length, note_at = unpack_bytes(dead_letters.NOTE_LENGTH, raw, job_at)
-    note, job_at = sub(raw, note_at, note_at + length - 1), note_at + length
+    job_at = note_at + length
+    note = length > 0 and sub(raw, note_at, job_at - 1) or nil
+  end
+  if format == dead_letters.WITH_CAPS then
+    local length, names_at = unpack_bytes(dead_letters.CAPS_LENGTH, raw, job_at)
+    job_at = names_at + length
+    caps_of_queue = sub(raw, names_at, job_at - 1)
   end
   local job = job_record.unpack(queue_id, field, sub(raw, job_at))
-  job.died, job.interval, job.burst, job.note = died, interval, burst, note
+  job.died, job.interval, job.burst, job.note, job.caps = died, interval, burst, note, caps_of_queue
   job.hundredths, job.max_leased = hundredths > 0 and hundredths or nil, max_leased > 0 and max_leased or nil
   return job
 end
 
 -- Return what stands before the job in a dead letter: what it keeps of its queue, and the note of the job (nil: none).
--- A limit that an operator set is none of the job's.
+-- A limit that an operator set is none of the job's, and neither are such caps.
 local function pack_prefix(tx, queue, note)
-  local hundredths, max_leased = queue.hundredths, queue.max_leased
+  local hundredths, max_leased, names = queue.hundredths, queue.max_leased, nil
   if queue_limits.has(queue, queue_limits.MAX_LEASED) then max_leased = nil end
+  if queue.cap_set and not queue_limits.has(queue, queue_limits.CAPS) then
+    names = cap_sets.names(tx, queue.cap_set)
+    note = note or ''
+  end
   if not hundredths and not max_leased and not note then
     return pack_bytes(dead_letters.PREFIX, 1, tx.now, queue.interval, queue.burst)
   end
-  local format = note and dead_letters.WITH_NOTE or dead_letters.WITH_LIMITS
+  local format = names and dead_letters.WITH_CAPS or note and dead_letters.WITH_NOTE or dead_letters.WITH_LIMITS
   return pack_bytes(dead_letters.PREFIX, format, tx.now, queue.interval, queue.burst)
     .. pack_bytes(dead_letters.LIMITS, hundredths or 0, max_leased or 0)
     .. (note and pack_bytes(dead_letters.NOTE_LENGTH, #note) .. note or '')
+    .. (names and pack_bytes(dead_letters.CAPS_LENGTH, #names) .. names or '')
 end
 
 -- Make a job a dead letter.
@@ -59,7 +72,7 @@ function dead_letters.bury(tx, queue, job)
   notes.drop(tx, job)
 end
 
--- Give a new queue the rate and the limit of leases of the queue in which a job died.
+-- Give a new queue the rate and the limit of leases of the queue in which a job died. Its caps are in dead_letter.caps.
 function dead_letters.restore_limits(queue, dead_letter)
   queue.interval, queue.burst = dead_letter.interval, dead_letter.burst
   if dead_letter.hundredths then queue_limits.set_hundredths(queue, dead_letter.hundredths) end

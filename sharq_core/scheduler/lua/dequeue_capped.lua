@@ -2,7 +2,9 @@
 -- for each job. The queue that is ready for longest comes first, and queues take turns in rounds.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
--- Args: now, type, demand (DEMAND of rounds.lua, the byte after it, and SLOTS), names of the caps (cap_sets.lua)
+-- Args: now, type, demand (DEMAND of rounds.lua, the byte after it, and SLOTS), names of the caps (cap_sets.lua), and,
+--       if caps limit the leases at one time, for each job in turn the permits of its slots (job_permits.lua; '' for
+--       none)
 -- Reply: {0, now, agenda of the type or -1, timer hint, due queues of the set before, the same after, 1 if the payload
 --        bytes ended the call, leases ended by timers, jobs of those that became dead letters at their limit, when the
 --        next queue of the set is due (µs) or -1, cost of the first job that costs more than the slots allow or 0, jobs
@@ -70,7 +72,7 @@ local function refuse(tx)
   return unit.expired(tx)
 end
 
-function dequeue_capped.run(tx, args, first)
+function dequeue_capped.run(tx, args, first, length)
   local demand = args[first]
   local not_after, count = unpack_bytes('>I8I2', demand)
   local _, _, _, _, _, _, known_at = unpack_bytes(rounds.DEMAND, demand)
@@ -80,6 +82,7 @@ function dequeue_capped.run(tx, args, first)
   local ended, set, due = rounds.run_timers(tx), cap_sets.find(tx, args[first + 1]), 0
   if tx.is_limited then count = counters.leases_allowed(tx, count) end
   local reply, before = unit.reply(tx, 0, 0, 0, ended, tx.died or 0, -1, 0, 0, 0, 0, 0)
+  if length > 2 then tx.permits = {unpack(args, first + 2, first + length - 1)} end
   if set and count > 0 then due = lease(tx, set, demand, count, most_cost, reply, before) end
   unit.flush(tx)
   tell(tx, set, due, reply, before)

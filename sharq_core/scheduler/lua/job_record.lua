@@ -21,6 +21,8 @@ local job_record = {
   RELEASED = 1, CORRECTED = 2, UNCOUNTED = 4,
   EXPIRED = 8,                  -- flag of a dead letter: it died because it expired
   TRACED = 16,                  -- the note of the job has a trace (notes.lua); this flag outlives the lease
+  -- flags of the last lease: it has permits of caps, which are in the note (job_permits.lua); it had some
+  PERMITTED = 32, SETTLED = 64,
   -- the byte that says which rarely used fields a job has: cost (4 bytes), time of expiry (7 bytes), retry policy,
   -- window (the base of its line, its number), batch (its number); two that have no bytes: the job is dropped when it
   -- expires, and it has a note (notes.lua)
@@ -194,6 +196,13 @@ function job_record.note(job)
   if job_record.is_noted(job) then return end
   local rare = job_record.rare(job)
   rare.is_noted = true
+  job.newer = job_record.pack_rare(rare)
+end
+
+-- Note in a job that it has no note any more.
+function job_record.unnote(job)
+  local rare = job_record.rare(job)
+  rare.is_noted = false
   job.newer = job_record.pack_rare(rare)
 end
 

@@ -1,10 +1,12 @@
 -- Notes on jobs: what few jobs have and what has no room in their records, which is the latest error of a release, the
--- latest progress that an extend reported, and the context of the trace in which the job was made.
+-- latest progress that an extend reported, the context of the trace in which the job was made, and the permits of its
+-- lease.
 --
 -- notes:<type>  queue_id:job_id -> format, then for each kind: kind, length, contents
 --               ERROR: attempt that failed, time of the release (µs), text
 --               PROGRESS: time of the extend (µs), JSON
 --               TRACE: as the caller packs it (sharq_core/telemetry/trace_context.py); no function reads it
+--               PERMITS: see job_permits.lua
 --
 -- A job has a note if and only if its record has the flag NOTED, so other jobs pay nothing. The note goes with the
 -- record of the job, or moves into its dead letter.
@@ -18,7 +20,7 @@
 
 local notes = {
   FORMAT = '\1',
-  ERROR = 1, PROGRESS = 2, TRACE = 3,  -- kinds
+  ERROR = 1, PROGRESS = 2, TRACE = 3, PERMITS = 4,  -- kinds
   ENTRY = '>BI2',     -- kind, length
   FAILURE = '>I4I7',  -- attempt, time; then the text
   PROGRESS_AT = '>I7',  -- time; then the JSON
@@ -91,6 +93,34 @@ end
 -- Write the progress of a job.
 function notes.set_progress(tx, job, json)
   put_entry(tx, job, notes.PROGRESS, pack_bytes(notes.PROGRESS_AT, tx.now) .. json)
+end
+
+-- Write the permits of a job's lease.
+function notes.set_permits(tx, job, raw)
+  put_entry(tx, job, notes.PERMITS, raw)
+end
+
+-- Return the permits of a job's lease, '' if there are none.
+function notes.permits(tx, job)
+  local raw = notes.of(tx, job) or ''
+  local _, first, last = find_entry(raw, notes.PERMITS)
+  return first and sub(raw, first, last) or ''
+end
+
+-- Remove the permits of a job's lease from its note, and the note if nothing else is left. Returns them.
+function notes.take_permits(tx, job)
+  local raw = notes.of(tx, job) or notes.FORMAT
+  local at, first, last = find_entry(raw, notes.PERMITS)
+  if not at then return '' end
+  local rest = sub(raw, 1, at - 1) .. sub(raw, last + 1)
+  tx.notes = tx.notes or {}
+  if rest == notes.FORMAT then
+    tx.notes[job.field] = false
+    job_record.unnote(job)
+  else
+    tx.notes[job.field] = rest
+  end
+  return sub(raw, first, last)
 end
 
 -- Write the trace of a new job, whose record the caller writes. Returns its rarely used fields with the flag NOTED.

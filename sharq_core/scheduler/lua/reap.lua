@@ -3,10 +3,13 @@
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, most timers to run, retention of dead letters (µs), most dead letters to keep, not_after (µs), and
---       '1' if the caller can decode the numbers of expired jobs, or '2' if it also asks about ended batches
+--       '1' if the caller can decode the numbers of expired jobs, '2' if it also asks about ended batches, or '3' if it
+--       also asks about the permits of leases that ended
 -- Reply: {0, now, ready hint, next timer (µs) or -1, sum of timers run, deleted jobs removed and excess dead letters
 --        dropped, leases ended, jobs that became dead letters at their limit, and, if asked for, jobs that expired and
---        those of them that were dropped, then the ids of batches that ended a retention ago in this partition}
+--        those of them that were dropped, then, if the caller asks about permits, the number of the following ids, then
+--        the ids of batches that ended a retention ago in this partition, then the permits of each lease that ended
+--        (job_permits.lua), which are told once}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a timer, and at most as many deleted or waiting jobs and as many dead letters
 --
@@ -40,8 +43,9 @@ function reap.run(tx, args)
   local limit, retention, keep = tonumber(args[3]), tonumber(args[4]), tonumber(args[5])
   if not counters.open(tx, tonumber(args[6])) then return unit.expired(tx) end
   local leased = tx.counters.leased
-  local ended_batches = args[7] == '2' and {} or nil
-  local handled = timers.run(tx, limit, retention, ended_batches)
+  local settled = args[7] == '3' and {} or nil
+  local ended_batches = (settled or args[7] == '2') and {} or nil
+  local handled = timers.run(tx, limit, retention, ended_batches, settled)
   local ended = leased - tx.counters.leased
   unit.go_on(tx)
   handled = handled + settle(tx, limit, keep)
@@ -51,6 +55,8 @@ function reap.run(tx, args)
   reply[4], reply[5] = timer_at and clock.shown(tx, timer_at) or -1, handled
   reply[6], reply[7] = ended, tx.died or 0
   if args[7] then reply[8], reply[9] = tx.expired or 0, tx.dropped or 0 end
-  for index, id in ipairs(ended_batches or {}) do reply[9 + index] = id end
+  if settled then reply[10] = #ended_batches end
+  for _, id in ipairs(ended_batches or {}) do reply[#reply + 1] = id end
+  for _, raw in ipairs(settled or {}) do reply[#reply + 1] = raw end
   return reply
 end

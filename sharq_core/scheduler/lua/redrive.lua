@@ -1,11 +1,11 @@
 -- redrive: queue dead letters again, at the end of their queues, with attempts from 0. They keep their priority,
--- cost, retry policy, window and trace, and no longer expire. No queue length limit applies.
+-- cost, retry policy, window and trace, and no longer expire. A queue that was forgotten gets the rate, the limit of
+-- leases and the caps that it had when the first of them died. No queue length limit applies.
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, retention of dead letters (µs), then for each dead letter: queue_id, field (queue_id:job_id), then
 --       optionally not_after (µs)
 -- Reply: {0, now, ready hint, timer hint, then for each dead letter: status}
---        {1, now, -1, -1} if the call came after not_after: nothing was done
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 queued, 1 duplicate (a live job has this id), 2 not found, 3 the queue has waiting or leased jobs of too
 --           many windows, 4 its batch is cancelled; only 0 changed anything
@@ -32,6 +32,7 @@ local function redrive_one(tx, queue_id, field, retention)
   if not queue then
     queue = unit.new_queue(tx, queue_id)
     dead_letters.restore_limits(queue, dead_letter)
+    if dead_letter.caps then unit.set_caps(tx, queue, dead_letter.caps) end
     if rare.window then rare.line = lines.take(tx, queue, rare.window) end
   end
   tx.taken[field] = true

@@ -2,7 +2,7 @@
 -- that is ready for longest first.
 --
 -- Uses: shortcuts, clock, job_record, notes, queue_windows, queue_limits, queue_record, quotas, type_settings, lines,
--- unit, transitions, expiry, timers
+-- unit, job_permits, transitions, expiry, timers
 
 local rounds = {
   -- not_after (µs, 0: none), count (1-100), most jobs from a queue in this call, lease (µs), payload bytes to stay
@@ -175,6 +175,7 @@ local function lease_job(tx, queue, job, member, due, random, reply, knows, is_f
   local token, payload = pack_bytes('>I8', number) .. random, job_record.payload(job)
   counts.lease, counts.minute_leased, job.token, job.attempt = number, counts.minute_leased + 1, token, attempt
   if job.flags ~= 0 then job.flags = job_record.lasting_flags(job) end
+  if tx.permits then job_permits.give(tx, job) end
   queue_record.lease(queue, now, counts.minute, cost, is_flagged)
   queue.ready_score, queue.active = now, now
   transitions.lease(tx, queue, job, due, member)

@@ -8,10 +8,13 @@
 --   SWEEP_TIMER    queue_id          jobs of a deleted queue are still to be removed
 --   LETTERS_TIMER                    the oldest dead letter is past its retention
 --   BATCH_TIMER    number (4 bytes)  a batch may be forgotten
+--   SETTLE_TIMER   permits           a lease with these permits ended (job_permits.lua)
 --
 -- Uses: shortcuts, timer_kinds, job_record, queue_record, batches, dead_letters, unit, transitions, expiry, sweep
 
-local timers = {}
+local timers = {
+  LATER_US = 1000000,  -- when permits are named again to a caller that cannot decode them
+}
 
 do -- the functions below are private to this file
 
@@ -118,6 +121,15 @@ local function end_batch(tx, number, timer, limits)
   reset(tx, timer, tx.now + math.max(batch.retention, batches.ASK_AGAIN))
 end
 
+-- Name the permits of a lease that ended to the caller, which gives them back. A dequeue cannot do that, and leaves
+-- them behind the other due timers.
+local function name_permits(tx, raw, timer, limits)
+  local settled = limits.settled
+  if not settled then return reset(tx, timer, limits.dead_retention and tx.now + timers.LATER_US or tx.now) end
+  settled[#settled + 1] = raw
+  reset(tx, timer, false)
+end
+
 timers.HANDLERS = {
   [LEASE_TIMER] = end_lease,
   [DELAY_TIMER] = end_delay,
@@ -126,15 +138,18 @@ timers.HANDLERS = {
   [SWEEP_TIMER] = sweep_deleted_queue,
   [LETTERS_TIMER] = drop_dead_letters,
   [BATCH_TIMER] = end_batch,
+  [SETTLE_TIMER] = name_permits,
 }
 
 -- Run up to `limit` due timers. All kinds count, because the kinds in front would otherwise hide those behind them. A
 -- dequeue does not know the retention of dead letters (µs) and leaves that timer alone. ended: a list that gets the ids
--- of batches that may be forgotten; nil if the caller cannot ask about them.
+-- of batches that may be forgotten; nil if the caller cannot ask about them. settled: the same for the permits of
+-- leases that ended.
 -- Returns the number of timers run, plus the numbers of deleted jobs removed and of jobs that walks looked at.
-function timers.run(tx, limit, dead_retention, ended)
+function timers.run(tx, limit, dead_retention, ended, settled)
   local due = call('ZRANGE', tx.keys[KEY.timers], '-inf', tx.now, 'BYSCORE', 'LIMIT', 0, limit)
-  local limits = {jobs = limit, swept = 0, dead_retention = dead_retention, ended = ended}
+  local limits = {jobs = limit, swept = 0, dead_retention = dead_retention, ended = ended,
+    settled = settled}
   for _, timer in ipairs(due) do
     local handler = timers.HANDLERS[sub(timer, 1, 1)]
     if handler then handler(tx, sub(timer, 2), timer, limits) end

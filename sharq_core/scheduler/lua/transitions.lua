@@ -2,7 +2,7 @@
 -- counts and the totals, and it changes them together. README.md has the state diagram.
 --
 -- Uses: timer_kinds, windows, retry_policy, job_record, notes, queue_windows, queue_life, queue_limits, queue_record,
--- lines, batches, tombstones, dead_letters, unit
+-- lines, batches, tombstones, dead_letters, unit, job_permits
 
 local transitions = {}
 
@@ -40,6 +40,7 @@ local function leave_state(tx, queue, job, member)
   tx.counters.leased = tx.counters.leased - 1
   queue.is_changed = true
   if job.newer then count_state(tx, queue, job.newer, 'leased', -1) end
+  if job.flags >= job_record.PERMITTED then job_permits.settle(tx, job) end
 end
 
 -- Count a job that waits from now on, or, if due (µs) is later than now, one that is delayed until then. newer: its

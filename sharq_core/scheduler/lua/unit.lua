@@ -67,7 +67,7 @@ function unit.reopen(tx, keys, now)
   if tx.windows then tx.windows, tx.openings = nil, nil end
   if tx.window_numbers then tx.window_numbers = nil end
   if tx.has_windows then tx.has_windows = nil end
-  if tx.own_set then tx.own_set, tx.left_cost = nil, nil end
+  if tx.own_set then tx.own_set, tx.left_cost, tx.permits = nil, nil, nil end
   if tx.corrections then tx.corrections = nil end
 end
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -320,6 +321,30 @@ def test_jobs_that_come_while_the_import_runs_follow(
     assert (summary.moved, summary.queues) == (20, 0)
     jobs = [job.job_id for job in everything(client, kind)]
     assert jobs == [f"a{number}" for number in range(20)] + [f"b{number}" for number in range(20)]
+
+
+def test_a_run_that_producers_keep_from_ending_says_so(
+    client: Client,
+    original: Original,
+    source: StoreServer,
+    prefix: str,
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    original.enqueue(kind, "1", "first")
+    numbers = iter(range(4))
+
+    def produce(_: object) -> None:
+        for number in itertools.islice(numbers, 1):
+            original.enqueue(kind, "1", f"later{number}")
+
+    summary = import_original(client, source.url, prefix=prefix, on_progress=produce)
+    assert summary.moved == 5
+    warned = [record.getMessage() for record in caplog.records if record.name.startswith("sharq_client.")]
+    assert [text.partition(".")[0] for text in warned] == ["Producers still send jobs to the original"]
+    caplog.clear()
+    import_original(client, source.url, prefix=prefix)
+    assert not caplog.records
 
 
 def test_a_deployment_on_a_redis_cluster_comes_over(

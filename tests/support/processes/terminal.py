@@ -35,7 +35,13 @@ class Terminal:
     """
 
     def __init__(
-        self, words: Sequence[str], environ: Mapping[str, str], columns: int = 80, lines: int = 24
+        self,
+        words: Sequence[str],
+        environ: Mapping[str, str],
+        columns: int = 80,
+        lines: int = 24,
+        *,
+        kind: str = "xterm-256color",
     ) -> None:
         self._master, slave = pty.openpty()
         self.resize(columns, lines)
@@ -46,7 +52,7 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env={**plain, "TERM": "xterm-256color"},
+            env={**plain, "TERM": kind},
             start_new_session=True,
         )
         os.close(slave)

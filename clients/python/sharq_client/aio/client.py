@@ -33,7 +33,7 @@ from sharq_client.bodies import (
     ready_to_send,
     release_bodies,
 )
-from sharq_client.decoders import ENQUEUED, LEASED
+from sharq_client.decoders import ENQUEUED, LEASED, LeasedJobs
 from sharq_client.failures import NothingReady
 from sharq_client.paths import bases_of, path_of
 from sharq_client.requests import AsyncJobStream, Enqueueable, Referable, Types, ref_of
@@ -187,7 +187,7 @@ class AsyncClient(AsyncQueues):
     @overload
     async def dequeue(
         self, queue_type: Types, count: int, *, wait_ms: float = ..., lease_ms: float | None = ...
-    ) -> list[LeasedJob]: ...
+    ) -> LeasedJobs: ...
     async def dequeue(
         self,
         queue_type: Types = "default",
@@ -195,7 +195,7 @@ class AsyncClient(AsyncQueues):
         *,
         wait_ms: float = 0,
         lease_ms: float | None = None,
-    ) -> LeasedJob | list[LeasedJob] | None:
+    ) -> LeasedJob | LeasedJobs | None:
         """Lease ready jobs, each from the queue that has been due longest. A retry is made only if nothing was done.
 
         Args:
@@ -205,7 +205,8 @@ class AsyncClient(AsyncQueues):
             lease_ms: the length of the lease (visibility timeout), 100 to 86,400,000; None for the server's default.
 
         Returns:
-            With a count, a list, which is empty if nothing was ready. Without one, the job or None.
+            With a count, a list. If nothing was ready, it is empty, and its `blocked_by` and `next_ready_in` say why.
+            Without a count, the job or None.
 
         Raises:
             OutcomeUnknown: jobs may have been leased. They are requeued when their leases end.
@@ -218,12 +219,13 @@ class AsyncClient(AsyncQueues):
                     lambda: self._transport.send("POST", path, LEASED, query=query, wait_s=wait_ms / 1000),
                     is_safe_twice=False,
                 )
-                leased = answer.jobs
-            except NothingReady:
-                leased = []
+                leased = LeasedJobs(answer.jobs)
+            except NothingReady as nothing:
+                leased = LeasedJobs()
+                leased.blocked_by, leased.next_ready_in = nothing.blocked_by, nothing.next_ready_in
             span.received(leased)
         if isinstance(queue_type, str):
-            leased = [msgspec.structs.replace(job, queue_type=queue_type) for job in leased]
+            leased[:] = [msgspec.structs.replace(job, queue_type=queue_type) for job in leased]
         return leased if count is not None else next(iter(leased), None)
 
     async def finish(

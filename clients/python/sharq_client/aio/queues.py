@@ -5,6 +5,7 @@ They are methods of AsyncClient; not here: settings of operators and lists with 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from sharq_client.bodies import RateBody
 from sharq_client.decoders import COUNTS, DEAD_LETTERS, JOB, QUEUE, QUEUE_IDS, REPLY
 from sharq_client.paths import path_of
 from sharq_client.requests import DeadRef, value_of
+
+log = logging.getLogger(__name__)
 
 
 class AsyncQueues:
@@ -35,6 +38,8 @@ class AsyncQueues:
     ) -> bool:
         """Change a queue's rate at once. Return False if there is no such queue.
 
+        A rate that the queue cannot keep at its burst is logged as a warning, in the words of the server.
+
         Args:
             interval_ms: the least time between two leases: 0 (unlimited) to 365 days, fractions allowed.
             rate: the rate instead of interval_ms: "40/s", "90/min", "2000/h", "10000/day".
@@ -42,9 +47,15 @@ class AsyncQueues:
             pin: True to also create the rate and keep enqueues from changing it; False to unpin it; None to keep it.
         """
         path = path_of("interval", queue_type, queue_id)
-        return await self._caller.done(
-            "POST", path, RateBody(interval_ms, burst, pin, rate), is_safe_twice=True
-        )
+        try:
+            reply = await self._caller.ask(
+                "POST", path, REPLY, RateBody(interval_ms, burst, pin, rate), is_safe_twice=True
+            )
+        except errors.NotFound:
+            return False
+        if reply.warning:
+            log.warning("queue %s %s: %s", queue_type, queue_id, reply.warning)
+        return True
 
     async def pause(self, queue_type: str, queue_id: str) -> bool:
         """Pause a queue: it accepts jobs but hands none out. Return False if there is no such queue."""

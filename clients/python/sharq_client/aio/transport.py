@@ -6,6 +6,7 @@ Not here: the content of requests (client.py), the HTTP library (connections.py)
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
@@ -17,6 +18,8 @@ from sharq_client.decoders import AnswerDecoder
 from sharq_client.environment import ClientSettings
 from sharq_client.paths import bases_of, target_of
 from sharq_client.tracing.client import Tracing
+
+log = logging.getLogger(__name__)
 
 AnswerT = TypeVar("AnswerT")
 
@@ -69,6 +72,7 @@ class AsyncTransport:
         self._headers = {} if not settings.token else {"Authorization": f"Bearer {settings.token}"}
         self._timeout_s = settings.timeout_s
         self._retries = settings.retries
+        self._is_troubled = False
 
     async def close(self) -> None:
         """Close the connections."""
@@ -126,6 +130,8 @@ class AsyncTransport:
     ) -> AnswerT:
         """Send a request, and retry while retries remain and a retry can help and is safe.
 
+        The first retry since a call succeeded is logged as a warning at once, because the pauses may take seconds.
+
         Args:
             send: sends the request.
             send_again: sends it once an earlier try was perhaps done; None for `send`.
@@ -136,13 +142,19 @@ class AsyncTransport:
         """
         for tries in range(1, self._retries + 1):
             try:
-                return await send()
+                answer = await send()
             except errors.SharqError as error:
                 if not failures.may_repeat(error, is_safe_twice=is_safe_twice):
                     raise
                 if error.perhaps_done and send_again is not None:
                     send = send_again
                 pause_s = failures.pause_s(error, tries)
+                if not self._is_troubled:
+                    self._is_troubled = True
+                    log.warning("%s. Trying again, at most %d times", error.message, self._retries)
+            else:
+                self._is_troubled = False
+                return answer
             await self.sleep(pause_s)
         return await send()
 

@@ -7,6 +7,7 @@ Not here: the content of requests (client.py), the HTTP library (connections.py)
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
@@ -18,6 +19,8 @@ from sharq_client.decoders import AnswerDecoder
 from sharq_client.environment import ClientSettings
 from sharq_client.paths import bases_of, target_of
 from sharq_client.tracing.client import Tracing
+
+log = logging.getLogger(__name__)
 
 AnswerT = TypeVar("AnswerT")
 
@@ -70,6 +73,7 @@ class Transport:
         self._headers = {} if not settings.token else {"Authorization": f"Bearer {settings.token}"}
         self._timeout_s = settings.timeout_s
         self._retries = settings.retries
+        self._is_troubled = False
 
     def close(self) -> None:
         """Close the connections."""
@@ -127,6 +131,8 @@ class Transport:
     ) -> AnswerT:
         """Send a request, and retry while retries remain and a retry can help and is safe.
 
+        The first retry since a call succeeded is logged as a warning at once, because the pauses may take seconds.
+
         Args:
             send: sends the request.
             send_again: sends it once an earlier try was perhaps done; None for `send`.
@@ -137,13 +143,19 @@ class Transport:
         """
         for tries in range(1, self._retries + 1):
             try:
-                return send()
+                answer = send()
             except errors.SharqError as error:
                 if not failures.may_repeat(error, is_safe_twice=is_safe_twice):
                     raise
                 if error.perhaps_done and send_again is not None:
                     send = send_again
                 pause_s = failures.pause_s(error, tries)
+                if not self._is_troubled:
+                    self._is_troubled = True
+                    log.warning("%s. Trying again, at most %d times", error.message, self._retries)
+            else:
+                self._is_troubled = False
+                return answer
             self.sleep(pause_s)
         return send()
 

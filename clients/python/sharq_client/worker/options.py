@@ -26,7 +26,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         """Check the ranges.
 
         Raises:
-            ValueError: an option is out of its range.
+            ValueError: an option is out of its range, or no number.
         """
         _check("concurrency", self.concurrency, 1)
         _check("batch", self.batch, 1, 1_000)
@@ -38,6 +38,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _check(name: str, value: float, least: float, most: float | None = None) -> None:
+    if not isinstance(value, int | float):
+        raise ValueError(f"{name}: expected a number, got {value!r}")  # noqa: TRY004 - as for one out of its range
     if not value >= least or (most is not None and not value <= most):
         expected = f"{least:,} or more" if most is None else f"{least:,} to {most:,}"
         raise ValueError(f"{name}: expected {expected}, got {value}")

@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sharq_client.worker.handlers.kinds import Unfit
-from sharq_client.worker.handlers.results import Drop, JobResult, Retry, RunningJob, Throttled, result_of
+from sharq_client.worker.handlers.results import (
+    Drop,
+    JobResult,
+    PlainFailure,
+    Retry,
+    RunningJob,
+    Throttled,
+    result_of,
+)
 from sharq_client.worker.outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -73,7 +81,7 @@ class Verdicts:
             elif isinstance(error, Drop):
                 self._drop(job, error)
             else:
-                self._fail(job, error, shows_trace=index == 0)
+                self._fail(job, error, shows_trace=index == 0 and not isinstance(error, PlainFailure))
 
     def cancelled(self, jobs: Sequence[RunningJob]) -> None:
         """Release jobs whose handler was cancelled by others than the worker."""
@@ -124,8 +132,9 @@ class Verdicts:
 
     def _fail(self, job: RunningJob, error: BaseException, *, shows_trace: bool) -> None:
         log.error(
-            "job_failed queue_type=%s queue_id=%s job_id=%s attempt=%d requeues_remaining=%d",
+            "job_failed queue_type=%s queue_id=%s job_id=%s attempt=%d requeues_remaining=%d%s",
             job.queue_type, job.queue_id, job.job_id, job.attempt, job.requeues_remaining,
+            f" error={str(error)!r}" if isinstance(error, PlainFailure) else "",
             exc_info=error if shows_trace else None,
         )  # fmt: skip
         self._outcomes.add_failed(job, error)

@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from sharq_client.answers import LeasedJob
+from sharq_client.cli.commands.reasons import why_row
 from sharq_client.cli.completions import queue_types
 from sharq_client.cli.exits import Exit, Failed
 from sharq_client.cli.output import printable
@@ -65,12 +66,14 @@ def dequeue(
             lease_ms=read_duration("--lease", lease),
         )
     if session.output.is_json:
-        session.output.document({"jobs": jobs})
+        why = {} if jobs else {"blocked_by": jobs.blocked_by, "next_ready_in": jobs.next_ready_in}
+        session.output.document({"jobs": jobs, **why})
     else:
         for job in jobs:
             _show(job)
     if not jobs:
-        raise Failed(f"no job of {', '.join(types)} is ready", Exit.NOT_FOUND)
+        why_not = "" if jobs.blocked_by is None else f": {why_row(jobs.blocked_by, jobs.next_ready_in)}"
+        raise Failed(f"no job of {', '.join(types)} is ready{why_not}", Exit.NOT_FOUND)
 
 
 def _show(job: LeasedJob) -> None:
@@ -93,7 +96,9 @@ def finish(
     cost: Cost = None,
     hold: Hold = None,
 ) -> None:
-    """Finish a leased job: the work is done, and the server forgets the job.
+    """Finish a leased job: the work is done, and the job leaves its queue for good.
+
+    The server remembers for a while that the job is finished; `sharq job` then shows it, with its result.
 
     Examples:
       sharq finish sms acme order-17

@@ -7,12 +7,12 @@ import contextlib
 import os
 import signal
 
-from sharq_client.worker.handlers.results import RunningJob
+from sharq_client.worker.handlers.results import PlainFailure, RunningJob
 
 MAX_ERROR_CHARACTERS = 500
 
 
-class ProgramFailed(Exception):
+class ProgramFailed(PlainFailure):
     """The command ended with another exit code than 0."""
 
 

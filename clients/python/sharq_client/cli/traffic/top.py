@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Literal
 
@@ -29,8 +30,8 @@ def top(
     """Show the types and the customers with the longest backlogs, live, until q or Ctrl-C.
 
     Promised and delivered are of the last full minute: a customer that got less than its rate allows, although it has
-    jobs waiting, is marked. Without a terminal, and with --json, it prints one reading. A reading costs the server a
-    few calls, however many types and queues it has.
+    jobs waiting, is marked. Without a terminal, on one that cannot move its cursor (TERM=dumb), and with --json, it
+    prints one reading. A reading costs the server a few calls, however many types and queues it has.
 
     Examples:
       sharq top
@@ -41,7 +42,8 @@ def top(
     refresh_s = read("--refresh", duration_ms, refresh) / 1000
     from sharq_client.cli.top.views import print_once, show_live  # noqa: PLC0415 - help does without rich
 
-    if is_once or session.output.is_json or not sys.stdout.isatty():
+    is_plain = not sys.stdout.isatty() or os.environ.get("TERM") == "dumb"
+    if is_once or session.output.is_json or is_plain:
         print_once(session, queue_type, by, limit)
     else:
         show_live(session, queue_type, by, refresh_s)

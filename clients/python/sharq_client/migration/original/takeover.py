@@ -8,6 +8,7 @@ two steps; the next one goes on there.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,8 @@ from sharq_client.requests import QueueSettings
 if TYPE_CHECKING:
     from sharq_client.sync.client import Client
 
+log = logging.getLogger(__name__)
+
 CLOCK_TOLERANCE_MS = 1_000
 """The tolerated difference between the clocks of the original's servers and that of its Redis."""
 
@@ -56,6 +59,9 @@ RETURNED_PRIORITY = 4
 
 IDLE_PAUSE_S = 0.1
 """The pause between two passes that found nothing to do."""
+
+PASSES_FOR_LATE_JOBS = 3
+"""The pass whose jobs came after the first one, even if producers had sent them in its course."""
 
 SHARE_OF_PASSES = 0.2
 """The largest share of the time that passes take while there is nothing to do."""
@@ -103,9 +109,14 @@ class Takeover:
         for intervals_ms in self._store.intervals():
             self._intervals_ms.update(intervals_ms)
         self.finish_journals()
+        passes = 0
         while not stop.is_set():
             began_s = time.monotonic()
+            known = self._tally.moved - self._tally.returned
             has_moved = self._pass(stop)
+            passes += 1
+            if passes == PASSES_FOR_LATE_JOBS and self._tally.moved - self._tally.returned > known:
+                self._warn_of_producers()
             self._tally.leased = self._store.leases()
             self._on_progress(self._tally.progress())
             if has_moved:
@@ -114,6 +125,14 @@ class Takeover:
             if not self._terms.follow and not is_waiting:
                 return
             stop.wait(max(IDLE_PAUSE_S, (time.monotonic() - began_s) / SHARE_OF_PASSES))
+
+    def _warn_of_producers(self) -> None:
+        """Say why the run does not end: a first pass has moved all that was there."""
+        if not self._terms.follow:
+            log.warning(
+                "Producers still send jobs to the original. This run moves them, too, and ends when no more come: let "
+                "the producers send to the new server, or use --follow to go on until you end it"
+            )
 
     def finish_journals(self) -> None:
         """Deliver what an interrupted run had claimed."""

@@ -103,6 +103,10 @@ class Retry(Exception):
         self.reason = reason
 
 
+class PlainFailure(Exception):
+    """An error of a handler whose message says all that is known: it is logged without a traceback."""
+
+
 class Drop(Exception):
     """Raised by a handler whose job shall never be tried again, such as one for a number that does not exist.
 
@@ -191,5 +195,7 @@ def result_of(job: LeasedJob, result: JobResult) -> Raw | UnsetType:
 
 
 def _check_seconds(name: str, value: float) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"{name}: expected a number of seconds, got {value!r}")  # noqa: TRY004 - as documented
     if not value >= 0:
         raise ValueError(f"{name}: expected 0 seconds or more, got {value}")
