@@ -126,11 +126,14 @@ class Polls:
         if not shards:
             raise Unavailable("no shard can be reached")
         attempt = _DequeueAttempt(self._hints, count, lease_us)
+        places = [(queue_type, shard) for queue_type in queue_types for shard in shards]
+        if len(places) == 1:
+            await attempt.take_from(places)
+            return attempt
         first = self._directory.informed(shards)
-        await self._ask(attempt, [(queue_type, shard) for queue_type in queue_types for shard in first])
+        await self._ask(attempt, [place for place in places if place[1] in first])
         if not attempt.jobs and len(first) < len(shards):
-            others = [shard for shard in shards if shard not in first]
-            await self._ask(attempt, [(queue_type, shard) for queue_type in queue_types for shard in others])
+            await self._ask(attempt, [place for place in places if place[1] not in first])
         return attempt
 
     async def _ask(self, attempt: _DequeueAttempt, places: Sequence[Place]) -> None:
