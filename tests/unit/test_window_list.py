@@ -9,7 +9,7 @@ import pytest
 from router.shards.walks.windows import list_windows
 from sharq_core.campaigns.windows import StoredWindow, WindowPage
 from sharq_core.errors import InvalidRequest, Unavailable
-from sharq_core.link.window_calls import GetWindows
+from sharq_core.link.campaigns.window_calls import GetWindows
 
 
 class Partitions:
