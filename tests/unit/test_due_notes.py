@@ -1,4 +1,4 @@
-"""What one worker tells another of its ready index, and whose partitions a node asks first."""
+"""The notes of due times that one worker sends to another, and the order in which a node asks partitions."""
 
 from __future__ import annotations
 
