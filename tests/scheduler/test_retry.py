@@ -275,9 +275,9 @@ def test_nodes_of_revision_4_keep_the_defaults_of_a_type(sms: TypeDriver) -> Non
     words: list[Any] = sms.types.set_type(
         0, GATHERED, TypeSettings(max_leased=3), now_us=sms.now_us
     ).command.words
-    change = words[-1]
+    change = words[-2]
     assert change[8] == 128 + 64 + 2
-    assert len(execute(sms.client, *words[:-1], change[:8] + b"\x02" + change[9:22])) == 14
+    assert len(execute(sms.client, *words[:-2], change[:8] + b"\x02" + change[9:22])) == 14
     assert (sms.type_stats().retry, sms.type_stats().max_leased) == (STEADY, 3)
     words = sms.types.get_type_stats(0, GATHERED, now_us=sms.now_us).command.words
     assert len(execute(sms.client, *words[:-1])) == 14
