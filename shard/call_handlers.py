@@ -13,7 +13,7 @@ from typing import Any, Never, TypeVar, cast
 
 import msgspec
 
-from shard.batching.batches import CapEnds, JobVerb
+from shard.batching.batches import CapLeases, JobVerb
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
 from shard.batching.store_calls import StoreCalls
@@ -55,7 +55,7 @@ class CallHandlers:
         reaper: None if this node runs none.
         metrics: counts the outcomes of calls about jobs.
         job_ends: tells the watchers of jobs that calls perhaps ended.
-        cap_ends: tells caps of finished and released jobs.
+        caps: follows the leases of queues with caps.
         notices: the problems of the node itself.
         more: the handlers of further types of calls.
 
@@ -78,12 +78,12 @@ class CallHandlers:
         guard: DataGuard,
         explanations: Explanations,
         job_ends: JobEnds,
-        cap_ends: CapEnds,
+        caps: CapLeases,
         notices: Notices,
         more: Mapping[type, Callable[[Any], Awaitable[Any]]],
     ) -> None:
         self._job_ends = job_ends
-        self._cap_ends = cap_ends
+        self._caps = caps
         self._notices = notices
         self._explanations = explanations
         self._type_calls = calls.types
@@ -144,7 +144,7 @@ class CallHandlers:
             self._job_ends,
             self._metrics,
             self._metrics,
-            self._cap_ends,
+            self._caps,
         )
 
     async def _run(self, call: QueueCall[ReplyT] | PartitionCall[ReplyT]) -> ReplyT:

@@ -125,7 +125,6 @@ class ShardNode:
         )
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
-        self._surveyor.on_parked = self._caps.hear
         self._explanations = Explanations(
             self._pipeline, self._calls.types, self._ownership.covered, settings.partitions
         )
@@ -139,6 +138,7 @@ class ShardNode:
         self._calendar = NodeCalendar(registry, *parts, self._hints)
         self._handlers = self._make_calls()
         self._refresher = self._make_refresher()
+        self._caps.listen(self._surveyor, self._refresher, self._reaper)
         store.on_clock_news = self._on_clock_news
         self._export(registry)
 
@@ -279,7 +279,7 @@ class ShardNode:
             self.guard,
             self._explanations,
             self.job_ends,
-            self._caps.ledgers,
+            self._caps.leases,
             self.notices,
             {**self._calendar.handlers, **self._samples.handlers},
         )

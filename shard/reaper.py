@@ -10,6 +10,7 @@ import asyncio
 import heapq
 import logging
 from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from shard.batching.pipeline import Pipeline
@@ -19,6 +20,7 @@ from shard.cluster.partition_clocks import PartitionClocks
 from shard.index.ready_index import ReadyIndex
 from shard.index.set_aside import SetAside
 from shard.metrics.outcome_counters import LeaseCounter
+from sharq_core.caps import Permit
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import MAX_BATCH
@@ -59,6 +61,9 @@ class Reaper:
         metrics: counts the leases that ended, and the jobs that expired or became dead letters.
         set_aside: records partitions that fail while their server works.
         batch_ends: is told of batches that may be forgotten.
+
+    Attributes:
+        on_settled: called with the permits of leases that ended.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Reaper:
         self._metrics = metrics
         self._set_aside = set_aside
         self._batch_ends = batch_ends
+        self.on_settled: Callable[[Sequence[Permit]], None] = lambda _: None
         self._loop = asyncio.get_running_loop()
         self._due: dict[int, dict[str, float]] = {}
         self._heap: list[tuple[float, int, str]] = []
@@ -219,6 +225,8 @@ class Reaper:
             self._metrics.expired(queue_type, reaped.expired, reaped.dropped)
         if reaped.ended_batches:
             self._batch_ends.note(queue_type, reaped.ended_batches)
+        if reaped.settled:
+            self.on_settled(reaped.settled)
         self._note_next(partition, queue_type, reply.hint.now_us, reaped)
 
     def _note_next(self, partition: int, queue_type: str, now_us: int, reaped: ReapReply) -> None:

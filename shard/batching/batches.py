@@ -16,10 +16,8 @@ from shard.batching.scheduler_calls import SchedulerCalls
 from shard.index.job_ends import JobEnds, NamedJob
 from shard.metrics.outcome_counters import ExpiryCounter, OutcomeCounter, ResultCounter
 from sharq_core.errors import Overloaded, SharqError, StoreFull, Unavailable
-from sharq_core.limits import CapCorrection, CapHold
-from sharq_core.link.messages import Failure, Finish, JobsCall, Release
+from sharq_core.link.messages import Extend, Failure, Finish, JobsCall, Release
 from sharq_core.logs.plurals import counted
-from sharq_core.models import LeaseStatus
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.replies import Hint, Reply
@@ -51,13 +49,23 @@ class HintNotes(Protocol):
         ...
 
 
-class CapEnds(Protocol):
-    """The part of the node that tells caps of the ends of leases (shard/caps/ledgers.py)."""
+class CapLeases(Protocol):
+    """The part of the node that follows leases of queues with caps (shard/caps/cap_leases.py)."""
 
-    def tell(
-        self, holds: Sequence[CapHold], corrections: Sequence[CapCorrection], then: Callable[[], None]
-    ) -> None:
-        """Hold caps and correct costs in the background, and call `then` once that was tried."""
+    def follow(
+        self,
+        partition: int,
+        queue_type: str,
+        jobs: Sequence[Any],
+        outcomes: Sequence[Any],
+        end: Callable[[Sequence[Any]], None],
+        /,
+    ) -> bool:
+        """Do what the ends and extends of some leases mean for caps, and call `end` with the outcomes after that.
+
+        Returns:
+            False if there is nothing to do; `end` is not called then.
+        """
         ...
 
 
@@ -73,7 +81,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         job_ends: tells the watchers of jobs that the calls perhaps ended.
         results: counts the results of finished jobs.
         expiries: counts the jobs that expire.
-        cap_ends: tells caps of finished and released jobs.
+        caps: follows the leases of queues with caps.
 
     Attributes:
         waiting: the jobs by partition and type.
@@ -91,7 +99,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         job_ends: JobEnds,
         results: ResultCounter,
         expiries: ExpiryCounter,
-        cap_ends: CapEnds,
+        caps: CapLeases,
     ) -> None:
         self.call_type = call_type
         self.order = order
@@ -106,7 +114,7 @@ class JobVerb(Generic[JobT, OutcomeT]):
         self.pipeline = pipeline
         self.job_ends = job_ends if call_type.ends_jobs else None
         self.results = results if call_type is Finish else None
-        self.cap_ends = cap_ends if issubclass(call_type, Finish | Release) else None
+        self.caps = caps if issubclass(call_type, Finish | Release | Extend) else None
         self._text_field = call_type.text_field
         self._partitions = scheduler_calls.partitions
         self._loop = asyncio.get_running_loop()
@@ -243,39 +251,22 @@ class JobBatch(Generic[JobT, OutcomeT]):
             for bulk_reply, index in self.places:
                 bulk_reply.settle(index, failure)
             return
-        if not self._tell_caps(reply.value):
-            self._settle(reply.value)
-        if self._verb.counter is not None:
-            self._verb.counter.count(self._key[1], self.jobs, reply.value)
+        caps = self._verb.caps
+        if caps is None or not caps.follow(*self._key, self.jobs, reply.value, self._end):
+            self._end(reply.value)
         if self._verb.job_ends is not None and self._verb.job_ends.watchers:
             self._verb.job_ends.note(self.jobs)
         if self.size and self._verb.results is not None:
             self._verb.results.count_results(reply.value)
 
-    def _settle(self, outcomes: Sequence[OutcomeT]) -> None:
-        """Give each job its outcome."""
+    def _end(self, outcomes: Sequence[OutcomeT | Failure]) -> None:
+        """Give each job its outcome, and count the outcomes."""
         for (bulk_reply, index), outcome in zip(self.places, outcomes, strict=True):
             bulk_reply.settle(index, outcome)
-
-    def _tell_caps(self, outcomes: Sequence[OutcomeT]) -> bool:
-        """Hold the caps that jobs name whose call has succeeded, and correct costs; return False if there are none.
-
-        The jobs are settled after that.
-        """
-        if self._verb.cap_ends is None:
-            return False
-        jobs: Sequence[Any] = self.jobs
-        ends: Sequence[Any] = outcomes
-        holds = [
-            job.hold_cap
-            for job, end in zip(jobs, ends, strict=True)
-            if job.hold_cap is not None and end.status is LeaseStatus.DONE
-        ]
-        corrections = [end.corrected for end in ends if end.corrected is not None]
-        if not holds and not corrections:
-            return False
-        self._verb.cap_ends.tell(holds, corrections, lambda: self._settle(outcomes))
-        return True
+        if self._verb.counter is not None:
+            counted_ends = [end for end in outcomes if not isinstance(end, Failure)]
+            if len(counted_ends) == len(self.jobs):
+                self._verb.counter.count(self._key[1], self.jobs, counted_ends)
 
     def _cut(self, text_field: str) -> list[JobBatch[JobT, OutcomeT]]:
         """Return the jobs in parts that fit one call each, in order; a job over the byte bound goes alone."""

@@ -68,6 +68,11 @@ class CapSet:
         self._ask_us = 0
         self._lease_us = USUAL_LEASE_US
 
+    def ask_again(self) -> None:
+        """Ask for slots without the usual pause, because a cap has fewer leases now."""
+        self._ask_us = 0
+        self.wake()
+
     def wake(self) -> None:
         """Reserve slots from now on if workers wait for a due queue; the state of either may have changed."""
         self._news.set()
@@ -145,6 +150,7 @@ class CapSet:
         lost = self._pool.expire(now_us)
         if lost:
             self.lose(lost)
+            self._source.settle([permit for grant in lost for permit in grant.permits])
             self._appetite.note(0, len(lost))
             self._on_change(self)
 

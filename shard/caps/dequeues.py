@@ -187,6 +187,7 @@ class CappedDequeues:
                 lease_us,
                 os.urandom(8),
                 max_bytes=min(max_bytes // len(shares), MAX_CALL_BYTES),
+                permits=[grant.permits for grant in own],
                 not_after_us=limit[0],
                 clock_number=limit[1],
             )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from sharq_core.caps import GRACE_US, CapReply, CapSlot
+from sharq_core.caps import GRACE_US, CapReply, CapSlot, Permit
 
 
 class SlotTerms(msgspec.Struct, frozen=True, order=True):
@@ -36,12 +36,14 @@ class CapGrant(msgspec.Struct, frozen=True, order=True):
         until_us: not after this time: no grace is over, even if the ledgers ran the calls as early as they can have.
         terms: what it is for.
         slots: the slot of each cap, in the order in which they were reserved.
+        permits: the permits of the slots of caps with max_leased.
     """
 
     from_us: int
     until_us: int
     terms: SlotTerms
     slots: tuple[tuple[str, CapSlot], ...]
+    permits: tuple[Permit, ...] = ()
 
     @property
     def is_usable_ever(self) -> bool:
@@ -62,6 +64,7 @@ def grants_of(name: str, reply: CapReply, terms: SlotTerms, sent_us: int, came_u
             sent_us + slot.due_us - reply.now_us + GRACE_US,
             terms,
             ((name, slot),),
+            ((name, slot.serial),) if reply.has_permits else (),
         )
         for slot in reply.slots
     ]
@@ -82,7 +85,8 @@ def joined(one: Sequence[CapGrant], other: Sequence[CapGrant]) -> tuple[list[Cap
         until_us = min(first.until_us, second.until_us)
         if from_us <= until_us:
             terms = min(first.terms, second.terms)
-            pairs.append(CapGrant(from_us, until_us, terms, first.slots + second.slots))
+            slots, permits = first.slots + second.slots, first.permits + second.permits
+            pairs.append(CapGrant(from_us, until_us, terms, slots, permits))
             left, right = left + 1, right + 1
         elif first.until_us < second.from_us or not first.is_usable_ever:
             alone.append(first)

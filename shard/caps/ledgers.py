@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from time import monotonic
 from typing import Any
@@ -22,9 +21,9 @@ from shard.caps.metrics import CapCounts
 from shard.caps.rounds import MOST_AHEAD_US, Taken
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
-from sharq_core.caps import MAX_TAKE, CapReply, CapSlot, CapTakeStatus
+from sharq_core.caps import MAX_TAKE, CapReply, CapSlot, CapTakeStatus, Permit
 from sharq_core.errors import SharqError
-from sharq_core.limits import CapCorrection, CapHold
+from sharq_core.limits import CapHold
 from sharq_core.logs.troubles import Trouble
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.caps.cap_calls import CapCalls
@@ -35,6 +34,9 @@ log = logging.getLogger(__name__)
 
 ASKS_AT_ONCE = 64
 """Most questions of one node at one time."""
+
+MOST_UNSETTLED = 10_000
+"""Most caps whose permits wait to be given back while their ledgers are away."""
 
 ASK_AGAIN_US = 1_000_000
 """The longest time after which a cap without a slot is asked again, and that for a cap that does not exist."""
@@ -71,6 +73,9 @@ class CapLedgers:
     Args:
         ownership: the name under which the node takes its turns, and the number of partitions.
         weigh: returns the node's share of a cap beside other nodes: its number of due queues.
+
+    Attributes:
+        on_settled: called with a cap after permits of it were given back.
     """
 
     def __init__(
@@ -92,6 +97,9 @@ class CapLedgers:
         self._room = asyncio.Semaphore(ASKS_AT_ONCE)
         self._trouble = Trouble(log, "cap_ledger_failed", "cap=%s", ": its queues wait")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unsettled: dict[str, list[int]] = {}
+        self._is_settling = False
+        self.on_settled: Callable[[str], None] = lambda _: None
 
     def next_us(self, name: str, *, is_ahead: bool) -> int:
         """Return the time before which it is of no use to ask a cap; 0 if nothing is known of it.
@@ -173,41 +181,77 @@ class CapLedgers:
             for at in range(0, len(own), MAX_TAKE):
                 self._start(self._return(name, units, own[at : at + MAX_TAKE]))
 
-    def tell(
-        self, holds: Sequence[CapHold], corrections: Sequence[CapCorrection], then: Callable[[], None]
-    ) -> None:
-        """Hold caps and correct costs in the background, and call `then` once that was tried."""
-        self._start(self._tell_all(holds, corrections, then))
+    def settle(self, permits: Sequence[Permit]) -> None:
+        """Give permits back in the background whose leases have ended, or never began.
 
-    async def _tell_all(
-        self, holds: Sequence[CapHold], corrections: Sequence[CapCorrection], then: Callable[[], None]
-    ) -> None:
-        """Hold caps, and let later slots pay for what jobs cost more than their slots. Failures are logged."""
-        changes: Counter[str] = Counter()
-        for correction in corrections:
-            for name in correction.names:
-                changes[name] += correction.difference
-        calls = [self._tell(hold.name, self._hold(hold)) for hold in holds]
-        calls += [self._tell(name, self._correct(name, by)) for name, by in changes.items() if by]
-        try:
-            await asyncio.gather(*calls)
-        finally:
-            then()
+        If a ledger is away, it is tried again later. Permits that are never given back end by themselves.
+        """
+        for name, serial in permits:
+            if len(self._unsettled) < MOST_UNSETTLED or name in self._unsettled:
+                self._unsettled.setdefault(name, []).append(serial)
+        if self._unsettled and not self._is_settling:
+            self._is_settling = True
+            self._start(self._settle_all())
 
-    def _hold(self, hold: CapHold) -> FunctionCall[bool]:
-        partition = self._home(hold.name)
-        not_after_us = self._clocks.not_after_us(partition)
-        return self._calls.cap_hold(partition, hold.name, hold.hold_us, not_after_us=not_after_us)
+    async def renew(self, name: str, serials: Sequence[int], lease_us: int) -> list[bool]:
+        """Let permits outlast an extend of their leases by lease_us; return for each one if it does.
 
-    def _correct(self, name: str, difference: int) -> FunctionCall[bool]:
+        Raises:
+            SharqError: the ledger failed. Permits that were renewed all the same only last longer.
+        """
         partition = self._home(name)
         not_after_us = self._clocks.not_after_us(partition)
-        return self._calls.cap_correct(partition, name, difference, not_after_us=not_after_us)
+        call = self._calls.cap_renew(partition, name, serials, lease_us, not_after_us=not_after_us)
+        return await self._pipeline.value(call)
+
+    async def _settle_all(self) -> None:
+        try:
+            while self._unsettled:
+                name, serials = self._unsettled.popitem()
+                if not await self._settle(name, serials[:MAX_TAKE]):
+                    self._unsettled.setdefault(name, []).extend(serials)
+                    await asyncio.sleep(ASK_AGAIN_US / 1e6)
+                elif serials[MAX_TAKE:]:
+                    self._unsettled.setdefault(name, []).extend(serials[MAX_TAKE:])
+        finally:
+            self._is_settling = False
+
+    async def _settle(self, name: str, serials: list[int]) -> bool:
+        """Give permits of a cap back, so that it may have more leases; return False if the ledger failed."""
+        partition = self._home(name)
+        not_after_us = self._clocks.not_after_us(partition)
+        call = self._calls.cap_settle(partition, name, serials, not_after_us=not_after_us)
+        try:
+            await self._pipeline.value(call)
+        except SharqError as error:
+            self._trouble.note(error.message, name)
+            return False
+        pace = self._paces.get(name)
+        if pace is not None:
+            pace.due_us = pace.ahead_us = 0
+        self.on_settled(name)
+        return True
+
+    async def hold(self, hold: CapHold) -> None:
+        """Hold a cap: no slot of it is due for a time. A failure is logged, and the cap goes on."""
+        partition = self._home(hold.name)
+        not_after_us = self._clocks.not_after_us(partition)
+        call = self._calls.cap_hold(partition, hold.name, hold.hold_us, not_after_us=not_after_us)
+        await self._tell(hold.name, call)
+
+    async def correct(self, name: str, difference: int) -> None:
+        """Let later slots of a cap pay for what jobs cost more than their slots. A failure is logged."""
+        partition = self._home(name)
+        not_after_us = self._clocks.not_after_us(partition)
+        call = self._calls.cap_correct(partition, name, difference, not_after_us=not_after_us)
+        await self._tell(name, call)
 
     async def drained(self) -> None:
         """Wait until no call in the background is under way."""
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            _, under_way = await asyncio.wait(self._tasks, timeout=1.0)
+            if under_way and self._is_settling:
+                self._unsettled.clear()  # the ledger is away; permits end by themselves
 
     async def _return(self, name: str, units: int, slots: list[CapSlot]) -> None:
         partition = self._home(name)

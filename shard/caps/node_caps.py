@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from shard.batching.pipeline import Pipeline
 from shard.batching.store_calls import StoreCalls
+from shard.caps.cap_leases import NodeCapLeases
 from shard.caps.cap_set import CapSet
 from shard.caps.dequeues import CappedDequeue, CappedDequeues, DequeueObserver
 from shard.caps.due_times import DueTimes
@@ -19,6 +20,9 @@ from shard.caps.parked_index import CapClaim, Names, ParkedIndex
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
 from shard.index.ready_index import ReadyIndex
+from shard.index.refresher import Refresher
+from shard.index.surveyor import Surveyor
+from shard.reaper import Reaper
 from sharq_core.scheduler.executor import Executor
 
 SETS_AT_ONCE = 16
@@ -45,6 +49,7 @@ class NodeCaps:
 
     Attributes:
         ledgers: the ledgers of the caps.
+        leases: does what the ends and extends of leases mean for caps.
     """
 
     def __init__(
@@ -72,6 +77,8 @@ class NodeCaps:
         self._parked = ParkedIndex(self._on_claim, executor.now_us)
         self._listings = Listings(pipeline, self._calls, self._parked)
         self.ledgers = CapLedgers(pipeline, calls.caps, clocks, ownership, self._counts, self._weigh)
+        self.ledgers.on_settled = self._on_settled
+        self.leases = NodeCapLeases(pipeline, self._calls, clocks, self.ledgers)
         self._counts.waiting = lambda: len(self._sets)
         index.on_subscribed = self._on_awaited
         registry.register(self._counts)
@@ -81,6 +88,13 @@ class NodeCaps:
         self._dequeues = CappedDequeues(
             self._pipeline, self._calls, self._clocks, self._parked, self.hear, observer
         )
+
+    def listen(self, surveyor: Surveyor, refresher: Refresher, reaper: Reaper | None) -> None:
+        """Learn from these parts of the node what is parked, and which leases with permits have ended."""
+        surveyor.on_parked = self.hear
+        refresher.on_settled = self.ledgers.settle
+        if reaper is not None:
+            reaper.on_settled = self.ledgers.settle
 
     def hear(self, partition: int, queue_type: str, change: int) -> None:
         """Note the number of the latest change of a type's parked queues; read what is new if workers take jobs."""
@@ -168,6 +182,7 @@ class NodeCaps:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._listings.drained()
+        await self.leases.drained()
         await self.ledgers.drained()
 
     def _askable(self, queue_type: str) -> list[CapSet]:
@@ -188,6 +203,11 @@ class NodeCaps:
                 if len(found) == SETS_AT_ONCE:
                     break
         return found
+
+    def _on_settled(self, name: str) -> None:
+        """Ask a cap again that may have more leases now."""
+        for names in self._by_cap.get(name, ()):
+            self._sets[names].ask_again()
 
     def _on_awaited(self, queue_type: str) -> None:
         """Reserve slots for the queues of a type if workers wait for it now, or give them back if not."""

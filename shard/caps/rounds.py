@@ -6,13 +6,14 @@ given back and the next round begins with that cap. After two rounds the queues 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from shard.caps.grants import CapGrant, SlotTerms, joined
 from shard.cluster.partition_clocks import elapsed_us
+from sharq_core.caps import Permit
 
 ROUNDS = 2
 
@@ -47,6 +48,10 @@ class SlotSource(Protocol):
 
     def give_back(self, grants: Iterable[CapGrant]) -> None:
         """Give slots back in the background."""
+        ...
+
+    def settle(self, permits: Sequence[Permit]) -> None:
+        """Give permits back in the background whose leases have ended, or never began."""
         ...
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from shard.cluster.partition_clocks import PartitionClocks
 from shard.index.census import Census
 from shard.index.ready_index import ReadyIndex
 from shard.index.surveyor import Surveyor
+from sharq_core.caps import Permit
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.surveys import SurveyCalls
@@ -57,6 +58,9 @@ class Refresher:
         period_s: the time between two looks at all partitions.
         tombstone_limit, dead_limit: the most finished jobs remembered, and the most dead letters kept of a type, in the
             whole deployment; this node keeps its share of them.
+
+    Attributes:
+        on_settled: called with the permits of leases that ended.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Refresher:
         self._given_up: list[int] = []
         self._next = 0
         self._look_at = self._loop.time()
+        self.on_settled: Callable[[Sequence[Permit]], None] = lambda _: None
 
     @property
     def tombstones(self) -> int:
@@ -224,7 +229,9 @@ class Refresher:
             for partition, keep in over_level(dead, self._share(self._dead_limit)).items():
                 not_after_us = self._clocks.not_after_us(partition)
                 call = self._functions.reap(partition, queue_type, keep_dead=keep, not_after_us=not_after_us)
-                await self._pipeline.value(call)
+                reaped = await self._pipeline.value(call)
+                if reaped.settled:
+                    self.on_settled(reaped.settled)
 
     def _share(self, limit: int) -> int:
         """Return this node's share of a limit over all partitions, at least 1."""

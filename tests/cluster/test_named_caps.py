@@ -10,7 +10,7 @@ import msgspec
 from shard.node import ShardNode
 from sharq_core.caps import GRACE_US, CapDefinition, CapState
 from sharq_core.limits import CapHold, Limit, LimitUnit
-from sharq_core.models import FinishJob, LeasedJob, LeaseOutcome, LeaseStatus
+from sharq_core.models import ExtendJob, FinishJob, LeasedJob, LeaseOutcome, LeaseStatus
 from sharq_core.partitions import partition_of
 from tests.support.nodes.parts import LEASE_US, Parts, enqueued, job
 from tests.support.waits import until
@@ -190,6 +190,38 @@ async def test_queues_with_caps_are_served_beside_a_backlog_of_others(parts: Par
     while len(leased) < 1000:
         leased += await parts.dequeue(KIND)
     assert sum(one.queue_id == "capped" for one in leased) >= 5
+
+
+async def test_leases_of_a_cap_at_one_time_are_bounded_and_come_back_with_the_finish(parts: Parts) -> None:
+    await put_cap(parts.node, "acct", 1_000, max_leased=3)
+    await enqueued(parts, *(job(KIND, f"q{n}", "j", caps=("acct",)) for n in range(12)))
+    held: list[LeasedJob] = []
+    while len(held) < 3:
+        held += await parts.dequeue(KIND, 5, wait_us=5_000_000)
+    assert len(held) == 3
+    assert await parts.dequeue(KIND, 5, wait_us=200_000) == []
+    for left in range(9, 0, -1):
+        done = held.pop()
+        await parts.dispatch.finish([FinishJob(KIND, done.queue_id, done.job_id, done.lease)])
+        held += await parts.dequeue(KIND, 5, wait_us=10_000_000)
+        assert len(held) == 3, f"{left} jobs were left"
+    assert (await read_cap(parts, "acct")).leased == 3
+
+
+async def test_an_extended_lease_keeps_its_permit(parts: Parts) -> None:
+    await put_cap(parts.node, "acct", 1_000, max_leased=1)
+    await enqueued(parts, *(job(KIND, f"q{n}", "j", caps=("acct",)) for n in range(2)))
+    (first,) = await parts.dequeue(KIND, wait_us=10_000_000, lease_us=2_000_000)
+    extend = ExtendJob(KIND, first.queue_id, first.job_id, first.lease, by_us=60_000_000)
+    (extended,) = await parts.dispatch.extend([extend])
+    assert isinstance(extended, LeaseOutcome)
+    assert extended.status is LeaseStatus.DONE
+    assert extended.leased_until_us is not None
+    assert extended.leased_until_us > first.leased_until_us + 50_000_000
+    assert await parts.dequeue(KIND, wait_us=300_000) == []
+    await parts.dispatch.finish([FinishJob(KIND, first.queue_id, first.job_id, first.lease)])
+    (second,) = await parts.dequeue(KIND, wait_us=10_000_000)
+    assert second.queue_id != first.queue_id
 
 
 async def test_a_limit_of_cost_is_kept(parts: Parts) -> None:

@@ -93,8 +93,8 @@ class Noted:
     def count_results(self, outcomes: Sequence[Any]) -> None:
         raise AssertionError(f"enqueues have no results, got {outcomes}")
 
-    def tell(self, *news: object) -> None:
-        raise AssertionError(f"enqueues tell caps nothing, got {news}")
+    def follow(self, *news: object) -> bool:
+        raise AssertionError(f"caps do not follow enqueues, got {news}")
 
     def expired(self, queue_type: str, expired: int, dropped: int) -> None:
         self.expiries.append((queue_type, expired, dropped))

@@ -1,0 +1,170 @@
+"""Does what the ends and extends of leases mean for the caps of their queues.
+
+A finish or release may hold a cap, and correct what the job cost. An extend of a lease with permits (of caps with
+max_leased) changes nothing at first: the permits are renewed, and then the lease is extended. A lease never lasts
+longer than its permits, so that a cap errs to too few leases and never to too many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import msgspec
+
+from shard.batching.pipeline import Pipeline
+from shard.caps.ledgers import CapLedgers
+from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
+from sharq_core.caps import EXTEND_WITHIN_US, Permit
+from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
+from sharq_core.limits import CapHold
+from sharq_core.link.messages import Failure
+from sharq_core.models import ExtendJob, LeaseOutcome, LeaseStatus
+from sharq_core.scheduler.caps.capped_calls import CappedCalls
+from sharq_core.scheduler.executor import value_of
+
+log = logging.getLogger(__name__)
+
+
+class NodeCapLeases:
+    """The follower of the leases of one node."""
+
+    def __init__(
+        self, pipeline: Pipeline, calls: CappedCalls, clocks: PartitionClocks, ledgers: CapLedgers
+    ) -> None:
+        self._pipeline = pipeline
+        self._calls = calls
+        self._clocks = clocks
+        self._ledgers = ledgers
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def follow(
+        self,
+        partition: int,
+        queue_type: str,
+        jobs: Sequence[Any],
+        outcomes: Sequence[LeaseOutcome],
+        end: Callable[[Sequence[Any]], None],
+    ) -> bool:
+        """Do what some ends or extends of leases mean for caps, and call `end` with the outcomes after that.
+
+        Args:
+            jobs: the jobs of a finish, release or extend, of one type and partition.
+
+        Returns:
+            False if there is nothing to do; `end` is not called then.
+        """
+        holds = [
+            job.hold_cap
+            for job, outcome in zip(jobs, outcomes, strict=True)
+            if outcome.status is LeaseStatus.DONE and getattr(job, "hold_cap", None) is not None
+        ]
+        if any(outcome.permits for outcome in outcomes):
+            self._start(self._extend_then(partition, queue_type, jobs, outcomes, end))
+        elif holds or any(outcome.corrected is not None for outcome in outcomes):
+            self._start(self._tell_then(holds, outcomes, end))
+        else:
+            return False
+        return True
+
+    async def drained(self) -> None:
+        """Wait until nothing is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell_then(
+        self, holds: Sequence[CapHold], outcomes: Sequence[LeaseOutcome], end: Callable[[Sequence[Any]], None]
+    ) -> None:
+        """Hold caps and correct costs. The jobs have ended, whatever becomes of it."""
+        changes: Counter[str] = Counter()
+        for outcome in outcomes:
+            if outcome.corrected is not None:
+                for name in outcome.corrected.names:
+                    changes[name] += outcome.corrected.difference
+        try:
+            await asyncio.gather(
+                *(self._ledgers.hold(hold) for hold in holds),
+                *(self._ledgers.correct(name, by) for name, by in changes.items() if by),
+            )
+        finally:
+            end(outcomes)
+
+    async def _extend_then(
+        self,
+        partition: int,
+        queue_type: str,
+        jobs: Sequence[ExtendJob],
+        outcomes: Sequence[LeaseOutcome],
+        end: Callable[[Sequence[Any]], None],
+    ) -> None:
+        found: list[LeaseOutcome | Failure] = []
+        try:
+            found = await self._extend_all(partition, queue_type, jobs, outcomes)
+        except Exception as error:
+            log.exception("extend_failed queue_type=%s", queue_type)
+            failure = OutcomeUnknown(f"an error in this process: {type(error).__name__}")
+            found = [Failure(failure.code, failure.message)] * len(jobs)
+        end(found)
+
+    async def _extend_all(
+        self, partition: int, queue_type: str, jobs: Sequence[ExtendJob], outcomes: Sequence[LeaseOutcome]
+    ) -> list[LeaseOutcome | Failure]:
+        """Return the outcomes of an extend, after those jobs were extended whose outcomes name permits."""
+        found: list[LeaseOutcome | Failure] = [
+            msgspec.structs.replace(outcome, permits=()) if outcome.permits else outcome
+            for outcome in outcomes
+        ]
+        places = [index for index, outcome in enumerate(outcomes) if outcome.permits]
+        sent_us = elapsed_us()
+        try:
+            renewed = await self._renew(jobs, outcomes)
+            ready = [index for index in places if renewed.issuperset(outcomes[index].permits)]
+            extended = await self._extend(partition, queue_type, [jobs[index] for index in ready], sent_us)
+        except SharqError as error:
+            for index in places:
+                found[index] = Failure(error.code, error.message, error.is_away)
+            return found
+        for index, outcome in zip(ready, extended, strict=True):
+            found[index] = outcome
+        return found
+
+    async def _renew(self, jobs: Sequence[ExtendJob], outcomes: Sequence[LeaseOutcome]) -> set[Permit]:
+        """Renew the permits of some leases; return those that last long enough now."""
+        lengths: dict[Permit, int] = {}
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            lengths.update(dict.fromkeys(outcome.permits, job.by_us))
+        serials: dict[tuple[str, int], list[int]] = {}
+        for (name, serial), by_us in lengths.items():
+            serials.setdefault((name, by_us), []).append(serial)
+        answers = await asyncio.gather(
+            *(self._ledgers.renew(name, own, by_us) for (name, by_us), own in serials.items())
+        )
+        return {
+            (name, serial)
+            for ((name, _), own), answer in zip(serials.items(), answers, strict=True)
+            for serial, is_renewed in zip(own, answer, strict=True)
+            if is_renewed
+        }
+
+    async def _extend(
+        self, partition: int, queue_type: str, jobs: list[ExtendJob], sent_us: int
+    ) -> list[LeaseOutcome]:
+        """Extend leases whose permits were renewed by calls that were sent at sent_us."""
+        if not jobs:
+            return []
+        limit = self._clocks.deadline(partition, sent_us + EXTEND_WITHIN_US)
+        if limit is None:
+            raise Unavailable("the time of the partition is not known yet; nothing was done")
+        call = self._calls.extend_renewed(
+            partition, queue_type, jobs, not_after_us=limit[0], clock_number=limit[1]
+        )
+        reply, _ = await self._pipeline.submit(call)
+        return value_of(reply)
