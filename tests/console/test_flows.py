@@ -13,7 +13,7 @@ from tests.console.conftest import OpenPage
 from tests.console.site import NARROW, WIDE, Site, Watched, events, numbers, until
 from tests.support.extent import is_full
 
-PLACES = ("overview", "types", "type", "customers", "queue", "dead", "windows", "schedules", "ring")
+PLACES = ("overview", "types", "type", "customers", "queue", "dead", "windows", "caps", "schedules", "ring")
 FOCUS_IS_SHOWN = """() => {
   const style = getComputedStyle(document.activeElement);
   return style.outlineStyle !== "none" || style.boxShadow !== "none";

@@ -283,10 +283,9 @@ def _check_places(found: Snapshot) -> None:
 def _check_notes(found: Snapshot) -> None:
     """A live job has a note, and a trace and permits in it, exactly if its record says so."""
     assert found.notes.keys() == {job.field for job in found.jobs.values() if job.is_noted}
-    traced = {field for field, note in found.notes.items() if TRACE in note}
-    assert traced == {job.field for job in found.jobs.values() if job.flags & TRACED}
-    permitted = {field for field, note in found.notes.items() if PERMITS in note}
-    assert permitted == {job.field for job in found.jobs.values() if job.flags & PERMITTED}
+    for kind, flag in ((TRACE, TRACED), (PERMITS, PERMITTED)):
+        having = {field for field, note in found.notes.items() if kind in note}
+        assert having == {job.field for job in found.jobs.values() if job.flags & flag}
     assert all(job.state == LEASED for job in found.jobs.values() if job.flags & PERMITTED)
 
 

@@ -20,6 +20,7 @@ const TITLES = /** @type {Record<string, (parameters: Record<string, string>) =>
   queue: ({ queue_type, queue_id }) => `${queue_id} of ${queue_type}`,
   dead: ({ queue_type }) => `Dead letters of ${queue_type}`,
   windows: () => "Windows",
+  caps: () => "Caps",
   schedules: ({ queue_type }) => `Schedules of ${queue_type}`,
   ring: () => "Cluster",
 });

@@ -27,16 +27,13 @@ function cap_slots.distance(cap, units)
   return longest
 end
 
--- Return true if slots differ in what they take.
-local function has_cost(cap)
-  for _, limit in ipairs(cap.limits) do
-    if limit.unit == type_settings.COST then return true end
-  end
-  return false
-end
-
--- Remove the ranges and parts of ranges that are past.
+-- Remove the ranges and parts of ranges that are past, and note if slots differ in what they take.
 function cap_slots.trim(cap)
+  cap.has_cost = false
+  for _, limit in ipairs(cap.limits) do
+    if limit.unit == type_settings.COST then cap.has_cost = true end
+  end
+  if #cap.free == 0 and #cap.returned == 0 then return end
   local now, free, returned = cap.now, {}, {}
   for _, range in ipairs(cap.free) do
     local first, step, count = range[1], range[2], range[3]
@@ -61,7 +58,9 @@ end
 -- range are before it; nil if there is none.
 local function first_free(cap, start, units)
   local at, found, skipped
-  for index, range in ipairs(cap.free) do
+  local free = cap.free
+  for index = 1, #free do
+    local range = free[index]
     local first, step, count = range[1], range[2], range[3]
     local before = start > first and (step > 0 and math.ceil((start - first) / step) or count) or 0
     if before < count and range[4] >= units and not (at and at <= first + before * step) then
@@ -82,17 +81,21 @@ end
 
 -- Return when the next new slot is due, at `start` at the earliest.
 local function next_new(cap, start)
-  local at = start
-  for _, limit in ipairs(cap.limits) do
-    if limit.tat > at then at = limit.tat end
+  local at, limits = start, cap.limits
+  for index = 1, #limits do
+    local tat = limits[index].tat
+    if tat > at then at = tat end
   end
   return at
 end
 
 -- Take the place of a new slot that is due at a time.
 local function take_place(cap, at, units)
-  for _, limit in ipairs(cap.limits) do
-    local place = math.max(limit.tat, at - limit.slack)
+  local limits = cap.limits
+  for index = 1, #limits do
+    local limit = limits[index]
+    local place, earliest = limit.tat, at - limit.slack
+    if place < earliest then place = earliest end
     limit.tat = math.min(place + price(limit, units), queue_record.LATEST_US)
   end
 end
@@ -133,8 +136,9 @@ end
 -- Return when the next slot is due, at `start` at the earliest, and how it can be reserved: the range of free slots and
 -- the number before it, nil for a new slot. start: now, or the end of a time in which no slot may be due.
 function cap_slots.next(cap, start, units)
-  local at, index, before = first_free(cap, start, has_cost(cap) and units or 0)
   local new_at = next_new(cap, start)
+  if #cap.free == 0 then return new_at end
+  local at, index, before = first_free(cap, start, cap.has_cost and units or 0)
   if at and at < new_at then return at, index, before end
   return new_at
 end
@@ -147,7 +151,7 @@ function cap_slots.reserve(cap, start, units, at, index, before)
     -- During a hold nobody can use what lies before its end.
     if start > cap.now and cap.held_until <= cap.now then skip(cap, start, units) end
     take_place(cap, at, units)
-    cap.last = math.max(cap.last, at)
+    if at > cap.last then cap.last = at end
   end
   cap.serial, cap.reserved, cap.units = cap.serial + 1, cap.reserved + 1, units
   return cap.serial

@@ -8,7 +8,7 @@
 --        another}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done, 1 there is no such cap
--- Cost: O(slots * ranges of free slots), about 10 µs for ordinary caps
+-- Cost: O(slots * ranges of free slots)
 --
 -- Uses: shortcuts, clock, blocked_by, unit, caps, cap_slots, cap_turns, permits
 
@@ -24,7 +24,8 @@ local cap_take = {
 local function reserve(cap, turn, want, units, weight, within, after)
   local now, slots = cap.now, {}
   local horizon = math.min(within, caps.horizon(cap))
-  local start, distance = math.max(now + after, cap.held_until), cap_slots.distance(cap, units)
+  local start = math.max(now + after, cap.held_until)
+  local turn_ends, near = cap_turns.bounds(cap, turn, weight, cap_slots.distance(cap, units))
   while true do
     local at, index, before = cap_slots.next(cap, start, units)
     local ask_at = at - horizon
@@ -32,11 +33,9 @@ local function reserve(cap, turn, want, units, weight, within, after)
     if at > now + horizon then
       return slots, cap.held_until > now + horizon and blocked_by.HOLD or blocked_by.RATE, ask_at
     end
-    if not cap_turns.may_have(cap, turn, weight, at, distance) then
-      return slots, blocked_by.RATE, at - cap_turns.near(cap)
-    end
+    if turn[2] > turn_ends and at - now > near then return slots, blocked_by.RATE, at - near end
     slots[#slots + 1] = {at, cap_slots.reserve(cap, start, units, at, index, before)}
-    cap_turns.count(turn, weight)
+    turn[2] = turn[2] + 1 / weight
   end
 end
 

@@ -13,13 +13,13 @@ local cap_turns = {
   MOST = 64,
 }
 
--- Return the least virtual time of the other nodes, or the node's own if there are none.
+-- Return the least virtual time of the other nodes, nil if there are none.
 local function least(cap, turn)
   local found
   for _, other in ipairs(cap.turns) do
     if other ~= turn and not (found and found <= other[2]) then found = other[2] end
   end
-  return found or turn[2]
+  return found
 end
 
 -- Return the turn of a node that asks now. One that has been away gets no credit for that time.
@@ -35,28 +35,18 @@ function cap_turns.enter(cap, node)
   cap.turns = kept
   if not own then
     own = {node, 0, 0}
-    own[2] = least(cap, own)
+    own[2] = least(cap, own) or 0
   end
   own[3] = cap.now
   kept[#kept + 1] = own
   return own
 end
 
--- Return true if a node may have the slot that is due at a time: it is its turn, or the slot is so near that the others
--- have let it pass.
+-- Return up to which virtual time it is the turn of a node, and how near a slot must be for any node (µs): the others
+-- have let it pass. A node alone has every turn.
 -- distance: between two slots (µs).
-function cap_turns.may_have(cap, turn, weight, at, distance)
-  if at - cap.now <= cap_turns.near(cap) then return true end
-  local ahead = math.max(distance > 0 and caps.horizon(cap) / cap_turns.AHEAD_PART / distance or 1, 1)
-  return turn[2] <= least(cap, turn) + ahead / weight
-end
-
--- Return how near a slot must be for a node whose turn it is not (µs).
-function cap_turns.near(cap)
-  return math.floor(caps.horizon(cap) / cap_turns.NEAR_PART)
-end
-
--- Count a slot that a node got.
-function cap_turns.count(turn, weight)
-  turn[2] = turn[2] + 1 / weight
+function cap_turns.bounds(cap, turn, weight, distance)
+  local horizon = caps.horizon(cap)
+  local ahead = math.max(distance > 0 and horizon / cap_turns.AHEAD_PART / distance or 1, 1)
+  return (least(cap, turn) or math.huge) + ahead / weight, math.floor(horizon / cap_turns.NEAR_PART)
 end
