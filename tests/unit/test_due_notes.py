@@ -1,4 +1,4 @@
-"""The notes of due times that one worker sends to another, and the order in which a node asks partitions."""
+"""The notes between workers: a ready index tells and hears, and each node asks its own partitions first."""
 
 from __future__ import annotations
 
