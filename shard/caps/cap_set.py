@@ -145,8 +145,11 @@ class CapSet:
         lost = self._pool.expire(now_us)
         if lost:
             import os
+
             with open(f"/tmp/stat-{os.getpid()}", "a") as f:
-                f.write(f"lost {now_us} {len(lost)} win {[g.until_us-g.from_us for g in lost]} ago {[now_us-g.until_us for g in lost]}\n")
+                f.write(
+                    f"lost {now_us} {len(lost)} win {[g.until_us - g.from_us for g in lost]} ago {[now_us - g.until_us for g in lost]}\n"
+                )
             self.lose(lost)
             self._appetite.note(0, len(lost))
             self._on_change(self)
