@@ -53,18 +53,20 @@ NEW_YORK_HOUR = 22
 class WorkedComparison(Comparison):
     """Waits are compared with what is printed: a limit must not end sooner than a second before, nor later.
 
-    The end of a local day, at which a quota resets, lies within a day of 25 hours.
+    The end of a local day, at which a quota resets, lies within a day of 25 hours, and that of a hold within one of 24.
     """
 
     def check(self, printed: Json, real: Json, field: str = "") -> None:
-        if field == "resets_at":
+        if field == "held_until" and printed is not None:
+            assert isinstance(real, int) and 0 < real - time.time() * 1000 <= 24 * HOUR_MS, real
+        elif field == "resets_at":
             assert isinstance(real, int) and 0 < real - time.time() * 1000 <= LONGEST_DAY_MS, real
         elif isinstance(printed, dict) and isinstance(real, dict) and printed.get("blocked_by") == "quota":
             assert printed.keys() == real.keys() and real["blocked_by"] == "quota", real
             assert isinstance(real["next_ready_in"], int) and 0 < real["next_ready_in"] <= LONGEST_DAY_MS, (
                 real
             )
-        elif field in SPANS:
+        elif field in {*SPANS, "next_slot_in"}:
             assert (printed is None) == (real is None), f"{field}: {real}"
             if isinstance(printed, int) and isinstance(real, int):
                 assert printed - 1_000 <= real <= printed + 100, f"{field}: {real}"

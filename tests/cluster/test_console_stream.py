@@ -10,6 +10,7 @@ from router.access.token import Token
 from router.api.cluster_shapes import ClusterInfo
 from router.console.snapshots import Snapshots
 from router.console.stream import StreamHandlers
+from router.handlers.caps.reasons import CapReasons
 from tests.support.nodes.parts import Parts
 
 
@@ -22,7 +23,7 @@ async def test_nothing_follows_if_the_token_is_revoked_while_the_stream_waits(
 
     rights = {"read"}
     snapshots = Snapshots(parts.dispatch, cluster_info)
-    handlers = StreamHandlers(parts.dispatch, snapshots, lambda _: bool(rights))
+    handlers = StreamHandlers(parts.dispatch, snapshots, lambda _: bool(rights), CapReasons(parts.dispatch))
     leave = snapshots.watch()
     try:
         events = handlers.events(Token("reader", b""), queue_id and "sms", queue_id)

@@ -43,10 +43,12 @@ class Model:
 
     Attributes:
         state: what it knows, and its clock.
+        left_cost: the cost of the first job that the latest dequeue left, because it cost too much.
     """
 
     def __init__(self, queue_type: str, retention: Retention, now_us: int) -> None:
         self.state = State(queue_type, retention, now_us)
+        self.left_cost: int | None = None
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
         """Queue jobs, each on its own."""
@@ -81,6 +83,8 @@ class Model:
         self._adopt_rate(queue, new)
         if new.max_leased is not None and not queue.is_pinned and "max_leased" not in queue.settings:
             queue.max_leased = new.max_leased
+        if new.caps is not None and not queue.is_pinned and "caps" not in queue.settings:
+            queue.set_caps(new.caps)
         job = Job(
             *key,
             payload=new.payload,
@@ -119,15 +123,26 @@ class Model:
             queue.change_rate(interval_us, burst)
 
     def dequeue(
-        self, count: int, lease_us: int, random: bytes, *, per_queue: int, max_bytes: int
+        self,
+        count: int,
+        lease_us: int,
+        random: bytes,
+        *,
+        per_queue: int,
+        max_bytes: int,
+        caps: tuple[str, ...] = (),
+        units: int | None = None,
     ) -> DequeueReply:
-        """Lease up to `count` ready jobs in rounds."""
+        """Lease up to `count` ready jobs in rounds, of queues with exactly these caps and of at most `units` points."""
         ended, died = self.state.run_timers()
         self.state.settle()
         rules, now_us = self.state.rules, self.state.now_us
         allowed = rules.leases_allowed(self._leased(), now_us, count)
-        due = self.state.line() if allowed else []
-        jobs, ready_for_us, is_cut = self._serve(allowed, lease_us, random, per_queue, max_bytes)
+        due = self.state.line(caps) if allowed else []
+        self.left_cost = None
+        jobs, ready_for_us, is_cut = self._serve(
+            due[:allowed], allowed, lease_us, random, per_queue, max_bytes, units
+        )
         last_us = now_us + (rules.served if rules.is_recorded else 0)
         self.state.settle()
         places = [self.state.queues[queue_id].place_us for queue_id in due]
@@ -149,20 +164,26 @@ class Model:
         return len(self.state.in_state(JobState.LEASED))
 
     def _head_us(self) -> int | None:
-        """Return the time at which the type's next queue is due, by the store's clock, if that is known."""
-        rules = self.state.rules
-        places = [queue.place_us for queue in self.state.queues.values() if queue.place_us is not None]
+        """Return when the type's next queue without caps is due, by the store's clock, if that is known."""
+        rules, queues = self.state.rules, self.state.queues.values()
+        places = [queue.place_us for queue in queues if queue.place_us is not None and not queue.caps]
         if not places or rules.is_stopped(self._leased()):
             return None
         return self.state.shown(max(min(places), rules.look_at_us(self.state.now_us)))
 
     def _serve(
-        self, count: int, lease_us: int, random: bytes, per_queue: int, max_bytes: int
+        self,
+        line: list[str],
+        count: int,
+        lease_us: int,
+        random: bytes,
+        per_queue: int,
+        max_bytes: int,
+        units: int | None,
     ) -> tuple[list[LeasedJob], list[int], bool]:
         leased: list[LeasedJob] = []
         ready_for_us: list[int] = []
-        given = dict.fromkeys(self.state.line()[:count], 0)
-        line = list(given)
+        given = dict.fromkeys(line, 0)
         while line and len(leased) < count and self.state.rules.allows(self._leased(), self.state.now_us):
             queue_id = line[0]
             queue, waiting = self.state.queues[queue_id], self._expire_heads(queue_id)
@@ -170,6 +191,10 @@ class Model:
                 line.pop(0)
                 continue
             job, *others = waiting
+            if units is not None and job.cost > units:
+                self.left_cost = self.left_cost or job.cost
+                line.pop(0)
+                continue
             if leased and sum(len(done.payload) for done in leased) + len(job.payload) > max_bytes:
                 return leased, ready_for_us, True
             if not self.state.rules.quotas.admits(job.cost):
@@ -263,23 +288,7 @@ class Model:
 
     def delete_queue(self, queue_id: str, purge: bool, limit: int) -> int:
         """Drop what waits in a queue; what is leased runs out."""
-        waiting = [
-            *self.state.in_state(JobState.QUEUED, queue_id),
-            *self.state.in_state(JobState.DELAYED, queue_id),
-        ]
-        if not waiting:
-            self.state.keep_time()
-            return 0
-        for job in waiting:
-            self.state.leftovers[job.key] = self.state.jobs.pop(job.key)
-        for job in self.state.in_state(JobState.LEASED, queue_id):
-            job.is_cancelled = True
-        self.state.cancelled += len(waiting)
-        queue = self.state.queues[queue_id]
-        queue.is_purged, queue.active_us = purge, self.state.now_us
-        self.state.sweep(queue_id, limit)
-        self.state.settle()
-        return len(waiting)
+        return model_queues.delete_queue(self.state, queue_id, purge, limit)
 
     def reap(self) -> tuple[int, ...]:
         """Run all due timers; returns leases ended, deaths at the requeue limit, jobs expired, and jobs dropped."""
@@ -289,23 +298,17 @@ class Model:
             self.state.drop_letter(key)
         ended_died = self.state.run_timers()
         self.drop_dead(max(len(self.state.letters) - self.state.retention.dead, 0))
-        self._drop_blank_totals()
+        model_queues.drop_blank_totals(self.state)
         self.state.settle()
         return *ended_died, self.state.expired, self.state.dropped
 
+<<<<<<< HEAD
+=======
     def drop_forgotten(self) -> None:
-        """Drop the queues that count as forgotten, and the totals if nothing else is left."""
-        state = self.state
-        state.queues = {
-            name: queue for name, queue in state.queues.items() if not state.is_forgettable(name, queue)
-        }
-        self._drop_blank_totals()
+        """Drop the queues that count as forgotten."""
+        model_queues.drop_forgotten(self.state)
 
-    def _drop_blank_totals(self) -> None:
-        state = self.state
-        if not (state.jobs or state.letters or state.queues or state.batches):
-            state.enqueued = state.finished = state.cancelled = 0
-
+>>>>>>> parking
     def redrive(self, refs: Sequence[DeadRef]) -> list[RedriveStatus]:
         """Queue dead letters again."""
         answers = [self._redrive_one((ref.queue_id, ref.job_id)) for ref in refs]
@@ -323,7 +326,7 @@ class Model:
         del self.state.letters[key]
         queue = self.state.queue(key[0])
         if queue is None:
-            queue = Queue(letter.interval_us, letter.burst, max_leased=letter.max_leased)
+            queue = Queue(letter.interval_us, letter.burst, max_leased=letter.max_leased, caps=letter.caps)
             self.state.queues[key[0]] = queue
         dead = letter.job
         job = Job(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sharq_core.job_life import DeadReason, JobError
+from sharq_core.limits import CapCorrection
 from sharq_core.models import ExtendJob, FinishJob, JobState, LeaseOutcome, LeaseStatus, ReleaseJob
 from tests.scheduler.model_records import RELEASED, Job, JobKey, Kind, field_of
 from tests.scheduler.model_results import Kept
@@ -28,13 +29,13 @@ def _finish_one(state: State, ref: FinishJob) -> LeaseOutcome:
         if job is LeaseStatus.DONE and ref.result:
             is_kept = state.results.find(name, ref.lease) is not None
         return LeaseOutcome(job, result_kept=is_kept)
-    _report(state, job, ref)
+    corrected = _report(state, job, ref)
     state.bury(job, Kind.FINISHED)
     state.queues[job.queue_id].active_us = state.now_us
     if not ref.result:
-        return LeaseOutcome(LeaseStatus.DONE)
+        return LeaseOutcome(LeaseStatus.DONE, corrected=corrected)
     is_kept = state.results.keep(name, Kept(job.token, ref.result, state.now_us))
-    return LeaseOutcome(LeaseStatus.DONE, result_kept=is_kept)
+    return LeaseOutcome(LeaseStatus.DONE, result_kept=is_kept, corrected=corrected)
 
 
 def extend(state: State, refs: Sequence[ExtendJob]) -> list[LeaseOutcome]:
@@ -73,46 +74,52 @@ def _release_one(state: State, ref: ReleaseJob) -> LeaseOutcome:
     job = _find(state, ref.queue_id, ref.job_id, ref.lease, "release")
     if isinstance(job, LeaseStatus):
         return LeaseOutcome(job)
+    corrected = None
     if job.state is JobState.LEASED:
         if ref.is_void:
             job.attempt, job.token = job.attempt - 1, None
         else:
-            _give_back(state, job, ref)
+            corrected = _give_back(state, job, ref)
         state.queues[job.queue_id].active_us = state.now_us
         has_failed = ref.retries and ref.counts and not ref.is_void
         due_us = state.retry_due_us(job) if has_failed else state.now_us + ref.delay_us
         state.end_lease(job, due_us)
         letter = state.letters.get(job.key)
         is_dead = letter is not None and letter.job is job and letter.reason is DeadReason.LIMIT
-        return LeaseOutcome(LeaseStatus.DONE, is_dead=is_dead)
+        return LeaseOutcome(LeaseStatus.DONE, is_dead=is_dead, corrected=corrected)
     has_report = ref.cost is not None or ref.hold_us or ref.hold_type_us or not ref.counts or ref.error
     if has_report and not job.is_released:
-        _give_back(state, job, ref)
-    return LeaseOutcome(LeaseStatus.DONE)
+        corrected = _give_back(state, job, ref)
+    return LeaseOutcome(LeaseStatus.DONE, corrected=corrected)
 
 
-def _give_back(state: State, job: Job, ref: ReleaseJob) -> None:
+def _give_back(state: State, job: Job, ref: ReleaseJob) -> CapCorrection | None:
     """Note that a worker gave a job back, and what it reports."""
     job.is_released = True
-    _report(state, job, ref)
+    corrected = _report(state, job, ref)
     if ref.error:
         job.error = JobError(ref.error, job.attempt, state.now_us)
     job.is_uncounted = not ref.counts
     job.attempt -= job.is_uncounted
     state.queues[job.queue_id].active_us = state.now_us
+    return corrected
 
 
-def _report(state: State, job: Job, ref: FinishJob | ReleaseJob) -> None:
-    """Correct the cost of a lease once, and hold the queue."""
+def _report(state: State, job: Job, ref: FinishJob | ReleaseJob) -> CapCorrection | None:
+    """Correct the cost of a lease once, and hold the queue; returns the correction for its caps."""
     queue = state.queues[job.queue_id]
+    corrected = None
     if ref.cost is not None and not job.is_corrected:
         job.is_corrected, job.corrected_cost = True, ref.cost
         queue.correct(job.cost, ref.cost)
+        if queue.caps and ref.cost != job.cost:
+            corrected = CapCorrection(queue.caps, ref.cost - job.cost)
         state.rules.correct(ref.cost - job.cost, int((job.token or "")[:16], 16))
     if ref.hold_us:
         queue.hold(state.now_us + ref.hold_us)
     if ref.hold_type_us:
         state.rules.hold(state.now_us + ref.hold_type_us)
+    return corrected
 
 
 def _find(state: State, queue_id: str, job_id: str, lease: str | None, verb: str) -> Job | LeaseStatus:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET
 
 from sharq_core.limits import MAX_HOLD_US, Burst, PauseStatus, QueueSettings
-from sharq_core.models import QueueStats
+from sharq_core.models import JobState, QueueStats
 from tests.scheduler.model_reads import get_queue
 from tests.scheduler.model_records import Queue
 from tests.scheduler.model_state import State
@@ -72,7 +72,9 @@ def set_queue(state: State, queue_id: str, settings: QueueSettings) -> QueueStat
     for name in ("max_leased", "weight", "retry", "expires_us", "on_expiry"):
         if name in given:
             setattr(queue, name, given[name])
-    for name in {"interval_us", "burst", "max_leased", "weight"} & given.keys():
+    if "caps" in given:
+        queue.set_caps(given["caps"] or ())
+    for name in {"interval_us", "burst", "max_leased", "weight", "caps"} & given.keys():
         kept = name.removesuffix("_us")
         queue.settings = queue.settings - {kept} if given[name] is None else queue.settings | {kept}
     queue.is_pinned = bool(given.get("pin", queue.is_pinned))
@@ -91,3 +93,42 @@ def _set_rate(queue: Queue, given: dict[str, Any]) -> None:
     burst = (given["burst"] or 1) if "burst" in given else queue.burst
     if (interval_us, burst) != (queue.interval_us, queue.burst):
         queue.change_rate(interval_us, burst)
+
+
+def delete_queue(state: State, queue_id: str, purge: bool, limit: int) -> int:
+    """Drop what waits in a queue; what is leased runs out."""
+    waiting = [
+        *state.in_state(JobState.QUEUED, queue_id),
+        *state.in_state(JobState.DELAYED, queue_id),
+    ]
+    if not waiting:
+        state.keep_time()
+        return 0
+    for job in waiting:
+        state.leftovers[job.key] = state.jobs.pop(job.key)
+    for job in state.in_state(JobState.LEASED, queue_id):
+        job.is_cancelled = True
+    state.cancelled += len(waiting)
+    queue = state.queues[queue_id]
+    queue.is_purged, queue.active_us = purge, state.now_us
+    state.sweep(queue_id, limit)
+    state.settle()
+    return len(waiting)
+
+
+def drop_forgotten(state: State) -> None:
+    """Drop the queues that count as forgotten, and the totals if nothing else is left."""
+    state.queues = {
+        name: queue for name, queue in state.queues.items() if not state.is_forgettable(name, queue)
+    }
+    drop_blank_totals(state)
+
+
+def drop_blank_totals(state: State) -> None:
+<<<<<<< HEAD
+    """Drop the totals of a type of which nothing is left."""
+=======
+    """Drop the totals if nothing else is left."""
+>>>>>>> parking
+    if not (state.jobs or state.letters or state.queues or state.batches):
+        state.enqueued = state.finished = state.cancelled = 0

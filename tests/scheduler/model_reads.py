@@ -136,11 +136,12 @@ def get_queue(state: State, queue_id: str) -> QueueStats:
             known.blocked_by(now_us, len(queued), delayed, leased),
         ),
         settings=tuple(
-            name for name in ("interval", "max_leased", "weight", "burst") if name in known.settings
+            name for name in ("interval", "max_leased", "weight", "burst", "caps") if name in known.settings
         ),
         retry=known.retry,
         expires_us=known.expires_us,
         on_expiry=known.on_expiry,
+        caps=known.caps,
     )
 
 

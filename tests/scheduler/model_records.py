@@ -112,7 +112,7 @@ class Job:
 
 @dataclass
 class Letter:
-    """A dead letter, with the rate of its queue and the limit of leases that jobs gave that queue."""
+    """A dead letter, with the rate of its queue, and the limit of leases and the caps that jobs gave that queue."""
 
     job: Job
     died_us: int
@@ -120,6 +120,7 @@ class Letter:
     burst: Burst
     max_leased: int | None
     reason: DeadReason = DeadReason.LIMIT
+    caps: tuple[str, ...] = ()
 
 
 class Kind(enum.Enum):
@@ -197,6 +198,7 @@ class Queue:
     retry: Retry | None = None
     expires_us: int | None = None
     on_expiry: OnExpiry | None = None
+    caps: tuple[str, ...] = ()
 
     @property
     def is_set(self) -> bool:
@@ -236,6 +238,11 @@ class Queue:
         self.held_us = max(self.held_us, until_us)
         self.was_moved = True
 
+    def set_caps(self, caps: tuple[str, ...]) -> None:
+        """Stand among the queues with these caps from now on."""
+        self.was_moved = self.was_moved or caps != self.caps
+        self.caps = caps
+
     def change_rate(self, interval_us: int, burst: Burst) -> None:
         """Re-place the waiting slot; a distance of several slots grows or shrinks with the interval."""
         moved_us = self.tat_us - self.interval_us + interval_us
@@ -256,6 +263,7 @@ class Queue:
             (not queued, BlockedBy.DELAYED),
             (self.max_leased is not None and leased >= self.max_leased, BlockedBy.MAX_LEASED),
             (self.tat_us > now_us, BlockedBy.RATE),
+            (bool(self.caps), BlockedBy.CAP),
         )
         return next((reason for holds, reason in reasons if holds), None)
 

@@ -188,12 +188,12 @@ class State:
             cancelled=self.cancelled,
         )
 
-    def line(self) -> list[str]:
-        """Due queues, longest ready first."""
+    def line(self, caps: tuple[str, ...] = ()) -> list[str]:
+        """Due queues with exactly these caps, longest ready first."""
         due = [
             (queue.place_us, queue_id)
             for queue_id, queue in self.queues.items()
-            if queue.place_us is not None and queue.place_us <= self.now_us
+            if queue.place_us is not None and queue.place_us <= self.now_us and queue.caps == caps
         ]
         return [queue_id for _, queue_id in sorted(due)]
 
@@ -266,7 +266,9 @@ class State:
             self.drop_letter(job.key)
         queue = self.queues[job.queue_id]
         max_leased = None if "max_leased" in queue.settings else queue.max_leased
-        self.letters[job.key] = Letter(job, self.now_us, queue.interval_us, queue.burst, max_leased, reason)
+        caps = () if "caps" in queue.settings else queue.caps
+        rate = queue.interval_us, queue.burst
+        self.letters[job.key] = Letter(job, self.now_us, *rate, max_leased, reason, caps)
 
     def bury(self, job: Job, kind: Kind) -> None:
         """Out of the live jobs, remembered by a tombstone."""

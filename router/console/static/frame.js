@@ -8,6 +8,7 @@ import { hasToken, presentCaller } from "./session.js";
 const MENU = [
   { view: "overview", label: "Overview", holds: ["overview"] },
   { view: "types", label: "Types", holds: ["types", "type", "customers", "queue", "dead", "schedules"] },
+  { view: "caps", label: "Caps", holds: ["caps"] },
   { view: "windows", label: "Windows", holds: ["windows"] },
   { view: "ring", label: "Cluster", holds: ["ring"] },
 ];

@@ -55,6 +55,22 @@ const BLOCKED = /** @type {Record<string, {text: string, tone: Tone | "plain", t
 });
 
 /**
+ * Return the words for the cap that holds a queue or a type back; null for another reason.
+ *
+ * @param {string} blockedBy `cap:` and the name, or `cap` for a type
+ * @returns {{text: string, tone: Tone | "plain", title: string} | null}
+ */
+function ofCap(blockedBy) {
+  if (blockedBy === "cap") {
+    return { text: "at a cap", tone: "well", title: "The next job leaves at the next slot of a named cap." };
+  }
+  if (!blockedBy.startsWith("cap:")) return null;
+  const name = blockedBy.slice("cap:".length);
+  const title = `The cap ${name} allows no lease now, or does not exist.`;
+  return { text: `cap ${name}`, tone: "well", title };
+}
+
+/**
  * Return the state of what gives jobs, in short words.
  *
  * @param {string | null} blockedBy of the API
@@ -73,7 +89,8 @@ export function stateOf(blockedBy, queued, readyForMs = null) {
     if (queued > 0) return { tone: "well", text: "ready", title: "A job is ready for a worker.", rank: 0 };
     return { tone: "plain", text: "empty", title: "No job waits.", rank: 0 };
   }
-  const words = BLOCKED[blockedBy] ?? { text: blockedBy, tone: "plain", title: `Held back: ${blockedBy}.` };
+  const words = BLOCKED[blockedBy] ??
+    ofCap(blockedBy) ?? { text: blockedBy, tone: "plain", title: `Held back: ${blockedBy}.` };
   const rank = { bad: 80, watch: 50, well: 0, plain: 0 }[words.tone];
   return { ...words, rank: queued > 0 ? rank : rank / 10 };
 }

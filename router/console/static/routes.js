@@ -14,6 +14,7 @@ const PATHS = /** @type {Record<string, string[]>} */ ({
   queue: ["queue_type", "queue_id"],
   dead: ["queue_type"],
   windows: [],
+  caps: [],
   schedules: ["queue_type"],
   ring: [],
 });

@@ -24,6 +24,11 @@ export const FIELDS = [
     ],
   },
   { name: "max_leased", label: "Most leases at a time", hint: "empty: any number" },
+  {
+    name: "caps",
+    label: "Caps",
+    hint: "up to 3 names, with commas: limits shared with other queues; empty: none",
+  },
   { name: "weight", label: "Weight", hint: "1 to 100: jobs in its turn among the queues of its type" },
   { name: "window", label: "Window", hint: "no job leaves outside of it; empty: none", suggestions: [] },
   { name: "retry.delay", label: "Wait after a failed attempt", hint: `${DURATION_HINT}; empty: none` },
@@ -57,6 +62,7 @@ export function settingTexts(queue) {
     burst: text(queue?.burst),
     pin: queue?.pinned ? "yes" : "no",
     max_leased: text(queue?.max_leased),
+    caps: queue?.caps?.join(", ") ?? "",
     weight: text(queue?.weight),
     window: queue?.window ?? "",
     "retry.delay": retry ? writeDuration(retry.delay) : "",
@@ -84,6 +90,7 @@ export function settingsBody(before, after) {
   for (const name of ["burst", "max_leased", "weight"])
     if (changed.has(name)) body[name] = numberOf(after[name]);
   for (const name of ["window", "on_expiry"]) if (changed.has(name)) body[name] = after[name] || null;
+  if (changed.has("caps")) body.caps = namesOf(after.caps ?? "");
   if (changed.has("pin")) body.pin = after.pin === "yes";
   if (changed.has("expires")) body.expires = durationOf("expires", after.expires);
   if (RETRY.some((name) => changed.has(name))) body.retry = retryOf(before, after);
@@ -113,6 +120,7 @@ export function summaryText(queue) {
   const parts = [queue.interval === 0 ? UNLIMITED : rateText(queue), `burst ${queue.burst}`];
   if (queue.pinned) parts.push("pinned");
   if (queue.max_leased !== null) parts.push(`at most ${queue.max_leased} leased`);
+  if (queue.caps?.length) parts.push(`caps ${queue.caps.join(", ")}`);
   if (queue.weight !== 1) parts.push(`weight ${queue.weight}`);
   if (queue.window !== null) parts.push(`window ${queue.window}`);
   return parts.join(", ");
@@ -157,6 +165,12 @@ function rateChange(rate) {
   if (rate === UNLIMITED || rate === "0") return { interval: 0 };
   const interval = readDuration(rate);
   return interval === null ? { rate } : { interval };
+}
+
+/** @param {string} names */
+function namesOf(names) {
+  const given = names.split(/[\s,]+/).filter((name) => name !== "");
+  return given.length === 0 ? null : given;
 }
 
 /**

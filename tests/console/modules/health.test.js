@@ -118,13 +118,20 @@ test("a type with a backlog that uses little of its cap lacks workers", () => {
   assert.equal(stateOfType({ ...type, caps: {} }).text, "ready");
 });
 
+test("a cap is named as the reason", () => {
+  const state = stateOf("cap:acct17", 1);
+  assert.deepEqual([state.text, state.tone], ["cap acct17", "well"]);
+  assert.match(state.title, /cap acct17 allows no lease/);
+  assert.equal(stateOf("cap", 1).text, "at a cap");
+});
+
 test("each reason has words, and an unknown one is shown as it is", () => {
   assert.equal(stateOf(null, 3).text, "ready");
   assert.equal(stateOf(null, 0).text, "empty");
   assert.equal(stateOf("empty", 3).text, "ready");
   assert.equal(stateOf("empty", 0).text, "empty");
   assert.equal(stateOf("type_rate", 3).text, "at its cap");
-  assert.equal(stateOf("cap:acct17", 3).text, "cap:acct17");
+  assert.equal(stateOf("moon:full", 3).text, "moon:full");
   assert.equal(stateOfType({ ...TYPE, blocked_by: "paused" }).text, "queues paused");
   assert.equal(stateOf(null, 3, 1500).text, "ready");
   assert.equal(stateOf(null, 3, 3000).tone, "watch");

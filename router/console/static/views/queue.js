@@ -32,6 +32,7 @@ import { QueueState } from "./queue_state.js";
  * @property {number | null} expires ms
  * @property {"dead" | "drop" | null} on_expiry
  * @property {string | null} window
+ * @property {string[]} [caps] absent from an older router
  * @property {string[]} settings
  * @property {string | null} blocked_by
  * @property {number | null} next_ready_in ms
