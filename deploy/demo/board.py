@@ -27,14 +27,15 @@ SPACING = ("spacing/ms", "interval/ms")
 """Headings of the smallest time between leases, and of what it is held against."""
 
 INTRODUCTION = (
-    "26 customers send SMS. Each has a queue, and each queue a promised rate:"
+    "29 customers send SMS. Each has a queue, and each queue a promised rate:"
     " however much a customer sends, its messages leave evenly spaced at that rate, and nobody slows another"
     " down. Three of them share a carrier that takes 15 a second from all of them together.\n"
     "Three others have messages with a life of their own: some of [b]order-alerts[/b] go to nobody, fail, are tried"
     " again later and later, and are dead letters in the end; those of [b]flash-sale[/b] are worthless after 1.5 s; and"
     " the codes of [b]union-bank[/b] overtake its newsletter.\n"
     "Watch [b]ticket-rush[/b] (15 times its rate, in spikes), a worker that is killed with jobs in its hands,"
-    " [b]harbor-pizza[/b], whose rate is raised while it runs, and [b]all of skytel[/b], the cap of the carrier."
+    " [b]harbor-pizza[/b], whose rate is raised while it runs, [b]all of skytel[/b], the cap of the carrier, and"
+    " [b]all of acct17[/b], a named cap: the messages and the calls of one account together get 12 a second."
 )
 
 CLUSTER_INTRODUCTION = (

@@ -13,12 +13,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from deploy.demo.customers import URGENT, Customer
+from deploy.demo.customers import ACCOUNT, URGENT, Customer
 from deploy.demo.ledger import Account, Leased, Ledger, Rate
 from sharq_client import AsyncClient, DeadLetter, DeadReason, JobState
 
 DELIVERED_AT_LEAST = 0.95
 """The share of its promise that a customer with a backlog gets at the least."""
+
+NAMED_CAP_SLACK_MS = 10.0
+"""How much earlier than its slot a lease under a named cap may begin (docs/limits.md, What a cap promises)."""
 
 ROUNDING_MS = 1.0
 """Times on the wire are whole milliseconds."""
@@ -84,7 +87,7 @@ async def findings(client: AsyncClient, queue_type: str, ledger: Ledger, ended_s
     Cost: one request for each customer and for each job that no worker finished.
     """
     found = [await _judge(client, queue_type, account, ended_s) for account in ledger.accounts.values()]
-    return [*found, _judge_carrier(ledger.carrier, ended_s)]
+    return [*found, *(_judge_cap(cap, ended_s) for cap in ledger.shared.values())]
 
 
 async def _judge(client: AsyncClient, queue_type: str, account: Account, ended_s: float) -> Finding:
@@ -102,8 +105,8 @@ async def _judge(client: AsyncClient, queue_type: str, account: Account, ended_s
     return _finding(account, ended_s, waiting, states[None], problems, letters)
 
 
-def _judge_carrier(account: Account, ended_s: float) -> Finding:
-    """Judge the cap of a carrier: the leases of all its customers. Their jobs are accounted for with each of them."""
+def _judge_cap(account: Account, ended_s: float) -> Finding:
+    """Judge a cap: the leases of all its customers. Their jobs are accounted for with each of them."""
     return _finding(account, ended_s, len(account.acknowledged - account.finished), 0, [], [])
 
 
@@ -228,12 +231,13 @@ def smallest_spacing_ms(leases: Sequence[Leased], burst: int) -> float | None:
 
 def spacing_problems(leases: Sequence[Leased], account: Account) -> list[str]:
     """Follow the leaky bucket lease by lease, and return the leases that came too early as text."""
+    slack_ms = NAMED_CAP_SLACK_MS if account.customer.name == ACCOUNT.name else 0
     slot_ms = -math.inf
     early: list[float] = []
     for lease in leases:
         interval_ms = interval_in_force_ms(account.rates, lease.leased_at_ms)
         ready_at_ms = slot_ms + interval_ms
-        if lease.leased_at_ms < ready_at_ms - ROUNDING_MS:
+        if lease.leased_at_ms < ready_at_ms - ROUNDING_MS - slack_ms:
             early.append(ready_at_ms - lease.leased_at_ms)
         slot_ms = max(ready_at_ms, lease.leased_at_ms - (account.customer.burst - 1) * interval_ms)
     return [f"{len(early)} leases came too early, by up to {max(early):.0f} ms"] if early else []

@@ -40,7 +40,9 @@ class Customer(msgspec.Struct, frozen=True):
         spike_load: over 0: it sends nothing but spikes of this multiple, SPIKE_FOR_S long, every
             SPIKE_EVERY_S.
         carrier: the carrier whose cap it shares with others; empty for none.
-        share: the part of its rate that the cap leaves it while the carrier's other customers send, too.
+        account: the named cap that it shares with queues of other types; empty for none.
+        channel: the type of its queue if that is not the one of messages, such as `calls`.
+        share: the part of its rate that the cap leaves it while the others under the cap send, too.
         unreachable: the share of its messages whose receiver does not exist: they fail at each attempt.
         requeue_limit: how often a message may come back; past it, it is a dead letter.
         expires_ms: its messages are worthless after this time and are dead letters then; None for never.
@@ -52,6 +54,8 @@ class Customer(msgspec.Struct, frozen=True):
     load: float = 1.25
     spike_load: float = 0.0
     carrier: str = ""
+    account: str = ""
+    channel: str = ""
     share: float = 1.0
     unreachable: float = 0.0
     requeue_limit: int = 10
@@ -76,7 +80,13 @@ class Customer(msgspec.Struct, frozen=True):
 
     def type_in(self, queue_type: str) -> str:
         """Return the type of its queue: all customers of a carrier are in one gathered type."""
+        if self.channel:
+            return f"{queue_type}.{self.channel}"
         return f"{queue_type}~{self.carrier}" if self.carrier else queue_type
+
+    def caps_in(self, queue_type: str) -> list[str] | None:
+        """Return the named caps of its queue; None for none."""
+        return [f"{queue_type}.{self.account}"] if self.account else None
 
     def sends_per_s(self, at_s: float) -> float:
         """Return the jobs a second that it sends, at_s seconds after the start."""
@@ -126,6 +136,18 @@ CARRIER_CUSTOMERS = tuple(
 )
 """Each may take all of the cap if the others are silent. Together they send twice what the carrier takes."""
 
+ACCOUNT = Customer("all of acct17", 12, share=0.97)
+"""A named cap, as if it were one customer: so much a second may its queues do together, of whatever type they are."""
+
+ACCOUNT_NAME = "acct17"
+CALLS = "calls"
+
+ACCOUNT_CUSTOMERS = tuple(
+    Customer(name, ACCOUNT.rate_per_s, load=2 / 3, account=ACCOUNT_NAME, channel=channel, share=0.27)
+    for name, channel in (("acct17-codes", ""), ("acct17-news", ""), ("acct17-calls", CALLS))
+)
+"""Each may do all that the account may if the others are silent. Together they send twice of it."""
+
 LIFE_CUSTOMERS = (
     Customer("order-alerts", 6, load=1.25, unreachable=0.1, requeue_limit=2),
     Customer("flash-sale", 5, load=2, expires_ms=1_500),
@@ -133,7 +155,7 @@ LIFE_CUSTOMERS = (
 )
 """Customers whose messages fail, expire, or overtake others."""
 
-ALL_CUSTOMERS = (*CUSTOMERS, *LIFE_CUSTOMERS, *CARRIER_CUSTOMERS)
+ALL_CUSTOMERS = (*CUSTOMERS, *LIFE_CUSTOMERS, *CARRIER_CUSTOMERS, *ACCOUNT_CUSTOMERS)
 
 RETRY = RetryPolicy(delay=400, factor=2, jitter=0.2)
 """A message that fails is tried again about 0.4 s later, and then 0.8 s after that."""

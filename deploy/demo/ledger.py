@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import msgspec
 
@@ -111,16 +112,21 @@ class Ledger:
     """The accounts of all customers.
 
     Attributes:
-        carrier: the account of a carrier's cap: the leases of all its customers together.
+        shared: name of a carrier or of a named cap → the leases of all its customers together.
     """
 
-    def __init__(self, customers: tuple[Customer, ...], carrier: Customer) -> None:
+    def __init__(self, customers: tuple[Customer, ...], shared: Mapping[str, Customer]) -> None:
         self.accounts = {customer.name: Account(customer) for customer in customers}
-        self.carrier = Account(carrier)
+        self.shared = {name: Account(cap) for name, cap in shared.items()}
 
     def rows(self) -> list[Account]:
-        """Return the accounts in the order of the tables; the carrier's stands after its customers'."""
-        return [*self.accounts.values(), self.carrier]
+        """Return the accounts in the order of the tables; those of caps stand after their customers'."""
+        return [*self.accounts.values(), *self.shared.values()]
+
+    def under(self, name: str) -> list[Account]:
+        """Return the accounts of the customers of a carrier or of a named cap."""
+        accounts = self.accounts.values()
+        return [one for one in accounts if name in {one.customer.carrier, one.customer.account}]
 
     def acknowledge(self, customer: str, job_id: str) -> None:
         """Record that the server has acknowledged a job."""
@@ -139,7 +145,8 @@ class Ledger:
 
     def _accounts_of(self, customer: str) -> list[Account]:
         account = self.accounts[customer]
-        return [account, self.carrier] if account.customer.carrier else [account]
+        name = account.customer.carrier or account.customer.account
+        return [account, self.shared[name]] if name else [account]
 
 
 def _per_s(events_s: list[float], now_s: float) -> float:

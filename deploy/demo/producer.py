@@ -58,6 +58,7 @@ def _due(customer: Customer, at_s: float, owed: dict[str, float], queue_type: st
             expires=customer.expires_ms,
             requeue_limit=customer.requeue_limit,
             retry=RETRY,
+            caps=customer.caps_in(queue_type),
         )
         for _ in range(count)
     ]

@@ -18,7 +18,10 @@ from deploy.demo.board import Board, introduce, list_dead, summarize
 from deploy.demo.checks import Finding, findings, is_behind
 from deploy.demo.crew import Crew, working_crew
 from deploy.demo.customers import (
+    ACCOUNT,
+    ACCOUNT_NAME,
     ALL_CUSTOMERS,
+    CALLS,
     CARRIER,
     CARRIER_NAME,
     DRAIN_S,
@@ -31,7 +34,7 @@ from deploy.demo.ledger import Ledger, Rate
 from deploy.demo.processes import own_cluster, own_server
 from deploy.demo.producer import produce
 from deploy.demo.recovery import Kill, Recovery, recovery
-from sharq_client import AsyncClient, Limit, TypeSettings
+from sharq_client import AsyncClient, Cap, Limit, TypeSettings
 from sharq_core.logs.plurals import counted
 from sharq_server.local_cluster.state_file import ProcessState, State
 
@@ -50,7 +53,7 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
         StartError: the server, or the cluster, did not start.
     """
     introduce(console, killed_roles)
-    ledger = Ledger(ALL_CUSTOMERS, CARRIER)
+    ledger = Ledger(ALL_CUSTOMERS, {CARRIER_NAME: CARRIER, ACCOUNT_NAME: ACCOUNT})
     async with AsyncExitStack() as stack:
         victims: Sequence[tuple[str, ProcessState]] = ()
         if killed_roles:
@@ -69,7 +72,9 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
         ]
         queue_type = f"demo-{uuid.uuid4().hex[:8]}"
         carrier = await stack.enter_async_context(_capped(clients[0], f"{queue_type}~{CARRIER_NAME}"))
-        crew = await stack.enter_async_context(working_crew(urls, [queue_type, carrier], ledger))
+        await stack.enter_async_context(_named_cap(clients[0], f"{queue_type}.{ACCOUNT_NAME}"))
+        types = [queue_type, carrier, f"{queue_type}.{CALLS}"]
+        crew = await stack.enter_async_context(working_crew(urls, types, ledger))
         board = Board(console, ledger)
         async with board.live():
             course = await _send_and_watch(clients, queue_type, ledger, crew, board, victims)
@@ -90,6 +95,17 @@ async def _capped(client: AsyncClient, queue_type: str) -> AsyncIterator[str]:
         yield queue_type
     finally:
         await client.control.clear_type(queue_type)
+
+
+@asynccontextmanager
+async def _named_cap(client: AsyncClient, name: str) -> AsyncIterator[None]:
+    """Define the cap of the account for the run."""
+    limit = Limit(rate=f"{ACCOUNT.rate_per_s:.0f}/s", burst=ACCOUNT.burst)
+    await client.control.put_cap(name, Cap(limits=[limit]))
+    try:
+        yield
+    finally:
+        await client.control.drop_cap(name)
 
 
 def _victim(cluster: State, role: str) -> tuple[str, ProcessState]:
@@ -184,9 +200,8 @@ async def _watch(client: AsyncClient, queue_type: str, ledger: Ledger) -> None:
         for name, account in ledger.accounts.items():
             stats = await client.queue(account.customer.type_in(queue_type), name)
             account.waiting, account.dead = (0, 0) if stats is None else (stats.queued, stats.dead)
-        ledger.carrier.waiting = sum(
-            account.waiting for account in ledger.accounts.values() if account.customer.carrier
-        )
+        for name, cap in ledger.shared.items():
+            cap.waiting = sum(account.waiting for account in ledger.under(name))
         await asyncio.sleep(WATCH_S)
 
 
@@ -209,11 +224,11 @@ def _say(
         if any(map(is_behind, found)):
             console.print(_BUSY, highlight=False)
         return False
-    customers = [finding for finding in found if finding.name != CARRIER.name]
+    customers = [finding for finding in found if finding.name not in {CARRIER.name, ACCOUNT.name}]
     console.print(
         f"\n[green b]OK[/green b]: {sum(finding.sent for finding in customers):,} jobs acknowledged, none lost;"
         f" {sum(finding.requeued for finding in customers)} came back after a failure or from a killed process;"
-        f"\nno lease came before its time; every customer with a backlog got its rate, and a carrier's cap held."
+        f"\nno lease came before its time; every customer with a backlog got its rate, and both caps held."
         f" {sum(finding.waiting for finding in customers):,} jobs still wait their turn, and"
         f" {sum(row.count for finding in customers for row in finding.dead):,} are dead letters, as they should be.",
         highlight=False,

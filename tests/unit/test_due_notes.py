@@ -1,4 +1,4 @@
-"""Notes of one worker about its ready index to the others, and the partitions that a node asks first."""
+"""The notes between workers: a ready index tells and hears, and each node asks its own partitions first."""
 
 from __future__ import annotations
 
