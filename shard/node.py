@@ -121,9 +121,8 @@ class ShardNode:
             settings.finished_retention_us,
         )
         self._reaper = self._make_reaper()
-        self._caps = NodeCaps(
-            registry, self._pipeline, self._calls, self._index, self._clocks, self._executor, self._ownership
-        )
+        seen = self._index, self._clocks, self._executor, self._ownership, settings.partitions
+        self._caps = NodeCaps(registry, self._pipeline, self._calls, *seen)
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
         self._explanations = Explanations(

@@ -71,7 +71,8 @@ class CapLedgers:
     """The ledgers of all caps, as one node asks them.
 
     Args:
-        ownership: the name under which the node takes its turns, and the number of partitions.
+        ownership: the name under which the node takes its turns.
+        partitions: P.
         weigh: returns the node's share of a cap beside other nodes: its number of due queues.
 
     Attributes:
@@ -85,6 +86,7 @@ class CapLedgers:
         calls: CapCalls,
         clocks: PartitionClocks,
         ownership: Ownership,
+        partitions: int,
         counts: CapCounts,
         weigh: Callable[[str], int],
     ) -> None:
@@ -92,6 +94,7 @@ class CapLedgers:
         self._calls = calls
         self._clocks = clocks
         self._ownership = ownership
+        self._partitions = partitions
         self._counts = counts
         self._weigh = weigh
         self._paces: dict[str, _CapPace] = {}
@@ -286,7 +289,7 @@ class CapLedgers:
 
     def _home(self, name: str) -> int:
         """Return the partition of a cap's ledger."""
-        return partition_of("cap", name, len(self._ownership.ring.owners))
+        return partition_of("cap", name, self._partitions)
 
 
 def _pause_us(answer: CapReply, *, is_ahead: bool) -> int:

@@ -7,7 +7,9 @@ from collections import Counter
 
 from router.longpoll.dequeues import Polls
 from router.shards.one_shard import OneShard
-from sharq_core.models import LeasedJob
+from sharq_core.limits import CapHold
+from sharq_core.link.messages import Enqueue, Finish
+from sharq_core.models import Enqueued, FinishJob, LeasedJob
 from sharq_core.partitions import partition_of
 from tests.cluster.test_named_caps import lease_times, put_cap, worst_excess
 from tests.support.nodes.members import KIND, PARTITIONS, MemberNode, Nodes, agree
@@ -55,3 +57,21 @@ async def test_three_nodes_share_a_cap_fairly_and_keep_it(nodes: Nodes) -> None:
         ]
         assert max(own) - min(own) <= 3, own
         assert min(own) >= 1
+
+
+async def test_a_node_that_knows_no_ring_yet_serves_queues_with_caps(nodes: Nodes) -> None:
+    """A router may reach a shard that has just started before it has joined."""
+    node = nodes.make("early").node
+    await node.start()
+    await put_cap(node, "acct", 1_000, 5)
+    outcomes = await node.call(Enqueue([job(KIND, "q", "j", caps=("acct",))]))
+    assert all(isinstance(outcome, Enqueued) for outcome in outcomes)
+    polls = Polls(OneShard(node, PARTITIONS))
+    (leased,) = await polls.dequeue((KIND,), 1, LEASE_US, 20_000_000, lambda: False)
+    hold = FinishJob(KIND, "q", "j", leased.lease, hold_cap=CapHold("acct", 60_000_000))
+    await node.call(Finish([hold]))
+    state = await node._pipeline.value(
+        node._calls.caps.get_cap(partition_of("cap", "acct", PARTITIONS), "acct")
+    )
+    assert state is not None
+    assert state.held_until_us is not None
