@@ -63,7 +63,7 @@ def run_full(part: int) -> Report:
                 *((_load_store(directory), _start(directory)) for _ in range(rounds)), strict=True
             )
         beyond_s = Spread.of([whole - load for whole, load in zip(server_s, alone_s, strict=True)])
-        words = f"{jobs:,} jobs of {types:,} types"
+        words = f"{jobs:,} jobs" + (f" of {types:,} types" if types > 1 else "")
         rows += [
             targets.START_LOADED.row(beyond_s)
             if part == types == 1

@@ -177,7 +177,7 @@ class ShardNode:
         Newly owned partitions are read before they are reported empty.
         """
         ring = Ring.build(view.version, view.serving(), view.partitions)
-        self._pipeline.shares_store = len(view.serving()) > 1
+        self._pipeline.share_store(is_shared=len(view.serving()) > 1)
         given_up = self._ownership.change(ring)
         self._refresher.give_up(given_up)
         if self._reaper is not None and not self.settings.serves_all:

@@ -22,18 +22,7 @@ from router.shards.link_reasons import why_link_ended, why_not_connected
 from router.shards.pending_calls import PendingCalls
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, Unavailable
 from sharq_core.link import frames
-from sharq_core.link.frames import (
-    Away,
-    Due,
-    ErrorFrame,
-    FrameError,
-    FromShard,
-    Hello,
-    NewView,
-    Proof,
-    ReplyFrame,
-    Welcome,
-)
+from sharq_core.link.frames import Away, Due, ErrorFrame, FrameError, FromShard, NewView, ReplyFrame
 from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, Dequeue, Dequeued, Enqueue, Failure, Finish, OnDue, View
 from sharq_core.link.socket import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
@@ -50,7 +39,6 @@ MAX_PAUSE_S = 2.0
 """Bounds of the pauses between two tries to connect: each is twice as long as the one before, less up to half of it at
 random.
 """
-
 
 _COMMON_ERRORS = (Unavailable.code, OutcomeUnknown.code, Overloaded.code)
 """Error codes whose counters exist from the start, so that the first error is visible as a change."""
@@ -295,17 +283,17 @@ class ShardLink:
     async def _say_hello(self, socket: aiohttp.ClientWebSocketResponse) -> frames.Frame[FromShard]:
         """Prove the secret and check the shard's proof; return the shard's first frame without its welcome."""
         match (await self._next_hello(socket)).entries:
-            case [Hello() as greeting]:
+            case [frames.Hello() as greeting]:
                 frames.check_version(greeting.version)
             case _:
                 raise FrameError("no greeting")
         nonce = os.urandom(frames.NONCE_BYTES)
         proof = frames.prove(self._secret, frames.ROUTER, greeting.nonce, nonce)
-        entry = frames.encode(Proof(frames.VERSION, nonce, proof, reads_away=True))
+        entry = frames.encode(frames.Proof(frames.VERSION, nonce, proof, reads_away=True))
         await socket.send_bytes(frames.pack(int(self._loop.time() * 1e6), [entry], 1))
         frame = await self._next_hello(socket)
         match frame.entries:
-            case [Welcome() as welcome, *more]:
+            case [frames.Welcome() as welcome, *more]:
                 frames.check_proof(self._secret, frames.SHARD, greeting.nonce, nonce, welcome.proof)
             case _:
                 raise FrameError("no welcome")

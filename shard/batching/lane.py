@@ -110,12 +110,13 @@ class NotesAfter(Protocol):
 
 
 class Flusher(Protocol):
-    """The sender of all lanes (shard/batching/pipeline.py)."""
+    """The sender of all lanes (shard/batching/pipeline.py).
 
-    @property
-    def bulk_in_flight(self) -> int:
-        """The most pipelines in flight of a lane that is neither urgent nor waits for replicas."""
-        ...
+    Attributes:
+        bulk_in_flight: the most pipelines in flight of a lane that is neither urgent nor waits for replicas.
+    """
+
+    bulk_in_flight: int
 
     def flush(self) -> None:
         """Send what waits in all lanes."""

@@ -109,9 +109,8 @@ class Pipeline:
 
     Attributes:
         waiting_bytes: the payload bytes of packed calls that wait for a pipeline.
-        shares_store: True if other nodes send pipelines to the same servers and so keep them busy. Bulk work has one
-            pipeline in flight then, because larger pipelines cost less: a tenth fewer for single calls of 2 routers
-            and 3 shards.
+        bulk_in_flight: the most pipelines in flight to one server for calls that are neither urgent nor wait for
+            replicas.
     """
 
     def __init__(
@@ -132,12 +131,15 @@ class Pipeline:
         self._is_flushing = False
         self._fresh = 0
         self.waiting_bytes = 0
-        self.shares_store = False
+        self.bulk_in_flight = IN_FLIGHT
 
-    @property
-    def bulk_in_flight(self) -> int:
-        """The most pipelines in flight to one server for calls that are neither urgent nor wait for replicas."""
-        return 1 if self.shares_store else IN_FLIGHT
+    def share_store(self, *, is_shared: bool) -> None:
+        """Let bulk work have one pipeline in flight if other nodes send theirs to the same servers and keep them busy.
+
+        Calls gather meanwhile, and larger pipelines cost less: there are a tenth fewer for single calls of 2 routers
+        and 3 shards.
+        """
+        self.bulk_in_flight = 1 if is_shared else IN_FLIGHT
 
     def gather(self, jobs: Gathering, partition: int) -> None:
         """Let jobs of a partition wait in the lane of its server until the lane has room for them.

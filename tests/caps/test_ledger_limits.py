@@ -180,6 +180,13 @@ def test_a_correction_moves_later_slots_by_the_difference(client: redis.Redis, p
     assert ledger.take(1, within_us=0).ask_in_us == 1_000, "one interval after the last slot at the earliest"
 
 
+def test_no_free_slot_is_given_before_a_correction_is_paid(client: redis.Redis, prefix: str) -> None:
+    ledger = Ledger(client, prefix, cost_limit(5_000))
+    assert ledger.give_back(ledger.take(3).slots) == 2
+    assert ledger.correct(100)
+    assert ledger.take(1, within_us=0).ask_in_us == 515_000
+
+
 def test_slots_that_a_later_one_leaves_out_are_free_for_others(client: redis.Redis, prefix: str) -> None:
     ledger = Ledger(client, prefix, job_limit(1_000))
     assert ledger.ahead(ledger.take(1)) == [0]

@@ -90,3 +90,9 @@ def gathered(client: redis.Redis, prefix: str) -> WindowDriver:
 def caps(client: redis.Redis, prefix: str) -> CappedDriver:
     """An empty deployment of one partition, for queues with caps."""
     return CappedDriver(client, prefix)
+
+
+@pytest.fixture
+def lone_capped(lone_client: redis.Redis, prefix: str) -> CappedDriver:
+    """The same on a server that nobody else uses."""
+    return CappedDriver(lone_client, prefix)

@@ -42,6 +42,7 @@ from sharq_core.scheduler.replies import (
     minute_counts,
 )
 from sharq_core.scheduler.surveys import RefreshReply
+from tests.scheduler import model_queues
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
 from tests.scheduler.model import Model
 from tests.scheduler.records import assert_records_agree, read_raw
@@ -334,9 +335,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         found = self.driver.reap()
         assert (found.ended, found.died, found.expired, found.dropped) == self.model.reap()
         if TYPE.encode() not in read_raw(self.driver)["counters"]:
-            # A queue that this reap swept is usually dropped by its idle timer in the next one. If an expiry timer of
-            # it was due, too, that one has dropped it already.
-            self.model.drop_forgotten()
+            # The idle timer of a queue that this reap swept runs in the next one; an expiry timer may have dropped it.
+            model_queues.drop_forgotten(self.model.state)
         head = self.driver.client.zrange(self.driver.key("timers"), 0, 0, withscores=True)
         wanted_us = self.model.state.shown(int(head[0][1])) if head else None
         # A score is a double: above 2^53 (the year 2255) it may be a microsecond off.

@@ -298,23 +298,17 @@ class Model:
             self.state.drop_letter(key)
         ended_died = self.state.run_timers()
         self.drop_dead(max(len(self.state.letters) - self.state.retention.dead, 0))
-        self._drop_blank_totals()
+        model_queues.drop_blank_totals(self.state)
         self.state.settle()
         return *ended_died, self.state.expired, self.state.dropped
 
+<<<<<<< HEAD
+=======
     def drop_forgotten(self) -> None:
-        """Drop the queues that count as forgotten, and the totals if nothing else is left."""
-        state = self.state
-        state.queues = {
-            name: queue for name, queue in state.queues.items() if not state.is_forgettable(name, queue)
-        }
-        self._drop_blank_totals()
+        """Drop the queues that count as forgotten."""
+        model_queues.drop_forgotten(self.state)
 
-    def _drop_blank_totals(self) -> None:
-        state = self.state
-        if not (state.jobs or state.letters or state.queues or state.batches):
-            state.enqueued = state.finished = state.cancelled = 0
-
+>>>>>>> parking
     def redrive(self, refs: Sequence[DeadRef]) -> list[RedriveStatus]:
         """Queue dead letters again."""
         answers = [self._redrive_one((ref.queue_id, ref.job_id)) for ref in refs]

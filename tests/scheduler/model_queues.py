@@ -114,3 +114,21 @@ def delete_queue(state: State, queue_id: str, purge: bool, limit: int) -> int:
     state.sweep(queue_id, limit)
     state.settle()
     return len(waiting)
+
+
+def drop_forgotten(state: State) -> None:
+    """Drop the queues that count as forgotten, and the totals if nothing else is left."""
+    state.queues = {
+        name: queue for name, queue in state.queues.items() if not state.is_forgettable(name, queue)
+    }
+    drop_blank_totals(state)
+
+
+def drop_blank_totals(state: State) -> None:
+<<<<<<< HEAD
+    """Drop the totals of a type of which nothing is left."""
+=======
+    """Drop the totals if nothing else is left."""
+>>>>>>> parking
+    if not (state.jobs or state.letters or state.queues or state.batches):
+        state.enqueued = state.finished = state.cancelled = 0

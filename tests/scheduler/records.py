@@ -266,12 +266,12 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
         [queue.window for queue in queues],
         [line for queue in queues for line in queue.lines],
     )
-    _check_expiry(found, _partition_time_us(raw["counters"], driver))
+    now_us = _partition_time_us(raw["counters"], driver)
+    _check_expiry(found, now_us)
     _check_line(found)
     assert_cap_sets_agree(raw["counters"], [(queue.cap_set, queue.queued) for queue in queues])
     assert_parked_agree(raw, _places(found), driver.queue_type)
     _check_dead(found, driver.functions.retention.dead_us)
-    now_us = _partition_time_us(raw["counters"], driver)
     _check_agenda(found, type_ready_us(raw["counters"], driver.queue_type, driver.now_us, now_us))
     _check_totals(found)
 

@@ -75,12 +75,12 @@ class Life:
     def round(self, verb: str, counts: list[int], now_us: int) -> None:
         calls = [call for at, count in enumerate(counts) if (call := self._call(verb, at, count, now_us))]
         answers = run(self._drivers[0].client, self._way(calls))
-        if verb == "dequeue":
+        if verb.startswith("dequeue"):
             self._held += [
                 (call.partition, job)
                 for call, answer in zip(calls, answers, strict=True)
                 if isinstance(answer, Reply) and answer.value
-                for job in answer.value.jobs
+                for job in (answer.value if verb == "dequeue" else answer.value.dequeue).jobs
             ]
         self.answers += answers
 
@@ -103,8 +103,8 @@ class Life:
             ]
             self._ids[at] += [(job.queue_id, job.job_id) for job in jobs]
             return functions.enqueue(at, TYPE, jobs, now_us=now_us) if jobs else None
-        if verb == "dequeue":
-            return functions.dequeue(at, TYPE, count, LEASE_US, RANDOM, now_us=now_us) if count else None
+        if verb in ("dequeue", "dequeue_capped", "list_parked"):
+            return self._about_due(verb, at, count, now_us)
         if verb in ("refresh", "get_counts"):
             read = self._drivers[at].surveys.refresh if verb == "refresh" else functions.get_counts
             return read(at, now_us=now_us)
@@ -114,6 +114,17 @@ class Life:
             return self._cancel(at, count, now_us)
         mine = [job for partition, job in self._held if partition == at][:count]
         return self._ending(verb, at, mine, now_us) if mine else None
+
+    def _about_due(self, verb: str, at: int, count: int, now_us: int) -> FunctionCall[Any] | None:
+        functions = self._drivers[at].functions
+        if verb == "list_parked":
+            return functions.capped.list_parked(at, TYPE, 0, 1 + count, now_us=now_us)
+        if not count:
+            return None
+        if verb == "dequeue":
+            return functions.dequeue(at, TYPE, count, LEASE_US, RANDOM, now_us=now_us)
+        caps, call = ("a", "b")[: 1 + count % 2], functions.capped.dequeue_capped
+        return call(at, TYPE, caps, count, 9, LEASE_US, RANDOM, now_us=now_us)
 
     def _cancel(self, at: int, count: int, now_us: int) -> FunctionCall[Any] | None:
         refs = [CancelJob(TYPE, *key, n % 2 == 1) for n, key in enumerate(self._ids[at][:count])]
@@ -160,6 +171,9 @@ LIVES: list[dict[str, Any]] = [
     {"priority": 1, "retry": Retry(500, 2, jitter=0.5)},
     {"expires_us": 3 * SECOND_US},
     {"expires_us": 4 * SECOND_US, "on_expiry": OnExpiry.DROP},
+    {"caps": ("a",)},
+    {"caps": ("a", "b")},
+    {"caps": ()},
 ]
 """Fields about the life of a job, for jobs in turn."""
 
@@ -169,6 +183,7 @@ TYPE_VERBS = [
 ]
 VERBS = [
     *TYPE_VERBS,
+    *("dequeue_capped", "list_parked"),
     *("enqueue", "dequeue", "finish", "extend", "release", "cancel", "refresh", "get_counts"),
 ]
 ROUNDS = st.lists(

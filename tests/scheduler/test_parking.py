@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
+
 import pytest
 
 from sharq_core.caps import CapUses
@@ -11,6 +14,7 @@ from sharq_core.top_queues import TopOrder
 from tests.scheduler.capped_driver import CappedDriver, capped
 from tests.scheduler.driver import LEASE_US, MINUTE_US, SECOND_US, START_US
 from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.test_bounds import commands_of
 
 
 def test_a_queue_with_caps_is_not_leased_by_a_dequeue(caps: CappedDriver) -> None:
@@ -279,3 +283,44 @@ def test_a_dead_letter_takes_the_caps_of_its_queue_along(caps: CappedDriver) -> 
     assert caps.dequeue_ids() == []
     assert caps.capped_ids("a", "b") == ["1"]
     assert_keys_agree(caps)
+
+
+def test_a_window_holds_back_a_queue_with_caps_until_it_opens(caps: CappedDriver) -> None:
+    caps.put("w", (START_US + MINUTE_US, START_US + 2 * MINUTE_US))
+    caps.put_capped("1", "a")
+    caps.set_window("w")
+    assert caps.parked_sets() == {("a",): (START_US + MINUTE_US, 0)}
+    assert caps.capped_ids("a") == []
+    changed = caps.parked().changed
+    assert caps.put("w", (START_US + SECOND_US, START_US + 2 * MINUTE_US))
+    caps.rescore_all("0")
+    assert [found.due_us for found in caps.parked(changed).sets] == [START_US + SECOND_US]
+    caps.advance(SECOND_US)
+    assert caps.capped_ids("a") == ["1"]
+    assert_keys_agree(caps)
+
+
+def test_a_queue_without_caps_pays_no_command_for_those_that_have_some(lone_capped: CappedDriver) -> None:
+    """The flag of the type is in the record of its counts, which each call reads."""
+    for job_id in ("0", "1"):
+        lone_capped.put_job(job_id)
+        lone_capped.dequeue()
+    before = commands_of(lone_capped.client, lambda: lone_capped.put_job("2"))
+    leased = commands_of(lone_capped.client, lone_capped.dequeue)
+    lone_capped.put_capped("1", "a", queue_id="capped")
+    lone_capped.dequeue()
+    assert commands_of(lone_capped.client, lambda: lone_capped.put_job("3")) == before
+    assert commands_of(lone_capped.client, lone_capped.dequeue) == leased
+
+
+def test_a_dequeue_of_a_set_costs_the_same_beside_1000_other_sets(lone_capped: CappedDriver) -> None:
+    found: list[tuple[Counter[str], Counter[str]]] = []
+    for others in (range(10), range(10, 1010)):
+        for n in others:
+            lone_capped.put_capped("1", f"cap{n}", queue_id=str(n))
+        news = lone_capped.dequeue_reply().parked
+        assert news is not None
+        lone_capped.put_capped("1", "a", queue_id=f"own{len(others)}")
+        listed = commands_of(lone_capped.client, partial(lone_capped.parked, news.changed))
+        found.append((listed, commands_of(lone_capped.client, partial(lone_capped.capped_reply, "a"))))
+    assert found[0] == found[1]

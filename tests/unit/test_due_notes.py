@@ -1,4 +1,4 @@
-"""What one worker tells another of its ready index, and whose partitions a node asks first."""
+"""The notes between workers: a ready index tells and hears, and each node asks its own partitions first."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ async def test_what_is_too_much_for_the_pipelines_stays_where_it_is_counted(
 async def test_bulk_work_waits_for_the_pipeline_in_flight_where_other_nodes_keep_the_store_busy(
     executor: HeldExecutor, pipeline: Pipeline
 ) -> None:
-    pipeline.shares_store = True
+    pipeline.share_store(is_shared=True)
     jobs = Jobs(pipeline)
     for _ in range(5):
         jobs.add(3)

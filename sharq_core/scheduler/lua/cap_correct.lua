@@ -17,6 +17,7 @@ function cap_correct.run(tx, args, first)
     caps.leave(tx)
     return {0, clock.told(tx), -1, -1, 0}
   end
+  cap_slots.trim(cap)
   cap_slots.correct(cap, tonumber(args[first + 2]))
   caps.close(tx, cap)
   return {0, clock.told(tx), -1, -1, 1}

@@ -213,8 +213,9 @@ function cap_slots.give_back(cap, slots, units)
 end
 
 -- Correct the cost of a lease: later slots pay the difference (in points), or come earlier if it is negative, but never
--- before one interval after the latest reserved slot.
+-- before one interval after the latest reserved slot. Free slots ahead do not come before the debt is paid.
 function cap_slots.correct(cap, difference)
+  if difference > 0 and cap.has_cost then cap.free = {} end
   for _, limit in ipairs(cap.limits) do
     if limit.unit == type_settings.COST then
       local floor = cap.last + limit.interval
