@@ -155,16 +155,6 @@ class CapSet:
     def _expire(self, now_us: int) -> None:
         lost = self._pool.expire(now_us)
         if lost:
-<<<<<<< HEAD
-=======
-            import os
-
-            with open(f"/tmp/stat-{os.getpid()}", "a") as f:
-                f.write(
-                    f"lost {now_us} {len(lost)} win {[g.until_us - g.from_us for g in lost]} ago {[now_us - g.until_us for g in lost]}\n"
-                )
-            self.lose(lost)
->>>>>>> parking
             self._appetite.note(0, len(lost))
             self._forget(lost)
 

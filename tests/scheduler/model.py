@@ -302,13 +302,6 @@ class Model:
         self.state.settle()
         return *ended_died, self.state.expired, self.state.dropped
 
-<<<<<<< HEAD
-=======
-    def drop_forgotten(self) -> None:
-        """Drop the queues that count as forgotten."""
-        model_queues.drop_forgotten(self.state)
-
->>>>>>> parking
     def redrive(self, refs: Sequence[DeadRef]) -> list[RedriveStatus]:
         """Queue dead letters again."""
         answers = [self._redrive_one((ref.queue_id, ref.job_id)) for ref in refs]

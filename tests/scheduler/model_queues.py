@@ -125,10 +125,6 @@ def drop_forgotten(state: State) -> None:
 
 
 def drop_blank_totals(state: State) -> None:
-<<<<<<< HEAD
     """Drop the totals of a type of which nothing is left."""
-=======
-    """Drop the totals if nothing else is left."""
->>>>>>> parking
     if not (state.jobs or state.letters or state.queues or state.batches):
         state.enqueued = state.finished = state.cancelled = 0
