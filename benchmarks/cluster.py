@@ -16,7 +16,7 @@ import msgspec
 from benchmarks import bulk, targets, wrk
 from benchmarks.busy import BusyMeter, typical
 from benchmarks.clusters import Cluster, Tiers, cluster
-from benchmarks.cost_model import fit
+from benchmarks.cost_model import fit, most_parts
 from benchmarks.counts import Counting, Counts
 from benchmarks.curve import Curve
 from benchmarks.report import Cell, Grid, Report, Row
@@ -32,6 +32,8 @@ _SPARE = 1.5
 """More jobs than were enqueued in the same time: a dequeue or finish is not three times as fast as an enqueue."""
 _KINDS = ("single calls", f"batches of {_BATCH}")
 _US = 1e6
+_PREDICTED = (10, 100, 1_000)
+_SHARDS_A_PRIMARY = 2
 
 
 class Topology(msgspec.Struct, frozen=True):
@@ -124,7 +126,7 @@ def report(rounds: list[dict[Topology, Sample]], duration_s: float) -> Report:
         grids=[
             *(_grid(rounds, kind) for kind in _KINDS),
             *(_counts_grid(rounds, kind) for kind in _KINDS),
-            _model_grid(rounds),
+            *_model_grids(rounds),
         ],
         curves=[_curve(rounds, kind) for kind in _KINDS],
         notes=[
@@ -231,12 +233,30 @@ def _counts_grid(rounds: list[dict[Topology, Sample]], kind: str) -> Grid:
     return Grid(f"{kind.capitalize()}: what is done for a whole job (medians)", columns, rows)
 
 
-def _model_grid(rounds: list[dict[Topology, Sample]]) -> Grid:
-    """Return the fit of the CPU time by the counts, over all rounds, topologies and kinds of calls."""
+def _model_grids(rounds: list[dict[Topology, Sample]]) -> list[Grid]:
+    """Return the fit of the CPU time by the counts, over all rounds, topologies and kinds of calls; and its bounds."""
     samples = [_of(sample, kind).counts for one in rounds for sample in one.values() for kind in _KINDS]
     model = fit(samples)
     rows: list[tuple[Cell, ...]] = [(name, cost_us) for name, cost_us in model.costs_us.items()]
-    return Grid(f"Model: CPU time, µs each (mean error {model.error:.0%})", ("of", "µs"), rows)
+    bounds: list[tuple[Cell, ...]] = [
+        (
+            f"{shards:,}",
+            f"{shards // _SHARDS_A_PRIMARY:,}",
+            *(
+                model.predict_us(most_parts(batch, shards, shards // _SHARDS_A_PRIMARY))
+                for batch in (1, _BATCH)
+            ),
+        )
+        for shards in _PREDICTED
+    ]
+    return [
+        Grid(f"Model: CPU time, µs each (mean error {model.error:.0%})", ("of", "µs"), rows),
+        Grid(
+            "Predicted CPU time of a job on a Redis Cluster, at most (no two requests share a frame or a pipeline)",
+            ("shards", "primaries", "single calls µs", f"batches of {_BATCH} µs"),
+            bounds,
+        ),
+    ]
 
 
 def _curve(rounds: list[dict[Topology, Sample]], kind: str) -> Curve:

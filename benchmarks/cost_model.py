@@ -12,6 +12,9 @@ import msgspec
 from benchmarks.counts import Counts
 
 _ROUNDS = 20_000
+_LEAST_PARTITIONS = 256
+_PARTITIONS_A_SHARD = 4
+"""The least that keeps the partitions of shards within a fourth of each other."""
 _TERMS = ("job", "request", "frame", "pipeline", "call")
 
 
@@ -58,3 +61,30 @@ def fit(samples: Sequence[Counts]) -> Model:
             residuals = [rest - step * row[term] for row, rest in zip(rows, residuals, strict=True)]
     error = sum(map(abs, residuals)) / len(rows)
     return Model(dict(zip(_TERMS, costs, strict=True)), error)
+
+
+def most_parts(batch: int, shards: int, primaries: int) -> dict[str, float]:
+    """Return how often each part is done for a whole job at most, on a Redis Cluster.
+
+    A job is enqueued, leased and finished in batches over many queues. The bound is that of a cluster so large that no
+    two requests share a frame or a pipeline.
+
+    Args:
+        batch: jobs of a request, 1 for single calls.
+        primaries: servers of the Redis Cluster, which takes no joint calls.
+    """
+    partitions = max(_LEAST_PARTITIONS, _PARTITIONS_A_SHARD * shards)
+    steps = 3 / batch
+    done = (
+        1.0,
+        steps,
+        steps * 2 * _distinct(batch, shards),
+        steps * _distinct(batch, shards * primaries),
+        steps * _distinct(batch, partitions),
+    )
+    return dict(zip(_TERMS, done, strict=True))
+
+
+def _distinct(jobs: int, places: int) -> float:
+    """Return how many of some places get at least one of the jobs, which fall on them at random."""
+    return places * (1 - (1 - 1 / places) ** jobs)

@@ -138,9 +138,13 @@ def _load(running: Store, functions: Functions, partition: int, case: _Case, pla
     _enqueue(running, functions, partition, case, 0, range(case.queues))
     for number, leased in _leases(case, plan).items():
         queues = range(number, case.queues, case.types)
-        for depth in range(1, 1 + math.ceil(leased / len(queues))):
+        deepest = math.ceil(leased / len(queues))
+        for depth in range(1, 1 + deepest):
             visited = queues[: leased - (depth - 1) * len(queues)]
             _enqueue(running, functions, partition, case, depth, visited)
+        # A batch of all queues of a type leaves them in the order of their names, so that the first are leased again.
+        if case.types > 1:
+            _enqueue(running, functions, partition, case, deepest + 1, queues[: leased % len(queues)])
 
 
 def _leases(case: _Case, plan: _Plan) -> Counter[int]:

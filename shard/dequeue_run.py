@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Container
 from time import monotonic
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -83,9 +83,14 @@ class DequeueRequest(msgspec.Struct):
 
 
 class LeaseSource(Protocol):
-    """The functions of the Dequeuer that a run needs."""
+    """The functions of the Dequeuer that a run needs.
+
+    Attributes:
+        capped_types: the types with slots of caps that may be used, now or later.
+    """
 
     metrics: LeaseCounter
+    capped_types: Container[str]
 
     def due(self, queue_type: str) -> list[tuple[int, int]]:
         """Return the due partitions of a type, each with the number of its due queues."""
@@ -260,7 +265,8 @@ class Run:
         Args:
             due: as `_due` returns it.
         """
-        if self._dequeuer.is_capped_first(self._queue_type):
+        has_capped = self._queue_type in self._dequeuer.capped_types
+        if has_capped and self._dequeuer.is_capped_first(self._queue_type):
             self._send_capped()
         for partition, count, per_queue, max_bytes in self._plan(due):
             answer = self._dequeuer.send(
@@ -268,7 +274,7 @@ class Run:
             )
             self._wave.append((partition, per_queue, answer))
             self._asked += count
-        if not self._capped:
+        if has_capped and not self._capped:
             self._send_capped()
         self._asked = 0
         if self._wave or self._capped:
@@ -325,40 +331,41 @@ class Run:
         return self._rounds
 
     async def _take(self, partition: int, per_queue: int, answer: Answer) -> None:
-        leased = await self._receive(partition, _value(answer))
-        if leased is not None:
-            if not leased.due_after:
-                self._begun_with.discard(partition)
-            self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)
+        try:
+            reply, _ = await answer
+            leased = value_of(reply)
+        except SharqError as error:
+            self._note_failure(partition, error)
+            return
+        self._keep(leased)
+        if not leased.due_after:
+            self._begun_with.discard(partition)
+        self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)
 
     async def _take_capped(self, capped: CappedDequeue) -> None:
-        await self._receive(capped.partition, capped.leased())
-
-    async def _receive(
-        self, partition: int, answer: Coroutine[Any, Any, DequeueReply]
-    ) -> DequeueReply | None:
-        """Keep the jobs of an answer, or its failure; return None for a failure."""
         try:
-            leased = await answer
-        except NotKept as error:
-            self._failed[partition] = error
-            self._dequeuer.void(error.reply)
-            return None
-        except CallFailed as error:
-            if self._dequeuer.put_off(partition, self._queue_type, error):
-                self._failed[partition] = error
-            self._put_off.add(partition)
-            return None
+            self._keep(await capped.leased())
         except SharqError as error:
-            self._failed[partition] = error
-            return None
+            self._note_failure(capped.partition, error)
+
+    def _note_failure(self, partition: int, error: SharqError) -> None:
+        """Leave a partition out of this run, and perhaps report its failure."""
+        if isinstance(error, CallFailed):
+            self._put_off.add(partition)
+            if not self._dequeuer.put_off(partition, self._queue_type, error):
+                return
+        if isinstance(error, NotKept):
+            self._dequeuer.void(error.reply)
+        self._failed[partition] = error
+
+    def _keep(self, leased: DequeueReply) -> None:
+        """Keep the jobs of an answer for the requests."""
         self._has_expired = self._has_expired or leased.expired > 0
         self._dequeuer.metrics.leased(self._queue_type, leased.jobs, leased.ready_for_us)
         if leased.jobs and is_gathered(self._queue_type):
             self._dequeuer.metrics.units.add(self._queue_type, leased.jobs)
         self._jobs += leased.jobs
         self._bytes += sum(len(job.payload) for job in leased.jobs)
-        return leased
 
     def _note_served(self, partition: int, served: int, per_queue: int, due_before: int) -> None:
         """Update the number of the partition's due queues that still await their turn; the first reply counts them."""
@@ -370,12 +377,6 @@ class Run:
             owed = due_before - served
         self._counted.add(partition)
         self._unserved[partition] = max(owed, 0)
-
-
-async def _value(answer: Answer) -> DequeueReply:
-    """Return the value of a partition's reply."""
-    reply, _ = await answer
-    return value_of(reply)
 
 
 def take_alike(requests: deque[DequeueRequest]) -> list[DequeueRequest]:

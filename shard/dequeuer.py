@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Container, Coroutine
 from time import monotonic
 from typing import Any
 
@@ -72,6 +72,7 @@ class Dequeuer:
         self._set_aside = set_aside
         self._caps = caps
         caps.serve(self)
+        self.capped_types: Container[str] = caps.funded
         self._loop = asyncio.get_running_loop()
         self._requests: dict[str, deque[DequeueRequest]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,10 +86,11 @@ class Dequeuer:
             OutcomeUnknown: jobs may have been leased; they come back when their leases end.
         """
         jobs = await self._dequeue(queue_type, count, lease_us)
-        if not jobs and self._caps.may_lease(queue_type) and await self._caps.look(queue_type, count):
-            jobs = await self._dequeue(queue_type, count, lease_us)
-        if jobs:
-            self._caps.note_demand(queue_type)
+        if self._caps.knows(queue_type):
+            if not jobs and self._caps.may_lease(queue_type) and await self._caps.look(queue_type, count):
+                jobs = await self._dequeue(queue_type, count, lease_us)
+            if jobs:
+                self._caps.note_demand(queue_type)
         return jobs
 
     async def _dequeue(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:

@@ -101,7 +101,7 @@ class LinkServer:
     @property
     def frames_sent(self) -> int:
         """The number of frames sent over all links since the start."""
-        return self._frames_before + sum(link.frames_sent for link in self._links)
+        return self._frames_before + sum(link.outbox.frames_sent for link in self._links)
 
     @property
     def calls_in_flight(self) -> int:
@@ -128,7 +128,7 @@ class LinkServer:
         try:
             await link.run()
         finally:
-            self._frames_before += link.frames_sent
+            self._frames_before += link.outbox.frames_sent
             self._links.discard(link)
             self.gate.forget(link)
         return socket
@@ -181,7 +181,7 @@ class _Link:
         self._socket = socket
         self._router = request.remote
         self._loop = asyncio.get_running_loop()
-        self._outbox: Outbox[Sequence[LeasedJob]] = Outbox(
+        self.outbox: Outbox[Sequence[LeasedJob]] = Outbox(
             socket, lambda: transport is not None and not transport.is_closing()
         )
         self._sender: asyncio.Task[None] | None = None
@@ -191,11 +191,6 @@ class _Link:
         self.is_up = False
         self._reads_away = False
         self._is_traced = log.isEnabledFor(logging.DEBUG)
-
-    @property
-    def frames_sent(self) -> int:
-        """The number of frames sent since the handshake began."""
-        return self._outbox.frames_sent
 
     async def run(self) -> None:
         """Do the handshake and read until the link ends. Calls in progress continue after that."""
@@ -223,14 +218,14 @@ class _Link:
     async def close(self) -> None:
         """Send the waiting entries, then close the socket."""
         if self._sender is not None:
-            self._outbox.finish()
+            self.outbox.finish()
             await asyncio.wait([self._sender], timeout=CLOSE_S)
         await self._say_goodbye(WSCloseCode.GOING_AWAY, "the shard is stopping")
 
     def push(self, entry: bytes) -> None:
         """Push an entry to the router if the link is up."""
         if self.is_up:
-            self._outbox.add(entry, ())
+            self.outbox.add(entry, ())
 
     def push_away(self) -> None:
         """Push the partitions that this node leaves to others, if the router understands that entry."""
@@ -253,8 +248,8 @@ class _Link:
         self._server.gate.prove(self, self._connection)
         _, view = self._server.hello()
         ours = frames.prove(secret, frames.SHARD, nonce, theirs.nonce)
-        self._outbox.add(frames.encode(Welcome(ours, view)), ())
-        self._sender = asyncio.create_task(self._outbox.run())
+        self.outbox.add(frames.encode(Welcome(ours, view)), ())
+        self._sender = asyncio.create_task(self.outbox.run())
         self.is_up = True
         self._reads_away = theirs.reads_away
         if self._server.away:
@@ -271,7 +266,7 @@ class _Link:
     def _read(self, frame: frames.Frame[FromRouter]) -> None:
         now_us = self._now_us()
         if not frame.entries:
-            self._outbox.nudge()
+            self.outbox.nudge()
         for entry in frame.entries:
             match entry:
                 case CallFrame():
@@ -286,8 +281,8 @@ class _Link:
                     self._unwatch_job(entry.job)
                 case _:
                     raise FrameError("a second proof")
-        if len(self._outbox) > MAX_UNREAD:
-            raise FrameError(f"{len(self._outbox)} entries are unsent: the router does not read")
+        if len(self.outbox) > MAX_UNREAD:
+            raise FrameError(f"{len(self.outbox)} entries are unsent: the router does not read")
 
     def _start(self, request: CallFrame[Call[Any]], now_us: int) -> None:
         """Start a call, or refuse it with nothing done."""
@@ -306,7 +301,7 @@ class _Link:
             self._server.start(self._answer(request))
 
     def _is_full(self) -> bool:
-        return self.under_way + len(self._outbox) >= MAX_CALLS or self._outbox.size_bytes > MAX_ANSWER_BYTES
+        return self.under_way + len(self.outbox) >= MAX_CALLS or self.outbox.size_bytes > MAX_ANSWER_BYTES
 
     async def _answer(self, request: CallFrame[Call[Any]]) -> None:
         number, call = request.number, request.call
@@ -332,7 +327,7 @@ class _Link:
         """Send an answer, or void its leases if it cannot be sent."""
         is_too_large = len(entry) > frames.MAX_ENTRY_BYTES
         if self.is_up and not is_too_large:
-            self._outbox.add(entry, jobs)
+            self.outbox.add(entry, jobs)
         elif jobs:
             self._server.start(give_back(self._server.port, jobs))
         if is_too_large:
@@ -382,7 +377,7 @@ class _Link:
             self._unwatch_job(job)
         if self._sender is not None:
             self._sender.cancel()
-        unsent = [job for jobs in self._outbox.unsent() for job in jobs]
+        unsent = [job for jobs in self.outbox.unsent() for job in jobs]
         if unsent:
             self._server.start(give_back(self._server.port, unsent))
 

@@ -102,6 +102,7 @@ class ShardNode:
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
         self._index = ReadyIndex(self._executor.now_us)
+        self._index.others = self._ownership.others
         self.due_notes = DueNotes(self._index)
         self.job_ends = JobEnds()
         self.watch_job, self.unwatch_job = self.job_ends.watch, self.job_ends.unwatch
@@ -179,9 +180,10 @@ class ShardNode:
         self._pipeline.shares_store = len(view.serving()) > 1
         given_up = self._ownership.change(ring)
         self._refresher.give_up(given_up)
-        if self._reaper is not None:
+        if self._reaper is not None and not self.settings.serves_all:
             for partition in given_up:
                 self._reaper.forget(partition)
+        self._index.others = self._ownership.others
         self._surveyor.begin_again(self._ownership.unread)
         self._calendar.schedules.follow()
         log.info("ring version=%d partitions=%d", ring.version, len(self._ownership.owned))

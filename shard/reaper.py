@@ -100,7 +100,7 @@ class Reaper:
 
     def note_at(self, partition: int, queue_type: str, due_at: float) -> None:
         """Record that a timer of the partition and type is due at due_at (the loop's time, seconds) or later."""
-        if not self._runs(partition):
+        if not self._ownership.serves_all and partition not in self._ownership.mine:
             return
         due = self._due.get(partition)
         if due is None:
@@ -173,10 +173,9 @@ class Reaper:
             if pairs[room:]:
                 self._backlog[queue_type] = pairs[room:]
                 self._backlog.move_to_end(queue_type, last=False)
-        return [pair for pair in taken if self._runs(pair[0])]
-
-    def _runs(self, partition: int) -> bool:
-        return self._ownership.serves_all or partition in self._ownership.mine
+        if self._ownership.serves_all:
+            return taken
+        return [pair for pair in taken if pair[0] in self._ownership.mine]
 
     def _sort_due(self) -> None:
         """Move due timers from the heap: awaited types to the front, all others to the backlog."""

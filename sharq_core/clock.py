@@ -27,6 +27,7 @@ class RemoteClock:
 
     def __init__(self) -> None:
         self._best: float | None = None
+        # The largest lower bound of the offset, each less the drift since its answer.
         self._careful = -math.inf
         self._careful_at = 0.0
         self._recent = -math.inf
@@ -58,7 +59,8 @@ class RemoteClock:
         if is_step_ahead:
             self._ahead_us, self._held_until = offset_limit - self._offset_limit, received_at + _HOLD_S
         self._offset_limit = offset_limit
-        if offset >= self._careful_offset(received_at) or has_stepped_back or self._careful > offset_limit:
+        careful = self._careful - _DRIFT * (received_at - self._careful_at) * 1e6
+        if offset >= careful or has_stepped_back or self._careful > offset_limit:
             self._careful, self._careful_at = offset, received_at
         # Two windows overlap: `_recent` is the maximum of the current one, `_best` that of both. Old bounds expire
         # with their window, so the estimate follows a remote clock that runs slower than this one.
@@ -81,12 +83,10 @@ class RemoteClock:
 
         None before the first answer.
         """
+        if self._best is None:
+            return None
         now = monotonic()
-        return None if self._best is None else int(self._careful_offset(now) + now * 1e6)
-
-    def _careful_offset(self, now: float) -> float:
-        """Return the largest lower bound of the offset, each less the drift since its answer."""
-        return self._careful - _DRIFT * (now - self._careful_at) * 1e6
+        return int(self._careful - _DRIFT * (now - self._careful_at) * 1e6 + now * 1e6)
 
     def steady_us(self) -> int | None:
         """Return the remote time in µs, ignoring a forward step for the first two seconds after it.

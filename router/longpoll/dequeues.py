@@ -126,11 +126,11 @@ class Polls:
         attempt = DequeueAttempt(
             self._hints, self._directory, count, lease_us, has_choice=len(queue_types) > 1
         )
+        places = [(queue_type, shard) for queue_type in queue_types for shard in shards]
         first = self._directory.informed(shards)
-        await self._ask(attempt, [(queue_type, shard) for queue_type in queue_types for shard in first])
+        await self._ask(attempt, [place for place in places if place[1] in first])
         if not attempt.jobs and len(first) < len(shards):
-            others = [shard for shard in shards if shard not in first]
-            await self._ask(attempt, [(queue_type, shard) for queue_type in queue_types for shard in others])
+            await self._ask(attempt, [place for place in places if place[1] not in first])
         return attempt
 
     async def _ask(self, attempt: DequeueAttempt, places: Sequence[Place]) -> None:

@@ -253,7 +253,10 @@ class JobBatch(Generic[JobT, OutcomeT]):
             return
         caps = self._verb.caps
         if caps is None or not caps.follow(*self._key, self.jobs, reply.value, self._end):
-            self._end(reply.value)
+            for (bulk_reply, index), outcome in zip(self.places, reply.value, strict=True):
+                bulk_reply.settle(index, outcome)
+            if self._verb.counter is not None:
+                self._verb.counter.count(self._key[1], self.jobs, reply.value)
         if self._verb.job_ends is not None and self._verb.job_ends.watchers:
             self._verb.job_ends.note(self.jobs)
         if self.size and self._verb.results is not None:

@@ -57,18 +57,18 @@ class NodeCapLeases:
         Returns:
             False if there is nothing to do; `end` is not called then.
         """
-        holds = [
-            job.hold_cap
-            for job, outcome in zip(jobs, outcomes, strict=True)
-            if outcome.status is LeaseStatus.DONE and getattr(job, "hold_cap", None) is not None
-        ]
-        if any(outcome.permits for outcome in outcomes):
+        holds: list[CapHold] = []
+        must_renew = must_correct = False
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            must_renew = must_renew or bool(outcome.permits)
+            must_correct = must_correct or outcome.corrected is not None
+            if (hold := getattr(job, "hold_cap", None)) is not None and outcome.status is LeaseStatus.DONE:
+                holds.append(hold)
+        if must_renew:
             self._start(self._extend_then(partition, queue_type, jobs, outcomes, end))
-        elif holds or any(outcome.corrected is not None for outcome in outcomes):
+        elif holds or must_correct:
             self._start(self._tell_then(holds, outcomes, end))
-        else:
-            return False
-        return True
+        return must_renew or must_correct or bool(holds)
 
     async def drained(self) -> None:
         """Wait until nothing is under way."""

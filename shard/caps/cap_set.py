@@ -73,6 +73,12 @@ class CapSet:
         self._ask_us = 0
         self.wake()
 
+    def drop(self) -> None:
+        """Use none of the slots: a cap is held."""
+        now_us = elapsed_us()
+        self._give_back(now_us)
+        self._forget(self._pool.take_all())
+
     def wake(self) -> None:
         """Reserve slots from now on if workers wait for a due queue; the state of either may have changed."""
         self._news.set()
@@ -149,10 +155,14 @@ class CapSet:
     def _expire(self, now_us: int) -> None:
         lost = self._pool.expire(now_us)
         if lost:
-            self.lose(lost)
-            self._source.settle([permit for grant in lost for permit in grant.permits])
             self._appetite.note(0, len(lost))
-            self._on_change(self)
+            self._forget(lost)
+
+    def _forget(self, lost: Sequence[CapGrant]) -> None:
+        """Forget slots that were not used and never will be."""
+        self.lose(lost)
+        self._source.settle([permit for grant in lost for permit in grant.permits])
+        self._on_change(self)
 
     async def _run(self) -> None:
         """Reserve slots while workers wait, and give those back that nobody waits for any more."""

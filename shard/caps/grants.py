@@ -119,6 +119,11 @@ class GrantPool:
             self._grants = [grant for grant in self._grants if grant.until_us >= now_us]
         return lost
 
+    def take_all(self) -> list[CapGrant]:
+        """Take all grants."""
+        taken, self._grants = self._grants, []
+        return taken
+
     def next_us(self, first_us: Callable[[int], int | None], delay_us: int = 0) -> int | None:
         """Return the first time at which a grant may be used; None for never.
 

@@ -76,6 +76,7 @@ class CapLedgers:
 
     Attributes:
         on_settled: called with a cap after permits of it were given back.
+        on_held: called with a cap before and after it is held.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class CapLedgers:
         self._unsettled: dict[str, list[int]] = {}
         self._is_settling = False
         self.on_settled: Callable[[str], None] = lambda _: None
+        self.on_held: Callable[[str], None] = lambda _: None
 
     def next_us(self, name: str, *, is_ahead: bool) -> int:
         """Return the time before which it is of no use to ask a cap; 0 if nothing is known of it.
@@ -233,11 +235,16 @@ class CapLedgers:
         return True
 
     async def hold(self, hold: CapHold) -> None:
-        """Hold a cap: no slot of it is due for a time. A failure is logged, and the cap goes on."""
+        """Hold a cap: no slot of it is due for a time. A failure is logged, and the cap goes on.
+
+        This node uses none of the slots that it has. Those of other nodes are used up, which takes a horizon at most.
+        """
         partition = self._home(hold.name)
         not_after_us = self._clocks.not_after_us(partition)
         call = self._calls.cap_hold(partition, hold.name, hold.hold_us, not_after_us=not_after_us)
+        self.on_held(hold.name)
         await self._tell(hold.name, call)
+        self.on_held(hold.name)
 
     async def correct(self, name: str, difference: int) -> None:
         """Let later slots of a cap pay for what jobs cost more than their slots. A failure is logged."""

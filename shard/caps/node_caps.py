@@ -49,6 +49,8 @@ class NodeCaps:
 
     Attributes:
         ledgers: the ledgers of the caps.
+        funded: the types with slots that may be used, now or later, and when, by set of caps.
+        knows: returns True if queues of a type wait for caps, or may do so.
         leases: does what the ends and extends of leases mean for caps.
     """
 
@@ -70,14 +72,16 @@ class NodeCaps:
         self._ownership = ownership
         self._sets: dict[Names, CapSet] = {}
         self._by_cap: dict[str, set[Names]] = {}
-        self._funded: dict[str, DueTimes[Names]] = {}
+        self.funded: dict[str, DueTimes[Names]] = {}
         self._taken_until: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._weights: dict[str, tuple[int, int]] = {}
         self._parked = ParkedIndex(self._on_claim, executor.now_us)
+        self.knows = self._parked.knows
         self._listings = Listings(pipeline, self._calls, self._parked)
         self.ledgers = CapLedgers(pipeline, calls.caps, clocks, ownership, self._counts, self._weigh)
         self.ledgers.on_settled = self._on_settled
+        self.ledgers.on_held = self._on_held
         self.leases = NodeCapLeases(pipeline, self._calls, clocks, self.ledgers)
         self._counts.waiting = lambda: len(self._sets)
         index.on_subscribed = self._on_awaited
@@ -103,8 +107,6 @@ class NodeCaps:
 
     def note_demand(self, queue_type: str) -> None:
         """Note that a worker got jobs of a type and may soon take more, also of its queues with caps."""
-        if not self._parked.knows(queue_type):
-            return
         was_awaited = self._is_awaited(queue_type)
         self._taken_until[queue_type] = monotonic() + TAKES_ON_S
         if not was_awaited:
@@ -112,7 +114,7 @@ class NodeCaps:
 
     def is_first(self, queue_type: str) -> bool:
         """Return True if, of the queues of a type that may be leased from now, one with caps has been due longest."""
-        funded = self._funded.get(queue_type)
+        funded = self.funded.get(queue_type)
         usable = funded.due(elapsed_us(), 1) if funded is not None else []
         if not usable:
             return False
@@ -147,7 +149,7 @@ class NodeCaps:
             max_bytes: the payload bytes of all of them together.
             begun_us: slots that may be used only after this time are left.
         """
-        funded = self._funded.get(queue_type)
+        funded = self.funded.get(queue_type)
         if funded is None:
             return []
         sent: list[CappedDequeue] = []
@@ -209,6 +211,11 @@ class NodeCaps:
         for names in self._by_cap.get(name, ()):
             self._sets[names].ask_again()
 
+    def _on_held(self, name: str) -> None:
+        """Use no slot of a cap that is held."""
+        for names in self._by_cap.get(name, ()):
+            self._sets[names].drop()
+
     def _on_awaited(self, queue_type: str) -> None:
         """Reserve slots for the queues of a type if workers wait for it now, or give them back if not."""
         if self._parked.has_news(queue_type) and self._is_awaited(queue_type):
@@ -253,22 +260,22 @@ class NodeCaps:
             self._set_due(queue_type, cap_set.names, cap_set.next_us(queue_type))
 
     def _set_due(self, queue_type: str, names: Names, due_us: int | None) -> None:
-        funded = self._funded.get(queue_type)
+        funded = self.funded.get(queue_type)
         if funded is None:
             if due_us is None:
                 return
-            funded = self._funded[queue_type] = DueTimes()
+            funded = self.funded[queue_type] = DueTimes()
         before_us = funded.first_us()
         funded.put(names, due_us)
         first_us = funded.first_us()
         if first_us is None:
-            del self._funded[queue_type]
+            del self.funded[queue_type]
         if first_us != before_us:
             due_at = None if first_us is None else monotonic() + (first_us - elapsed_us()) / 1e6
             self._index.set_capped(queue_type, due_at)
 
     def _funded_first_us(self, queue_type: str) -> int | None:
-        funded = self._funded.get(queue_type)
+        funded = self.funded.get(queue_type)
         return None if funded is None else funded.first_us()
 
     def _is_awaited(self, queue_type: str) -> bool:

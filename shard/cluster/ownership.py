@@ -67,6 +67,11 @@ class Ownership:
         """The partitions that this node knows completely, as far as they are read: its own, or all."""
         return range(len(self.ring.owners)) if self.serves_all else self.owned
 
+    @property
+    def others(self) -> frozenset[int]:
+        """The partitions of other nodes that this node serves all the time."""
+        return frozenset(self.known) - self.mine
+
     def owns(self, partition: int) -> bool:
         """Return True if the ring gives the partition to this node."""
         return partition in self.mine

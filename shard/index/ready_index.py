@@ -20,6 +20,11 @@ import msgspec
 from sharq_core.link.messages import OnDue
 from sharq_core.scheduler.replies import Hint
 
+HEAD_START_S = 0.1
+"""The time in seconds for which the owner of a partition is first to ask it, while there are other due partitions. Two
+nodes that serve every partition would otherwise ask the same ones at the same time, and one of them would get nothing.
+"""
+
 OnNote: TypeAlias = Callable[[int, float], None]
 """A function that takes the partition and the due time (time.monotonic) of a note."""
 
@@ -85,6 +90,8 @@ class ReadyIndex:
 
     Attributes:
         subscribers: the subscribers of each type that has any.
+        others: partitions that are asked later than they are due, because another node that serves every partition asks
+            them first; empty if this node serves its own partitions only.
         listeners: by type, the listeners that get the partition and the due time of each note.
         on_subscribed: called with a type after its subscribers have changed.
     """
@@ -92,6 +99,7 @@ class ReadyIndex:
     def __init__(self, store_now_us: Callable[[int], int | None]) -> None:
         self.on_subscribed: Callable[[str], None] = lambda _: None
         self.subscribers: dict[str, list[OnDue]] = {}
+        self.others: frozenset[int] = frozenset()
         self.listeners: dict[str, list[OnNote]] = {}
         self._loop = asyncio.get_running_loop()
         self._store_now_us = store_now_us
@@ -233,6 +241,8 @@ class ReadyIndex:
     def due(self, queue_type: str, now: float) -> list[tuple[int, int]]:
         """Return (partition, approximate number of due queues) of the due partitions, longest due first.
 
+        The partitions of `others` are as if they had become due HEAD_START_S later.
+
         Cost: O(partitions).
         """
         known_type = self._types.get(queue_type)
@@ -241,6 +251,8 @@ class ReadyIndex:
         due = [
             (entry.due_at, p, entry.queues) for p, entry in known_type.entries.items() if entry.due_at <= now
         ]
+        if self.others:
+            due = [(due_at + HEAD_START_S * (p in self.others), p, queues) for due_at, p, queues in due]
         return [(partition, queues) for _, partition, queues in sorted(due)]
 
     def entries(self, queue_type: str) -> list[tuple[int, float]]:

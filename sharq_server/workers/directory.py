@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import TypeVar
 
 from router.shards.link import ShardLink
 from shard.index.due_notes import DueNotes
 from sharq_core.link.job_watches import JobKey, OnEnd
-from sharq_core.link.messages import FORMATS, OnDue, ShardPort
+from sharq_core.link.messages import FORMATS, Call, Dequeue, OnDue, ShardPort
 from sharq_server.workers.note_links import NoteLink
 
 log = logging.getLogger("sharq.server")
 
 ReplyT = TypeVar("ReplyT")
+
+
+LISTEN_S = 5.0
+"""Seconds after a dequeue of a type for which the other workers tell of it."""
+
+MAX_DEQUEUED = 1000
+"""Most types of which they tell for this reason."""
 
 
 def link_path(links: Path, number: int) -> Path:
@@ -46,18 +54,46 @@ class Sibling:
 
 
 class OwnShard:
-    """The shard of this worker as a `ShardPort`. Those who watch through it hear of the other workers, too."""
+    """The shard of this worker as a `ShardPort`. Those who watch through it hear of the other workers, too.
+
+    The other workers also tell it of the types that were dequeued here in the last seconds, so that the next dequeue
+    finds what they have got in the meantime.
+    """
 
     def __init__(self, shard: ShardPort, siblings: dict[int, Sibling]) -> None:
         self._siblings = siblings
         self._watched: dict[str, int] = {}
+        self._dequeued: dict[str, float] = {}
         self._shard = shard
-        self.call = shard.call
 
     @property
     def watched(self) -> Sequence[str]:
-        """The types that are watched, each as often as it is."""
-        return [queue_type for queue_type, times in self._watched.items() for _ in range(times)]
+        """The types of which other workers tell, each as often as somebody here listens."""
+        watched = [queue_type for queue_type, times in self._watched.items() for _ in range(times)]
+        return [*watched, *self._dequeued]
+
+    def call(self, call: Call[ReplyT]) -> Awaitable[ReplyT]:
+        """Carry out a call here."""
+        if isinstance(call, Dequeue):
+            self._note_dequeue(call.queue_type)
+        return self._shard.call(call)
+
+    def forget_idle(self) -> None:
+        """Hear no more of the types that were not dequeued in the last LISTEN_S."""
+        oldest = monotonic() - LISTEN_S
+        for queue_type in [queue_type for queue_type, at in self._dequeued.items() if at < oldest]:
+            del self._dequeued[queue_type]
+            for sibling in self._siblings.values():
+                sibling.notes.unlisten(queue_type)
+
+    def _note_dequeue(self, queue_type: str) -> None:
+        is_new = queue_type not in self._dequeued
+        if is_new and len(self._dequeued) >= MAX_DEQUEUED:
+            return
+        self._dequeued[queue_type] = monotonic()
+        if is_new:
+            for sibling in self._siblings.values():
+                sibling.notes.listen(queue_type)
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
         """Call on_due with the next due time over all workers; see ShardPort."""
@@ -138,6 +174,12 @@ class WorkerDirectory:
                 self.siblings[number] = await self._connect(number)
             self._settle()
             await asyncio.gather(*(sibling.close() for sibling in ended))
+
+    async def run(self) -> None:
+        """Forget types that are not dequeued any more, until cancelled."""
+        while True:
+            await asyncio.sleep(LISTEN_S / 2)
+            self._own.forget_idle()
 
     async def close(self) -> None:
         """End every link."""

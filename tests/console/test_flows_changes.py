@@ -217,6 +217,23 @@ def test_dead_letters_are_grouped_and_a_group_is_retried_or_dropped(
     expect(page.get_by_text("There are no dead letters.")).to_be_visible()
 
 
+def test_a_dead_letter_whose_id_is_live_again_is_not_shown_as_the_live_job(
+    reader: Reader, api: Api, kind: str
+) -> None:
+    api.fail({"x": "404 Not Found"})
+    api.enqueue("x")
+    page = reader.open(f"dead/{kind}")
+    reader.button("404 Not Found").click()
+    page.get_by_role("table", name="Dead letters of the group").get_by_role("button", name="x").click()
+    expect(page.get_by_text("A newer job has the same id and is queued")).to_be_visible()
+    expect(reader.button("Cancel the job")).to_have_count(0)
+    reader.button("Drop the dead letter").click()
+    reader.confirm("Drop")
+    reader.said("x is dropped")
+    queue = api.queue()
+    assert (queue["queued"], queue["dead"]) == (1, 0)
+
+
 def test_what_was_not_read_of_the_dead_letters_is_said(reader: Reader, api: Api, kind: str) -> None:
     for part in range(3):
         api.enqueue(*(f"{part}-{number}" for number in range(720)), expires=1)

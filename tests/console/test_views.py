@@ -157,6 +157,42 @@ def test_a_cap_is_changed_after_one_more_question(site: Site, open_page: OpenPag
     assert state["max_leased"] is None
 
 
+READ_REASONS = """async () => {
+  const main = document.querySelector("script[src$='main.js']").src;
+  const { Reasons } = await import(new URL("views/overview_failures.js", main));
+  const letters = Array.from({ length: 730 }, (_, at) => ({ reason: "limit", error: at < 650 ? "old" : "new" }));
+  let calls = 0;
+  const ask = async (method, path, { query }) => {
+    calls += 1;
+    const from = Number(query.cursor ?? 0);
+    const to = from + query.limit;
+    return { jobs: letters.slice(from, to), cursor: to < letters.length ? String(to) : null };
+  };
+  const reasons = new Reasons("sms");
+  const seen = [];
+  const look = async (dead) => {
+    await reasons.readOn(dead, new AbortController().signal, ask);
+    seen.push([calls, reasons.rows().map(({ reason, number, isAll }) => [reason, number, isAll])]);
+  };
+  for (const dead of [730, 730, 730]) await look(dead);
+  letters.push({ reason: "expired" });
+  for (const dead of [731, 731]) await look(dead);
+  return seen;
+}"""
+
+
+def test_the_reasons_of_all_dead_letters_are_read_in_steps(open_page: OpenPage) -> None:
+    page = open_page().open("#/windows")
+    whole = [["old", 650, True], ["new", 80, True]]
+    assert page.evaluate(READ_REASONS) == [
+        [5, [["old", 500, False]]],
+        [8, whole],
+        [8, whole],
+        [13, whole],
+        [16, [*whole, ["expired before a worker took it", 1, True]]],
+    ]
+
+
 def test_a_type_is_paused_and_resumed(site: Site, open_page: OpenPage, kind: str) -> None:
     site.enqueue(kind, "acme")
     page = open_page().open(f"#/type/{kind}")
@@ -167,6 +203,9 @@ def test_a_type_is_paused_and_resumed(site: Site, open_page: OpenPage, kind: str
         page.get_by_role("button", name=action).click()
         page.get_by_role("dialog").get_by_role("button", name=action).click()
         expect(page.locator("#notices")).to_contain_text(said)
+        other = "Resume" if action == "Pause" else "Pause"
+        expect(page.get_by_role("button", name=other)).to_be_focused()
+        expect(page.get_by_role("button", name=action)).to_be_hidden()
         assert site.get(f"/queue/{kind}/acme/")["blocked_by"] == reason
 
 

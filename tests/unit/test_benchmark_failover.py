@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.cluster import Cost, Sample, Topology, predicted_rate, report
 from benchmarks.clusters import Tiers
-from benchmarks.cost_model import Model, fit, parts
+from benchmarks.cost_model import Model, fit, most_parts, parts
 from benchmarks.counts import Counts
 from benchmarks.errors import Spoiled
 from benchmarks.failover import Kill, Outcome, judge
@@ -95,7 +95,7 @@ def test_the_cluster_report_has_each_topology_in_both_kinds() -> None:
         Topology(2, 3): Sample(large, small),
     }
     found = report([one] * 3, duration_s=1)
-    assert [len(grid.rows) for grid in found.grids] == [3, 3, 3, 3, 5]
+    assert [len(grid.rows) for grid in found.grids] == [3, 3, 3, 3, 5, 3]
     assert found.curves[0].series["router"] == [(1, 100), (3, 135)]
     single, batch = found.rows[:2]
     assert isinstance(single.measured, Spread)
@@ -125,6 +125,20 @@ def test_cost_model_finds_the_costs_by_which_jobs_were_made() -> None:
     assert model.error < 0.001
     assert model.costs_us == pytest.approx(costs, rel=0.02)
     assert model.predict_us(parts(samples[0])) == pytest.approx(samples[0].cpu_us, rel=0.01)
+
+
+def test_cost_of_single_calls_is_bounded_however_many_shards_there_are() -> None:
+    for shards in (10, 100, 1_000):
+        done = most_parts(1, shards, shards // 2)
+        assert done == pytest.approx({"job": 1, "request": 3, "frame": 6, "pipeline": 3, "call": 3})
+
+
+def test_batch_is_split_over_no_more_shards_than_it_has_jobs() -> None:
+    few, many = (most_parts(100, shards, shards) for shards in (1, 100_000))
+    assert few["frame"] == pytest.approx(0.06)
+    assert few["pipeline"] == pytest.approx(0.03)
+    assert many["frame"] == pytest.approx(6, rel=0.01)
+    assert many["pipeline"] == pytest.approx(3, rel=0.01)
 
 
 def test_cost_model_has_no_negative_costs() -> None:

@@ -63,6 +63,7 @@ async function show() {
     if (signal.aborted) return;
     if (error instanceof ApiError && error.status === 401) askForToken(error.message);
     else showFailure(stage, title, error);
+    if (error instanceof ApiError && error.status === 403) void checkRights();
   }
 }
 
@@ -110,6 +111,26 @@ function askForToken(reason) {
   void import("./views/signin.js").then(({ askForToken: ask }) => ask(root, reason, start));
 }
 
+/** Ask for another token if the present one may not read any more. */
+async function checkRights() {
+  try {
+    await whoami();
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) askForToken(error.message);
+    return;
+  }
+  askIfUnread();
+}
+
+/** Ask for another token if the caller may not read. Return true if so. */
+function askIfUnread() {
+  const lack = whyNot("read");
+  if (lack === null) return false;
+  signOut();
+  askForToken(`${lack} The console needs it.`);
+  return true;
+}
+
 /** Find out who the caller is, then show the view. */
 async function start() {
   try {
@@ -119,12 +140,7 @@ async function start() {
     else showFailure(root, "The server does not answer", error);
     return;
   }
-  const lack = whyNot("read");
-  if (lack !== null) {
-    signOut();
-    askForToken(`${lack} The console needs it.`);
-    return;
-  }
+  if (askIfUnread()) return;
   showCaller(() => {
     signOut();
     void start();
@@ -135,6 +151,7 @@ async function start() {
     if (name !== "state") return;
     showLive(data);
     if (data.status === 401) askForToken(data.message);
+    if (data.status === 403) void checkRights();
   });
   await show();
 }

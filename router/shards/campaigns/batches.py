@@ -1,8 +1,7 @@
 """Reads batches from all partitions that may have jobs of them, and cancels them there.
 
 A cancellation first marks the batch in every partition, so that no further job is taken or leased, and then removes the
-waiting jobs step by step. It rests after each step for as long as the step took, like a cancellation by prefix
-(router/shards/walks/jobs.py).
+waiting jobs in small steps, with rests in between, so that the calls of others are held up neither long nor often.
 """
 
 from __future__ import annotations
@@ -22,6 +21,9 @@ from sharq_core.errors import NotFound, OutcomeUnknown, SharqError
 from sharq_core.link.campaigns.batch_calls import CancelBatch, GetBatch
 from sharq_core.logs.plurals import counted, was_or_were
 from sharq_core.partitions import partition_of
+
+RESTS = 2
+"""The length of the rest after a step, as a multiple of the time that the step took."""
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +111,8 @@ class BatchRouting:
 
 
 async def _rested(step: Awaitable[ReplyT]) -> ReplyT:
-    """Run a step, and rest for as long as it took."""
+    """Run a step, and rest for RESTS times as long as it took."""
     begun_at = time.monotonic()
     reply = await step
-    await asyncio.sleep(min(time.monotonic() - begun_at, MAX_REST_S))
+    await asyncio.sleep(min(RESTS * (time.monotonic() - begun_at), MAX_REST_S))
     return reply

@@ -8,6 +8,7 @@ comes last in a removal. So a window exists if its home partition has it.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from typing import Protocol, TypeVar
 
@@ -27,10 +28,12 @@ from sharq_core.link.campaigns.window_calls import DropWindow, GetWindow, GetWin
 from sharq_core.link.messages import PartitionCall
 from sharq_core.partitions import partition_of
 
+log = logging.getLogger(__name__)
+
 ReplyT = TypeVar("ReplyT")
 
-LISTED = 0
-"""The partition whose windows are listed."""
+LISTED = 4
+"""The number of partitions of which one is listed: evenly spread, so that a store of several servers has them apart."""
 
 _MAX_NUMBER = 2**32 - 1
 """The largest number of a window."""
@@ -93,21 +96,37 @@ async def list_windows(
 ) -> tuple[list[StoredWindow], str | None]:
     """Return up to `limit` windows from a cursor on, as they were created, and the next cursor, None at the end.
 
-    They are those of one partition. Asking each for the windows whose home it is would cost as many reads of all
-    windows as there are partitions, for the sake of windows that not every partition has confirmed.
+    They are those of one partition: the first that answers of LISTED ones, and from then on the one that the cursor
+    names. Asking each partition for the windows whose home it is would cost as many reads of all windows as there are
+    partitions, for the sake of windows that not every partition has confirmed.
 
     Raises:
         InvalidRequest: the cursor was not made by this function.
+        SharqError: none of the partitions answers, or the one of the cursor does not. Begin anew in the latter case.
     """
-    scan = 0 if cursor is None else _position(cursor)
+    if cursor is not None:
+        return await _list_from(dispatch, limit, *_position(cursor, dispatch.partitions))
+    places = sorted({number * dispatch.partitions // LISTED for number in range(LISTED)})
+    for partition in places[:-1]:
+        try:
+            return await _list_from(dispatch, limit, partition, 0)
+        except (errors.Unavailable, errors.OutcomeUnknown) as error:
+            log.debug("windows_not_listed partition=%d error=%r", partition, error.message)
+    return await _list_from(dispatch, limit, places[-1], 0)
+
+
+async def _list_from(
+    dispatch: Router, limit: int, partition: int, scan: int
+) -> tuple[list[StoredWindow], str | None]:
+    """Return windows of a partition behind a number, and the next cursor."""
     windows: list[StoredWindow] = []
     while len(windows) < limit:
-        page = await dispatch.route(GetWindows("", LISTED, scan, min(PAGE, limit - len(windows))))
+        page = await dispatch.route(GetWindows("", partition, scan, min(PAGE, limit - len(windows))))
         windows += page.windows
         scan = page.scan
         if not scan:
             return windows, None
-    return windows, str(scan)
+    return windows, f"{partition}-{scan}"
 
 
 async def drop_window(dispatch: Router, name: str) -> None:
@@ -165,11 +184,19 @@ def _uses(found: list[StoredWindow | None]) -> int:
     return sum(window.uses for window in found if window is not None)
 
 
-def _position(cursor: str) -> int:
-    """Return the number of a window after which a page begins; raise InvalidRequest if no list made the cursor."""
-    if not cursor.isascii() or not cursor.isdecimal() or int(cursor) > _MAX_NUMBER:
+def _position(cursor: str, partitions: int) -> tuple[int, int]:
+    """Return the partition of a cursor, and the number of the window after which the page begins.
+
+    A cursor of an older version has no partition and is one of the first.
+
+    Raises:
+        InvalidRequest: no list made the cursor.
+    """
+    head, dash, number = cursor.partition("-") if "-" in cursor else ("0", "-", cursor)
+    is_ours = dash and cursor.isascii() and head.isdecimal() and number.isdecimal()
+    if not is_ours or int(head) >= partitions or int(number) > _MAX_NUMBER:
         raise bad_cursor()
-    return int(cursor)
+    return int(head), int(number)
 
 
 def _unknown(name: str) -> errors.NotFound:

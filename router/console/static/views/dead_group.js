@@ -120,7 +120,10 @@ export function groupPanel(type, group, { signal, onGone, onClose }) {
   function open(letter) {
     const key = { queue_type: type, queue_id: letter.queue_id, job_id: letter.job_id };
     const onChange = () => onGone(new Set([letter]));
-    replace(jobPlace, jobPanel(key, { signal, onChange, onClose: () => void replace(jobPlace) }));
+    replace(
+      jobPlace,
+      jobPanel(key, { signal, onChange, onClose: () => void replace(jobPlace), isLetter: true }),
+    );
   }
 
   const example = group.letters[0]?.error;

@@ -15,7 +15,14 @@ import { table } from "../widgets/table.js";
 
 const MOST_TYPES = 4;
 const MOST_ROWS = 8;
-const LETTERS_OF_TYPE = 100;
+
+/** Dead letters of one read, and reads of a type at one go: their payloads travel, too. */
+const PAGE = 100;
+const PAGES_AT_ONCE = 5;
+
+/** Dead letters of a type whose reasons are read at most. */
+const MOST_LETTERS = 5000;
+
 const REFRESH_MS = 15_000;
 const MAX_REASON = 120;
 
@@ -39,13 +46,20 @@ export function failures(signal) {
   const node = h("div", null, attempts, list.node, problem);
   /** @type {TypeNumbers[]} */
   let dying = [];
+  /** @type {Map<string, Reasons>} */
+  let byType = new Map();
   let isStarted = false;
 
   async function read() {
-    const found = await Promise.all(dying.map((type) => reasonsOf(type, signal)));
+    const readers = dying.map((type) => {
+      const known = byType.get(type.queue_type) ?? new Reasons(type.queue_type);
+      return /** @type {[string, Reasons]} */ ([type.queue_type, known]);
+    });
+    byType = new Map(readers);
+    await Promise.all(dying.map(({ queue_type, dead }) => byType.get(queue_type)?.readOn(dead, signal)));
     list.update(
-      found
-        .flat()
+      readers
+        .flatMap(([, reasons]) => reasons.rows())
         .sort((a, b) => b.number - a.number)
         .slice(0, MOST_ROWS),
     );
@@ -108,26 +122,68 @@ function attemptsLine(types, failedPerMin) {
   ];
 }
 
-/**
- * Group the dead letters of a type by their reason. Of a type with many, only a page is read.
- *
- * @param {TypeNumbers} type
- * @param {AbortSignal} signal
- * @returns {Promise<Failure[]>}
- */
-async function reasonsOf({ queue_type, dead }, signal) {
-  const answer = await call("GET", path("dead", queue_type), { query: { limit: LETTERS_OF_TYPE }, signal });
-  /** @type {Map<string, number>} */
-  const groups = new Map();
-  for (const { reason, error } of answer.jobs) {
-    const text =
-      reason === "expired"
-        ? "expired before a worker took it"
-        : firstLine(error ?? "no release gave an error");
-    groups.set(text, (groups.get(text) ?? 0) + 1);
+/** The reasons of a type's dead letters, read in steps. Once all are read, only a change of their number has them read anew. */
+export class Reasons {
+  /** @param {string} queueType */
+  constructor(queueType) {
+    this.queueType = queueType;
+    /** @type {Map<string, number>} */
+    this.groups = new Map();
+    this.number = 0;
+    /** @type {string | null} */
+    this.cursor = null;
+    this.isWhole = false;
+    /** @type {Failure[]} what is shown while they are read anew */
+    this.before = [];
+    /** @type {number | null} */
+    this.dead = null;
   }
-  const isAll = answer.cursor === null && answer.jobs.length >= dead;
-  return [...groups].map(([reason, number]) => ({ queue_type, reason, number, isAll }));
+
+  /**
+   * Read the next letters.
+   *
+   * @param {number} dead how many there are
+   * @param {AbortSignal} signal
+   * @param {typeof call} [ask] calls the API
+   */
+  async readOn(dead, signal, ask = call) {
+    const isOver = this.isWhole || this.number >= MOST_LETTERS;
+    if (isOver && dead === this.dead) return;
+    if (isOver) {
+      this.before = this.rows();
+      this.groups = new Map();
+      this.number = 0;
+      this.cursor = null;
+      this.isWhole = false;
+    }
+    this.dead = dead;
+    for (let page = 0; page < PAGES_AT_ONCE && !this.isWhole; page += 1) {
+      const query = { limit: PAGE, cursor: this.cursor };
+      const answer = await ask("GET", path("dead", this.queueType), { query, signal });
+      for (const { reason, error } of answer.jobs) {
+        const text =
+          reason === "expired"
+            ? "expired before a worker took it"
+            : firstLine(error ?? "no release gave an error");
+        this.groups.set(text, (this.groups.get(text) ?? 0) + 1);
+      }
+      this.number += answer.jobs.length;
+      this.cursor = answer.cursor;
+      this.isWhole = answer.cursor === null;
+    }
+    if (this.isWhole || this.number >= MOST_LETTERS) this.before = [];
+  }
+
+  /** @returns {Failure[]} */
+  rows() {
+    if (this.before.length > 0) return this.before;
+    return [...this.groups].map(([reason, number]) => ({
+      queue_type: this.queueType,
+      reason,
+      number,
+      isAll: this.isWhole,
+    }));
+  }
 }
 
 /** @param {string} text */

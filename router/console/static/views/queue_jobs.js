@@ -136,7 +136,10 @@ export class JobList {
     };
     replace(
       this.panel,
-      jobPanel({ ...this.key, job_id: jobId }, { signal: this.signal, onChange, onClose: close }),
+      jobPanel(
+        { ...this.key, job_id: jobId },
+        { signal: this.signal, onChange, onClose: close, isLetter: this.state === "dead" },
+      ),
     );
     this.panel.scrollIntoView({ block: "nearest" });
   }

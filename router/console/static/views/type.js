@@ -35,13 +35,14 @@ export async function show(root, parameters, { signal }) {
   const caps = capsPanel();
   const settings = facts(SETTINGS);
   const customers = behindMost(queueType, signal);
+  const actions = typeActions(queueType, isGathered);
   replace(
     root,
     heading({
       title: queueType,
       crumbs: [{ label: "Types", href: href("types") }],
       note: state,
-      actions: typeActions(queueType, isGathered),
+      actions: actions.nodes,
     }),
     typeTabs(queueType, "type"),
     figures.node,
@@ -66,6 +67,7 @@ export async function show(root, parameters, { signal }) {
       const { text, tone, title } = stateOfType(event.numbers);
       replace(state, badge(text, tone, title));
       figures.add(event.at, event.numbers);
+      actions.update(event.numbers);
     } else {
       replace(state, badge("empty", "plain", "No job waits."));
     }

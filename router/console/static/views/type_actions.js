@@ -11,28 +11,50 @@ import { change, changeButton } from "../widgets/change.js";
  * @property {number | null} max_leased
  * @property {number} queued
  * @property {number} leased
+ * @typedef {Pick<import("../snapshot.js").TypeNumbers, "blocked_by" | "ready_for_ms">} Numbers
  */
 
 const MOST_LIMITS = 3;
 const WORDS = /** @type {import("../session.js").Word[]} */ (["operate"]);
 
+/** The reasons behind which a pause or a hold of the type may stand: `resume` then has an effect, or may have one. */
+const RESUMABLE = ["type_paused", "type_hold", "all_paused", "paused"];
+
 /**
- * Make the buttons of a type.
+ * Make the buttons of a type. Both Pause and Resume are there until it is known if the type is paused.
  *
  * @param {string} queueType
  * @param {boolean} isGathered
- * @returns {HTMLElement[]}
+ * @returns {{nodes: HTMLElement[], update: (numbers: Numbers) => void}}
  */
 export function typeActions(queueType, isGathered) {
-  const buttons = [
-    changeButton("Pause", { words: WORDS, type: queueType, onClick: () => pause(queueType) }),
-    changeButton("Resume", { words: WORDS, type: queueType, onClick: () => resume(queueType) }),
-  ];
-  if (!isGathered) return buttons;
-  return [
-    changeButton("Change caps", { words: WORDS, type: queueType, onClick: () => changeCaps(queueType) }),
-    ...buttons,
-  ];
+  const options = { words: WORDS, type: queueType };
+  const pauseButton = changeButton("Pause", { ...options, onClick: () => make(pause, "type_paused") });
+  const resumeButton = changeButton("Resume", { ...options, onClick: () => make(resume, "empty") });
+  const caps = changeButton("Change caps", { ...options, onClick: () => changeCaps(queueType) });
+  return {
+    nodes: [...(isGathered ? [caps] : []), pauseButton, resumeButton],
+    update({ blocked_by, ready_for_ms }) {
+      const isKnown = blocked_by !== null || ready_for_ms !== null;
+      if (isKnown) show(blocked_by);
+    },
+  };
+
+  /** @param {string | null} reason */
+  function show(reason) {
+    pauseButton.hidden = reason === "type_paused";
+    resumeButton.hidden = reason === null || !RESUMABLE.includes(reason);
+  }
+
+  /**
+   * @param {(queueType: string) => Promise<unknown>} toChange
+   * @param {string} reason what blocks the type afterwards
+   */
+  async function make(toChange, reason) {
+    if ((await toChange(queueType)) === null) return;
+    show(reason);
+    (pauseButton.hidden ? resumeButton : pauseButton).focus();
+  }
 }
 
 /** @param {string} queueType */

@@ -12,6 +12,7 @@ import { Form } from "./form.js";
 import { textOf } from "./notices.js";
 import { badge } from "./badge.js";
 import { card, factList } from "./card.js";
+import { behindLiveJob, dropLetter } from "./letter.js";
 import { jsonBlock, textBlock } from "./payload.js";
 
 /**
@@ -24,6 +25,8 @@ const REASONS = /** @type {Record<string, string>} */ ({
   expired: "It expired before it was leased.",
 });
 
+const LIVE = ["queued", "delayed", "leased"];
+
 const CHANGERS = /** @type {import("../session.js").Word[]} */ (["operate", "produce"]);
 
 /**
@@ -34,9 +37,10 @@ const CHANGERS = /** @type {import("../session.js").Word[]} */ (["operate", "pro
  * @param {AbortSignal} options.signal
  * @param {() => void} options.onChange called after each change
  * @param {() => void} options.onClose
+ * @param {boolean} [options.isLetter] the dead letter of this id is meant, and not a live job of the same id
  * @returns {HTMLElement}
  */
-export function jobPanel(key, { signal, onChange, onClose }) {
+export function jobPanel(key, { signal, onChange, onClose, isLetter = false }) {
   const body = h("div", { class: "stack" }, h("p", { class: "soft" }, "Loading the job."));
   const panel = card(`Job ${key.job_id}`, { onClose }, body);
 
@@ -44,6 +48,10 @@ export function jobPanel(key, { signal, onChange, onClose }) {
     try {
       const parse = exactMembers("payload", "result", "progress");
       const job = await call("GET", path("job", key.queue_type, key.queue_id, key.job_id), { signal, parse });
+      if (isLetter && LIVE.includes(job.state)) {
+        replace(body, behindLiveJob(key, job, reload));
+        return;
+      }
       const isWaiting = job.state === "queued" || job.state === "delayed";
       const form = isWaiting ? changeForm(key, job, reload) : null;
       replace(body, state(job), failure(job), actions(key, job, reload), values(job), form);
@@ -183,15 +191,9 @@ function actions(key, job, reload) {
       perform: () => call("POST", `${dead}redrive/`),
       done: () => `${key.job_id} is queued again.`,
     });
-  const drop = () =>
-    ask({
-      title: `Drop the dead letter ${key.job_id}?`,
-      text: "The job and its payload are gone.",
-      action: "Drop",
-      isDangerous: true,
-      perform: () => call("DELETE", dead),
-      done: () => `${key.job_id} is dropped.`,
-    });
+  const drop = async () => {
+    if ((await dropLetter(key)) !== null) reload();
+  };
   if (job.state === "dead") {
     return h(
       "div",
@@ -200,7 +202,7 @@ function actions(key, job, reload) {
       changeButton("Drop", { words: ["operate"], type, isDangerous: true, onClick: drop }),
     );
   }
-  if (!["queued", "delayed", "leased"].includes(job.state)) return null;
+  if (!LIVE.includes(job.state)) return null;
   const button = changeButton("Cancel the job", {
     words: CHANGERS,
     type,
