@@ -1,4 +1,4 @@
-"""What one worker tells another of its ready index, and whose partitions a node asks first."""
+"""Notes of one worker about its ready index to the others, and the partitions that a node asks first."""
 
 from __future__ import annotations
 
