@@ -268,8 +268,7 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     )
     _check_expiry(found, _partition_time_us(raw["counters"], driver))
     _check_line(found)
-    sets = [(queue.cap_set, queue.queued) for queue in queues]
-    assert_cap_sets_agree(raw["counters"], sets, driver.queue_type)
+    assert_cap_sets_agree(raw["counters"], [(one.cap_set, one.queued) for one in queues], driver.queue_type)
     assert_parked_agree(raw, _places(found), driver.queue_type)
     _check_dead(found, driver.functions.retention.dead_us)
     now_us = _partition_time_us(raw["counters"], driver)
