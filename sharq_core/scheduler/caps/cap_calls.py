@@ -58,7 +58,7 @@ class CapCalls:
 
     def home(self, name: str) -> int:
         """Return the partition that has the ledger of a cap, which does not depend on a ring."""
-        return partition_of("cap", name, len(self._keys.slots))
+        return partition_of("cap", name, self._keys.partitions)
 
     def put_cap(
         self,
