@@ -119,10 +119,12 @@ class ShardNode:
             self._clocks,
             settings.partitions,
             settings.finished_retention_us,
+            self._metrics.batches,
         )
         self._reaper = self._make_reaper()
-        seen = self._index, self._clocks, self._executor, self._ownership, settings.partitions
-        self._caps = NodeCaps(registry, self._pipeline, self._calls, *seen)
+        self._caps = NodeCaps(
+            registry, self._pipeline, self._calls, self._index, self._clocks, self._executor, self._ownership
+        )
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
         self._explanations = Explanations(

@@ -77,6 +77,31 @@ RING_AND_PARTITIONS = Row(
     ),
 )
 
+NAMED_CAPS = Row(
+    "Named caps",
+    (
+        graph(
+            "Slots of named caps",
+            "Slots that a shard reserved, and of those used, given back, or lost because a call came later than 10 ms. "
+            "Lost slots mean a slow store or a busy machine: the caps deliver less than they may.",
+            Query(per_second("sharq_cap_grants_total", "outcome"), "{{outcome}}"),
+            unit="ops",
+        ),
+        graph(
+            "Questions to ledgers",
+            "Calls that asked for slots. There are none while no worker waits for a queue with caps.",
+            Query(per_second("sharq_cap_asks_total", "instance"), LEGEND),
+            Query(per_second("sharq_cap_failures_total", "instance"), f"{LEGEND} failed"),
+            unit="ops",
+        ),
+        graph(
+            "Sets of caps that queues wait for",
+            "By shard.",
+            Query(select("sharq_cap_sets_waiting"), LEGEND),
+        ),
+    ),
+)
+
 LINKS = Row(
     "Links",
     (
@@ -275,5 +300,12 @@ NODES = Dashboard(
     "sharq-nodes",
     "SHARQ / Routers and shards",
     PROCESSES,
-    (RING_AND_PARTITIONS, LINKS, ROUTERS_AND_THEIR_CONNECTIONS, SHARDS_AND_THEIR_TIMERS, EACH_PROCESS),
+    (
+        RING_AND_PARTITIONS,
+        LINKS,
+        NAMED_CAPS,
+        ROUTERS_AND_THEIR_CONNECTIONS,
+        SHARDS_AND_THEIR_TIMERS,
+        EACH_PROCESS,
+    ),
 )

@@ -25,7 +25,6 @@ from sharq_core.caps import MAX_TAKE, CapReply, CapSlot, CapTakeStatus, Permit
 from sharq_core.errors import SharqError
 from sharq_core.limits import CapHold
 from sharq_core.logs.troubles import Trouble
-from sharq_core.partitions import partition_of
 from sharq_core.scheduler.caps.cap_calls import CapCalls
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import FunctionCall
@@ -72,7 +71,6 @@ class CapLedgers:
 
     Args:
         ownership: the name under which the node takes its turns.
-        partitions: P.
         weigh: returns the node's share of a cap beside other nodes: its number of due queues.
 
     Attributes:
@@ -86,7 +84,6 @@ class CapLedgers:
         calls: CapCalls,
         clocks: PartitionClocks,
         ownership: Ownership,
-        partitions: int,
         counts: CapCounts,
         weigh: Callable[[str], int],
     ) -> None:
@@ -94,7 +91,6 @@ class CapLedgers:
         self._calls = calls
         self._clocks = clocks
         self._ownership = ownership
-        self._partitions = partitions
         self._counts = counts
         self._weigh = weigh
         self._paces: dict[str, _CapPace] = {}
@@ -289,7 +285,7 @@ class CapLedgers:
 
     def _home(self, name: str) -> int:
         """Return the partition of a cap's ledger."""
-        return partition_of("cap", name, self._partitions)
+        return self._calls.home(name)
 
 
 def _pause_us(answer: CapReply, *, is_ahead: bool) -> int:

@@ -46,7 +46,6 @@ class NodeCaps:
         registry: receives the metrics.
         index: is told when a queue with caps may be leased from, and knows for which types workers wait.
         ownership: the partitions that it serves, and its name.
-        partitions: P.
 
     Attributes:
         ledgers: the ledgers of the caps.
@@ -64,7 +63,6 @@ class NodeCaps:
         clocks: PartitionClocks,
         executor: Executor,
         ownership: Ownership,
-        partitions: int,
     ) -> None:
         self._counts = CapCounts()
         self._index = index
@@ -81,9 +79,7 @@ class NodeCaps:
         self._parked = ParkedIndex(self._on_claim, executor.now_us)
         self.knows = self._parked.knows
         self._listings = Listings(pipeline, self._calls, self._parked)
-        self.ledgers = CapLedgers(
-            pipeline, calls.caps, clocks, ownership, partitions, self._counts, self._weigh
-        )
+        self.ledgers = CapLedgers(pipeline, calls.caps, clocks, ownership, self._counts, self._weigh)
         self.ledgers.on_settled = self._on_settled
         self.ledgers.on_held = self._on_held
         self.leases = NodeCapLeases(pipeline, self._calls, clocks, self.ledgers)

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from router.access.words import parse_line, write_line
-from sharq_client import AsyncClient, Client, RunningJob, TypeSettings, Worker
+from sharq_client import AsyncClient, Cap, Client, RunningJob, TypeSettings, Worker
 from sharq_client.cli.profiles import read_profiles
 from sharq_client.testing import FakeSharq
 from sharq_server.local_cluster.state_file import State
@@ -59,10 +59,18 @@ async def test_holds_of_the_page_about_limits(server: SharqServer, kind: str) ->
 
 
 async def test_quotas_of_the_page_about_limits(server: SharqServer, kind: str) -> None:
-    settings = msgspec.json.decode(block("docs/limits.md", "json"), type=TypeSettings)
+    settings = msgspec.json.decode(block("docs/limits.md", "json", '"quotas"'), type=TypeSettings)
     async with AsyncClient(server.url) as client:
         stats = await client.control.set_type(f"{kind}~skytel", settings)
     assert [quota.quota for quota in stats.quotas] == [2000]
+
+
+async def test_cap_of_the_page_about_limits(server: SharqServer, kind: str) -> None:
+    cap = msgspec.json.decode(block("docs/limits.md", "json", '"max_leased": 200'), type=Cap)
+    async with AsyncClient(server.url) as client:
+        state = await client.control.put_cap(kind, cap)
+        assert (state.limits[0].rate, state.max_leased, state.blocked_by) == ("40/s", 200, "hold")
+        await client.control.drop_cap(kind)
 
 
 async def test_queues_that_are_behind(server: SharqServer, kind: str) -> None:
