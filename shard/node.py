@@ -122,9 +122,8 @@ class ShardNode:
             self._metrics.batches,
         )
         self._reaper = self._make_reaper()
-        self._caps = NodeCaps(
-            registry, self._pipeline, self._calls, self._index, self._clocks, self._executor, self._ownership
-        )
+        seen = self._index, self._clocks, self._executor, self._ownership
+        self._caps = NodeCaps(registry, self._pipeline, self._calls, *seen)
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
         self._explanations = Explanations(
