@@ -15,7 +15,7 @@ _ROUNDS = 20_000
 _LEAST_PARTITIONS = 256
 _PARTITIONS_A_SHARD = 4
 """The least that keeps the partitions of shards within a fourth of each other."""
-_TERMS = ("job", "request", "frame", "pipeline", "call")
+_TERMS = ("job", "request", "frame", "pipeline", "call", "process-second")
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -36,9 +36,8 @@ class Model(msgspec.Struct, frozen=True):
 
 def parts(counts: Counts) -> dict[str, float]:
     """Return how often each part of the model is done for a job."""
-    return dict(
-        zip(_TERMS, (1.0, counts.requests, counts.frames, counts.pipelines, counts.calls), strict=True)
-    )
+    done = (1.0, counts.requests, counts.frames, counts.pipelines, counts.calls, counts.process_s)
+    return dict(zip(_TERMS, done, strict=True))
 
 
 def fit(samples: Sequence[Counts]) -> Model:
@@ -64,7 +63,7 @@ def fit(samples: Sequence[Counts]) -> Model:
 
 
 def most_parts(batch: int, shards: int, primaries: int) -> dict[str, float]:
-    """Return how often each part is done for a whole job at most, on a Redis Cluster.
+    """Return how often each part is done for a whole job at most, on a Redis Cluster whose processes are busy.
 
     A job is enqueued, leased and finished in batches over many queues. The bound is that of a cluster so large that no
     two requests share a frame or a pipeline.
@@ -81,6 +80,7 @@ def most_parts(batch: int, shards: int, primaries: int) -> dict[str, float]:
         steps * 2 * _distinct(batch, shards),
         steps * _distinct(batch, shards * primaries),
         steps * _distinct(batch, partitions),
+        0.0,
     )
     return dict(zip(_TERMS, done, strict=True))
 

@@ -5,6 +5,7 @@ Read from the metrics of routers and shards, and from the store's own statistics
 
 from __future__ import annotations
 
+import time
 import urllib.request
 
 import msgspec
@@ -32,6 +33,7 @@ class Counts(msgspec.Struct, frozen=True):
         pipelines: of all shards to the store.
         calls: of functions, as the store gets them: joint calls count once.
         tiers: CPU time in µs.
+        process_s: seconds of each router and shard together, in which they also do what they do without jobs.
     """
 
     requests: float
@@ -39,6 +41,7 @@ class Counts(msgspec.Struct, frozen=True):
     pipelines: float
     calls: float
     tiers: Tiers
+    process_s: float = 0.0
 
     def __sub__(self, earlier: Counts) -> Counts:
         return Counts(
@@ -56,6 +59,7 @@ class Counts(msgspec.Struct, frozen=True):
             self.pipelines + more.pipelines,
             self.calls + more.calls,
             self.tiers + more.tiers,
+            self.process_s + more.process_s,
         )
 
     def a_job(self, jobs: float) -> Counts:
@@ -66,6 +70,7 @@ class Counts(msgspec.Struct, frozen=True):
             self.pipelines / jobs,
             self.calls / jobs,
             self.tiers.a_job(jobs),
+            self.process_s / jobs,
         )
 
     @property
@@ -80,13 +85,16 @@ class Counting:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._before = _count(cluster, cluster.cpu)
+        self._started_s = time.perf_counter()
         self._cpu_before = cluster.cpu
 
     def spent(self) -> Counts:
         """Return the numbers since the making, without the CPU time of reading them."""
         tiers = self._cluster.cpu - self._cpu_before
+        processes = len(self._cluster.routers) + len(self._cluster.shards)
+        process_s = (time.perf_counter() - self._started_s) * processes
         done = _count(self._cluster, tiers) - self._before
-        return msgspec.structs.replace(done, tiers=tiers)
+        return msgspec.structs.replace(done, tiers=tiers, process_s=process_s)
 
 
 def _count(cluster: Cluster, tiers: Tiers) -> Counts:

@@ -29,10 +29,11 @@ from shard.index.top_queues import top_queues
 from shard.index.type_list import list_types
 from shard.metrics.node import NodeMetrics
 from shard.reaper import Reaper
+from sharq_core.campaigns.batches import BatchStep
 from sharq_core.errors import InvalidRequest, Unavailable
 from sharq_core.job_life import DeadPage
 from sharq_core.limits import Explanation, PauseStatus, TypeSummary
-from sharq_core.link import control_calls, job_calls, messages
+from sharq_core.link import batch_calls, control_calls, job_calls, messages
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import JobsCall, PartitionCall, QueueCall
 from sharq_core.link.store_state import StoreState
@@ -115,6 +116,7 @@ class CallHandlers:
             messages.SetPaused: self._set_paused,
             messages.DeleteQueue: self._delete_queue,
             messages.GetQueue: self._get_queue,
+            batch_calls.CancelBatch: self._cancel_batch,
             control_calls.PauseAll: self._pause_all,
             control_calls.Explain: self._explain,
             control_calls.ExplainTypes: self._explain_types,
@@ -195,6 +197,11 @@ class CallHandlers:
     async def _get_queue(self, call: messages.GetQueue) -> QueueStats:
         stats = await self._run(call)
         return msgspec.structs.replace(stats, burst=int(stats.burst))
+
+    async def _cancel_batch(self, call: batch_calls.CancelBatch) -> BatchStep:
+        step = await self._run(call)
+        self._metrics.batches.cancelled += step.cancelled
+        return step
 
     async def _pause_all(self, call: control_calls.PauseAll) -> None:
         await self._run(call)

@@ -119,6 +119,7 @@ class ShardNode:
             self._clocks,
             settings.partitions,
             settings.finished_retention_us,
+            self._metrics.batches,
         )
         self._reaper = self._make_reaper()
         self._caps = NodeCaps(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import tempfile
@@ -26,6 +27,23 @@ def pytest_configure() -> None:
     """Let children react to Ctrl-C even if the tests run in the background of a shell, which ignores it there."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Take what is there before the first test out of the later collections, which then take a few milliseconds."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def collected(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Collect what a test with an event loop has left behind, so that an open connection fails that very test.
+
+    Otherwise it would be collected in the course of another test, and fail that one.
+    """
+    yield
+    if request.node.get_closest_marker("asyncio") is not None:
+        gc.collect()
 
 
 @pytest.fixture(scope="session", params=KINDS)

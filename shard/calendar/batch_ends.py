@@ -15,6 +15,7 @@ from itertools import islice
 
 from shard.batching.pipeline import Pipeline
 from shard.cluster.partition_clocks import PartitionClocks
+from shard.metrics.batches import BatchMetrics
 from sharq_core.campaigns.batches import BatchState
 from sharq_core.errors import SharqError
 from sharq_core.partitions import partition_of
@@ -41,6 +42,7 @@ class BatchEnds:
     Args:
         partitions: P.
         retention_us: how long an ended batch is kept, in µs.
+        metrics: counts the batches that are forgotten.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class BatchEnds:
         clocks: PartitionClocks,
         partitions: int,
         retention_us: int,
+        metrics: BatchMetrics,
     ) -> None:
+        self._metrics = metrics
         self._pipeline = pipeline
         self._calls = calls
         self._clocks = clocks
@@ -60,6 +64,7 @@ class BatchEnds:
         self._waiting: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._asked: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._news = asyncio.Event()
+        metrics.waiting = self._waiting.__len__
 
     def note(self, queue_type: str, batches: Sequence[str]) -> None:
         """Record batches of a type that a partition named."""
@@ -108,16 +113,18 @@ class BatchEnds:
             for batch, state in zip(batches, states, strict=True)
             if state is BatchState.GOES_ON
         }
-        drops = []
+        drops, ended = [], set[str]()
         for partition, states in zip(partitions, answers, strict=True):
             over = [
                 batch
                 for batch, state in zip(batches, states, strict=True)
                 if state is BatchState.OVER and batch not in goes_on
             ]
+            ended.update(over)
             if over:
                 drops.append(self._drop(partition, queue_type, over))
         await asyncio.gather(*drops)
+        self._metrics.forgotten += len(ended)
         for batch in goes_on:
             self._asked[queue_type, batch] = self._loop.time()
             self._asked.move_to_end((queue_type, batch))

@@ -25,7 +25,6 @@ from sharq_core.caps import MAX_TAKE, CapReply, CapSlot, CapTakeStatus, Permit
 from sharq_core.errors import SharqError
 from sharq_core.limits import CapHold
 from sharq_core.logs.troubles import Trouble
-from sharq_core.partitions import partition_of
 from sharq_core.scheduler.caps.cap_calls import CapCalls
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import FunctionCall
@@ -71,7 +70,7 @@ class CapLedgers:
     """The ledgers of all caps, as one node asks them.
 
     Args:
-        ownership: the name under which the node takes its turns, and the number of partitions.
+        ownership: the name under which the node takes its turns.
         weigh: returns the node's share of a cap beside other nodes: its number of due queues.
 
     Attributes:
@@ -286,7 +285,7 @@ class CapLedgers:
 
     def _home(self, name: str) -> int:
         """Return the partition of a cap's ledger."""
-        return partition_of("cap", name, len(self._ownership.ring.owners))
+        return self._calls.home(name)
 
 
 def _pause_us(answer: CapReply, *, is_ahead: bool) -> int:

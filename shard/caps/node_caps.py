@@ -192,7 +192,7 @@ class NodeCaps:
 
         While workers wait for the type, its slots are reserved ahead, so that none are asked for here.
         """
-        if self._is_awaited(queue_type):
+        if queue_type in self._index.subscribers:
             return []
         now_us = elapsed_us()
         due = [claim for claim in self._parked.claims(queue_type) if claim.first_us <= now_us]

@@ -14,6 +14,7 @@ from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.set_aside import SetAside
 from shard.metrics.attempts import AttemptCounts
+from shard.metrics.batches import BatchMetrics
 from shard.metrics.outcome_counters import OutcomeCounter
 from shard.metrics.unit_counts import UnitCounts
 from sharq_core.job_changes import CancelStatus
@@ -37,6 +38,7 @@ class NodeMetrics:
         units: the units that gathered types have leased.
         results: the number of results of finished jobs that the store kept, and for which it had no room.
         deaths: the number of jobs of all types that became dead letters.
+        batches: the numbers of batches.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -75,6 +77,8 @@ class NodeMetrics:
             "release": _Releases(self),
             "cancel": self.cancels,
         }
+        self.batches = BatchMetrics()
+        registry.register(self.batches)
         registry.register(self.attempts)
         registry.register(_Outcomes(self))
         registry.register(_Durations(self))

@@ -111,7 +111,8 @@ class WorkerTeam:
             log.critical("workers_killed workers=%s: they did not end in time", ",".join(map(str, killed)))
             self.send(signal.SIGKILL)
             codes = await asyncio.gather(*(worker.ended() for worker in self.workers))
-        if any(code != 0 for code in codes if code is not None):
+        # A worker that has not begun to handle signals ends by SIGTERM itself, with nothing to finish.
+        if any(code not in {0, None, -signal.SIGTERM} for code in codes):
             stop.exit_status = stop.exit_status or 1
         for keeper in self._keepers:
             keeper.cancel()

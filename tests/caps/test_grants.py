@@ -77,12 +77,22 @@ def test_an_empty_grant_does_not_block_the_others() -> None:
 def test_a_pool_gives_the_grants_that_end_soonest_and_only_in_their_time() -> None:
     early, late, ahead = grant(100, 9_000), grant(50, 9_500), grant(8_000, 17_000)
     pool = pool_of(late, ahead, early)
-    assert pool.next_us(always) == 50
+    assert pool.next_us(always) == 100
     assert pool.take(40, terms(), 5, 40) == []
     assert pool.take(200, terms(), 1, 200) == [early]
     assert pool.expire(9_501) == [late]
     assert pool.take_ahead(7_999) == [ahead]
     assert not len(pool)
+
+
+def test_grants_that_may_be_used_soon_after_each_other_are_used_together() -> None:
+    fast = [grant(us, us + 9_500) for us in range(1_000, 9_000, 1_000)]
+    assert pool_of(*fast).next_us(always) == 5_000
+    assert pool_of(*fast).next_us(lambda _: 4_500) == 8_000
+    slow = [grant(1_000, 10_500), grant(26_000, 35_500)]
+    assert pool_of(*slow).next_us(always) == 1_000
+    late = [grant(1_000, 10_500), grant(4_000, 4_500)]
+    assert pool_of(*late).next_us(lambda units: 6_000 if units else None) == 6_000
 
 
 def test_grants_for_costs_go_together_only_if_they_allow_the_same() -> None:

@@ -31,7 +31,7 @@ from tests.support.load.history import History
 from tests.support.load.life import ORDINARY
 from tests.support.load.life_verdict import wrong_fates
 from tests.support.load.promise import Promise, Rate
-from tests.support.load.verdict import Counts, check, unexpected
+from tests.support.load.verdict import Counts, around, check, over_named_caps, unexpected
 from tests.support.processes.servers import SharqCluster
 from tests.support.stores.server import StoreServer
 
@@ -155,7 +155,8 @@ class Stage:
         self._report.add(scenario, counts, time.monotonic() - began_s)
         whys = sorted({f"{type(call).__name__}: {call.why}: {call.message}" for call in history.failures})
         suspects = [*unexpected(history), *sorted(wrong_fates(history))]
-        wrong = [history.about(job) for job in suspects[:3]]
+        wrong: list[list[object]] = [[*history.about(job)] for job in suspects[:3]]
+        wrong += [list(around(history, taken)) for taken in over_named_caps(history)[:3]]
         assert not counts.violations, f"seed {self._seed}: {counts} {whys} {wrong}"
         assert may_fail or not counts.failed, f"seed {self._seed}: {counts.failed} failed: {whys}"
         with self._audited(self.prefix) as client_of:

@@ -159,6 +159,7 @@ async def test_a_client_that_leaves_ends_the_walk_but_not_the_mark(store: StoreS
         refused = await parts.dispatch.route_job(Enqueue, job(KIND, "a", "late", batch=BATCH))
         assert refused.status is EnqueueStatus.BATCH_CANCELLED
         assert await cancel(parts) == 275
+        assert parts.registry.get_sample_value("sharq_batch_jobs_cancelled_total") == 300
 
 
 async def test_a_batch_is_forgotten_everywhere_once_its_last_job_ended_everywhere(
@@ -186,6 +187,8 @@ async def test_a_batch_is_forgotten_everywhere_once_its_last_job_ended_everywher
         with store.client() as client:
             keys = client.scan_iter(f"{{{prefix}:*notes:*")
             assert {field for key in keys for field in client.hkeys(key)} <= {b":n"}
+        assert parts.registry.get_sample_value("sharq_batches_forgotten_total") == 1
+        assert parts.registry.get_sample_value("sharq_batches_ending") == 0
 
 
 async def test_batches_work_on_a_redis_cluster(prefix: str) -> None:

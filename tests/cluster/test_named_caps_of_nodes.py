@@ -25,6 +25,10 @@ async def put_backlog(nodes: list[MemberNode], jobs: int) -> None:
         await owner.enqueue(*(job(KIND, key, f"j{n}", caps=("acct",)) for n in range(jobs)))
 
 
+def has_no_guests(member: MemberNode) -> bool:
+    return len(member.node._ownership.covered()) == len(member.owned)
+
+
 async def poll(polls: Polls, leased: list[LeasedJob], most: int) -> None:
     while len(leased) < most:
         leased += await polls.dequeue((KIND,), 1, LEASE_US, 500_000, lambda: False)
@@ -32,7 +36,8 @@ async def poll(polls: Polls, leased: list[LeasedJob], most: int) -> None:
 
 async def test_three_nodes_share_a_cap_fairly_and_keep_it(nodes: Nodes) -> None:
     made = await nodes.join("a", "b", "c")
-    await until(lambda: agree(*made))
+    # For a grace period after a change of the ring, several nodes serve a partition.
+    await until(lambda: agree(*made) and all(has_no_guests(member) for member in made))
     await put_cap(made[0].node, "acct", 10_000, 3)
     await put_backlog(made, 60)
     leased: list[LeasedJob] = []
@@ -48,5 +53,5 @@ async def test_three_nodes_share_a_cap_fairly_and_keep_it(nodes: Nodes) -> None:
             for number in range(QUEUES)
             if partition_of(KIND, f"q{number}", PARTITIONS) in member.owned
         ]
-        assert max(own) - min(own) <= 5, own
+        assert max(own) - min(own) <= 3, own
         assert min(own) >= 1

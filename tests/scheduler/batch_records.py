@@ -50,7 +50,7 @@ def batch_of(job: bytes) -> int | None:
 
 
 def _job_of_letter(raw: bytes) -> bytes:
-    job_at = _LETTER.size + {1: 0, 2: 5, 3: 5, 4: 5}[raw[0]]
+    job_at = _LETTER.size + (5 if raw[0] > 1 else 0)
     if raw[0] >= 3:
         job_at += 2 + int.from_bytes(raw[job_at : job_at + 2])
     if raw[0] == 4:

@@ -269,7 +269,7 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     now_us = _partition_time_us(raw["counters"], driver)
     _check_expiry(found, now_us)
     _check_line(found)
-    assert_cap_sets_agree(raw["counters"], [(queue.cap_set, queue.queued) for queue in queues])
+    assert_cap_sets_agree(raw["counters"], [(one.cap_set, one.queued) for one in queues], driver.queue_type)
     assert_parked_agree(raw, _places(found), driver.queue_type)
     _check_dead(found, driver.functions.retention.dead_us)
     _check_agenda(found, type_ready_us(raw["counters"], driver.queue_type, driver.now_us, now_us))

@@ -95,7 +95,7 @@ def test_the_cluster_report_has_each_topology_in_both_kinds() -> None:
         Topology(2, 3): Sample(large, small),
     }
     found = report([one] * 3, duration_s=1)
-    assert [len(grid.rows) for grid in found.grids] == [3, 3, 3, 3, 5, 3]
+    assert [len(grid.rows) for grid in found.grids] == [3, 3, 3, 3, 6, 3]
     assert found.curves[0].series["router"] == [(1, 100), (3, 135)]
     single, batch = found.rows[:2]
     assert isinstance(single.measured, Spread)
@@ -106,20 +106,28 @@ def test_the_cluster_report_has_each_topology_in_both_kinds() -> None:
 
 
 def test_cost_model_finds_the_costs_by_which_jobs_were_made() -> None:
-    costs = {"job": 20.0, "request": 100.0, "frame": 10.0, "pipeline": 60.0, "call": 30.0}
+    costs = {
+        "job": 20.0,
+        "request": 100.0,
+        "frame": 10.0,
+        "pipeline": 60.0,
+        "call": 30.0,
+        "process-second": 9000.0,
+    }
 
-    def counted(requests: float, frames: float, pipelines: float, calls: float) -> Counts:
+    def counted(requests: float, frames: float, pipelines: float, calls: float, process_s: float) -> Counts:
         known = Model(costs, 0.0)
-        done = dict(zip(costs, (1.0, requests, frames, pipelines, calls), strict=True))
-        return Counts(requests, frames, pipelines, calls, Tiers(known.predict_us(done), 0, 0))
+        done = dict(zip(costs, (1.0, requests, frames, pipelines, calls, process_s), strict=True))
+        return Counts(requests, frames, pipelines, calls, Tiers(known.predict_us(done), 0, 0), process_s)
 
     samples = [
-        counted(3, 2, 0.5, 3),
-        counted(3, 4, 1.5, 3.5),
-        counted(0.03, 0.06, 0.2, 0.5),
-        counted(0.03, 0.3, 0.1, 1.5),
-        counted(0.3, 0.1, 0.1, 0.2),
-        counted(1, 1, 1, 1),
+        counted(3, 2, 0.5, 3, 0.001),
+        counted(3, 4, 1.5, 3.5, 0.01),
+        counted(0.03, 0.06, 0.2, 0.5, 0.0002),
+        counted(0.03, 0.3, 0.1, 1.5, 0.001),
+        counted(0.3, 0.1, 0.1, 0.2, 0.003),
+        counted(1, 1, 1, 1, 0.0001),
+        counted(1, 0.1, 1, 3, 0.02),
     ]
     model = fit(samples)
     assert model.error < 0.001
@@ -130,7 +138,9 @@ def test_cost_model_finds_the_costs_by_which_jobs_were_made() -> None:
 def test_cost_of_single_calls_is_bounded_however_many_shards_there_are() -> None:
     for shards in (10, 100, 1_000):
         done = most_parts(1, shards, shards // 2)
-        assert done == pytest.approx({"job": 1, "request": 3, "frame": 6, "pipeline": 3, "call": 3})
+        assert done == pytest.approx(
+            {"job": 1, "request": 3, "frame": 6, "pipeline": 3, "call": 3, "process-second": 0}
+        )
 
 
 def test_batch_is_split_over_no_more_shards_than_it_has_jobs() -> None:

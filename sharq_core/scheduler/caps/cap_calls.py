@@ -21,6 +21,7 @@ from sharq_core.caps import (
     CapTakeStatus,
 )
 from sharq_core.limits import Limit
+from sharq_core.partitions import partition_of
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
 from sharq_core.scheduler.campaigns.quotas import UNITS
@@ -54,6 +55,10 @@ class CapCalls:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
+
+    def home(self, name: str) -> int:
+        """Return the partition that has the ledger of a cap, which does not depend on a ring."""
+        return partition_of("cap", name, self._keys.partitions)
 
     def put_cap(
         self,

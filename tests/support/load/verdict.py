@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -173,6 +173,12 @@ def over_named_caps(history: History) -> list[Taken]:
             [change for change in history.named_changes if change.cap.name == cap.name],
         )
     ]
+
+
+def around(history: History, taken: Taken) -> Iterator[Lease]:
+    """Yield the leases within half a second before one that a cap did not let go, and itself."""
+    leases = sorted(history.leases, key=lambda lease: lease.at_ms)
+    return (lease for lease in leases if taken.at_ms - 500 <= lease.at_ms <= taken.at_ms)
 
 
 def too_many_leased(history: History) -> int:
