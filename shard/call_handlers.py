@@ -33,7 +33,8 @@ from sharq_core.campaigns.batches import BatchStep
 from sharq_core.errors import InvalidRequest, Unavailable
 from sharq_core.job_life import DeadPage
 from sharq_core.limits import Explanation, PauseStatus, TypeSummary
-from sharq_core.link import batch_calls, control_calls, job_calls, messages
+from sharq_core.link import control_calls, job_calls, messages
+from sharq_core.link.campaigns import batch_calls
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import JobsCall, PartitionCall, QueueCall
 from sharq_core.link.store_state import StoreState
