@@ -261,11 +261,8 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     _check_queues(found)
     _check_lines(found)
     queues = found.queues.values()
-    assert_uses_agree(
-        raw["counters"],
-        [queue.window for queue in queues],
-        [line for queue in queues for line in queue.lines],
-    )
+    lines = [line for queue in queues for line in queue.lines]
+    assert_uses_agree(raw["counters"], [queue.window for queue in queues], lines)
     now_us = _partition_time_us(raw["counters"], driver)
     _check_expiry(found, now_us)
     _check_line(found)
@@ -285,9 +282,9 @@ def _check_notes(found: Snapshot) -> None:
     assert found.notes.keys() == {job.field for job in found.jobs.values() if job.is_noted}
     traced = {field for field, note in found.notes.items() if TRACE in note}
     assert traced == {job.field for job in found.jobs.values() if job.flags & TRACED}
-    permitted = {field for field, note in found.notes.items() if PERMITS in note}
-    assert permitted == {job.field for job in found.jobs.values() if job.flags & PERMITTED}
-    assert all(job.state == LEASED for job in found.jobs.values() if job.flags & PERMITTED)
+    permitted = [job for job in found.jobs.values() if job.flags & PERMITTED]
+    assert {name for name, note in found.notes.items() if PERMITS in note} == {job.field for job in permitted}
+    assert all(job.state == LEASED for job in permitted)
 
 
 def _check_job_timers(found: Snapshot) -> None:
