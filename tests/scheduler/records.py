@@ -261,11 +261,8 @@ def assert_records_agree(raw: dict[str, dict[bytes, Any]], driver: Driver) -> No
     _check_queues(found)
     _check_lines(found)
     queues = found.queues.values()
-    assert_uses_agree(
-        raw["counters"],
-        [queue.window for queue in queues],
-        [line for queue in queues for line in queue.lines],
-    )
+    lines = [line for queue in queues for line in queue.lines]
+    assert_uses_agree(raw["counters"], [queue.window for queue in queues], lines)
     now_us = _partition_time_us(raw["counters"], driver)
     _check_expiry(found, now_us)
     _check_line(found)

@@ -133,7 +133,7 @@ function dequeue.run(tx, args, first)
     unit.flush(tx)
     reply[before + 6] = settle_agenda(tx, ids, scores, due, rest, settings)
   end
-  if tx.expired or counters.has_caps(tx.counters) then add_news(tx, args[first], reply) end
+  if tx.expired or tx.counters.newer then add_news(tx, args[first], reply) end
   unit.close_counters(tx, reply)
   -- Nobody knows when the next queue of a stopped type is due.
   local ready_at = tx.counters.ready_at
