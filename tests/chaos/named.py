@@ -24,7 +24,7 @@ QUEUES = 12
 JOBS, UNITS = LimitUnit.JOB, LimitUnit.COST
 
 ACCOUNT = (Rate(30, 1, JOBS),)
-BRAND = (Rate(16, 3, UNITS), Rate(25, 2, JOBS))
+BRAND = (Rate(20, 3, UNITS), Rate(25, 2, JOBS))
 
 USED_WITHIN_S = 30.0
 """The most time after a fault in which every cap must hold a lease back."""

@@ -218,7 +218,10 @@ def leased_in_hold(history: History) -> int:
     holds = [
         end for end in history.ends if end.hold_ms and end.outcome is Outcome.OK and end.token not in doubtful
     ]
-    settled_ms = {cap.name: cap.settled_ms for cap in history.promise.named}
+    definitions = [*history.promise.named, *(change.cap for change in history.named_changes)]
+    settled_ms: dict[str, float] = {}
+    for cap in definitions:
+        settled_ms[cap.name] = max(cap.settled_ms, settled_ms.get(cap.name, 0))
     return sum(
         len(
             in_hold(
