@@ -135,8 +135,13 @@ class CapSet:
         self._counts.lost += sum(len(grant.slots) for grant in grants)
 
     async def reserve_now(self, count: int) -> None:
-        """Reserve up to `count` slots that are due now."""
-        await self._reserve(count, elapsed_us(), is_ahead=False)
+        """Reserve up to `count` slots that are due now, and not many more than there are jobs, as far as is known.
+
+        A slot that is due does not come back. One for each due queue is used, and more if all were used lately.
+        """
+        now_us = elapsed_us()
+        useful = max(self._appetite.target, self.queues(now_us))
+        await self._reserve(min(count, useful), now_us, is_ahead=False)
         self.wake()
 
     def _first_us(self) -> int | None:

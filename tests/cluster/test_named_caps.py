@@ -101,6 +101,15 @@ async def test_a_dequeue_that_does_not_wait_gets_the_slot_that_is_due(parts: Par
     assert counts(parts)["asks"] <= asks + 1, "the ledger has said when the next slot is due"
 
 
+async def test_a_dequeue_that_does_not_wait_reserves_about_what_it_uses(parts: Parts) -> None:
+    await put_cap(parts.node, "acct", 3_600_000_000, 1_000)
+    for number in range(20):
+        await enqueued(parts, job(KIND, "q", f"j{number}", caps=("acct",)))
+        await parts.dequeue(KIND, 100)
+    assert counts(parts)["used"] >= 5, "a busy machine may lose some"
+    assert counts(parts)["taken"] - counts(parts)["returned"] <= 100
+
+
 async def test_queues_of_several_types_share_a_cap(parts: Parts) -> None:
     await put_cap(parts.node, "acct", 10_000, 2)
     kinds = ("sms", "voice", "mail")
