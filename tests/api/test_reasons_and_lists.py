@@ -141,6 +141,7 @@ class TestLists:
             "leased": 0,
             "dead": 0,
             "max_leased": 4,
+            "caps": [],
             "delivered": 0,
             "promised": 1,
             "blocked_by": None,

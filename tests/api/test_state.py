@@ -124,6 +124,7 @@ class TestQueues:
             "expires": None,
             "on_expiry": None,
             "window": None,
+            "caps": [],
             "settings": [],
             "blocked_by": "rate",
         }

@@ -92,12 +92,13 @@ def test_every_reason_of_the_server_has_a_sentence() -> None:
         limits=[], max_leased=2, paused=False, held_until=None, queued=1, delayed=0, leased=2, dead=0, queues=1,
         blocked_by=None, next_ready_in=1_500,
     )  # fmt: skip
-    for reason in BlockedBy:
+    for one in BlockedBy:
+        reason = "cap:acct17" if one is BlockedBy.CAP else str(one)
         for said in (
             reasons.why_queue(
-                "sms", "acme", msgspec.structs.replace(stats, blocked_by=str(reason), next_ready_in=1_500.0)
+                "sms", "acme", msgspec.structs.replace(stats, blocked_by=reason, next_ready_in=1_500.0)
             ),
-            reasons.why_type("sms", msgspec.structs.replace(a_type, blocked_by=str(reason))),
+            reasons.why_type("sms", msgspec.structs.replace(a_type, blocked_by=reason)),
         ):
             assert said.endswith(".") and "{" not in said and not said.startswith("The reason is"), said
     unknown = msgspec.structs.replace(stats, blocked_by="weather")

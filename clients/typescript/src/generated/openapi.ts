@@ -1066,12 +1066,7 @@ export interface components {
             queues: number;
             /**
              * Format: int64
-             * @description Number of queues with the cap that have queued jobs and wait for a slot.
-             */
-            waiting_queues: number;
-            /**
-             * Format: int64
-             * @description Number of queued jobs of these queues; at least so many if there are more than 1,000 such queues of one partition.
+             * @description Number of queued jobs of these queues, which wait for it or for their own rate.
              */
             queued: number;
         };
