@@ -47,6 +47,10 @@ def story_of(found: Promise, *leases: tuple[str, int, int], until_ms: int = 10) 
         ([("q1", 0, 1), ("q2", 0, 1), ("q1", 28, 1)], 1),
         ([("q1", 0, 6), ("q1", 139, 1)], 0),
         ([("q1", 0, 6), ("q1", 138, 1)], 1),
+        # Within the grace two leases may be swapped, so that the dearer one overdraws.
+        ([("q1", 0, 6), ("q2", 9, 2)], 0),
+        ([("q1", 0, 6), ("q2", 10, 2)], 1),
+        ([("q1", 0, 6), ("q2", 3, 5)], 1),
     ],
 )
 def test_a_cap_counts_over_its_queues_with_the_grace(

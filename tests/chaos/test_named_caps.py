@@ -95,11 +95,16 @@ FAULTS: dict[str, NamedFault] = {
 }
 
 
-@pytest.mark.parametrize("scenario", FAULTS)
+QUICK_FAULTS = ["kill -9 of shards"]
+"""A scenario takes a minute or two, until every limit has held a lease back."""
+
+
+@pytest.mark.parametrize("scenario", QUICK_FAULTS if is_quick() else FAULTS)
 async def test_named_caps_are_kept_through(shared_stage: Stage, scenario: str) -> None:
     await play_named(shared_stage, scenario, FAULTS[scenario])
 
 
+@pytest.mark.skipif(is_quick(), reason="a minute; in the full run")
 async def test_new_limits_are_kept_when_reserved_slots_are_used_up(shared_stage: Stage) -> None:
     async def fault(stage: Stage, crowd: Crowd) -> None:
         first = crowd.history.promise.named[0]
@@ -117,6 +122,7 @@ async def test_new_limits_are_kept_when_reserved_slots_are_used_up(shared_stage:
         await play_named(shared_stage, "four changes of a cap", fault)
 
 
+@pytest.mark.skipif(is_quick(), reason="a minute; in the full run")
 @pytest.mark.parametrize("scenario", ["kill -9 of shards", "kill -9 of the store, restart from its AOF"])
 async def test_leases_of_a_cap_at_one_time_are_kept_through(shared_stage: Stage, scenario: str) -> None:
     """Permits are lost with a shard, and their leases end by time; the ledger never gives more than there may be."""

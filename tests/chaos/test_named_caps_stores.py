@@ -22,13 +22,13 @@ from tests.support.stores.redis_cluster import RedisCluster, running_cluster
 from tests.support.stores.server import AOF, running_store
 from tests.support.stores.shifted_clock import ShiftedClock
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.skipif(is_quick(), reason="minutes; in the full run")]
 
 
-@pytest.mark.parametrize("durability", ["replicated"] if is_quick() else ["replicated", "fast"])
+@pytest.mark.parametrize("durability", ["replicated", "fast"])
 async def test_named_caps_are_kept_through_failovers(durability: str, seed: int, report: Report) -> None:
     """The new primary may lack reservations, and the ledger begins a horizon later."""
-    events = ["SENTINEL FAILOVER"] if is_quick() else list(EVENTS)
+    events = list(EVENTS)
     with sentinel_stage(durability, 2, seed, report) as (found, group):
         for name in events:
 

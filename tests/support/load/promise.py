@@ -122,6 +122,10 @@ class Change(msgspec.Struct, frozen=True):
     caps: tuple[Rate, ...]
 
 
+MOST_IN_GRACE = 100
+"""Most leases that are looked at for one that was swapped."""
+
+
 def too_early(
     leases: Sequence[Taken], rate: Rate, not_before_ms: float = float("-inf"), grace_ms: float = 0
 ) -> list[Taken]:
@@ -134,19 +138,29 @@ def too_early(
         leases: in the order of their times.
         not_before_ms: the ready time before the first one.
         grace_ms: the time by which a lease may be late without a later slot of the next one (g of a named cap): in any
-            time t there may be `burst + (t + g) / interval`.
+            time t there may be `burst + (t + g) / interval`. Two leases within it may come in another order than their
+            slots, so the job that overdraws is the dearest of them.
 
     Source: the generic cell rate algorithm (ITU-T I.371), with the cost of each cell.
     """
     found = []
     ready_ms = not_before_ms
     slack_ms = (rate.burst - 1) * rate.interval_ms + grace_ms
-    for lease in leases:
-        if lease.at_ms < ready_ms - ROUNDING_MS:
+    for index, lease in enumerate(leases):
+        units = _units(lease, rate)
+        swapped = units
+        for earlier in reversed(leases[max(index - MOST_IN_GRACE, 0) : index]):
+            if earlier.at_ms <= lease.at_ms - grace_ms:
+                break
+            swapped = max(swapped, _units(earlier, rate))
+        if lease.at_ms < ready_ms - (swapped - units) * rate.interval_ms - ROUNDING_MS:
             found.append(lease)
-        units = 1 if rate.unit is LimitUnit.JOB else lease.cost
         ready_ms = max(ready_ms, lease.at_ms - slack_ms) + units * rate.interval_ms
     return found
+
+
+def _units(lease: Taken, rate: Rate) -> int:
+    return 1 if rate.unit is LimitUnit.JOB else lease.cost
 
 
 def over_caps(leases: Sequence[Taken], caps: Sequence[Rate], changes: Sequence[Change]) -> list[Taken]:
