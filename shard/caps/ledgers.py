@@ -46,6 +46,12 @@ AFTER_FAILURE_US = 200_000
 AFTER_NOTHING_US = 2_000
 """Least pause after an answer without a slot, if that says nothing of the next one."""
 
+TELL_FOR_S = 3.0
+"""Time for which a ledger that failed is told of a hold or a correction again. A stepped clock is corrected sooner."""
+
+TELL_AGAIN_S = 0.1
+"""Pause between two tries of that."""
+
 WHILE_FULL_US = 50_000
 """Pause before a cap is asked again that has as many leases as it allows: any of them may end."""
 
@@ -234,23 +240,29 @@ class CapLedgers:
         return True
 
     async def hold(self, hold: CapHold) -> None:
-        """Hold a cap: no slot of it is due for a time. A failure is logged, and the cap goes on.
+        """Hold a cap: no slot of it is due for a time. If that fails for long, it is logged, and the cap goes on.
 
         This node uses none of the slots that it has. Those of other nodes are used up, which takes a horizon at most.
         """
         partition = self._home(hold.name)
-        not_after_us = self._clocks.not_after_us(partition)
-        call = self._calls.cap_hold(partition, hold.name, hold.hold_us, not_after_us=not_after_us)
+
+        def call() -> FunctionCall[bool]:
+            not_after_us = self._clocks.not_after_us(partition)
+            return self._calls.cap_hold(partition, hold.name, hold.hold_us, not_after_us=not_after_us)
+
         self.on_held(hold.name)
-        await self._tell(hold.name, call)
+        await self._tell(hold.name, call, may_be_repeated=True)
         self.on_held(hold.name)
 
     async def correct(self, name: str, difference: int) -> None:
-        """Let later slots of a cap pay for what jobs cost more than their slots. A failure is logged."""
+        """Let later slots of a cap pay for what jobs cost more than their slots. A lasting failure is logged."""
         partition = self._home(name)
-        not_after_us = self._clocks.not_after_us(partition)
-        call = self._calls.cap_correct(partition, name, difference, not_after_us=not_after_us)
-        await self._tell(name, call)
+
+        def call() -> FunctionCall[bool]:
+            not_after_us = self._clocks.not_after_us(partition)
+            return self._calls.cap_correct(partition, name, difference, not_after_us=not_after_us)
+
+        await self._tell(name, call, may_be_repeated=False)
 
     async def drained(self) -> None:
         """Wait until no call in the background is under way."""
@@ -271,12 +283,25 @@ class CapLedgers:
         self._counts.returned += returned
         self._counts.lost += len(slots) - returned
 
-    async def _tell(self, name: str, call: FunctionCall[bool]) -> None:
-        """Run a call to a ledger whose answer says nothing."""
-        try:
-            await self._pipeline.run(call)
-        except SharqError as error:
-            self._trouble.note(error.message, name)
+    async def _tell(
+        self, name: str, call: Callable[[], FunctionCall[bool]], *, may_be_repeated: bool
+    ) -> None:
+        """Run a call to a ledger whose answer says nothing, again for TELL_FOR_S if it failed.
+
+        Args:
+            call: makes it anew, with a deadline by what is known of the partition's time by then.
+            may_be_repeated: a call that was perhaps done may be sent again.
+        """
+        until = monotonic() + TELL_FOR_S
+        while True:
+            try:
+                await self._pipeline.value(call())
+            except SharqError as error:
+                if monotonic() < until and (may_be_repeated or not error.perhaps_done):
+                    await asyncio.sleep(TELL_AGAIN_S)
+                    continue
+                self._trouble.note(error.message, name)
+            return
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

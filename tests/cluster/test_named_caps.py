@@ -6,12 +6,14 @@ import asyncio
 from collections import Counter
 
 import msgspec
+import pytest
 
 from shard.node import ShardNode
 from sharq_core.caps import GRACE_US, CapDefinition, CapState
 from sharq_core.limits import CapHold, Limit, LimitUnit
 from sharq_core.models import ExtendJob, FinishJob, LeasedJob, LeaseOutcome, LeaseStatus
 from sharq_core.partitions import partition_of
+from sharq_core.scheduler.function_call import FunctionCall
 from tests.support.nodes.parts import LEASE_US, Parts, enqueued, job
 from tests.support.waits import until
 
@@ -157,6 +159,29 @@ async def test_nobody_asks_while_no_worker_waits_and_unused_slots_come_back(part
     await asyncio.sleep(0.5)
     assert counts(parts)["asks"] == asks
     assert (await read_cap(parts, "acct")).reserved == counts(parts)["used"] + counts(parts)["lost"]
+
+
+async def test_a_hold_that_the_store_refused_as_late_is_sent_again(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_cap(parts.node, "acct", 1_000, 10)
+    await enqueued(parts, job(KIND, "q", "j", caps=("acct",)))
+    (leased,) = await work(parts, 1)
+    deadlines: list[int | None] = []
+    calls = parts.node._calls.caps
+    make = calls.cap_hold
+
+    def late_at_first(
+        partition: int, name: str, hold_us: int, *, not_after_us: int | None
+    ) -> FunctionCall[bool]:
+        deadlines.append(not_after_us)
+        return make(partition, name, hold_us, not_after_us=1 if len(deadlines) == 1 else not_after_us)
+
+    monkeypatch.setattr(calls, "cap_hold", late_at_first)
+    hold = CapHold("acct", 60_000_000)
+    await parts.dispatch.finish([FinishJob(KIND, "q", leased.job_id, leased.lease, hold_cap=hold)])
+    assert (await read_cap(parts, "acct")).held_until_us is not None
+    assert len(deadlines) == 2
 
 
 async def test_a_finish_holds_a_cap_before_it_is_answered(parts: Parts) -> None:
