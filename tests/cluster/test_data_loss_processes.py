@@ -279,6 +279,8 @@ def test_an_embedded_store_that_dies_and_keeps_its_files_goes_on(
 ) -> None:
     sharq, data_dir = embedded
     assert enqueue(sharq.url, "kept")[0] == 201
+    # While the disk is slow, the store may write its file up to two seconds later (everysec).
+    sharq.until(lambda: any(b"kept" in path.read_bytes() for path in data_dir.rglob("*.aof")))
     (pid,) = re.findall(r"embedded_store_ready pid=(\d+)", sharq.log)
     os.kill(int(pid), signal.SIGKILL)
     sharq.until(lambda: enqueue_or_none(sharq.url) == 201)

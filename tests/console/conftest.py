@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from router.access.token_file import new_token
 from sharq_core.config import parse_url
-from tests.console.site import WIDE, Site, Watched
+from tests.console.site import WAIT_S, WIDE, Site, Watched
 from tests.support.processes.servers import SharqCluster
 from tests.support.stores.server import WRITTEN_AOF, running_store
 from tests.support.tools import missing_tool
+
+expect.set_options(timeout=WAIT_S * 1000)
 
 WORDS = {
     "admin": "",

@@ -78,7 +78,7 @@ def test_the_axis_of_a_slow_queue_has_one_unit_and_is_not_cut(
     page = open_page().open(f"#/queue/{kind}/acme")
     chart = page.locator(".chart-picture")
     levels = chart.locator("text[text-anchor=end]")
-    expect(levels).to_have_text(["0/min", "0.5/min", "1/min", "1.5/min"], timeout=30_000)
+    expect(levels).to_have_text(["0/min", "0.5/min", "1/min", "1.5/min"])
     boxes = [node.bounding_box() for node in (chart, *levels.all())]
     left, *lefts = [box["x"] for box in boxes if box]
     assert len(lefts) == 4
