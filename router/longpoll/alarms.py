@@ -61,7 +61,8 @@ class AlarmClock:
             self._drop_stale()
         self._added += 1
         heapq.heappush(self._times, (at, self._added, alarm))
-        if self._times[0][2] is alarm:
+        # The first entry may be an obsolete one of the same alarm, with other alarms between it and this one.
+        if self._times[0][1] == self._added:
             self._timer.set(at)
 
     def _ring(self) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from router.longpoll import alarms
 from router.longpoll.alarms import AlarmClock, LoopTimer
@@ -116,3 +119,40 @@ async def test_times_that_are_not_meant_any_more_take_no_room(clock: AlarmClock)
     assert len(clock._times) <= 200
     bells[3].alarm.set(monotonic())
     await bells[3].heard()
+
+
+async def test_postponed_alarm_does_not_delay_the_one_between_its_two_times(clock: AlarmClock) -> None:
+    postponed, between = Bell(clock), Bell(clock)
+    now = monotonic()
+    postponed.alarm.set(now + 0.02)
+    between.alarm.set(now + 0.04)
+    postponed.alarm.set(now + DEADLINE_S)
+    assert await between.heard() < now + DEADLINE_S / 2
+
+
+class StoppedTimer:
+    """A timer that notes when it is set to ring, and never does."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self.at: float | None = None
+
+    def set(self, at: float) -> None:
+        self.at = at
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(1, 20)), max_size=30))
+def test_timer_is_never_set_later_than_the_earliest_alarm(changes: list[tuple[int, int | None]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alarms, "_best_timer", StoppedTimer)
+        clock = AlarmClock()
+    own = [clock.alarm(lambda: None) for _ in range(4)]
+    far = monotonic() + 3600
+    for number, at in changes:
+        if at is None:
+            own[number].clear()
+        else:
+            own[number].set(far + at)
+    earliest = min((alarm.at for alarm in own if alarm.at is not None), default=None)
+    timer = clock._timer
+    assert isinstance(timer, StoppedTimer)
+    assert earliest is None or (timer.at is not None and timer.at <= earliest)
