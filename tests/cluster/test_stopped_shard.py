@@ -1,0 +1,124 @@
+"""A worker of several types goes on with the types of the other shards while the process of one shard is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TypeAlias
+
+import aiohttp
+import pytest
+
+from sharq_core.config import parse_url
+from sharq_core.partitions import Ring, partition_of
+from tests.support.http.contract import Api
+from tests.support.processes.servers import SharqCluster, SharqProcess
+from tests.support.stores.server import StoreServer
+from tests.support.waits import until
+
+PARTITIONS = 64
+TYPES_OF_EACH = 4
+JOBS = 80
+INTERVAL_MS = 100
+LEASE_MS = 5_000
+POLLS = 4
+
+STOPPED_S = 4.0
+NOTICED_S = 2.0
+"""Longest time after which the others go on: a silent shard is suspect after half a second."""
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, store: StoreServer, prefix: str) -> Iterator[SharqCluster]:
+    """A router and two shards, whose absence is noticed by the members after half a minute."""
+    environ = {"SHARQ_REDIS_KEY_PREFIX": prefix, "SHARQ_CLUSTER_HEARTBEAT_TTL": "30000"}
+    cluster = SharqCluster(tmp_path, parse_url(store.url), environ, routers=1, shards=2)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+async def api(cluster: SharqCluster) -> AsyncIterator[Api]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=90)) as http:
+        yield await Api.open(cluster.urls[0], http)
+
+
+def types_of(node_id: str) -> list[str]:
+    """Return gathered types whose partition a shard owns."""
+    owned = Ring.build(1, frozenset({"shard-1", "shard-2"}), PARTITIONS).owned_by(node_id)
+    gathered = (f"sms~{number}" for number in itertools.count())
+    own = (kind for kind in gathered if partition_of(kind, "q", PARTITIONS) in owned)
+    return list(itertools.islice(own, TYPES_OF_EACH))
+
+
+@contextmanager
+def stopped(shard: SharqProcess) -> Iterator[None]:
+    """Stop the process of a shard meanwhile."""
+    shard.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        shard.signal(signal.SIGCONT)
+
+
+Finished: TypeAlias = dict[tuple[str, str], float]
+"""The time at which each job was leased and finished, by type and id."""
+
+
+@asynccontextmanager
+async def working(api: Api, kinds: list[str]) -> AsyncIterator[Finished]:
+    """Lease and finish jobs of all types meanwhile."""
+    finished: Finished = {}
+    path = f"/dequeue/?wait=1000&lease={LEASE_MS}&" + "&".join(f"type={kind}" for kind in kinds)
+
+    async def poll() -> None:
+        while True:
+            reply = await api.get(path)
+            if reply.status == 200:
+                kind, job_id = reply.json["queue_type"], reply.json["job_id"]
+                done = await api.post(f"/finish/{kind}/q/{job_id}/")
+                if done.status == 200:
+                    finished[kind, job_id] = monotonic()
+
+    async with asyncio.TaskGroup() as group:
+        polls = [group.create_task(poll()) for _ in range(POLLS)]
+        yield finished
+        for task in polls:
+            task.cancel()
+
+
+async def test_the_types_of_the_other_shards_go_on(cluster: SharqCluster, api: Api) -> None:
+    own, others = types_of("shard-1"), types_of("shard-2")
+    for kind in own + others:
+        jobs = [
+            {
+                "queue_type": kind,
+                "queue_id": "q",
+                "job_id": f"j{number}",
+                "payload": 1,
+                "interval": INTERVAL_MS,
+            }
+            for number in range(JOBS)
+        ]
+        assert (await api.post("/enqueue/", {"jobs": jobs})).status == 200
+    async with working(api, own + others) as finished:
+        await until(lambda: len(finished) > 20, 30, "the worker gets jobs")
+        began = monotonic()
+        with stopped(cluster.shards[0]):
+            await asyncio.sleep(STOPPED_S)
+        went_on = [kind for (kind, _), at in finished.items() if began + NOTICED_S < at < began + STOPPED_S]
+        assert set(went_on) >= set(others), "another shard may stand in for the types of the stopped one"
+        promised = (STOPPED_S - NOTICED_S) * 1000 / INTERVAL_MS * len(others)
+        assert len([kind for kind in went_on if kind in others]) > promised / 4
+        everything = JOBS * len(own + others)
+        await until(lambda: len(finished) == everything, 60, "each job is finished")
