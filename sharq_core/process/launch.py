@@ -34,11 +34,17 @@ def main(arguments: list[str]) -> None:
     parent_pid, *command = arguments
     os.umask(0o077)
     if sys.platform == "linux":
-        _end_with_parent(int(parent_pid))
+        end_with_parent(int(parent_pid))
     os.execv(command[0], command)
 
 
-def _end_with_parent(parent_pid: int) -> None:
+def end_with_parent(parent_pid: int) -> None:
+    """Let the kernel end this process with its parent, on Linux.
+
+    Raises:
+        OSError: the tie cannot be made.
+        SystemExit: the parent died before the tie was made.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")

@@ -16,6 +16,7 @@ import pytest
 
 import shard
 import sharq_core
+from sharq_core.config import RedisSettings
 from sharq_core.scheduler.library import LIBRARY, REVISION
 from tests.chaos.report import Report
 from tests.chaos.stage import QUIET_S, Stage, stage
@@ -28,6 +29,8 @@ from tests.support.waits import until
 
 MIB = 1024 * 1024
 DISK_MIB = 24
+FLUSHES = 3
+STORE_TIMEOUT_S = RedisSettings().timeout_ms / 1000
 
 
 def refused(crowd: Crowd, code: str) -> int:
@@ -61,9 +64,11 @@ async def test_a_store_that_is_paused_by_its_operator_does_nothing_twice(shared_
 async def test_a_store_without_its_functions_is_given_them_again(shared_stage: Stage) -> None:
     async def fault(crowd: Crowd) -> None:
         with shared_stage.store.client() as client:
-            for _ in range(5):
+            for _ in range(FLUSHES):
                 execute(client, "FUNCTION", "FLUSH")
-                await asyncio.sleep(shared_stage.pace.hold_s / 5)
+                # A call is sent once more when the library is loaded, within its timeout. None may meet two flushes.
+                await until(lambda: execute(client, "FUNCTION", "LIST"), QUIET_S, "the library is loaded")
+                await asyncio.sleep(1.1 * STORE_TIMEOUT_S)
 
     await shared_stage.play("FUNCTION FLUSH", fault, habits=STEADY, may_fail=False)
 

@@ -21,9 +21,9 @@ import redis
 from sharq_core.version import __version__
 from tests.support.demo_verdict import broken_promises
 from tests.support.extent import is_full
+from tests.support.pids import is_alive, until_gone
 from tests.support.ports import free_port, is_free
 from tests.support.processes.commands import CLUSTER_START_S, CLUSTER_STOP_S, ClusterCommand
-from tests.support.waits import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,20 +43,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield start_command
     for command in started:
         command.end()
-
-
-def is_there(pid: int) -> bool:
-    """The process lives; one that only waits to be reaped does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def until_gone(pids: list[int], deadline_s: float = CLUSTER_STOP_S) -> None:
-    wait_until(lambda: not any(map(is_there, pids)), deadline_s, f"none of {pids} is there")
 
 
 def ask(url: str, body: object = None) -> tuple[int, dict[str, Any]]:
@@ -116,9 +102,9 @@ def test_started_cluster_serves_one_namespace_and_stops_in_ten_seconds(
     enqueue(first, "1", "a")
     assert dequeue(second) == "a"
     pids = command.pids()
-    assert all(map(is_there, pids))
+    assert all(map(is_alive, pids))
     assert command.stop(how) == 0, command.stderr
-    assert not [pid for pid in pids if is_there(pid)]
+    assert not [pid for pid in pids if is_alive(pid)]
     assert not command.state_path.exists()
     assert "process_died" not in command.stderr
     assert "process_killed" not in command.stderr
@@ -161,7 +147,7 @@ def test_dead_child_is_reported_with_its_log_and_the_others_go_on(start: Start) 
     assert dequeue(second) == "a"
     assert is_free(int(first.rpartition(":")[2])), "it is not started again"
     assert command.stop() == 0
-    assert not [pid for pid in pids if is_there(pid)]
+    assert not [pid for pid in pids if is_alive(pid)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
@@ -171,7 +157,7 @@ def test_killed_command_leaves_no_process_behind_and_its_data_to_the_next(start:
     enqueue(url, "1", "a")
     command.process.kill()
     command.process.wait()
-    until_gone(pids)
+    until_gone(pids, CLUSTER_STOP_S)
     again = start("--routers", "1", "--shards", "1")
     again.until(lambda: "ready" in again.stdout)
     assert dequeue(again.urls("router")[0]) == "a"
@@ -369,4 +355,4 @@ def test_sighup_is_passed_on_to_routers_and_shards(start: Start, tmp_path: Path)
     for name in ("router-1", "shard-1"):
         command.until(lambda name=name: " reloaded " in (logs / f"{name}.log").read_text())  # type: ignore[misc]
     command.until(lambda: " reloaded " in command.stderr)
-    assert all(map(is_there, pids))
+    assert all(map(is_alive, pids))

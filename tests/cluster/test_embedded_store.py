@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
 import stat
@@ -24,6 +23,7 @@ from sharq_core.store.embedded.allocator import find_jemalloc
 from sharq_core.store.embedded.data_dir import DataDirError
 from sharq_core.store.embedded.memory_limit import default_limit_bytes
 from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError
+from tests.support.pids import is_alive
 from tests.support.tools import missing_tool
 from tests.support.waits import until
 
@@ -67,18 +67,6 @@ def open_to_others(directory: Path) -> list[Path]:
     found = [directory, *directory.rglob("*")]
     assert len(found) > 4
     return [path for path in found if stat.S_IMODE(path.stat().st_mode) & 0o077]
-
-
-def is_alive(pid: int) -> bool:
-    """A process that ended and was not yet reaped, by a parent that is not us, is dead."""
-    try:
-        os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat")
-        return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError as error:
-        if error.errno in (errno.ESRCH, errno.ENOENT):
-            return False
-        raise
 
 
 def variables_of(pid: int) -> list[bytes]:

@@ -20,7 +20,7 @@ from sharq_core.models import Enqueued, LeasedJob, QueueKey
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from tests.support.extent import is_full
-from tests.support.nodes.parts import LEASE_US, Parts, job, running_node
+from tests.support.nodes.parts import LEASE_US, PATIENT_S, Parts, job, running_node
 from tests.support.stores.server import StoreFactory
 from tests.support.waits import until
 
@@ -77,7 +77,7 @@ def slow_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_type_is_served_however_many_there_are_beside_it(store_url: str, prefix: str) -> None:
     types = types_of_partition(0, MANY)
-    async with running_node(store_url, settings(prefix, reap_every_s=0.1)) as parts:
+    async with running_node(store_url, settings(prefix, reap_every_s=0.1), timeout_s=PATIENT_S) as parts:
         await enqueue(parts, types)
         await asyncio.sleep(0.5)
         assert len(await dequeue_all(parts, types)) == MANY
@@ -87,9 +87,9 @@ async def test_a_type_is_served_at_once_by_a_node_that_has_not_read_it_yet(
     store_url: str, prefix: str, slow_pages: None
 ) -> None:
     types = types_of_partition(0, MANY)
-    async with running_node(store_url, settings(prefix)) as parts:
+    async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
         await enqueue(parts, types)
-    async with running_node(store_url, settings(prefix)) as parts:
+    async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
         sample = types[:: MANY // 50]
         assert len(await dequeue_all(parts, sample)) == len(sample)
         assert await parts.dequeue(sample[0]) == []
@@ -99,20 +99,20 @@ async def test_the_job_of_an_ended_lease_is_there_for_a_node_that_has_not_read_i
     store_url: str, prefix: str, slow_pages: None
 ) -> None:
     types = types_of_partition(0, 500)
-    async with running_node(store_url, settings(prefix)) as parts:
+    async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
         await enqueue(parts, types)
         await dequeue_all(parts, types, lease_us=100_000)
     await asyncio.sleep(0.2)
-    async with running_node(store_url, settings(prefix)) as parts:
+    async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
         assert len(await dequeue_all(parts, types[::25])) == 20
 
 
 async def test_leases_of_many_types_end_on_time_after_a_restart(store_url: str, prefix: str) -> None:
     types = types_of_partition(0, MANY)
-    async with running_node(store_url, settings(prefix)) as parts:
+    async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
         await enqueue(parts, types)
         leased = await dequeue_all(parts, types, lease_us=8_000_000)
-    async with running_node(store_url, settings(prefix)) as parts:
+    async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
         polls = [asyncio.create_task(parts.dequeue(name, wait_us=20_000_000)) for name in types[::50]]
         found = await asyncio.gather(*polls)
         assert all(len(jobs) == 1 and jobs[0].attempt == 2 for jobs in found)
@@ -128,7 +128,7 @@ async def test_the_timers_of_a_type_that_is_awaited_do_not_wait_behind_those_of_
     monkeypatch.setattr(reaper, "PAIRS_AT_ONCE", 4)
     monkeypatch.setattr(reaper, "FIRST_SHARE", 3)
     types = types_of_partition(0, MANY)
-    async with running_node(store_url, settings(prefix)) as parts:
+    async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
         await enqueue(parts, [*types, "victim"])
         lease_us = 4_000_000
         began_s = time.monotonic()
@@ -145,8 +145,8 @@ async def test_the_timers_of_a_type_that_is_awaited_do_not_wait_behind_those_of_
 async def two_nodes(store_url: str, prefix: str) -> AsyncIterator[tuple[Parts, Parts]]:
     """An owner of every partition, and a node that knows it for their owner and owns none."""
     async with (
-        running_node(store_url, settings(prefix, node_id="owner")) as owner,
-        running_node(store_url, settings(prefix, node_id="other")) as other,
+        running_node(store_url, settings(prefix, node_id="owner"), timeout_s=PATIENT_S) as owner,
+        running_node(store_url, settings(prefix, node_id="other"), timeout_s=PATIENT_S) as other,
     ):
         for parts in (owner, other):
             parts.node.follow(OWNED_BY_ONE)
@@ -171,8 +171,8 @@ async def test_what_a_node_changed_before_it_gave_a_partition_up_is_read_by_the_
     store_url: str, prefix: str
 ) -> None:
     async with (
-        running_node(store_url, settings(prefix, node_id="late")) as late,
-        running_node(store_url, settings(prefix, node_id="owner")) as owner,
+        running_node(store_url, settings(prefix, node_id="late"), timeout_s=PATIENT_S) as late,
+        running_node(store_url, settings(prefix, node_id="owner"), timeout_s=PATIENT_S) as owner,
     ):
         owner.node.follow(OWNED_BY_ONE)
         await enqueue(owner, types_of_partition(partition_of("late", "q", PARTITIONS), MANY))
@@ -189,7 +189,7 @@ async def test_what_a_node_changed_before_it_gave_a_partition_up_is_read_by_the_
 async def test_types_that_another_node_emptied_are_forgotten_after_a_whole_round(
     store_url: str, prefix: str
 ) -> None:
-    async with running_node(store_url, settings(prefix, reap_every_s=0.1)) as parts:
+    async with running_node(store_url, settings(prefix, reap_every_s=0.1), timeout_s=PATIENT_S) as parts:
         await enqueue(parts, types_of_partition(0, 50))
         index = parts.node._index
         await until(lambda: len(index.types_in(0)) == 50)
@@ -207,9 +207,9 @@ async def test_a_scan_that_a_restart_of_the_store_cut_in_two_counts_for_nothing(
     monkeypatch.setattr(refresher, "FIRST_READ_S", 0.0)
     server = own_store("--appendonly", "yes")
     types = types_of_partition(0, MANY)
-    async with running_node(server.url, settings(prefix)) as parts:
+    async with running_node(server.url, settings(prefix), timeout_s=PATIENT_S) as parts:
         await enqueue(parts, types)
-    async with running_node(server.url, settings(prefix)) as parts:
+    async with running_node(server.url, settings(prefix), timeout_s=PATIENT_S) as parts:
         index = parts.node._index
         await until(lambda: len(index.types_in(0)) > 300)
         await asyncio.to_thread(server.stop)
@@ -225,7 +225,7 @@ async def test_a_broken_partition_is_set_aside_and_the_others_are_served(
 ) -> None:
     monkeypatch.setattr(set_aside, "ASIDE_S", 0.1)
     queues = {partition_of("sms", f"q{n}", PARTITIONS): f"q{n}" for n in range(100)}
-    async with running_node(store_url, settings(prefix)) as parts:
+    async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
         await parts.dispatch.enqueue([job("sms", queues[0], "broken")])
         with redis.Redis.from_url(store_url) as client:
             client.set(Keys(prefix, PARTITIONS).of(0, "sms", ("ready",)).names[0], "planted")
@@ -246,7 +246,7 @@ async def test_a_broken_partition_is_set_aside_and_the_others_are_served(
 async def test_a_node_opens_and_serves_though_a_partition_cannot_be_read(store_url: str, prefix: str) -> None:
     with redis.Redis.from_url(store_url) as client:
         client.set(Keys(prefix, PARTITIONS).of(3, "", ("counters",)).names[0], "planted")
-    async with running_node(store_url, settings(prefix)) as parts:
+    async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
         assert parts.node.is_ready
         assert await parts.dequeue("sms") == []
         queue = next(f"q{n}" for n in range(100) if partition_of("sms", f"q{n}", PARTITIONS) == 0)
@@ -261,7 +261,7 @@ def sums(registry: CollectorRegistry, name: str) -> tuple[int, float]:
 
 
 async def test_the_metrics_of_many_types_name_some_and_add_up_to_all(store_url: str, prefix: str) -> None:
-    async with running_node(store_url, settings(prefix, reap_every_s=0.1)) as parts:
+    async with running_node(store_url, settings(prefix, reap_every_s=0.1), timeout_s=PATIENT_S) as parts:
         await enqueue(parts, types_of_partition(0, 300))
         await enqueue(parts, types_of_partition(1, 300))
         await until(lambda: sums(parts.registry, "sharq_jobs_enqueued_total")[1] == 600)
@@ -289,13 +289,13 @@ async def test_a_dequeue_finds_the_one_job_behind_any_number_of_partitions_that_
     partitions = 1024
     queues = {partition_of("sms", f"q{n}", partitions): f"q{n}" for n in range(6 * partitions)}
     chosen = NodeSettings(key_prefix=prefix, partitions=partitions)
-    async with running_node(store_url, chosen) as parts:
+    async with running_node(store_url, chosen, timeout_s=PATIENT_S) as parts:
         await parts.dispatch.enqueue([job("sms", queue, "1") for queue in queues.values()])
         gone, (kept, *_) = list(queues.values())[:-1], list(queues.values())[-1:]
         await asyncio.gather(
             *(parts.dispatch.route(DeleteQueue(QueueKey("sms", queue), False)) for queue in gone)
         )
-    async with running_node(store_url, chosen) as parts:
+    async with running_node(store_url, chosen, timeout_s=PATIENT_S) as parts:
         await until(lambda: not parts.node._ownership.unread)
         assert [one.queue_id for one in await parts.dequeue("sms")] == [kept]
 
@@ -305,12 +305,16 @@ async def test_jobs_of_all_partitions_are_found_whatever_their_number(
     store_url: str, prefix: str, partitions: int
 ) -> None:
     queues = {partition_of("sms", f"q{n}", partitions): f"q{n}" for n in range(3 * partitions)}
-    async with running_node(store_url, NodeSettings(key_prefix=prefix, partitions=partitions)) as parts:
+    async with running_node(
+        store_url, NodeSettings(key_prefix=prefix, partitions=partitions), timeout_s=PATIENT_S
+    ) as parts:
         for at in range(0, len(queues), 500):
             await parts.dispatch.enqueue(
                 [job("sms", queue, "1") for queue in list(queues.values())[at : at + 500]]
             )
-    async with running_node(store_url, NodeSettings(key_prefix=prefix, partitions=partitions)) as parts:
+    async with running_node(
+        store_url, NodeSettings(key_prefix=prefix, partitions=partitions), timeout_s=PATIENT_S
+    ) as parts:
         await until(lambda: not parts.node._ownership.unread)
         found: list[LeasedJob] = []
         while jobs := await parts.dequeue("sms", 1000):
@@ -321,7 +325,7 @@ async def test_jobs_of_all_partitions_are_found_whatever_their_number(
 async def test_polls_on_very_many_types_are_counted_while_they_wait(store_url: str, prefix: str) -> None:
     """The count bounds them, so that each poll reads it: it is kept, not added up over all types."""
     names = [f"type-{number}" for number in range(2_000)]
-    async with running_node(store_url, settings(prefix)) as parts:
+    async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
         polls = [asyncio.create_task(parts.dequeue(name, wait_us=500_000)) for name in names]
         await until(lambda: parts.polls.waiting == len(names))
         assert all(jobs == [] for jobs in await asyncio.gather(*polls))

@@ -35,7 +35,7 @@ from sharq_core.scheduler.keys import Keys
 from sharq_core.store.store import Store
 from sharq_core.store.topology.layout import SLOTS
 from tests.support.load.ledger import kept_books
-from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
+from tests.support.nodes.parts import PATIENT_S, Parts, job, queues_in_different_partitions, running_node
 from tests.support.ports import free_port
 from tests.support.stores.groups import (
     OPEN,
@@ -328,7 +328,7 @@ async def test_primaries_that_lost_the_library_get_it_again_under_load(
     cluster: RedisCluster, prefix: str
 ) -> None:
     async with (
-        running_node(cluster.address, NodeSettings(key_prefix=prefix)) as parts,
+        running_node(cluster.address, NodeSettings(key_prefix=prefix), PATIENT_S) as parts,
         kept_books(parts, queues_everywhere(), KIND, LONG_US) as load,
     ):
         for server in cluster.servers[:3] * 5:
@@ -355,7 +355,7 @@ async def _move_under_load(cluster: RedisCluster, prefix: str, move: Callable[[i
     queues = queues_everywhere()
     slots = [*(slot_of_queue(queue, prefix) for queue in queues[::3]), Keys(prefix, PARTITIONS).slots[-1]]
     async with (
-        running_node(cluster.address, NodeSettings(key_prefix=prefix)) as parts,
+        running_node(cluster.address, NodeSettings(key_prefix=prefix), PATIENT_S) as parts,
         kept_books(parts, queues, KIND, LONG_US) as load,
     ):
         await until(lambda: len(load.acknowledged) > 300)

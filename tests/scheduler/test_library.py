@@ -6,6 +6,7 @@ U and a number: a fault of the original, listed in docs/compatibility.md.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -241,10 +242,9 @@ def test_a_malformed_job_in_a_batch_leaves_the_whole_batch_undone(driver: Driver
 class RestrictedDriver(Driver):
     """Runs each call as a user who may touch the keys that the call declares and no other."""
 
-    def __init__(self, server: StoreServer, admin: redis.Redis, prefix: str) -> None:
+    def __init__(self, user: redis.Redis, admin: redis.Redis, prefix: str) -> None:
         self.admin, self.user, self.withheld = admin, prefix, 0
         execute(admin, "ACL", "SETUSER", prefix, "reset", "on", "nopass", "+@all")
-        user = redis.Redis(port=server.port, username=prefix, password="any", socket_timeout=20.0)
         super().__init__(user, prefix)
 
     def reply(self, call: FunctionCall[T]) -> Reply[T]:
@@ -254,9 +254,10 @@ class RestrictedDriver(Driver):
 
 
 @pytest.fixture
-def restricted(store: StoreServer, client: redis.Redis, prefix: str) -> RestrictedDriver:
+def restricted(store: StoreServer, client: redis.Redis, prefix: str) -> Iterator[RestrictedDriver]:
     """A driver whose every undeclared key is refused by the store itself."""
-    return RestrictedDriver(store, client, prefix)
+    with redis.Redis(port=store.port, username=prefix, password="any", socket_timeout=20.0) as user:
+        yield RestrictedDriver(user, client, prefix)
 
 
 def test_a_key_beyond_the_allowed_ones_is_refused(restricted: RestrictedDriver) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import redis
 
+from tests.support.pids import until_gone
 from tests.support.stores.server import StoreFactory, StoreServer
 from tests.support.tools import missing_tool
 
@@ -65,19 +65,7 @@ def test_store_ends_when_its_test_process_is_killed(tmp_path: Path) -> None:
         assert tester.stdout is not None
         store_pid = int(tester.stdout.readline())
         tester.kill()
-    deadline_s = time.monotonic() + 10
-    while is_running(store_pid):
-        assert time.monotonic() < deadline_s, "the store outlived its test process"
-        time.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    """Return True if the process has not ended; a zombie counts as ended."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
+    until_gone([store_pid])
 
 
 def test_store_that_cannot_start_says_why(own_store: StoreFactory) -> None:

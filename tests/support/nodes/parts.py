@@ -20,6 +20,9 @@ from sharq_core.store.replication.durability import Durability
 
 LEASE_US = 60_000_000
 
+PATIENT_S = 30.0
+"""The store's timeout of tests that are not about it, and ask for more than a busy machine does in 2 s."""
+
 
 class Parts:
     """A node, and the dispatch and polls of a router over it."""

@@ -14,11 +14,12 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sharq_core.config import StoreAddress, StoreMode
 from sharq_core.process.launch import tied
 from tests.support.ports import free_port
+from tests.support.processes.loaded_programs import Forked, fork
 
 START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 40.0
@@ -62,7 +63,7 @@ class SharqProcess:
         self._environ = {**os.environ, **(environ or {})}
         if is_watched:
             self._environ["PYTHONPATH"] = str(Path(__file__).parents[3])
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -82,7 +83,7 @@ class SharqProcess:
     def launch(self) -> None:
         """Start it and return at once."""
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = self._fork(log) or subprocess.Popen(
                 tied(*self._command),
                 cwd=self._directory,
                 env=self._environ,
@@ -90,6 +91,12 @@ class SharqProcess:
                 stdout=log,
                 stderr=log,
             )
+
+    def _fork(self, log: BinaryIO) -> Forked | None:
+        match self._command:
+            case [sys.executable, "-m", module, *arguments]:
+                return fork(module, arguments, self._directory, self._environ, log)
+        return None
 
     def start(self, path: str = "/readyz") -> None:
         """Start it and return when `path` answers 200; see `until_status`."""
