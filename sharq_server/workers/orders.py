@@ -89,7 +89,15 @@ class WorkerOrders(Struct, frozen=True, kw_only=True):
 
 
 class Parting(Struct, frozen=True, tag=True):
-    """All workers stop in a moment: none has to hear of the others any more."""
+    """All workers stop: each ends its links to the others at once, and itself PARTING_S later.
+
+    It is no signal, because a service manager may have sent SIGTERM to every process already, and a second one ends a
+    process in the middle of its work.
+    """
+
+
+PARTING_S = 0.05
+"""Seconds for the workers to end the links between them, so that none takes the stop of another one for a fault."""
 
 
 class Started(Struct, frozen=True, tag=True):

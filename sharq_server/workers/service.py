@@ -52,6 +52,7 @@ from sharq_server.workers.directory import WorkerDirectory, link_path, notes_pat
 from sharq_server.workers.exposition import JoinedMetrics, families_of
 from sharq_server.workers.note_links import NoteServer
 from sharq_server.workers.orders import (
+    PARTING_S,
     Beat,
     ControlLine,
     CutNews,
@@ -240,8 +241,8 @@ class WorkerService:
     async def _hear(self) -> None:
         """Do what the parent says. Its end stops this process; on Linux the kernel sends SIGTERM then."""
         await self._line.listen(self._take, Started())
-        if sys.platform != "linux" and not self._stop.was_asked:
-            self._stop.ask(signal.SIGTERM)
+        if sys.platform != "linux":
+            self._end()
 
     def _take(self, message: ToWorker) -> None:
         match message:
@@ -251,8 +252,14 @@ class WorkerService:
                 self._follow(message.numbers)
             case Parting():
                 self._follow(())
+                asyncio.get_running_loop().call_later(PARTING_S, self._end)
             case CutNews():
                 self._tell_cut(message)
+
+    def _end(self) -> None:
+        """Begin the stop, unless a signal to this process has begun it."""
+        if not self._stop.was_asked:
+            self._stop.ask(signal.SIGTERM)
 
     def _follow(self, numbers: Sequence[int]) -> None:
         task = asyncio.create_task(self._directory.follow(numbers))

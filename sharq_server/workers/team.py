@@ -17,9 +17,6 @@ from sharq_server.workers.restarts import QUICK_S
 
 log = logging.getLogger("sharq.server")
 
-_PARTING_S = 0.05
-"""Seconds for the workers to end the links between them, so that none takes the stop of another one for a fault."""
-
 _LEAST_STOP_S = 0.5
 _MARGIN_S = 1.5
 """Seconds that a worker may take beyond the stop's timeout; then it is killed, and the store still has time to end."""
@@ -100,9 +97,11 @@ class WorkerTeam:
     async def stop(self, stop: Stop) -> None:
         """Stop all workers at once, and kill those that do not end in time."""
         self._is_stopping = True
-        self.tell(Parting())
-        await asyncio.sleep(_PARTING_S)
-        self.send(signal.SIGTERM)
+        for worker in self.workers:
+            if worker.is_up:
+                worker.say(Parting())
+            else:
+                worker.send(signal.SIGTERM)
         ends = asyncio.gather(*(worker.ended() for worker in self.workers))
         try:
             codes = await asyncio.wait_for(ends, stop.left_s(_LEAST_STOP_S) + _MARGIN_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,13 +12,17 @@ import pytest
 
 from router.cli import read_command as read_router_command
 from shard.cli import read_command as read_shard_command
+from sharq_core.config.usable_cpus import usable_cpus
 from sharq_core.process.running import EXIT_MISCONFIGURED
+from sharq_server.cli import read_command as read_server_command
 from tests.support.tools import missing_tool
 
 DOCS = Path(__file__).parents[2] / "docs"
 INSTALL = Path(__file__).parents[2] / "deploy" / "systemd" / "install"
 SYSTEM_UNITS = Path("/lib/systemd/system")
-UNITS = ("sharq-router@8080.service", "sharq-shard@8090.service", "sharq.target")
+SERVER = "sharq-server.service"
+SERVICES = ("sharq-router@8080.service", "sharq-shard@8090.service", SERVER)
+UNITS = (*SERVICES, "sharq.target")
 MOST_EXPOSED = 20
 """Tenths of systemd's points, of which 100 is a process that may do everything."""
 
@@ -29,7 +34,12 @@ def root(tmp_path: Path) -> Path:
         missing_tool("systemd")
     subprocess.run([INSTALL, tmp_path], check=True, timeout=30)
     shutil.copytree(SYSTEM_UNITS, tmp_path / "usr/lib/systemd/system", symlinks=True)
-    for name in ("opt/sharq/bin/sharq-router", "opt/sharq/bin/sharq-shard", "bin/kill"):
+    for name in (
+        "opt/sharq/bin/sharq-router",
+        "opt/sharq/bin/sharq-shard",
+        "opt/sharq/bin/sharq-server",
+        "bin/kill",
+    ):
         program = tmp_path / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text("#!/bin/sh\n")
@@ -59,7 +69,7 @@ def test_a_unit_whose_program_is_missing_is_noticed(root: Path) -> None:
     assert "sharq-shard" in done.stderr
 
 
-@pytest.mark.parametrize("unit", UNITS[:2])
+@pytest.mark.parametrize("unit", SERVICES)
 def test_processes_are_confined(root: Path, unit: str) -> None:
     done = analyze(root, "security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSED}", unit)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -76,10 +86,24 @@ def test_programs_take_the_command_lines_and_settings_of_the_units(
     assert (shard.node_id, str(shard.advertised)) == ("host-8090", "127.0.0.1:8090")
 
 
+def test_the_server_takes_its_command_line_and_serves_with_the_workers_of_its_settings(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    server = read_server_command(words_of(root, "server", "", monkeypatch))
+    assert server.config.server.workers == usable_cpus()
+    assert server.data_dir == tmp_path / "state"
+
+
+def test_systemd_signals_the_parent_alone_so_that_the_store_ends_last(root: Path) -> None:
+    assert settings_of(root, SERVER, "KillMode") == ["mixed"]
+
+
 def words_of(root: Path, role: str, instance: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The arguments of a unit's program as systemd would make them; its variables are set."""
-    unit = (root / f"etc/systemd/system/sharq-{role}@.service").read_text()
-    variables = dict(re.findall(r"(\w+)=(\S+)", re.findall(r"^Environment=(.*)$", unit, re.M)[0]))
+    unit = (root / f"etc/systemd/system/sharq-{role}{'@' if instance else ''}.service").read_text()
+    given = " ".join(re.findall(r"^Environment=(.*)$", unit, re.M))
+    variables = dict(re.findall(r"(\w+)=(\S+)", given))
     for line in (root / f"etc/sharq/{role}.env").read_text().splitlines():
         if not line.startswith("#"):
             name, _, text = line.partition("=")
@@ -88,10 +112,10 @@ def words_of(root: Path, role: str, instance: str, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(name, text.replace("%d/", f"{root}/etc/sharq/"))
     (command,) = re.findall(r"^ExecStart=/opt/sharq/bin/\S+ (.*)$", unit, re.M)
     command = command.replace("%i", instance).replace("%l", "host").replace("/etc/sharq", f"{root}/etc/sharq")
-    return re.sub(r"\$\{(\w+)\}", lambda found: variables[found[1]], command).split()
+    return re.sub(r"\$\{(\w+)\}", lambda found: os.environ[found[1]], command).split()
 
 
-@pytest.mark.parametrize("unit", UNITS[:2])
+@pytest.mark.parametrize("unit", SERVICES)
 def test_documents_that_a_unit_names_are_installed(root: Path, unit: str) -> None:
     named = [url for line in settings_of(root, unit, "Documentation") for url in line.split()]
     assert named
@@ -99,7 +123,7 @@ def test_documents_that_a_unit_names_are_installed(root: Path, unit: str) -> Non
         assert (root / url.removeprefix("file:///")).read_text().startswith("# ")
 
 
-@pytest.mark.parametrize("unit", UNITS[:2])
+@pytest.mark.parametrize("unit", SERVICES)
 def test_systemd_waits_for_readiness_and_leaves_a_wrong_configuration_alone(root: Path, unit: str) -> None:
     assert settings_of(root, unit, "Type") == ["notify"]
     assert settings_of(root, unit, "RestartPreventExitStatus") == [str(EXIT_MISCONFIGURED)]

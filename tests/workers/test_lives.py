@@ -135,6 +135,22 @@ async def test_a_stop_answers_what_is_in_flight(server: SharqServer) -> None:
     assert await asyncio.to_thread(server.until_stopped) == 0
 
 
+async def test_a_stop_signal_that_reaches_every_worker_too_cuts_no_request_off(server: SharqServer) -> None:
+    """As systemd sends it unless KillMode= says otherwise. A second one would end a worker in the middle of its work."""
+    (store,) = children(server)["store"]
+    async with clients(server, 2) as made:
+        os.kill(store, signal.SIGSTOP)
+        enqueues = [asyncio.create_task(client.enqueue("all", "q", f"j{id(client)}")) for client in made]
+        await asyncio.sleep(0.3)
+        for pid in (*children(server)["workers"], server.pid):
+            os.kill(pid, signal.SIGTERM)
+        await asyncio.sleep(0.3)
+        os.kill(store, signal.SIGCONT)
+        assert [status for status, _ in await asyncio.gather(*enqueues)] == [201, 201]
+    assert await asyncio.to_thread(server.until_stopped) == 0
+    assert "forced_exit" not in server.log
+
+
 def test_a_reload_reaches_every_worker_and_other_signals_nobody(server: SharqServer) -> None:
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         server.signal(number)
