@@ -55,6 +55,14 @@ MAX_CLEARING_S = 0.02
 the next run, together with those that arrived meanwhile.
 """
 
+RESTS = 1
+"""Length of the rest after such a wave, as a multiple of the time that the wave took. The calls of others find the store
+idle for half of the time then. Slow waves, on a slow or busy machine, are followed by long rests.
+"""
+
+MAX_REST_S = 0.01
+"""Longest such rest: a wave that waited for a slow store did not work all that time."""
+
 MAX_HELD_RUNS = 50
 """Most such runs, about a second, of one request. It then gets an empty answer that says that the type is due, because
 its caller would give up. A poll that waits asks again at once.
@@ -175,7 +183,7 @@ class Run:
             # The calls of a wave run side by side; the next wave depends on all their replies, so it is planned last.
             waves_left = MAX_WAVES + len(self._begun_with)
             while self._wave or self._capped:
-                leased, self._has_expired = len(self._jobs), False
+                wave_at, leased, self._has_expired = monotonic(), len(self._jobs), False
                 for partition, per_queue, answer in self._wave:
                     await self._take(partition, per_queue, answer)
                 for capped in self._capped:
@@ -185,6 +193,8 @@ class Run:
                     return
                 only_cleared = self._has_expired and len(self._jobs) == leased
                 waves_left -= not only_cleared
+                if only_cleared:
+                    await asyncio.sleep(min(RESTS * (monotonic() - wave_at), MAX_REST_S))
                 is_late = only_cleared and monotonic() - self._begun_at >= MAX_CLEARING_S
                 if waves_left and not is_late:
                     self._send_wave(self._due())

@@ -33,6 +33,11 @@ from sharq_core.scheduler.replies import DequeueReply, Reply
 from sharq_core.store.failures import CallFailed
 from sharq_core.telemetry import call_traces
 
+CALL_US = 2_500
+"""CPU time of the store for the choice of the jobs of one call, in µs; it writes them in as much again. A hundred jobs
+take less, unless the machine is slow or the jobs are expensive, as those with windows are.
+"""
+
 MAX_REQUESTS = 10_000
 """Most requests of one type that may wait for their run."""
 
@@ -165,6 +170,7 @@ class Dequeuer:
             os.urandom(8),
             per_queue=per_queue,
             max_bytes=max_bytes,
+            most_us=CALL_US,
             not_after_us=self._clocks.not_after_us(partition),
         )
         return self._pipeline.submit(call, self, is_urgent=True)

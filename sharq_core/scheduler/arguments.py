@@ -24,6 +24,9 @@ TERMS = struct.Struct(">QQQ")
 DEMAND = struct.Struct(">QHHQI8sB")
 """rounds.lua's DEMAND: not_after_us, count, jobs per queue, lease (µs), payload bytes, random bytes, KNOWS_CAPS."""
 
+MOST_TIME = struct.Struct(">I")
+"""rounds.lua's MOST_TIME, which may follow the demand of a dequeue."""
+
 KNOWS_CAPS = 15
 """Says that the caller can decode the cost, the priority, the expiry and the trace of a leased job, the number of jobs
 that expired, and the news of parked queues. The bit 1 alone is that of callers that know the cost only, 3 that of

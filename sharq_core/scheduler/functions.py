@@ -150,6 +150,7 @@ class Functions:
         *,
         per_queue: int = MAX_BATCH,
         max_bytes: int = MAX_CALL_BYTES,
+        most_us: int | None = None,
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[DequeueReply]:
@@ -159,10 +160,14 @@ class Functions:
             random: 8 random bytes, for the lease tokens.
             per_queue: the maximum number of jobs from one queue.
             max_bytes: the limit of payload bytes; one job is leased even if it is larger.
+            most_us: the CPU time (µs) after which the call leases no further job. It leases some in any case, and
+                removes expired jobs for a fifth of the time. None for no limit.
         """
         demand = packed.DEMAND.pack(
             not_after_us or 0, count, per_queue, lease_us, max_bytes, random, packed.KNOWS_CAPS
         )
+        if most_us is not None:
+            demand += packed.MOST_TIME.pack(most_us)
         decode = partial(replies.decode_dequeue, queue_type)
         return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode, count)
 
@@ -292,10 +297,16 @@ class Functions:
         *,
         limit: int = MAX_BATCH,
         keep_dead: int | None = None,
+        most_us: int | None = None,
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[ReapReply]:
-        """Run up to `limit` due timers, and drop up to `limit` of the oldest dead letters beyond `keep_dead`."""
+        """Run up to `limit` due timers, and drop up to `limit` of the oldest dead letters beyond `keep_dead`.
+
+        Args:
+            most_us: the CPU time (µs) after which a walk over the waiting jobs of a queue leaves the others to the next
+                call. It looks at some jobs in any case. None for no limit.
+        """
         keep = self.retention.dead if keep_dead is None else keep_dead
         arguments: list[Word] = [
             limit,
@@ -304,6 +315,8 @@ class Functions:
             not_after_us or 0,
             packed.ASKS_ABOUT_PERMITS,
         ]
+        if most_us is not None:
+            arguments.append(most_us)
         return self._call(library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap)
 
     def turn(

@@ -169,6 +169,7 @@ class Driver:
         lease_us: int = LEASE_US,
         per_queue: int = MAX_BATCH,
         max_bytes: int = MAX_CALL_BYTES,
+        most_us: int | None = None,
     ) -> DequeueReply:
         """Lease up to `count` jobs."""
         return self.value(
@@ -180,6 +181,7 @@ class Driver:
                 RANDOM,
                 per_queue=per_queue,
                 max_bytes=max_bytes,
+                most_us=most_us,
                 now_us=self.now_us,
             )
         )
@@ -312,11 +314,12 @@ class Driver:
             )
         )
 
-    def reap(self, limit: int = MAX_BATCH) -> ReapReply:
+    def reap(self, limit: int = MAX_BATCH, most_us: int | None = None) -> ReapReply:
         """Run due timers."""
-        return self.value(
-            self.functions.reap(self.partition, self.queue_type, limit=limit, now_us=self.now_us)
+        call = self.functions.reap(
+            self.partition, self.queue_type, limit=limit, most_us=most_us, now_us=self.now_us
         )
+        return self.value(call)
 
     def turn(self) -> None:
         """Turn the tombstones if it is time."""

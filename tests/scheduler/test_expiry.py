@@ -83,15 +83,16 @@ def test_a_lease_tells_when_the_job_expires(driver: Driver) -> None:
 
 
 def test_a_call_removes_a_bounded_number_and_the_type_stays_due(driver: Driver) -> None:
-    driver.enqueue(*(mortal(str(n)) for n in range(100)))
-    driver.enqueue(*(mortal(str(n)) for n in range(100, 150)), mortal("live", None))
+    for page in range(2):
+        driver.enqueue(*(mortal(f"{page}-{n}") for n in range(100)))
+    driver.enqueue(*(mortal(str(n)) for n in range(50)), mortal("live", None))
     driver.advance(MINUTE_US)
     for _ in range(2):
         reply = driver.dequeue_reply(1)
-        assert (reply.jobs, reply.expired, reply.due_after, reply.head_us) == ([], 66, 1, driver.now_us)
+        assert (reply.jobs, reply.expired, reply.due_after, reply.head_us) == ([], 116, 1, driver.now_us)
     last = driver.dequeue_reply(1)
     assert ([job.job_id for job in last.jobs], last.expired) == (["live"], 18)
-    assert driver.totals().dead == 150
+    assert driver.totals().dead == 250
 
 
 @pytest.mark.parametrize("count", [1, 2, 100])
@@ -102,7 +103,7 @@ def test_other_queues_are_served_beside_one_with_many_expired_jobs(driver: Drive
     driver.enqueue(mortal("other", None, "z"))
     reply = driver.dequeue_reply(count)
     assert [job.job_id for job in reply.jobs] == ["other"]
-    assert (reply.expired, reply.due_after) == (66, 1)
+    assert (reply.expired, reply.due_after) == (116, 1)
     assert_keys_agree(driver)
 
 
@@ -329,7 +330,7 @@ def test_expiry_is_by_the_time_of_the_partition(driver: Driver) -> None:
 def test_a_joint_dequeue_removes_as_many_expired_jobs_as_one_call(client: redis.Redis, prefix: str) -> None:
     drivers = [Driver(client, prefix, partitions=2, partition=at) for at in range(2)]
     for driver in drivers:
-        driver.enqueue(*(mortal(str(n)) for n in range(45)))
+        driver.enqueue(*(mortal(str(n)) for n in range(90)))
         driver.advance(MINUTE_US)
         driver.enqueue(mortal("live", None))
     calls = [
@@ -342,8 +343,8 @@ def test_a_joint_dequeue_removes_as_many_expired_jobs_as_one_call(client: redis.
         call.decode(own).value for call, own in zip(calls, parts, strict=True) if isinstance(own, list)
     )
     assert first and second
-    assert ([job.job_id for job in first.jobs], first.expired) == (["live"], 45)
-    assert ([job.job_id for job in second.jobs], second.expired) == ([], 37)  # a step of the walk removes 16
+    assert ([job.job_id for job in first.jobs], first.expired) == (["live"], 90)
+    assert ([job.job_id for job in second.jobs], second.expired) == ([], 42)  # a step of the walk removes 16
     assert second.due_after == 1
     for driver in drivers:
         assert_keys_agree(driver)

@@ -47,7 +47,7 @@ end
 
 -- Return what stands before the job in a dead letter: what it keeps of its queue, and the note of the job (nil: none).
 -- A limit that an operator set is none of the job's, and neither are such caps.
-local function pack_prefix(tx, queue, note)
+function dead_letters.prefix(tx, queue, note)
   local hundredths, max_leased, names = queue.hundredths, queue.max_leased, nil
   if queue_limits.has(queue, queue_limits.MAX_LEASED) then max_leased = nil end
   if queue.cap_set and not queue_limits.has(queue, queue_limits.CAPS) then
@@ -68,8 +68,19 @@ end
 function dead_letters.bury(tx, queue, job)
   job.state, job.due = DEAD, tx.now
   tx.buried = tx.buried or {}
-  tx.buried[job.field] = pack_prefix(tx, queue, notes.of(tx, job)) .. job_record.pack(job)
+  tx.buried[job.field] = dead_letters.prefix(tx, queue, notes.of(tx, job)) .. job_record.pack(job)
   notes.drop(tx, job)
+end
+
+-- Make the plain job of a record (job_record.is_plain) a dead letter, because it expired. prefix: that of its queue,
+-- which begins with the format and the time of death.
+function dead_letters.bury_plain(tx, field, raw, prefix)
+  local buried = tx.buried
+  if not buried then
+    buried = {}
+    tx.buried = buried
+  end
+  buried[field] = prefix .. job_record.expired(raw, sub(prefix, 2, 8))
 end
 
 -- Give a new queue the rate and the limit of leases of the queue in which a job died. Its caps are in dead_letter.caps.

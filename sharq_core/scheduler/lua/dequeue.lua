@@ -3,13 +3,13 @@
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, demand (DEMAND of rounds.lua)
--- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 if the payload bytes ended
---        the call, leases ended by timers, jobs of those that became dead letters at their limit, then for each job:
---        queue_id, job_id, payload, lease (LEASE of rounds.lua); then, if jobs expired and the caller can decode it,
---        their number and that of those that were dropped; then, if queues of the type have or had caps and the caller
---        can decode it, NEWS}
+-- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 if the payload bytes or the
+--        time ended the call, leases ended by timers, jobs of those that became dead letters at their limit, then for
+--        each job: queue_id, job_id, payload, lease (LEASE of rounds.lua); then, if jobs expired and the caller can
+--        decode it, their number and that of those that were dropped; then, if queues of the type have or had caps and
+--        the caller can decode it, NEWS}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Cost: O(log n) a job, and at most 16 timers, 50 expired jobs, and 16 queues behind those that they held up
+-- Cost: O(log n) a job, and at most 16 timers, 100 expired jobs, and 16 queues behind those that they held up
 --
 -- Uses: shortcuts, clock, queue_record, type_settings, counters, unit, rounds
 
@@ -111,8 +111,12 @@ local function add_news(tx, demand, reply)
 end
 
 function dequeue.run(tx, args, first)
-  local not_after, count = unpack_bytes('>I8I2', args[first])
+  local demand = args[first]
+  local not_after, count = unpack_bytes('>I8I2', demand)
   if not counters.open(tx, not_after) then return unit.expired(tx) end
+  if #demand >= rounds.MOST_TIME_AT then
+    unit.limit_time(tx, unpack_bytes(rounds.MOST_TIME, demand, rounds.MOST_TIME_AT))
+  end
   local ended = rounds.run_timers(tx)
   local is_limited = tx.is_limited
   local settings, reply, before
@@ -127,13 +131,13 @@ function dequeue.run(tx, args, first)
     if due > 0 then
       local is_cut
       is_cut, ids, scores, due, rest =
-        rounds.lease(tx, dequeue.SOURCE, args[first], count, reply, ids, scores, due, rest)
+        rounds.lease(tx, dequeue.SOURCE, demand, count, reply, ids, scores, due, rest)
       if is_cut then reply[before + 7] = 1 end
     end
     unit.flush(tx)
     reply[before + 6] = settle_agenda(tx, ids, scores, due, rest, settings)
   end
-  if tx.expired or tx.counters.newer then add_news(tx, args[first], reply) end
+  if tx.expired or tx.counters.newer then add_news(tx, demand, reply) end
   unit.close_counters(tx, reply)
   -- Nobody knows when the next queue of a stopped type is due.
   local ready_at = tx.counters.ready_at

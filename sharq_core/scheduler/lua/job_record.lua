@@ -39,6 +39,7 @@ local job_record = {
   FIRST_LINE = 7, LINE_WIDTH = 9,  -- the first class of the first line, and how many each line has
   FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
   LENGTH = 34,
+  DEAD_EXPIRED = '\4\8',        -- state and flags of a job that died because it expired
   TOKEN_END = 50,               -- the token takes 16 bytes
   LAST = '\255\255\255\255\255\255\255\255\255',          -- above every seq
   NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',  -- stands before newer bytes if there is no token
@@ -109,8 +110,29 @@ end
 
 -- Return when the job of a record expires (µs), or nil, at a fraction of the cost of unpack.
 function job_record.expiry_of(raw)
-  local length = string.byte(raw, 2)
-  return length > job_record.TOKEN_END and job_record.expiry_in(sub(raw, job_record.TOKEN_END + 1, length)) or nil
+  if string.byte(raw, 2) <= job_record.TOKEN_END then return nil end
+  local flags = string.byte(raw, job_record.TOKEN_END + 1)
+  if flags % (2 * job_record.EXPIRES) < job_record.EXPIRES then return nil end
+  return (unpack_bytes('>I7', raw, job_record.TOKEN_END + (has_bit(flags, job_record.COST) and 6 or 2)))
+end
+
+-- Return true if a record is that of a queued job without flags whose rarely used fields are at most its cost, its
+-- expiry and its retry policy.
+function job_record.is_plain(raw)
+  local length, state, flags = string.byte(raw, 2, 4)
+  return state == QUEUED and flags == 0
+    and (length <= job_record.TOKEN_END or string.byte(raw, job_record.TOKEN_END + 1) < job_record.WINDOW)
+end
+
+-- Return true if a plain record has the seq of a member of queued:<type>.
+function job_record.has_seq_of(raw, queue_id, member)
+  local at = #queue_id + 4  -- behind the first of the eight bytes of a seq, of which a record has seven
+  return sub(raw, 6, 12) == sub(member, at, at + 6)
+end
+
+-- Return a plain record as that of a job that died because it expired. died: the time (7 bytes).
+function job_record.expired(raw, died)
+  return sub(raw, 1, 2) .. job_record.DEAD_EXPIRED .. sub(raw, 5, 27) .. died .. sub(raw, job_record.LENGTH + 1)
 end
 
 -- Return true if a job has expired.

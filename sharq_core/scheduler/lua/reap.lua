@@ -4,7 +4,8 @@
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, most timers to run, retention of dead letters (µs), most dead letters to keep, not_after (µs), and
 --       '1' if the caller can decode the numbers of expired jobs, '2' if it also asks about ended batches, or '3' if it
---       also asks about the permits of leases that ended
+--       also asks about the permits of leases that ended, then optionally the time that walks may take (unit.is_spent,
+--       µs)
 -- Reply: {0, now, ready hint, next timer (µs) or -1, sum of timers run, deleted jobs removed and excess dead letters
 --        dropped, leases ended, jobs that became dead letters at their limit, and, if asked for, jobs that expired and
 --        those of them that were dropped, then, if the caller asks about permits, the number of the following ids, then
@@ -43,6 +44,7 @@ function reap.run(tx, args)
   local limit, retention, keep = tonumber(args[3]), tonumber(args[4]), tonumber(args[5])
   if not counters.open(tx, tonumber(args[6])) then return unit.expired(tx) end
   local leased = tx.counters.leased
+  unit.limit_time(tx, tonumber(args[8]))
   local settled = args[7] == '3' and {} or nil
   local ended_batches = (settled or args[7] == '2') and {} or nil
   local handled = timers.run(tx, limit, retention, ended_batches, settled)

@@ -7,7 +7,7 @@
 local rounds = {
   -- not_after (µs, 0: none), count (1-100), most jobs from a queue in this call, lease (µs), payload bytes to stay
   -- below (checked before each job but the first), random bytes for the tokens; then a byte that says what more of a
-  -- lease the caller can decode (older versions leave it out)
+  -- lease the caller can decode (older versions leave it out); then, in a dequeue without caps, perhaps MOST_TIME
   DEMAND = '>I8I2I2I8I4c8',
   KNOWS_COST = 1, KNOWS_LIFE = 2, KNOWS_TRACE = 4, KNOWS_CAPS = 8,
   -- token, leased until (µs), enqueued (µs), attempt, requeues remaining (-1: no limit), jobs left in its queue, how
@@ -16,7 +16,9 @@ local rounds = {
   COST = '>I4',      -- follows for a caller that only knows the cost, unless it is 1
   LIFE = '>I4BI8',   -- else cost, priority of the API, expiry (µs; 0: none) follow, unless all are as usual; then the
                      -- trace of the job (notes.lua), if it has one and the caller can decode it
+  MOST_TIME = '>I4', MOST_TIME_AT = 34,  -- the time that the choice of jobs may take (unit.is_spent), µs
   TIMERS = 16,        -- timers run at most
+  LOOK = 8,           -- jobs leased before the call looks at the time again
   AHEAD = 8,          -- jobs read at once, which bounds the payloads read beyond the byte limit
   STALE = 32,         -- members fetched at once from a queue whose jobs have expired
   BEHIND = 16,        -- queues looked at behind those whose expired jobs held up the call
@@ -225,7 +227,7 @@ end
 
 -- Serve the turns in rounds, up to `remaining` jobs. A turn gives one job, or as many as the weight of the queue. A
 -- queue that is still due takes another turn in the next round, until it gave per_queue jobs. Returns true if the
--- payload bytes ended the call, and how many jobs it could have leased more.
+-- payload bytes or the time ended the call, and how many jobs it could have leased more.
 local function serve(tx, opened, demand, remaining, reply, most_cost)
   local _, _, per_queue, lease, budget, random, after = unpack_bytes(rounds.DEMAND, demand)
   local now, due, shared, wanted, settings = tx.now, tx.now + lease, tx.shared, remaining, tx.settings
@@ -236,6 +238,7 @@ local function serve(tx, opened, demand, remaining, reply, most_cost)
     local index, count = 1, #opened
     while index <= count do
       if remaining == 0 then return false, 0 end
+      if remaining < wanted and remaining % rounds.LOOK == 0 and unit.is_spent(tx, 1) then return true, remaining end
       local turn = opened[index]
       local queue = turn.queue
       local is_flagged = queue.is_flagged
@@ -283,7 +286,7 @@ end
 -- after these is due (nil: not known); drop(tx, queue_id, score) removes a place without a waiting queue; set is the
 -- cap set of the queues, nil for none. ids, scores, due, rest: what read returned. most_cost: leave jobs that cost
 -- more, nil for none.
--- Returns true if the payload bytes ended the call, and ids, scores, due and rest as they were read last.
+-- Returns true if the payload bytes or the time ended the call, and ids, scores, due and rest as they were read last.
 function rounds.lease(tx, source, demand, count, reply, ids, scores, due, rest, most_cost)
   local is_cut, left = serve(tx, open_turns(tx, source, ids, scores, due), demand, count, reply, most_cost)
   if tx.is_stuck and left == count and due > #ids then

@@ -179,6 +179,18 @@ function transitions.expire(tx, queue, job, member)
   lapse(tx, queue, job)
 end
 
+-- Let the plain job of a record (job_record.is_plain) expire, as `expire` does. That takes a third of the time, because
+-- the record is neither unpacked nor packed. prefix: dead_letters.prefix of the queue.
+function transitions.expire_plain(tx, queue, field, raw, member, prefix)
+  local counts = tx.counters
+  queue.is_changed, tx.expired = true, (tx.expired or 0) + 1
+  if queue.queued > 0 then queue.queued = queue.queued - 1 end
+  counts.queued, counts.dead = counts.queued - 1, counts.dead + 1
+  unit.drop_place(tx, member)
+  unit.drop_job(tx, field)
+  dead_letters.bury_plain(tx, field, raw, prefix)
+end
+
 -- End a lease. The job goes if its queue was deleted meanwhile or its batch cancelled, becomes a dead letter past its
 -- requeue limit, expires, or returns to its place.
 -- due: when it may be leased again (µs); nil: at once. has_failed: if there is a retry policy, it decides instead.
