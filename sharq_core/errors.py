@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 
 class SharqError(Exception):
-    """A failure that the caller must act on. The message is for a person and names the field at fault.
+    """A failure that the caller must act on. Its message is for a person and names the field at fault.
 
     Attributes:
         code: the error code on the wire.
@@ -43,7 +43,11 @@ class SharqError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.message = message
+
+    @property
+    def message(self) -> str:
+        """Return the message. It is not kept a second time: a bulk's thousand errors are pickled between processes."""
+        return str(self.args[0])
 
     def bare(self) -> Self:
         """Return this error without traceback, context and cause, so that it can be kept as a value.

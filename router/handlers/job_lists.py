@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import TracebackType
 
 from msgspec import UNSET, Raw
 
@@ -29,6 +30,18 @@ MAX_LIST_BYTES = 8 << 20
 LISTINGS_AT_ONCE = 1
 """Pages of jobs that are read at the same time. The limit leaves room for other requests."""
 
+LISTED_BYTES_S = 64 << 20
+"""Bytes of jobs per second that all lists together may read, apart from the first LISTED_BURST_BYTES.
+
+The event loop and the store take about 0.1 s of processor time each for so much.
+"""
+
+LISTED_BURST_BYTES = 64 << 20
+"""Bytes of jobs that lists may read without waiting: more than one full list, whatever its jobs are."""
+
+JOB_WORK_BYTES = 4 << 10
+"""Bytes that a job counts besides its payload: it takes as long to list as so many bytes of payload."""
+
 MAX_STEPS = 100
 """Calls of a shard for one list of the jobs of a queue. Past them the answer ends with a cursor."""
 
@@ -44,7 +57,7 @@ class JobListHandlers:
 
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
-        self._turns = asyncio.Semaphore(LISTINGS_AT_ONCE)
+        self._turns = ListTurns(LISTED_BYTES_S, LISTED_BURST_BYTES)
 
     async def list_jobs(self, request: Request) -> Response:
         """Return a page of the jobs of a queue in one state."""
@@ -59,18 +72,62 @@ class JobListHandlers:
         return await list_answer(list_pieces("jobs", listing.pages(), lambda: {"cursor": listing.cursor}))
 
 
+class ListTurns:
+    """The turns of the lists: LISTINGS_AT_ONCE pages are read at a time, and all pages together keep to a rate.
+
+    Clients that read long lists one after the other would else take most of the time of the event loop and the store.
+
+    Args:
+        bytes_s: the rate, in bytes per second.
+        burst_bytes: the bytes that may be read without waiting, after a pause.
+    """
+
+    def __init__(self, bytes_s: float, burst_bytes: float) -> None:
+        self._turns = asyncio.Semaphore(LISTINGS_AT_ONCE)
+        self._bytes_s = bytes_s
+        self._burst_s = burst_bytes / bytes_s
+        self._free_s = 0.0  # the loop time at which nothing of what was read counts any more
+
+    async def __aenter__(self) -> None:
+        """Wait for a turn, and until the rate allows another page."""
+        await self._turns.acquire()
+        try:
+            wait_s = self._free_s - self._burst_s - asyncio.get_running_loop().time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+        except asyncio.CancelledError:
+            self._turns.release()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the turn."""
+        self._turns.release()
+
+    def count(self, jobs: int, size_bytes: int) -> None:
+        """Count a page that was read.
+
+        Args:
+            jobs: the number of jobs on the page.
+            size_bytes: their size.
+        """
+        read_s = (size_bytes + jobs * JOB_WORK_BYTES) / self._bytes_s
+        self._free_s = max(self._free_s, asyncio.get_running_loop().time()) + read_s
+
+
 class JobListing:
     """A listing of the jobs of a queue, read step by step.
 
     Args:
-        turns: bounds the number of listings that read and write a page at the same time.
+        turns: bounds what this and all other lists read.
 
     Attributes:
         cursor: the start of the next page; None at the end.
     """
 
     def __init__(
-        self, dispatch: Dispatch, turns: asyncio.Semaphore, key: QueueKey, page: life_parsing.JobsPage
+        self, dispatch: Dispatch, turns: ListTurns, key: QueueKey, page: life_parsing.JobsPage
     ) -> None:
         self.cursor: str | None = page.cursor
         self._dispatch = dispatch
@@ -85,10 +142,12 @@ class JobListing:
             call = ListJobs(self._key, page.state, min(STEP_JOBS, remaining), page.prefix, self.cursor or "")
             async with self._turns:
                 found = await self._dispatch.route(call)
+                page_bytes = sum(map(_row_bytes, found.jobs))
+                self._turns.count(len(found.jobs), page_bytes)
             self.cursor = found.scan or None
             yield [_listed_job(row) for row in found.jobs]
             remaining -= len(found.jobs)
-            size += sum(map(_row_bytes, found.jobs))
+            size += page_bytes
             if self.cursor is None or remaining <= 0 or size >= MAX_LIST_BYTES:
                 return
 
@@ -97,14 +156,14 @@ class _DeadListing:
     """A listing of dead letters, read page by page.
 
     Args:
-        turns: bounds the number of listings that read and write a page at the same time.
+        turns: bounds what this and all other lists read.
 
     Attributes:
         cursor: the start of the next page; None at the end.
     """
 
     def __init__(
-        self, dispatch: Dispatch, turns: asyncio.Semaphore, queue_type: str, page: life_parsing.LettersPage
+        self, dispatch: Dispatch, turns: ListTurns, queue_type: str, page: life_parsing.LettersPage
     ) -> None:
         self.cursor = page.cursor
         self._dispatch = dispatch
@@ -120,9 +179,11 @@ class _DeadListing:
                 letters, self.cursor = await self._dispatch.list_dead(
                     self._queue_type, remaining, self.cursor, queue_id=queue_id
                 )
+                page_bytes = sum(map(_letter_bytes, letters))
+                self._turns.count(len(letters), page_bytes)
             yield [_dead_job(letter) for letter in letters]
             remaining -= len(letters)
-            size += sum(map(_letter_bytes, letters))
+            size += page_bytes
             # The letters of a queue may be few among many: an answer without any ends with a cursor, too.
             is_sparse = bool(queue_id) and not letters
             if self.cursor is None or remaining <= 0 or size >= MAX_LIST_BYTES or is_sparse:

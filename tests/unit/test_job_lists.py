@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from router.api.life.parsing import JobsPage
-from router.handlers.job_lists import MAX_LIST_BYTES, MAX_STEPS, STEP_JOBS, JobListing
+from router.handlers.job_lists import (
+    JOB_WORK_BYTES,
+    MAX_LIST_BYTES,
+    MAX_STEPS,
+    STEP_JOBS,
+    JobListing,
+    ListTurns,
+)
 from router.shards.dispatch import Dispatch
 from router.shards.one_shard import OneShard
 from router.shards.walks.listings import MAX_SCANS
@@ -67,10 +74,12 @@ def dispatch_to(shard: Shard) -> Dispatch:
     return Dispatch(directory)
 
 
-async def listed(shard: Shard, limit: int, cursor: str = "") -> tuple[int, str | None]:
+async def listed(
+    shard: Shard, limit: int, cursor: str = "", turns: ListTurns | None = None
+) -> tuple[int, str | None]:
     """Return the number of jobs in one answer, and its cursor."""
     page = JobsPage(JobState.QUEUED, limit, cursor, "x")
-    listing = JobListing(dispatch_to(shard), asyncio.Semaphore(1), KEY, page)
+    listing = JobListing(dispatch_to(shard), turns or ListTurns(1 << 40, 1 << 40), KEY, page)
     count = sum([len(page) async for page in listing.pages()])
     return count, listing.cursor
 
@@ -94,6 +103,30 @@ async def test_a_list_ends_once_it_has_its_bytes() -> None:
     count, cursor = await listed(shard, 1000)
     assert count == MAX_LIST_BYTES // (10 << 20) * 10 + 10
     assert cursor is not None
+
+
+async def test_lists_one_after_the_other_keep_to_the_rate_of_all_lists() -> None:
+    shard, loop = Shard(jobs=10), asyncio.get_running_loop()
+    turns = ListTurns(bytes_s=1000 * JOB_WORK_BYTES, burst_bytes=100 * JOB_WORK_BYTES)
+    began_s = loop.time()
+    for _ in range(4):
+        assert (await listed(shard, 50, turns=turns))[0] == 50
+    assert (
+        loop.time() - began_s >= 0.08
+    )  # 200 jobs, of which 100 at once, and the last page counts for the next list
+
+
+async def test_a_list_whose_client_leaves_while_it_waits_gives_its_turn_back() -> None:
+    turns = ListTurns(bytes_s=JOB_WORK_BYTES, burst_bytes=0)
+    async with turns:
+        turns.count(1000, 0)
+    waiting = asyncio.ensure_future(listed(Shard(jobs=1), 1, turns=turns))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    turns.count(-1000, 0)
+    assert (await asyncio.wait_for(listed(Shard(jobs=1), 1, turns=turns), 5))[0] == 1
 
 
 async def test_the_letters_of_one_queue_are_searched_in_its_partition_in_bounded_steps() -> None:
