@@ -24,7 +24,7 @@ from benchmarks.servers import python_child, wait_for_end
 from benchmarks.spread import Spread
 from benchmarks.targets import Target
 from benchmarks.waiting_worker import Note, read_notes
-from sharq_core.caps import GRACE_US
+from sharq_core.caps import grace_us
 
 _WARM_UP_S = 2.0
 _SLACK_S = 1.0
@@ -95,7 +95,7 @@ def run(is_quick: bool) -> Report:
         rows=_rows(rounds) + costs.rows,
         grids=[_grid(rounds[-1])],
         notes=[
-            "A share is of whole intervals. A breach is a lease above burst + (t + 10 ms) / interval in some time t.",
+            "A share is of whole intervals. A breach is a lease above burst + (t + g) / interval in some time t.",
             "Jain's index is of the leases that each queue got in the judged time.",
             *costs.notes,
         ],
@@ -163,7 +163,9 @@ def _judge(case: _Case, notes: list[Note], judged_s: float, tiers: Tiers, idle_c
         raise Spoiled(f"no interval fits into {judged_s:g} s")
     given = Counter(note.queue_id for note in notes if from_us < note.leased_ms * 1000 <= until_us)
     breaches = (
-        count_violations(leases_us, case.interval_us, case.burst, grace_us=GRACE_US) if case.target else 0
+        count_violations(leases_us, case.interval_us, case.burst, grace_us=grace_us([case.interval_us]))
+        if case.target
+        else 0
     )
     return _Outcome(share, breaches, len(notes), _fairness(given), tiers, idle_calls)
 

@@ -8,6 +8,7 @@ Not here: the use of slots (shard/caps).
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import msgspec
@@ -29,14 +30,20 @@ MAX_TAKE = 100
 MOST_IN_PARTITION = 100_000
 """Most caps that have their home in one partition, with those that were dropped lately."""
 
-GRACE_US = 10_000
-"""How long after its due time a slot may be used."""
+MIN_GRACE_US = 10_000
+MOST_GRACE_US = 250_000
+GRACE_PART = 20
+"""A slot may be used this part of the shortest interval after its due time (grace_us), within these two bounds."""
 
 EXTEND_WITHIN_US = 5_000_000
 """How long after the renewal of its permits a lease may be extended."""
 
 MIN_HORIZON_US = 20_000
-"""The least time ahead for which slots are reserved. It is the interval of the slowest limit if that is longer."""
+MOST_HORIZON_US = 100_000
+HORIZON_SLOTS = 64
+"""Slots are reserved so many intervals of the slowest limit ahead (horizon_us), within these two bounds, but always one
+interval. A longer time makes fewer calls, and a shorter one makes a hold and the end of a shard cost less.
+"""
 
 
 class CapDefinition(msgspec.Struct, frozen=True, array_like=True):
@@ -85,6 +92,7 @@ class CapReply(msgspec.Struct, frozen=True, array_like=True):
             there.
         horizon_us: the time ahead for which slots of this cap are reserved; 0 for an unknown cap.
         has_permits: the cap has max_leased, so that each slot comes with a permit of the same serial.
+        grace_us: how long after its due time each of the slots may be used; 0 for an unknown cap.
     """
 
     status: CapTakeStatus
@@ -94,6 +102,7 @@ class CapReply(msgspec.Struct, frozen=True, array_like=True):
     blocked_by: BlockedBy | None
     horizon_us: int = 0
     has_permits: bool = False
+    grace_us: int = 0
 
 
 class CapState(msgspec.Struct, frozen=True, array_like=True):
@@ -176,3 +185,15 @@ class CapUses(msgspec.Struct, frozen=True, array_like=True):
     queues: int
     queued: int
     after: int = 0
+
+
+def horizon_us(intervals_us: Iterable[int]) -> int:
+    """Return the time ahead for which slots are reserved of a cap whose limits have these intervals (caps.lua)."""
+    longest_us = max(intervals_us, default=0)
+    return max(longest_us, MIN_HORIZON_US, min(HORIZON_SLOTS * longest_us, MOST_HORIZON_US))
+
+
+def grace_us(intervals_us: Iterable[int]) -> int:
+    """Return how long after its time a slot may be used of a cap whose limits have these intervals (caps.lua)."""
+    shortest_us = min(intervals_us, default=0)
+    return max(MIN_GRACE_US, min(shortest_us // GRACE_PART, MOST_GRACE_US))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from sharq_core.caps import GRACE_US, CapReply, CapSlot, Permit
+from sharq_core.caps import CapReply, CapSlot, Permit
 
 GATHER_US = 4_000
 """How long grants wait for those that may be used soon after them, which is well within their grace."""
@@ -64,7 +64,7 @@ def grants_of(name: str, reply: CapReply, terms: SlotTerms, sent_us: int, came_u
     return [
         CapGrant(
             came_us + slot.due_us - reply.now_us,
-            sent_us + slot.due_us - reply.now_us + GRACE_US,
+            sent_us + slot.due_us - reply.now_us + reply.grace_us,
             terms,
             ((name, slot),),
             ((name, slot.serial),) if reply.has_permits else (),

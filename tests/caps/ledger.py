@@ -1,7 +1,7 @@
 """The model of a cap's ledger: it reserves future slots of one cap and takes unused ones back.
 
 Times are integer µs by the clock of the ledger's server. A slot is reserved once and counts as used from then on, so
-nothing can overshoot afterwards. A slot may be used from its time s until s + GRACE_US; the nodes see to that
+nothing can overshoot afterwards. A slot may be used from its time s until its grace is over; the nodes see to that
 (tests/caps/node.py).
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-GRACE_US = 10_000
-"""How long after its time a slot may be used (g)."""
+MIN_GRACE_US, MOST_GRACE_US, GRACE_PART = 10_000, 250_000, 20
+"""A slot may be used this part of the interval after its time (g), within two bounds."""
 
-MIN_HORIZON_US = 20_000
-"""The least time for which slots are reserved ahead (H)."""
+MIN_HORIZON_US, MOST_HORIZON_US, HORIZON_SLOTS = 20_000, 100_000, 64
+"""Slots are reserved for one interval ahead (H), or for so many if they are short, within two bounds."""
 
 SERIALS_OF_A_SERVER = 1 << 32
 """More reservations than a replica can lack."""
@@ -38,7 +38,13 @@ class Limit(Struct, frozen=True):
     @property
     def horizon_us(self) -> int:
         """The time for which slots are reserved ahead."""
-        return max(self.interval_us, MIN_HORIZON_US)
+        several_us = min(HORIZON_SLOTS * self.interval_us, MOST_HORIZON_US)
+        return max(self.interval_us, several_us, MIN_HORIZON_US)
+
+    @property
+    def grace_us(self) -> int:
+        """How long after its time a slot may be used that is reserved under the limit."""
+        return max(MIN_GRACE_US, min(self.interval_us // GRACE_PART, MOST_GRACE_US))
 
 
 class Slot(Struct, frozen=True, order=True):
@@ -60,11 +66,13 @@ class Reply(Struct, frozen=True):
         now_us: the time at which the ledger carried it out.
         slots: the reserved slots, earliest first.
         ask_at_us: the time at which the next slot may be had, also if it is the turn of others.
+        grace_us: how long after its time each of the slots may be used.
     """
 
     now_us: int
     slots: tuple[Slot, ...]
     ask_at_us: int
+    grace_us: int
 
 
 class _Turn(Struct):
@@ -128,7 +136,7 @@ class Ledger(Struct):
             if due_us > now_us:
                 self.open.add(slot)
         ask_at_us = max(now_us, self._next_due(now_us, start_us) - ahead_us)
-        return Reply(now_us, tuple(slots), ask_at_us)
+        return Reply(now_us, tuple(slots), ask_at_us, limit.grace_us)
 
     def give_back(self, told_us: int, slots: tuple[Slot, ...]) -> int:
         """Take slots back that were not used and are not due yet. Return how many; the others stay reserved.
@@ -145,15 +153,22 @@ class Ledger(Struct):
         """Change the limit. Slots ahead that nobody has reserved follow the new one at once.
 
         What the sequence reaches beyond the last slot is scaled, as at the rate of a queue. Slots that were reserved
-        before may still be used, but do not come back: their distance is that of the old limit.
+        before may still be used, but do not come back: their distance is that of the old limit. If their grace is
+        longer than the new one, they count as due later by the difference.
         """
         now_us = self._now(told_us)
-        self.reach_us = max(self.reach_us, now_us + self.limit.horizon_us)
+        later_us = self._lost_grace_us(limit)
+        self.reach_us = max(self.reach_us, now_us + self.limit.horizon_us) + later_us
         beyond_us = max(self.next_us - self.last_us, 0)
+        self.last_us += later_us
         self.next_us = self.last_us + beyond_us * limit.interval_us // self.limit.interval_us
         self.free = []
         self.open = set()
         self.limit = limit
+
+    def _lost_grace_us(self, limit: Limit) -> int:
+        """Return how much shorter the grace of slots of a new limit is than that of the reserved ones."""
+        return max(self.limit.grace_us - limit.grace_us, 0)
 
     def fail_over(self, told_us: int) -> None:
         """Begin anew on a server that may lack the last reservations.

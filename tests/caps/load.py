@@ -14,7 +14,7 @@ from random import Random
 
 from msgspec import Struct
 
-from tests.caps.ledger import GRACE_US, Limit
+from tests.caps.ledger import Limit
 from tests.caps.node import Grant
 from tests.caps.world import Dequeue, World
 
@@ -103,7 +103,7 @@ class Load:
         Source: the generic cell rate algorithm (ITU-T I.371), which finds each stretch that breaks the bound.
         """
         ready_us = 0.0
-        slack_us = (self.limit.burst - 1) * self.limit.interval_us + GRACE_US
+        slack_us = (self.limit.burst - 1) * self.limit.interval_us + self.limit.grace_us
         for lease in self.world.leases:
             assert lease.real_us >= ready_us - 1e-6, f"{ready_us - lease.real_us:.0f} µs too early"
             ready_us = max(ready_us, lease.real_us - slack_us) + self.limit.interval_us

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from tests.caps.ledger import GRACE_US, Reply, Slot
+from tests.caps.ledger import Reply, Slot
 
 
 class Grant(Struct, frozen=True):
@@ -53,7 +53,7 @@ def grants(reply: Reply, sent_us: int, came_us: int) -> list[Grant]:
         Grant(
             slot,
             came_us + slot.due_us - reply.now_us,
-            sent_us + slot.due_us - reply.now_us + GRACE_US,
+            sent_us + slot.due_us - reply.now_us + reply.grace_us,
         )
         for slot in reply.slots
     ]

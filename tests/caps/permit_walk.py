@@ -12,7 +12,7 @@ from random import Random
 from msgspec import Struct
 
 from tests.caps import permits
-from tests.caps.ledger import GRACE_US
+from tests.caps.ledger import MIN_GRACE_US
 from tests.caps.permits import Ledger
 from tests.caps.world import Clock
 
@@ -22,7 +22,7 @@ MOST = (1, 2, 5)
 LOST_US = (500_000, 9_500_000)
 BETWEEN_LOSSES_US = 60_000_000
 
-LATEST_US = 2 * (AHEAD_US + GRACE_US)
+LATEST_US = 2 * (AHEAD_US + MIN_GRACE_US)
 """No lease begins later after its permit was made."""
 
 
@@ -89,7 +89,7 @@ class PermitWalk:
 
     def _take(self) -> None:
         lease_us = self._random.choice(LEASES_US)
-        until_us = self._server_us + AHEAD_US + GRACE_US
+        until_us = self._server_us + AHEAD_US + MIN_GRACE_US
         self.real_us += self._random.choice([0, 300, 5_000])
         for serial in self.ledger.take(self._ledger_us, self._random.randint(1, 3), AHEAD_US, lease_us):
             self._calls.append(Call(serial, lease_us, until_us, self.server.shifts))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from tests.caps.ledger import GRACE_US, SERIALS_OF_A_SERVER
+from tests.caps.ledger import MIN_GRACE_US, SERIALS_OF_A_SERVER
 
 MARGIN_US = 15_000_000
 """How much longer than its lease a permit lasts. The queue's server may lose up to ten seconds of time at a step back
@@ -44,7 +44,7 @@ class Ledger(Struct):
         count = max(0, min(want, self.max_leased - len(self.ends)))
         made = list(range(self.serial + 1, self.serial + count + 1))
         self.serial += count
-        self.ends.update(dict.fromkeys(made, now_us + ahead_us + GRACE_US + lease_us + MARGIN_US))
+        self.ends.update(dict.fromkeys(made, now_us + ahead_us + MIN_GRACE_US + lease_us + MARGIN_US))
         return made
 
     def settle(self, told_us: int, serials: list[int]) -> None:

@@ -110,7 +110,7 @@ class StoredLedger(Ledger, kw_only=True):
         self.latest_us = reply.now_us - BEGIN_US
         assert reply.ask_in_us is not None
         slots = tuple(Slot(slot.due_us - BEGIN_US, slot.serial) for slot in reply.slots)
-        return Reply(self.latest_us, slots, self.latest_us + reply.ask_in_us)
+        return Reply(self.latest_us, slots, self.latest_us + reply.ask_in_us, reply.grace_us)
 
     def give_back(self, told_us: int, slots: tuple[Slot, ...]) -> int:
         """Give slots back to the store."""

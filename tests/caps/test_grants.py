@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from shard.caps.appetite import Appetite
 from shard.caps.due_times import DueTimes
 from shard.caps.grants import CapGrant, GrantPool, SlotTerms, grants_of, joined
-from sharq_core.caps import GRACE_US, CapReply, CapSlot, CapTakeStatus
+from sharq_core import caps
+from sharq_core.caps import CapReply, CapSlot, CapTakeStatus
 from tests.caps import node as model
-from tests.caps.ledger import Reply, Slot
+from tests.caps.ledger import Limit, Reply, Slot
 
 TIMES = st.integers(0, 200_000)
 
@@ -37,17 +38,19 @@ def always(_: int) -> int:
     return 0
 
 
-@given(st.lists(TIMES, max_size=5), TIMES, TIMES, TIMES)
+@given(st.lists(TIMES, max_size=5), TIMES, TIMES, TIMES, st.integers(0, 10_000_000))
 def test_slots_may_be_used_when_the_model_says(
-    ahead: list[int], now_us: int, sent_us: int, way_us: int
+    ahead: list[int], now_us: int, sent_us: int, way_us: int, interval_us: int
 ) -> None:
+    grace_us = caps.grace_us([interval_us])
     dues = sorted(now_us + us for us in ahead)
-    reply = CapReply(CapTakeStatus.GRANTED, now_us, [CapSlot(due, n) for n, due in enumerate(dues)], 0, None)
-    same = Reply(now_us, tuple(Slot(due, n) for n, due in enumerate(dues)), 0)
+    slots = [CapSlot(due, n) for n, due in enumerate(dues)]
+    reply = CapReply(CapTakeStatus.GRANTED, now_us, slots, 0, None, grace_us=grace_us)
+    same = Reply(now_us, tuple(Slot(due, n) for n, due in enumerate(dues)), 0, Limit(interval_us).grace_us)
     ours = grants_of("a", reply, terms(), sent_us, sent_us + way_us)
     theirs = model.grants(same, sent_us, sent_us + way_us)
     assert [(one.from_us, one.until_us) for one in ours] == [(one.from_us, one.until_us) for one in theirs]
-    assert all(one.is_usable_ever == (way_us <= GRACE_US) for one in ours)
+    assert all(one.is_usable_ever == (way_us <= grace_us) for one in ours)
 
 
 @given(st.lists(TIMES, max_size=8, unique=True), st.lists(TIMES, max_size=8, unique=True))

@@ -11,6 +11,7 @@ import pytest
 import redis
 from msgspec import Struct
 
+from sharq_core import caps
 from sharq_core.caps import MAX_TAKE, CapDefinition, CapReply, CapSlot, CapTakeStatus
 from sharq_core.limits import BlockedBy, Burst, Limit, LimitUnit
 from sharq_core.scheduler import library
@@ -158,12 +159,12 @@ def test_no_limit_of_a_cap_is_exceeded(client: redis.Redis, prefix: str, seed: i
 
 def test_a_slot_is_due_when_all_limits_allow_it(client: redis.Redis, prefix: str) -> None:
     ledger = Ledger(client, prefix, job_limit(1_000, 3), job_limit(10_000))
-    assert ledger.ahead(ledger.take()) == [0, 10_000, 20_000]
+    assert ledger.ahead(ledger.take(within_us=20_000)) == [0, 10_000, 20_000]
 
 
 def test_a_slot_of_several_points_borrows(client: redis.Redis, prefix: str) -> None:
     ledger = Ledger(client, prefix, cost_limit(10_000), job_limit(1_000))
-    assert ledger.ahead(ledger.take(units=5)) == [0]
+    assert ledger.ahead(ledger.take(units=5, within_us=20_000)) == [0]
     assert ledger.take(units=1, within_us=0).ask_in_us == 50_000
     ledger.now_us += 50_000
     assert ledger.ahead(ledger.take(1)) == [0]
@@ -191,7 +192,8 @@ def test_slots_that_a_later_one_leaves_out_are_free_for_others(client: redis.Red
     ledger = Ledger(client, prefix, job_limit(1_000))
     assert ledger.ahead(ledger.take(1)) == [0]
     assert ledger.ahead(ledger.take(1, after_us=10_500)) == [10_500], "at the time that another cap needs"
-    assert ledger.ahead(ledger.take()) == [*range(1_000, 10_000, 1_000), *range(11_500, 20_001, 1_000)]
+    rest = [*range(1_000, 10_000, 1_000), *range(11_500, 20_001, 1_000)]
+    assert ledger.ahead(ledger.take(within_us=20_000)) == rest
 
 
 def test_slots_that_a_later_one_leaves_out_under_several_limits_are_free_for_others(
@@ -227,7 +229,7 @@ def test_a_hold_only_grows_and_the_spacing_holds_at_its_end(client: redis.Redis,
     assert ledger.hold(SECOND_US)
     assert ledger.hold(1)
     reply = ledger.take()
-    assert (reply.slots, reply.blocked_by, reply.ask_in_us) == ([], BlockedBy.HOLD, SECOND_US - 20_000)
+    assert (reply.slots, reply.blocked_by, reply.ask_in_us) == ([], BlockedBy.HOLD, SECOND_US - 64_000)
     ledger.now_us += SECOND_US - 5_000
     assert ledger.ahead(ledger.take(3)) == [5_000, 6_000, 7_000]
     ledger.put(job_limit(1_000), hold_us=MINUTE_US)
@@ -248,7 +250,7 @@ def test_a_new_limit_begins_one_interval_after_the_latest_slot(client: redis.Red
     ledger = Ledger(client, prefix, job_limit(10_000, 5))
     assert len(ledger.take(1).slots) == 1
     ledger.put(job_limit(15_000))
-    assert ledger.ahead(ledger.take()) == [15_000]
+    assert ledger.ahead(ledger.take(within_us=20_000)) == [15_000]
 
 
 def test_a_cap_that_is_dropped_and_made_again_gives_nothing_anew(client: redis.Redis, prefix: str) -> None:
@@ -308,13 +310,13 @@ def test_a_page_of_caps_shows_how_each_stands(client: redis.Redis, prefix: str) 
 
 def test_a_library_that_is_loaded_again_counts_as_a_failover(client: redis.Redis, prefix: str) -> None:
     """So do a restart and a full copy from another server: each loads the library anew."""
-    ledger = Ledger(client, prefix, job_limit(25_000))
+    ledger = Ledger(client, prefix, job_limit(200_000))
     slots = ledger.take().slots
     client.function_load(library.source(), replace=True)
     assert ledger.take().slots == []
     assert ledger.give_back(slots) == 0
-    ledger.now_us += 25_000
-    assert ledger.ahead(ledger.take()) == [25_000]
+    ledger.now_us += 200_000
+    assert ledger.ahead(ledger.take()) == [200_000]
 
 
 def test_a_failover_of_a_cap_with_cost_takes_as_many_points_for_granted_as_the_latest_slot(
@@ -324,4 +326,41 @@ def test_a_failover_of_a_cap_with_cost_takes_as_many_points_for_granted_as_the_l
     ledger.take(1, units=50)
     ledger.now_us += SECOND_US
     ledger.store.replace(CAP, ledger.store.record(CAP))
-    assert ledger.take(within_us=0).ask_in_us == 20_000 + 50_000
+    assert ledger.take(within_us=0).ask_in_us == 64_000 + 50_000
+
+
+def test_the_horizon_and_the_grace_of_a_cap_follow_its_intervals(client: redis.Redis, prefix: str) -> None:
+    ledger = Ledger(client, prefix)
+    for intervals in ([], [0], [250], [1_000], [25_000], [400_000], [1_000, 3_000_000], [60_000_000]):
+        ledger.put(*map(job_limit, intervals))
+        reply = ledger.take(0)
+        assert (reply.horizon_us, reply.grace_us) == (caps.horizon_us(intervals), caps.grace_us(intervals))
+
+
+def test_a_new_limit_makes_up_for_the_longer_grace_of_the_former_one(
+    client: redis.Redis, prefix: str
+) -> None:
+    """The latest slot may be used 250 ms after its time, and those of the new limit only 10 ms."""
+    ledger = Ledger(client, prefix, job_limit(6_000_000))
+    assert ledger.take(1).grace_us == 250_000
+    ledger.put(job_limit(15_000))
+    assert ledger.ahead(ledger.take(1, after_us=0, within_us=HOUR_US)) == []
+    ledger.now_us += 240_000
+    reply = ledger.take(1)
+    assert (ledger.ahead(reply), reply.grace_us) == ([15_000], 10_000)
+
+
+def test_a_caller_of_an_older_version_gets_slots_without_their_grace(
+    client: redis.Redis, prefix: str
+) -> None:
+    ledger = Ledger(client, prefix, job_limit(25_000))
+    call = ledger.store.calls.cap_take(0, CAP, "older", 1, within_us=HOUR_US, now_us=ledger.now_us)
+    words = list(call.command.words)
+    place = next(index for index, word in enumerate(words) if word in {b"older", "older"}) - 2
+    terms = words[place]
+    assert isinstance(terms, bytes)
+    words[place] = terms[:-1]
+    raw = client.execute_command(*words)  # type: ignore[no-untyped-call]
+    status, now_us, _, _, horizon_us, has_permits, serial, *slots = raw[4:]
+    assert (status, horizon_us, has_permits, serial) == (0, 100_000, 0, 1)
+    assert slots == [now_us]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.caps import permits
-from tests.caps.ledger import GRACE_US, SERIALS_OF_A_SERVER
+from tests.caps.ledger import MIN_GRACE_US, SERIALS_OF_A_SERVER
 from tests.caps.permit_walk import Call, PermitWalk
 from tests.caps.permits import Ledger
 from tests.support.extent import is_full
@@ -98,6 +98,6 @@ def test_leases_that_are_settled_make_room_at_once() -> None:
 def test_a_permit_of_a_dead_node_ends_by_itself() -> None:
     ledger = Ledger(1)
     assert ledger.take(0, 1, 0, 1_000_000) == [1]
-    end_us = GRACE_US + 1_000_000 + permits.MARGIN_US
+    end_us = MIN_GRACE_US + 1_000_000 + permits.MARGIN_US
     assert ledger.take(end_us - 1, 1, 0, 1_000_000) == []
     assert ledger.take(end_us, 1, 0, 1_000_000) == [2]

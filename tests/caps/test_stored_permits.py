@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from sharq_core.caps import MAX_TAKE, CapDefinition
-from sharq_core.limits import BlockedBy
+from sharq_core.limits import BlockedBy, Limit, LimitUnit
 from sharq_core.scheduler.caps.cap_calls import CapCalls
 from tests.caps import stored_ledger
 from tests.caps.permit_walk import AHEAD_US, MOST, PermitWalk
@@ -172,3 +172,23 @@ def test_a_cap_without_the_length_of_leases_gives_no_slot(ledgers: LedgerStore) 
     permits.define(0, 1)
     reply = ledgers.value(permits.calls.cap_take(0, CAP, "n", 1, now_us=BEGIN_US))
     assert (reply.slots, reply.blocked_by) == ([], BlockedBy.MAX_LEASED)
+
+
+def test_after_a_failover_the_lease_of_a_slot_far_ahead_may_be_live_for_longer(ledgers: LedgerStore) -> None:
+    """A lost reservation may begin at the end of the horizon, a minute ahead."""
+    minute_us, lease_us = 60 * SECOND_US, 100 * SECOND_US
+    definition = CapDefinition([Limit(LimitUnit.JOB, minute_us, 1)], 2)
+    ledgers.value(ledgers.calls.put_cap(0, CAP, definition, now_us=BEGIN_US))
+
+    def take(after_us: int) -> int:
+        call = ledgers.calls.cap_take(
+            0, CAP, "n", 2, within_us=minute_us, lease_us=lease_us, now_us=BEGIN_US + after_us
+        )
+        return len(ledgers.value(call).slots)
+
+    assert take(0) == 2
+    ledgers.replace(CAP, ledgers.record(CAP))
+    assert take(0) == 0
+    settled_us = minute_us + lease_us + MARGIN_US
+    assert take(settled_us - SECOND_US) == 0
+    assert take(settled_us + 3 * SECOND_US) > 0

@@ -17,6 +17,9 @@ QUEUES = (("account",), ("brand",), ("account", "brand"))
 """The caps of the queues, in fixed order."""
 
 INTERVALS_US = (1_000, 3_000, 25_000, 70_000)
+LONG_INTERVALS_US = (400_000, 6_000_000)
+"""The grace of these is longer than the least one."""
+
 BURSTS = (1.0, 1.5, 2.0, 5.0)
 
 UNNOTICED_GAINS_US = (5_000, 60_000, 450_000)
@@ -31,6 +34,7 @@ class Walk:
 
     Args:
         has_unnoticed_steps: clocks of servers step by so little that nobody notices, too.
+        slow_part: the part of the limits that have a long interval.
         world_of: makes the world; another one may have ledgers that are not the model's.
     """
 
@@ -39,9 +43,11 @@ class Walk:
         seed: int,
         *,
         has_unnoticed_steps: bool = False,
+        slow_part: float = 0.1,
         world_of: Callable[[dict[str, Limit], Sequence[str]], World] = World,
     ) -> None:
         self._random = Random(seed)
+        self._slow_part = slow_part
         self.world = world_of({cap: self._limit() for cap in CAPS}, NODES)
         self._returns: list[tuple[str, tuple[Slot, ...]]] = []
         self._replicas: list[tuple[str, Ledger]] = []
@@ -179,7 +185,8 @@ class Walk:
         return self._random.choice(CAPS)
 
     def _limit(self) -> Limit:
-        return Limit(self._random.choice(INTERVALS_US), self._random.choice(BURSTS))
+        intervals_us = INTERVALS_US if self._random.random() >= self._slow_part else LONG_INTERVALS_US
+        return Limit(self._random.choice(intervals_us), self._random.choice(BURSTS))
 
     def _delay(self) -> int:
         return self._random.choice([0, 0, 0, 300, 300, 2_000, self._random.randint(0, 40_000)])

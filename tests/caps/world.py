@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
-from tests.caps.ledger import GRACE_US, Ledger, Limit, Reply, Slot
+from tests.caps.ledger import Ledger, Limit, Reply, Slot
 from tests.caps.node import Contact, Deadline, Grant, deadline, grants, shared
 
 
@@ -67,7 +67,7 @@ class Era(Struct, frozen=True):
 
     def last_use_us(self, next_from_us: int) -> int:
         """Return the latest time at which a slot of it may be used, if the next limit came at next_from_us."""
-        return next_from_us + self.limit.horizon_us + GRACE_US
+        return next_from_us + self.limit.horizon_us + self.limit.grace_us
 
 
 class Step(Struct, frozen=True):
@@ -247,8 +247,8 @@ class World:
             for last, end_us in enumerate(times):
                 for first, start_us in enumerate(times[: last + 1]):
                     limits = _in_force(eras, start_us, end_us)
-                    time_us = end_us - start_us + GRACE_US + self._unnoticed_us(cap, start_us, end_us)
-                    most = max(one.burst + time_us / one.interval_us for one in limits)
+                    time_us = end_us - start_us + self._unnoticed_us(cap, start_us, end_us)
+                    most = max(one.burst + (time_us + one.grace_us) / one.interval_us for one in limits)
                     count = last - first + 1
                     assert count <= most + 1e-6, (
                         f"{cap}: {count} leases in {end_us - start_us} µs, at most {most:.3f}: "
@@ -261,7 +261,7 @@ class World:
         One of the ledger's clock shows until the slots are used that were reserved before it, and one of the queue's
         server as long as a node has not heard of that server since.
         """
-        reach_us = max(era.limit.horizon_us for era in self.eras[cap]) + GRACE_US
+        reach_us = max(era.limit.horizon_us + era.limit.grace_us for era in self.eras[cap])
         shown = [step for step in self.gains[cap] if start_us - reach_us <= step.real_us <= end_us]
         shown += [step for step in self.slips if step.real_us <= end_us]
         return sum(step.by_us for step in shown)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from shard.node import ShardNode
-from sharq_core.caps import GRACE_US, CapDefinition, CapState
+from sharq_core.caps import MIN_GRACE_US, CapDefinition, CapState
 from sharq_core.limits import CapHold, Limit, LimitUnit
 from sharq_core.models import ExtendJob, FinishJob, LeasedJob, LeaseOutcome, LeaseStatus
 from sharq_core.partitions import partition_of
@@ -56,7 +56,7 @@ def worst_excess(times: list[int], interval_us: int, burst: float) -> float:
     worst = float("-inf")
     for first, begin in enumerate(times):
         for last in range(first, len(times)):
-            most = burst + (times[last] - begin + GRACE_US) / interval_us
+            most = burst + (times[last] - begin + MIN_GRACE_US) / interval_us
             worst = max(worst, last - first + 1 - most)
     return worst
 
@@ -271,5 +271,5 @@ async def test_a_limit_of_cost_is_kept(parts: Parts) -> None:
     ready_us = 0
     for one in leased:
         at_us = one.leased_until_us - LEASE_US
-        assert at_us >= ready_us - GRACE_US
-        ready_us = max(ready_us, at_us - GRACE_US) + one.cost * 5_000
+        assert at_us >= ready_us - MIN_GRACE_US
+        ready_us = max(ready_us, at_us - MIN_GRACE_US) + one.cost * 5_000

@@ -31,8 +31,10 @@ from sharq_core.scheduler.replies import decode_flag, decoder
 from sharq_core.scheduler.status_replies import BLOCKED_BY, as_short
 from sharq_core.store.commands import Word
 
-_TERMS = struct.Struct(">QHII6s6s6s")
-"""cap_take.lua's TERMS: not_after_us, slots, cost, weight, within, after and lease (µs)."""
+_TERMS = struct.Struct(">QHII6s6s6sB")
+"""cap_take.lua's TERMS: not_after_us, slots, cost, weight, within, after and lease (µs), _ASKS_GRACE."""
+
+_ASKS_GRACE = 1
 
 _DEFINITION = struct.Struct(">QIIB6sB")
 """put_cap.lua's DEFINITION: not_after_us, most caps, max_leased, 1 if the hold changes, hold (µs), number of limits."""
@@ -47,7 +49,7 @@ _DURATION_BYTES = 6
 _NUMBER_BYTES = 7
 _ROW = 8
 _LIMIT_REPLY = 3
-_SLOTS_AT = 11
+_SLOTS_AT = 12
 
 
 class CapCalls:
@@ -138,7 +140,7 @@ class CapCalls:
                 it.
         """
         times = _duration(within_us), _duration(after_us), _duration(lease_us or 0)
-        terms = _TERMS.pack(not_after_us or 0, min(want, MAX_TAKE), units, weight, *times)
+        terms = _TERMS.pack(not_after_us or 0, min(want, MAX_TAKE), units, weight, *times, _ASKS_GRACE)
         arguments: list[Word] = [terms, name, node]
         return make_call(
             self._keys, library.CAP_TAKE, partition, "", now_us, arguments, _decode_take, min(want, MAX_TAKE)
@@ -299,7 +301,7 @@ def _decode_page(raw: list[Any]) -> CapPage:
 
 @decoder
 def _decode_take(raw: list[Any]) -> CapReply:
-    status, now_us, reason, ask_in_us, horizon_us, has_permits, serial = raw[4:_SLOTS_AT]
+    status, now_us, reason, ask_in_us, horizon_us, has_permits, serial, grace_us = raw[4:_SLOTS_AT]
     slots = [CapSlot(due_us, serial + number) for number, due_us in enumerate(raw[_SLOTS_AT:])]
     return CapReply(
         CapTakeStatus(status),
@@ -309,6 +311,7 @@ def _decode_take(raw: list[Any]) -> CapReply:
         BLOCKED_BY[reason],
         horizon_us,
         bool(has_permits),
+        grace_us,
     )
 
 

@@ -4,8 +4,8 @@
 -- Args: now, '', terms (TERMS below), name of the cap, name of the node that asks
 -- Reply: {0, now, -1, -1, status, the partition's time, the reason why there are not more slots (blocked_by.lua), time
 --        until the next one may be had (µs; -1: not known), the horizon (µs), 1 if the slots have permits, else 0,
---        serial of the first slot, then the due time of each slot in the partition's time; their serials follow one
---        another}
+--        serial of the first slot, how long after its time a slot may be used (µs; only if the caller asks for it),
+--        then the due time of each slot in the partition's time; their serials follow one another}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done, 1 there is no such cap
 -- Cost: O(slots * ranges of free slots)
@@ -14,7 +14,8 @@
 
 local cap_take = {
   -- not_after (µs, 0: none), most slots, points of cost of each, weight of the node, how long ahead a slot may be due
-  -- and must be due at least (µs), length of the leases (µs; 0: the caller does not know permits)
+  -- and must be due at least (µs), length of the leases (µs; 0: the caller does not know permits). A byte more: the
+  -- caller asks for the grace of the slots. One that does not, of an older version, uses them for MIN_GRACE_US.
   TERMS = '>I8HI4I4I6I6I6',
   DONE = 0, UNKNOWN = 1,
 }
@@ -40,12 +41,14 @@ local function reserve(cap, turn, want, units, weight, within, after)
 end
 
 function cap_take.run(tx, args, first)
-  local not_after, want, units, weight, within, after, lease = unpack_bytes(cap_take.TERMS, args[first])
+  local terms = args[first]
+  local not_after, want, units, weight, within, after, lease, known_at = unpack_bytes(cap_take.TERMS, terms)
+  local asks_grace = #terms >= known_at
   if not caps.open(tx, not_after) then return unit.expired(tx) end
   local cap = caps.enter(tx, args[first + 1])
   if not cap or cap.is_dropped then
     caps.leave(tx)
-    return {0, clock.told(tx), -1, -1, cap_take.UNKNOWN, tx.now, 0, -1, 0, 0, 0}
+    return {0, clock.told(tx), -1, -1, cap_take.UNKNOWN, tx.now, 0, -1, 0, 0, 0, asks_grace and 0 or nil}
   end
   if cap.leased > 0 then permits.sweep(tx, cap) end
   cap_slots.trim(cap)
@@ -60,6 +63,7 @@ function cap_take.run(tx, args, first)
   local reply = {0, clock.told(tx), -1, -1, cap_take.DONE, cap.now, reason,
     ask_at and math.max(ask_at - cap.now, 0) or -1, caps.horizon(cap), is_counted and 1 or 0,
     slots[1] and slots[1][2] or 0}
-  for index, slot in ipairs(slots) do reply[11 + index] = slot[1] end
+  if asks_grace then reply[12] = caps.grace(cap) end
+  for _, slot in ipairs(slots) do reply[#reply + 1] = slot[1] end
   return reply
 end

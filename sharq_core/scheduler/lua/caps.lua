@@ -36,7 +36,10 @@ local caps = {
   FREE = '>I7I6I4I4',      -- first time, distance, number, points of cost
   RETURNED = '>I7I4I7',    -- first serial, number, time from which none of them can come back
   TURN = '>Bc0dI7',        -- length and name of the node, virtual time, when it last asked
-  MIN_HORIZON_US = 20000,
+  -- Slots are reserved so many of the longest intervals ahead, but not less and not more than these times (horizon).
+  HORIZON_SLOTS = 64, MIN_HORIZON_US = 20000, MOST_HORIZON_US = 100000,
+  -- A slot may be used this part of the shortest interval late, but not less and not more than these times (grace).
+  GRACE_PART = 20, MIN_GRACE_US = 10000, MOST_GRACE_US = 250000,
   -- A permit lasts so much longer than its lease can: the server of the queue may lose time if its clock steps back.
   MARGIN_US = 15000000,
   EXTEND_US = 5000000,     -- how long after the renewal of its permits an extend may run
@@ -126,11 +129,20 @@ local function pack(cap)
   return table.concat(parts)
 end
 
--- Return the time ahead for which slots of a cap are reserved (µs).
+-- Return the time ahead for which slots of a cap are reserved (µs): one interval, or several if that is short.
 function caps.horizon(cap)
-  local longest = caps.MIN_HORIZON_US
+  local longest = 0
   for _, limit in ipairs(cap.limits) do longest = math.max(longest, limit.interval) end
-  return longest
+  local several = math.min(longest * caps.HORIZON_SLOTS, caps.MOST_HORIZON_US)
+  return math.max(longest, several, caps.MIN_HORIZON_US)
+end
+
+-- Return how long after its time a slot may be used that is reserved now (µs).
+function caps.grace(cap)
+  local shortest = caps.GRACE_PART * caps.MOST_GRACE_US
+  for _, limit in ipairs(cap.limits) do shortest = math.min(shortest, limit.interval) end
+  if #cap.limits == 0 then return caps.MIN_GRACE_US end
+  return math.max(math.floor(shortest / caps.GRACE_PART), caps.MIN_GRACE_US)
 end
 
 -- Forget which slots ahead are free, and take none back that is reserved.
@@ -153,7 +165,8 @@ local function fail_over(cap)
     limit.tat = math.min(math.max(limit.tat, reach + units * limit.interval), queue_record.LATEST_US)
   end
   if cap.max_leased > 0 then
-    cap.permits_from = math.max(cap.permits_from, cap.now + caps.EXTEND_US + cap.longest + caps.MARGIN_US)
+    local begins = math.max(caps.EXTEND_US, reach - cap.now + caps.grace(cap))
+    cap.permits_from = math.max(cap.permits_from, cap.now + begins + cap.longest + caps.MARGIN_US)
   end
 end
 
@@ -241,11 +254,21 @@ local function has_limits(cap, rows)
   return true
 end
 
+-- Return how much shorter the grace of new slots will be than that of the reserved ones (µs).
+local function lost_grace(cap, rows)
+  local new = {limits = {}}
+  for index, row in ipairs(rows) do new.limits[index] = {interval = row[2]} end
+  return math.max(caps.grace(cap) - caps.grace(new), 0)
+end
+
 -- Replace the limits of a cap. Slots ahead that nobody has reserved follow the new ones at once. Those that are
--- reserved may still be used, but do not come back: their distance is that of the old limits.
+-- reserved may still be used, but do not come back: their distance is that of the old limits. If their grace is longer
+-- than that of new slots, they count as due later by the difference.
 function caps.replace_limits(cap, rows)
   if has_limits(cap, rows) then return end
-  cap.reach = math.max(cap.reach, cap.now + caps.horizon(cap))
+  local later = lost_grace(cap, rows)
+  cap.reach = math.max(cap.reach, cap.now + caps.horizon(cap)) + later
+  if cap.last > 0 then cap.last = cap.last + later end
   close_past(cap)
   type_settings.replace_limits(cap, rows)
 end

@@ -14,7 +14,6 @@
 local permits = {
   SERIAL = '>I7', SERIAL_LENGTH = 7,
   SWEPT = 100,            -- ended permits that one call counts
-  GRACE_US = 10000,       -- how late a slot may be used
   DRIFT = 100,            -- the clocks of two servers differ by less than this part of a time
   KEEP_US = 3600000000,   -- how long a long lease is remembered, for a failover
 }
@@ -78,9 +77,9 @@ end
 -- Make the permits of slots.
 -- slots: {due, serial}. lease: the length of the leases (µs).
 function permits.make(tx, cap, slots, lease)
-  local values = false
+  local values, grace = false, caps.grace(cap)
   for _, slot in ipairs(slots) do
-    values = append(values, ends_at(slot[1] + permits.GRACE_US, lease), permit_of(cap, slot[2]))
+    values = append(values, ends_at(slot[1] + grace, lease), permit_of(cap, slot[2]))
   end
   if not values then return end
   note_lease(cap, lease)

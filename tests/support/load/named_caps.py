@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tests.support.load.promise import GRACE_MS, NamedCap, Taken, too_early
+from tests.support.load.promise import NamedCap, Taken, too_early
 
 
 class NamedChange(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ def over_named_cap(leases: Sequence[Taken], cap: NamedCap, changes: Sequence[Nam
         until_ms = float("inf") if change is None else change.sent_ms
         judged = [lease for lease in leases if since_ms < lease.at_ms < until_ms]
         for limit in current.limits:
-            found += too_early(judged, limit, grace_ms=GRACE_MS)
+            found += too_early(judged, limit, grace_ms=current.grace_ms)
         if change is not None:
             since_ms, current = change.answered_ms + current.settled_ms, change.cap
     return found

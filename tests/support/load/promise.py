@@ -9,18 +9,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from sharq_core.caps import grace_us, horizon_us
 from sharq_core.limits import LimitUnit
 from tests.support.load.life import ORDINARY, Life
 
 ROUNDING_MS = 1
 """Times on the wire are whole milliseconds."""
-
-
-GRACE_MS = 10
-"""How long after its slot a lease may come (g)."""
-
-MIN_HORIZON_MS = 20
-"""The least time for which slots are reserved ahead (H)."""
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -51,12 +45,20 @@ class NamedCap(msgspec.Struct, frozen=True):
     @property
     def horizon_ms(self) -> float:
         """The longest time for which slots may have been reserved ahead."""
-        return max([MIN_HORIZON_MS, *(limit.interval_ms for limit in self.limits)])
+        return horizon_us(self._intervals_us()) / 1000
+
+    @property
+    def grace_ms(self) -> float:
+        """How long after its slot a lease may come (g)."""
+        return grace_us(self._intervals_us()) / 1000
 
     @property
     def settled_ms(self) -> float:
         """The time after a call until no slot is used that was reserved before it."""
-        return self.horizon_ms + GRACE_MS
+        return self.horizon_ms + self.grace_ms
+
+    def _intervals_us(self) -> list[int]:
+        return [round(limit.interval_ms * 1000) for limit in self.limits]
 
 
 class Promise(msgspec.Struct, frozen=True):
