@@ -103,7 +103,7 @@ class Gateway:
             if self._guard is not None:
                 self._guard.check(request, endpoint.operation)
             self._gate.check_form(request)
-            may_wait = endpoint.operation in _WAITING and _may_wait(request)
+            may_wait = endpoint.operation in _WAITING and "wait" in request.query
             response = await self._run(request, endpoint, may_wait=may_wait)
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs unexpected errors
             response = failure_answer(error, meter.operation)
@@ -172,10 +172,6 @@ class Gateway:
 
 _WAITING = frozenset({"dequeue", "job"})
 """The operations that may wait."""
-
-
-def _may_wait(request: Request) -> bool:
-    return bool(request.rel_url.raw_query_string) and "wait" in request.query
 
 
 async def _go_on(request: Request) -> None:

@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
-from multidict import MultiDict, MultiMapping, istr
+from multidict import istr
 
 from router.access.token import Token
 from router.bodies.inflation import DEFLATE, GZIP, Inflation
@@ -29,7 +29,6 @@ ValueT = TypeVar("ValueT")
 BODY_TIMEOUT_S = 30.0
 _CONTENT_LENGTH = istr("Content-Length")
 _CONTENT_ENCODING = istr("Content-Encoding")
-_NO_PARAMETERS: MultiMapping[str] = MultiDict()
 
 INFLATED_STEPS = 16
 """The most steps of the decompression of one body on the event loop. A step yields a piece, or the end of a member."""
@@ -116,11 +115,6 @@ class Request(PlainRequest):
     def received_body(self) -> bytes | LargeBody | None:
         """The body, if `body` has read it; else None."""
         return self._body
-
-    @property
-    def query(self) -> MultiMapping[str]:
-        """The parameters of the query string."""
-        return self.rel_url.query if self.rel_url.raw_query_string else _NO_PARAMETERS
 
     async def body(self, room: BodyRoom | None = None) -> bytes | LargeBody:
         """Return the whole body, decompressed unless its content is long. The body is read once and kept.

@@ -10,18 +10,20 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from aiohttp import HttpVersion, web
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.http_writer import _serialize_headers
+from aiohttp.http_writer import StreamWriter, _serialize_headers
 from aiohttp.streams import EmptyStreamReader, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy, MultiMapping
 from yarl import URL
 
 MalformedRequest: TypeAlias = _ErrInfo
 """The description of a request that aiohttp's parser has refused: `status`, `exc` and `message`."""
+
+_NO_PARAMETERS: Final = MultiDictProxy[str](MultiDict())
 
 AnswerRequest: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -71,6 +73,63 @@ class OpenHandler(RequestHandler):
         """Read nothing more until waiting requests have been handled."""
         self._pause_reading_for_buffer()
 
+    async def start(self) -> None:
+        """Handle the requests of the connection, one after another, in this task.
+
+        aiohttp's own method makes a task for each request and waits for it, which takes a thirtieth of a small
+        request's time. Ours handles only requests that have arrived whole: the first other one, and all that follow it,
+        are left to aiohttp's.
+        """
+        while True:
+            if not self._messages:
+                self._waiter = self._loop.create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            if self._force_close:
+                break
+            message, payload = self._messages[0]
+            if isinstance(message, _ErrInfo) or self._upgraded or self._buffer_paused or not payload.is_eof():
+                await super().start()
+                return
+            self._messages.popleft()
+            if not await self._handle_whole(message, payload):
+                break
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _handle_whole(self, message: RawRequestMessage, payload: StreamReader) -> bool:
+        """Handle a request that has arrived whole; return True if the connection stays open for the next one."""
+        loop, task = self._loop, self._task_handler or asyncio.current_task()
+        assert self._manager and self._parser and self._request_factory and self._request_handler and task
+        self._parser.message_consumed()
+        self._manager.requests_count += 1
+        request = self._request_factory(message, payload, self, StreamWriter(self, loop), task)
+        try:
+            begun_at = loop.time() if self._logging_enabled else None
+            response, is_lost = await self._handle_request(request, begun_at, self._request_handler)
+        except ConnectionError:
+            return False
+        except Exception as error:  # noqa: BLE001 - logged: the connection must end, as aiohttp's method ends it
+            self.log_exception("Unhandled exception", exc_info=error)
+            self.force_close()
+            return False
+        except BaseException:
+            self.force_close()
+            raise
+        finally:
+            request._task = None  # type: ignore[assignment] # it would keep this task alive
+        self._keepalive = not is_lost and bool(response.keep_alive)
+        if not self._keepalive or self._close or self._force_close:
+            return False
+        self._next_keepalive_close_time = loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+        return True
+
 
 class OpenServer(web.Server):
     """aiohttp's server, which makes a handler of its own class for each connection."""
@@ -115,6 +174,7 @@ class PlainRequest(web.BaseRequest):
         version: the HTTP version.
         headers: the header fields.
         rel_url: the path and the query.
+        query: the parameters of the query string.
         protocol: the protocol of the connection.
         keep_alive: True if the client keeps the connection open.
         body_exists: True if there is a body. It may be empty.
@@ -129,6 +189,7 @@ class PlainRequest(web.BaseRequest):
         "keep_alive",
         "method",
         "protocol",
+        "query",
         "rel_url",
         "target_host",
         "version",
@@ -147,6 +208,9 @@ class PlainRequest(web.BaseRequest):
         self.version: HttpVersion = message.version
         self.headers: CIMultiDictProxy[str] = message.headers
         self.rel_url: URL = self._rel_url
+        self.query: MultiMapping[str] = (
+            self.rel_url.query if self.rel_url.raw_query_string else _NO_PARAMETERS
+        )
         self.protocol: RequestHandler = protocol
         self.keep_alive: bool = not message.should_close
         self.body_exists: bool = type(payload) is not EmptyStreamReader
