@@ -19,6 +19,7 @@ from tests.support.load.promise import Promise
 
 INTERVAL_MS = 100
 LEASE_MS = 1000
+BASE_MS = 1_000_000
 
 
 class Story:
@@ -172,3 +173,13 @@ class Story:
     def _take_time(self) -> tuple[float, float]:
         self.now_s += 0.2
         return self.now_s - 0.1, self.now_s
+
+
+def story_of(promise: Promise, *leases: tuple[str, int, int], until_ms: int = 10) -> Story:
+    """Leases (queue, time after BASE_MS, cost) of short-lived jobs that were sent before."""
+    story = Story(promise)
+    for number, (queue, _, _) in enumerate(leases):
+        story.enqueue(number, queue=queue)
+    for number, (queue, at_ms, cost) in enumerate(leases):
+        story.lease(number, queue=queue, at_ms=BASE_MS + at_ms, cost=cost, lease_ms=until_ms)
+    return story

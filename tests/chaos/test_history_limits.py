@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from sharq_core.limits import LimitUnit
-from tests.chaos.story import Story
+from tests.chaos.story import BASE_MS, Story, story_of
 from tests.support.load.history import End, Lease, Outcome
 from tests.support.load.promise import Change, Promise, Rate, Taken, too_early
 from tests.support.load.verdict import check
 
 INTERVAL_MS = 100
-BASE_MS = 1_000_000
 JOBS, UNITS = LimitUnit.JOB, LimitUnit.COST
 
 
@@ -21,16 +20,6 @@ def rate(burst: float = 1, unit: LimitUnit = UNITS, interval_ms: int = INTERVAL_
 
 def taken(*leases: tuple[int, int]) -> list[Taken]:
     return [Taken(at_ms, cost) for at_ms, cost in leases]
-
-
-def story_of(promise: Promise, *leases: tuple[str, int, int], until_ms: int = 10) -> Story:
-    """Leases (queue, time, cost) of short-lived jobs that were sent before."""
-    story = Story(promise)
-    for number, (queue, _, _) in enumerate(leases):
-        story.enqueue(number, queue=queue)
-    for number, (queue, at_ms, cost) in enumerate(leases):
-        story.lease(number, queue=queue, at_ms=BASE_MS + at_ms, cost=cost, lease_ms=until_ms)
-    return story
 
 
 @pytest.mark.parametrize(

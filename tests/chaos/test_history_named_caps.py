@@ -7,13 +7,12 @@ import random
 import pytest
 
 from sharq_core.limits import LimitUnit
-from tests.chaos.story import Story
+from tests.chaos.story import BASE_MS, Story, story_of
 from tests.support.load.history import End, Lease, Outcome
 from tests.support.load.named_caps import NamedChange, over_named_cap
 from tests.support.load.promise import NamedCap, Promise, Rate, Taken
 from tests.support.load.verdict import check
 
-BASE_MS = 1_000_000
 JOBS, UNITS = LimitUnit.JOB, LimitUnit.COST
 ACCOUNT = NamedCap("account", (Rate(100, 1, JOBS),))
 BRAND = NamedCap("brand", (Rate(40, 2, JOBS), Rate(50, 4, UNITS)))
@@ -23,16 +22,6 @@ def promise(*named: NamedCap) -> Promise:
     """Queues q0 with the account's cap, q1 with the brand's, q2 with both, and q3 with none."""
     sets = (("account",), ("brand",), ("account", "brand"), ())
     return Promise(Rate(1), most_cost=9, named=named, cap_sets=sets)
-
-
-def story_of(found: Promise, *leases: tuple[str, int, int], until_ms: int = 10) -> Story:
-    """Leases (queue, time, cost) of short-lived jobs that were sent before."""
-    story = Story(found)
-    for number, (queue, _, _) in enumerate(leases):
-        story.enqueue(number, queue=queue)
-    for number, (queue, at_ms, cost) in enumerate(leases):
-        story.lease(number, queue=queue, at_ms=BASE_MS + at_ms, cost=cost, lease_ms=until_ms)
-    return story
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from sharq_client import Client
 from tests.api.conftest import http, kind, own_server, serve, server, start, store
 from tests.clients.both import OPENERS, OpenClient
+from tests.support.processes.servers import SharqServer
+from tests.support.processes.sharq import Sharq
 
 __all__ = ["http", "kind", "own_server", "serve", "server", "start", "store"]
 
@@ -14,3 +19,16 @@ __all__ = ["http", "kind", "own_server", "serve", "server", "start", "store"]
 def open_client(request: pytest.FixtureRequest) -> OpenClient:
     """The async client, and the sync client behind its interface: a test that opens clients with it runs twice."""
     return OPENERS[request.param]
+
+
+@pytest.fixture
+def client(server: SharqServer) -> Iterator[Client]:
+    """A client of the shared server."""
+    with Client(server.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sharq(server: SharqServer) -> Sharq:
+    """The command with the shared server."""
+    return Sharq(server.url)

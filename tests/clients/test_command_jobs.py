@@ -5,24 +5,12 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from sharq_client import Client, EnqueueJob, JobState
 from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import Sharq
-
-
-@pytest.fixture
-def client(server: SharqServer) -> Iterator[Client]:
-    with Client(server.url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def sharq(server: SharqServer) -> Sharq:
-    return Sharq(server.url)
 
 
 def fill(client: Client, kind: str, *job_ids: str, queue_id: str = "acme", **more: object) -> None:

@@ -2,24 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from sharq_client import Client, JobState
-from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import Sharq
-
-
-@pytest.fixture
-def client(server: SharqServer) -> Iterator[Client]:
-    with Client(server.url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def sharq(server: SharqServer) -> Sharq:
-    return Sharq(server.url)
 
 
 def fill(client: Client, kind: str, *job_ids: str) -> None:

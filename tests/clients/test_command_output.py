@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import msgspec
@@ -147,17 +146,6 @@ def shown_on(sharq: Sharq, *words: str, columns: int, **environ: str) -> tuple[i
     """Run a command on a terminal. Return its exit code, and all that it wrote, with the colours."""
     with Terminal([str(SCRIPT), *words], {**sharq.environ(), **environ}, columns=columns) as terminal:
         return terminal.exit_code(), terminal.raw.decode().replace("\r\n", "\n")
-
-
-@pytest.fixture
-def sharq(server: SharqServer) -> Sharq:
-    return Sharq(server.url)
-
-
-@pytest.fixture
-def client(server: SharqServer) -> Iterator[Client]:
-    with Client(server.url) as opened:
-        yield opened
 
 
 def test_terminal_gets_colours_and_lines_that_fit(client: Client, sharq: Sharq, kind: str) -> None:

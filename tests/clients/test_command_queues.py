@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from sharq_client import Client, EnqueueJob
 from tests.support.processes.servers import ServerFactory, SharqServer
 from tests.support.processes.sharq import Sharq
-
-
-@pytest.fixture
-def client(server: SharqServer) -> Iterator[Client]:
-    with Client(server.url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def sharq(server: SharqServer) -> Sharq:
-    return Sharq(server.url)
 
 
 def fill(client: Client, kind: str, queue_id: str = "acme", jobs: int = 3, rate: str = "40/s") -> None:

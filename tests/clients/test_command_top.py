@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,6 @@ from tests.support.network.lossy_path import path_to
 from tests.support.processes.servers import ServerFactory, SharqServer
 from tests.support.processes.sharq import SCRIPT, Sharq
 from tests.support.processes.terminal import Terminal
-
-
-@pytest.fixture
-def client(server: SharqServer) -> Iterator[Client]:
-    with Client(server.url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def sharq(server: SharqServer) -> Sharq:
-    return Sharq(server.url)
 
 
 def fill(client: Client, kind: str, queue_id: str, jobs: int, **more: object) -> None:

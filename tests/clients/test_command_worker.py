@@ -30,12 +30,6 @@ def send(job):
 """
 
 
-@pytest.fixture
-def client(server: SharqServer) -> Iterator[Client]:
-    with Client(server.url) as opened:
-        yield opened
-
-
 def write_application(folder: Path, kind: str, word: str = "one") -> Path:
     done = folder / "done.txt"
     (folder / "app.py").write_text(APPLICATION.format(kind=kind, done=str(done), word=word))

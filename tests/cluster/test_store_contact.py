@@ -181,7 +181,8 @@ async def test_a_shard_that_loses_the_store_is_stood_in_for_within_a_second(scen
     assert late == []
     assert all(failure.status == 504 for failure in scene.failures), "what was not done is asked elsewhere"
     assert {failure.verb for failure in scene.failures} <= {"dequeue"}, "what may be repeated is"
-    assert scene.queues_served_after(cut_s + FAILURES_END_WITHIN_S) == set(QUEUES)
+    stood_in_s = cut_s + FAILURES_END_WITHIN_S
+    await until_seen(lambda: scene.queues_served_after(stood_in_s) == set(QUEUES), "every queue is served")
     assert scene.cut_off.status("/readyz") == 503
     log = scene.cut_off.log
     assert log.count("store_contact_lost") == 1

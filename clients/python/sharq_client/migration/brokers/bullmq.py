@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,11 @@ from sharq_client.migration.brokers.queue_import import (
     ForeignJob,
     Journal,
     foreign_job,
-    move_queue,
-    survey,
+    import_queue,
 )
 from sharq_client.migration.delivery import MOST_JOBS_A_CLAIM, REMEMBERED_MS
 from sharq_client.migration.source import open_source, rows_of, script
-from sharq_client.migration.summaries import OnProgress, Summary, Tally
+from sharq_client.migration.summaries import OnProgress, Summary
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -88,17 +86,16 @@ def import_bullmq(
     Raises:
         MissingExtra, SharqError, redis.RedisError: as `import_original`.
     """
-    began_s = time.monotonic()
-    tally = Tally()
     placement = Placement(queue_type=queue_type, queue_id=queue_id, interval=interval, rate=rate)
     with open_source(source, f"{prefix}:{queue}:wait") as redis:
-        jobs = BullmqQueue(redis, f"{prefix}:{queue}", placement)
-        if dry_run:
-            survey(jobs, tally)
-        else:
-            stop = stop or threading.Event()
-            move_queue(client, jobs, tally, remembered_ms=remembered_ms, stop=stop, on_progress=on_progress)
-    return tally.summary(time.monotonic() - began_s, dry_run=dry_run)
+        return import_queue(
+            client,
+            BullmqQueue(redis, f"{prefix}:{queue}", placement),
+            dry_run=dry_run,
+            stop=stop,
+            remembered_ms=remembered_ms,
+            on_progress=on_progress,
+        )
 
 
 class BullmqQueue:

@@ -17,12 +17,11 @@ from sharq_client.migration.brokers.queue_import import (
     ForeignJob,
     Journal,
     foreign_job,
-    move_queue,
-    survey,
+    import_queue,
 )
 from sharq_client.migration.delivery import MOST_JOBS_A_CLAIM, REMEMBERED_MS
 from sharq_client.migration.source import open_source, rows_of, script
-from sharq_client.migration.summaries import OnProgress, Summary, Tally
+from sharq_client.migration.summaries import OnProgress, Summary
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -94,17 +93,16 @@ def import_celery(
     Raises:
         MissingExtra, SharqError, redis.RedisError: as `import_original`.
     """
-    began_s = time.monotonic()
-    tally = Tally()
     placement = Placement(queue_type=queue_type, queue_id=queue_id, interval=interval, rate=rate)
     with open_source(source, queue) as redis:
-        tasks = CeleryQueue(redis, queue, placement)
-        if dry_run:
-            survey(tasks, tally)
-        else:
-            stop = stop or threading.Event()
-            move_queue(client, tasks, tally, remembered_ms=remembered_ms, stop=stop, on_progress=on_progress)
-    return tally.summary(time.monotonic() - began_s, dry_run=dry_run)
+        return import_queue(
+            client,
+            CeleryQueue(redis, queue, placement),
+            dry_run=dry_run,
+            stop=stop,
+            remembered_ms=remembered_ms,
+            on_progress=on_progress,
+        )
 
 
 class CeleryQueue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +11,7 @@ import msgspec
 
 from sharq_client.migration.brokers.placement import Unmovable
 from sharq_client.migration.delivery import MOST_JOBS_A_CLAIM, PERHAPS_MOVED, Fate, Verdict, deliver
-from sharq_client.migration.summaries import OnProgress, Refusal, Tally
+from sharq_client.migration.summaries import OnProgress, Refusal, Summary, Tally
 
 if TYPE_CHECKING:
     from sharq_client.sync.client import Client
@@ -79,7 +80,27 @@ class ForeignQueue(Protocol):
         ...
 
 
-def survey(queue: ForeignQueue, tally: Tally) -> None:
+def import_queue(
+    client: Client,
+    queue: ForeignQueue,
+    *,
+    dry_run: bool,
+    stop: threading.Event | None,
+    remembered_ms: int,
+    on_progress: OnProgress,
+) -> Summary:
+    """Move the jobs of a queue, or only count them. Raises as `import_original`."""
+    began_s = time.monotonic()
+    tally = Tally()
+    if dry_run:
+        _survey(queue, tally)
+    else:
+        stop = stop or threading.Event()
+        _move(client, queue, tally, remembered_ms=remembered_ms, stop=stop, on_progress=on_progress)
+    return tally.summary(time.monotonic() - began_s, dry_run=dry_run)
+
+
+def _survey(queue: ForeignQueue, tally: Tally) -> None:
     """Count the jobs, and read each of them. Cost: O(jobs)."""
     for page in queue.read():
         for row in page:
@@ -92,7 +113,7 @@ def survey(queue: ForeignQueue, tally: Tally) -> None:
     tally.waiting, tally.leased = queue.waiting(), queue.leased()
 
 
-def move_queue(
+def _move(
     client: Client,
     queue: ForeignQueue,
     tally: Tally,
