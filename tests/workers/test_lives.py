@@ -136,7 +136,7 @@ async def test_a_stop_answers_what_is_in_flight(server: SharqServer) -> None:
 
 
 async def test_a_stop_signal_that_reaches_every_worker_too_cuts_no_request_off(server: SharqServer) -> None:
-    """systemd does so unless KillMode= says otherwise. A second one would end a worker in the middle of its work."""
+    """As systemd sends it unless KillMode= says otherwise. A second one would end a worker at once."""
     (store,) = children(server)["store"]
     async with clients(server, 2) as made:
         os.kill(store, signal.SIGSTOP)
