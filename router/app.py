@@ -75,7 +75,7 @@ def make_front(
     reasons = CapReasons(dispatch)
     handlers = _handlers(dispatch, polls, parser, settings, operations, reasons)
     if settings.serves_console:
-        snapshots = Snapshots(dispatch, cluster_info)
+        snapshots = Snapshots(dispatch, cluster_info, reasons)
         readiness.when_draining(snapshots.end)
         handlers |= _console_handlers(
             StreamHandlers(dispatch, snapshots, guard.still_has if guard else _always, reasons)

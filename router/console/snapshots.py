@@ -15,7 +15,8 @@ from itertools import islice
 from router.api.cluster_shapes import ClusterInfo
 from router.api.console_shapes import WatchedMinute
 from router.console.history import History, ShardLoads
-from router.console.summary import Summary
+from router.console.summary import Summary, idle_at_caps
+from router.handlers.caps.reasons import CapReasons
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.link.load_calls import DescribeLoad
@@ -34,6 +35,9 @@ MINUTES_EVERY_S = 60.0
 MAX_TYPES = 1000
 """Most types that each shard reports: enough for a token that may see few of them."""
 
+CAPPED_ASKED = 16
+"""Most types without deliveries of which one snapshot asks if their caps allow a lease."""
+
 
 class Snapshots:
     """The latest summary of the cluster, made while someone watches.
@@ -47,12 +51,15 @@ class Snapshots:
         summary: the latest summary; None before the first.
     """
 
-    def __init__(self, dispatch: Dispatch, cluster_info: Callable[[], Awaitable[ClusterInfo]]) -> None:
+    def __init__(
+        self, dispatch: Dispatch, cluster_info: Callable[[], Awaitable[ClusterInfo]], reasons: CapReasons
+    ) -> None:
         self.watchers = 0
         self.number = 0
         self.summary: Summary | None = None
         self._dispatch = dispatch
         self._cluster_info = cluster_info
+        self._reasons = reasons
         self._news = asyncio.Event()
         self._making: asyncio.Task[None] | None = None
         self._minutes: list[WatchedMinute] | None = None
@@ -112,8 +119,11 @@ class Snapshots:
     async def _make(self) -> None:
         cluster, loads = await asyncio.gather(self._cluster_info(), self._ask_loads())
         self._history.note(cluster.version, loads)
+        open_types = await self._open(idle_at_caps(loads, self._history)[:CAPPED_ASKED])
         at = round(time.time() * 1000)
-        self.summary = Summary(at, round(EVERY_S * 1000), cluster, loads, self._minutes, self._history)
+        self.summary = Summary(
+            at, round(EVERY_S * 1000), cluster, loads, self._minutes, self._history, open_types
+        )
         self.number += 1
         self._news.set()
         self._news = asyncio.Event()
@@ -124,6 +134,23 @@ class Snapshots:
             return ShardLoads.of(answers)
         except Unavailable as error:
             return ShardLoads({}, [error.message])
+
+    async def _open(self, names: list[str]) -> set[str]:
+        """Return those of some types whose jobs wait behind caps that allow a lease now."""
+        if not names:
+            return set()
+        try:
+            explained = await asyncio.gather(*map(self._dispatch.explain, names))
+        except SharqError as error:
+            log.debug("console_caps_unknown error=%r", error.message)
+            return set()
+        known = {
+            name: explanation
+            for name, explanation in zip(names, explained, strict=True)
+            if explanation is not None
+        }
+        reasons = await self._reasons.of_all(list(known.values()))
+        return {name for name, reason in zip(known, reasons, strict=True) if reason.text is None}
 
     async def _read_minutes(self) -> None:
         """Read the counts by minute once a minute until cancelled."""

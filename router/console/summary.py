@@ -14,6 +14,7 @@ from msgspec import UNSET
 from router.api.cluster_shapes import ClusterInfo, MemberInfo
 from router.api.console_shapes import Snapshot, WatchedMinute, WatchedNotice, WatchedTotals, WatchedType
 from router.console.history import EVERYTHING, History, ShardLoads
+from sharq_core.limits import BlockedBy
 from sharq_core.type_parts import merge_reasons
 
 MAX_SHOWN = 200
@@ -30,6 +31,7 @@ class Summary:
         every_ms: the time between two snapshots.
         loads: the loads of the shards that have reported, which the history has noted.
         minutes: the counts by minute; None if they are not known.
+        open_types: those of `idle_at_caps` whose caps allow a lease.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Summary:
         loads: ShardLoads,
         minutes: list[WatchedMinute] | None,
         history: History,
+        open_types: Collection[str] = (),
     ) -> None:
         self._at = at
         self._every_ms = every_ms
@@ -47,6 +50,7 @@ class Summary:
         self._loads = loads
         self._minutes = minutes
         self._history = history
+        self._open_types = open_types
         self._parts = loads.by_type()
         self._made: dict[object, bytes] = {}
 
@@ -100,7 +104,12 @@ class Summary:
 
     def _type(self, name: str) -> WatchedType:
         parts, rates = self._parts[name], self._history.rates(name)
-        ready_us = [part.ready_for_us for part in parts if part.ready_for_us is not None]
+        is_open = name in self._open_types
+        ready_us = [
+            part.ready_for_us
+            for part in parts
+            if part.ready_for_us is not None and (is_open or part.blocked_by is None)
+        ]
         is_counted = all(part.failed >= 0 for part in parts)
         return WatchedType(
             queue_type=name,
@@ -156,6 +165,16 @@ def _sum(numbers: Sequence[float | None]) -> float | None:
     """Return the sum of the known numbers; None if none is known."""
     known = [number for number in numbers if number is not None]
     return round(sum(known), 2) if known else None
+
+
+def idle_at_caps(loads: ShardLoads, history: History) -> list[str]:
+    """Return the types that have jobs behind caps and no deliveries, so that perhaps their workers are missing."""
+    return [
+        name
+        for name, parts in loads.by_type().items()
+        if history.rates(name).leased == 0
+        and any(part.blocked_by is BlockedBy.CAP and part.ready_for_us is not None for part in parts)
+    ]
 
 
 def _missing(loads: ShardLoads) -> list[WatchedNotice]:

@@ -135,7 +135,9 @@ class LoadReports:
         read_at, reason = self._reasons.get(load.queue_type, (0.0, None))
         if reason is None or now - read_at >= REASON_S:
             return load
-        return structs.replace(load, blocked_by=reason, ready_for_us=None)
+        # A node does not know if the cap of another partition allows a lease: the router asks it.
+        ready_for_us = load.ready_for_us if reason is BlockedBy.CAP else None
+        return structs.replace(load, blocked_by=reason, ready_for_us=ready_for_us)
 
     async def _read_reasons(self, names: list[str]) -> None:
         """Read the reasons of the types whose turn is next; a type that was read longest ago comes first."""

@@ -23,7 +23,8 @@ class TypeLoad(msgspec.Struct, frozen=True, array_like=True):
         enqueued, finished: counted by the store since the data set began.
         leases: counted by the node; -1 if it does not count the type apart.
         failed: attempts that failed, counted by the node; -1 if it does not count the type apart.
-        ready_for_us: how long the job that has been ready longest has waited; None if none is ready.
+        ready_for_us: how long the job that has been ready longest has waited; None if none is ready. With a cap as
+            the reason, it is ready but for the cap.
         blocked_by: why the type gives no job here; None if it gives one, or if the reason is not known yet.
         caps: limit or quota of a gathered type → the share of it that is in use.
     """

@@ -22,8 +22,9 @@ async def test_nothing_follows_if_the_token_is_revoked_while_the_stream_waits(
         return ClusterInfo(version=1, partitions=64, members=[])
 
     rights = {"read"}
-    snapshots = Snapshots(parts.dispatch, cluster_info)
-    handlers = StreamHandlers(parts.dispatch, snapshots, lambda _: bool(rights), CapReasons(parts.dispatch))
+    reasons = CapReasons(parts.dispatch)
+    snapshots = Snapshots(parts.dispatch, cluster_info, reasons)
+    handlers = StreamHandlers(parts.dispatch, snapshots, lambda _: bool(rights), reasons)
     leave = snapshots.watch()
     try:
         events = handlers.events(Token("reader", b""), queue_id and "sms", queue_id)

@@ -82,6 +82,28 @@ def test_a_held_back_type_says_why_and_a_ready_one_for_how_long(site: Site, kind
     assert numbers(snapshot, ready)["ready_for_ms"] > 0
 
 
+def test_a_type_behind_an_open_cap_lacks_workers_and_one_behind_a_held_cap_does_not(
+    site: Site, kind: str
+) -> None:
+    held, idle = f"{kind}-held", f"{kind}-idle"
+    for name, cap in ((held, "held"), (idle, "idle")):
+        defined = site.call("PUT", f"/cap/{cap}/", {"limits": [{"rate": "10/s"}]})
+        assert defined["status"] == "success", defined
+        placed = site.call("POST", f"/queue/{name}/q/", {"rate": "10/s", "caps": [cap]})
+        assert placed["status"] == "success", placed
+        site.enqueue(name, "q")
+    assert site.call("POST", "/cap/held/hold/", {"for": 600_000})["status"] == "success"
+    with site.stream() as answer:
+        snapshot = until(
+            events(answer),
+            lambda one: numbers(one, held).get("blocked_by") and numbers(one, idle).get("ready_for_ms"),
+        )
+    assert numbers(snapshot, held)["blocked_by"] == "cap"
+    assert numbers(snapshot, held)["ready_for_ms"] is None
+    assert numbers(snapshot, idle)["blocked_by"] is None
+    assert numbers(snapshot, idle)["ready_for_ms"] > 0
+
+
 def test_all_who_watch_get_the_same_snapshot(site: Site) -> None:
     with site.stream() as one, site.stream(token="reader") as other:
         seen = [{data["at"] for _, data in islice(events(answer), 3)} for answer in (one, other)]

@@ -1,7 +1,7 @@
 // Shows the whole: is it well, and who is not?
 
 import { assign, h, replace, setText } from "../dom.js";
-import { clock, compact, count, duration, rate, rateLevels } from "../format.js";
+import { amount, clock, compact, count, duration, rate, rateLevels } from "../format.js";
 import { byTrouble, judge } from "../health.js";
 import { href } from "../routes.js";
 import { stair } from "../scales.js";
@@ -195,7 +195,7 @@ function overviewFigures() {
       all.failed.add(
         at,
         totals.failed_per_min,
-        died ? `${count(died)} became dead letters` : `${compact(totals.dead)} dead letters kept`,
+        died ? `${count(died)} became dead letters` : `${amount(totals.dead, "dead letter")} kept`,
         died ? "watch" : "",
       );
     },
