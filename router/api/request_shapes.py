@@ -259,6 +259,12 @@ class RedriveBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     jobs: Annotated[list[RedriveEntry], bulk, bulk_expected] | UnsetType = UNSET
 
 
+class DropBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The dead letters to drop."""
+
+    jobs: Annotated[list[RedriveEntry], bulk, bulk_expected]
+
+
 class RawBulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A bulk body whose jobs are not decoded yet, so that a bad job fails alone."""
 

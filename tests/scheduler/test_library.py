@@ -145,6 +145,7 @@ def look_after_jobs(driver: Driver) -> None:
         driver.release(leased.job_id, leased.lease, queue_id=leased.queue_id)
     driver.value(calls.list_dead(at, TYPE, "", 10, "life", now_us=now_us))
     driver.value(calls.drop_dead_letter(at, TYPE, "life", "4", now_us=now_us))
+    driver.value(calls.drop_letters(at, TYPE, [DeadRef(TYPE, "life", "4")], now_us=now_us))
     driver.value(calls.cancel(at, TYPE, [CancelJob(TYPE, "life", "5", force=True)], now_us=now_us))
     assert driver.client.exists(driver.key("notes")) == 0
 
