@@ -113,7 +113,7 @@ _QUEUES = (*_ALL, *_PARKING)
 _LEASES = (*_NO_DEATH, _NOTES, *_PARKING)
 """The keys of functions that end or extend leases and create no dead letters."""
 
-_OF_TYPE = ("ready", "timers", "queues", "counters", *_PARKING)
+KEYS_OF_TYPE = ("ready", "timers", "queues", "counters", *_PARKING)
 """The keys of functions that tell why a type leases nothing."""
 
 _SCHEDULES = ("schedules", "schedule_jobs")
@@ -207,10 +207,11 @@ HEARTBEAT = Function("heartbeat", ("members", "partitions", "identity"))
 SURVEY = Function("survey", ("counters", "done0", "done1"), _READ, joins=True)
 GET_TYPE = Function("get_type", ("counters",), _READ, joins=True)
 LIST_TYPES = Function("list_types", ("counters",), _READ, joins=True)
-EXPLAIN = Function("explain", _OF_TYPE, _READ, joins=True)
-GET_TYPE_STATS = Function("get_type_stats", _OF_TYPE, _READ, joins=True)
+EXPLAIN = Function("explain", KEYS_OF_TYPE, _READ, joins=True)
+EXPLAIN_TYPES = Function("explain_types", ("counters",), _READ, joins=True)
+GET_TYPE_STATS = Function("get_type_stats", KEYS_OF_TYPE, _READ, joins=True)
 LIST_TYPE_STATS = Function("list_type_stats", ("counters",), _READ, joins=True)
-SET_TYPE = Function("set_type", _OF_TYPE)
+SET_TYPE = Function("set_type", KEYS_OF_TYPE)
 PUT_PERIODS = Function("put_periods", ("counters",))
 GET_PERIODS = Function("get_periods", ("counters",), _READ, joins=True)
 PAUSE_TYPE = Function("pause_type", ("ready", "counters"), joins=True)
