@@ -176,6 +176,7 @@ def _handlers(
         "dead": job_lists.list_dead,
         "redrive_letter": jobs.redrive_letter,
         "drop_letter": jobs.drop_letter,
+        "drop_letters": jobs.drop_letters,
         "drop_dead": jobs.drop_dead,
         "redrive": jobs.redrive,
         "batch": batches.show_batch,

@@ -214,8 +214,7 @@ class CallHandlers:
         return await self._explanations.explain(call.queue_type)
 
     async def _explain_types(self, call: control_calls.ExplainTypes) -> Explanation:
-        explained = (self._explanations.explain(queue_type) for queue_type in call.queue_types)
-        return merge_explanations(await asyncio.gather(*explained))
+        return merge_explanations(await self._explanations.explain_all(call.queue_types))
 
     async def _list_types(self, call: control_calls.ListTypes) -> list[TypeSummary]:
         return await list_types(self._pipeline, self._type_calls, call)

@@ -315,6 +315,7 @@ bulk = Meta(
     max_length=MAX_BULK,
     description=f"1 to {MAX_BULK} jobs. The result of each job is at the same place in `results`.",
 )
+named_letters = Meta(min_length=1, max_length=MAX_BULK, description=f"1 to {MAX_BULK} dead letters.")
 bulk_expected = Expected(f"a list of 1 to {MAX_BULK} jobs")
 
 

@@ -49,6 +49,7 @@ from router.api.fields import (
     Wait,
     bulk,
     bulk_expected,
+    named_letters,
 )
 from router.api.life.fields import (
     At,
@@ -257,6 +258,12 @@ class RedriveBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The dead letters to queue again. Without `jobs`, all dead letters of the type."""
 
     jobs: Annotated[list[RedriveEntry], bulk, bulk_expected] | UnsetType = UNSET
+
+
+class DropBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The dead letters to drop."""
+
+    jobs: Annotated[list[RedriveEntry], named_letters, bulk_expected]
 
 
 class RawBulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

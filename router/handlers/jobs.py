@@ -16,10 +16,11 @@ from router.http.response import Response, answer
 from router.longpoll.job_waits import JobWaits
 from router.shards.dispatch import Dispatch
 from router.shards.upgrade import LIFE
-from sharq_core.errors import BatchCancelled, Duplicate, NotFound, SharqError, TooManyWindows
+from sharq_core.errors import BatchCancelled, Duplicate, NotFound, OutcomeUnknown, SharqError, TooManyWindows
 from sharq_core.job_life import DeadRef, RedriveStatus
 from sharq_core.link.job_calls import DropDeadLetter, Redrive
 from sharq_core.link.messages import GetJob
+from sharq_core.logs.plurals import counted, was_or_were
 
 _BATCH_CANCELLED = "job_id: the batch of this dead letter is cancelled"
 _NO_ROOM = "job_id: the queue of this dead letter has waiting or leased jobs of too many windows"
@@ -91,6 +92,14 @@ class JobHandlers:
             raise NotFound(_NO_LETTER)
         return answer(Done())
 
+    async def drop_letters(self, request: Request) -> Response:
+        """Drop up to 1,000 dead letters that the body names, and tell how many there were."""
+        parsing.no_query(request.query)
+        queue_type = parsing.queue_type_of(request.path_values)
+        letters = await request.parsed(self._parser, parsing.dropped_letters, queue_type)
+        outcomes = await self._dispatch.drop_letters(letters)
+        return answer(Dropped(dropped=_count_dropped(outcomes)))
+
     async def drop_dead(self, request: Request) -> Response:
         """Drop all dead letters of a type."""
         parsing.no_query(request.query)
@@ -98,6 +107,18 @@ class JobHandlers:
         await request.parsed(self._parser, parsing.nothing)
         request.may_last = True
         return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type, partial(is_gone, request))))
+
+
+def _count_dropped(outcomes: Sequence[bool | SharqError]) -> int:
+    """Return how many letters were dropped; raise the first error, as OutcomeUnknown if some were dropped."""
+    dropped = sum(outcome is True for outcome in outcomes)
+    for outcome in outcomes:
+        if isinstance(outcome, SharqError):
+            if not dropped or outcome.perhaps_done:
+                raise outcome
+            done = f"{counted(dropped, 'dead letter')} {was_or_were(dropped)} dropped"
+            raise OutcomeUnknown(f"{done}, then: {outcome.message}") from outcome
+    return dropped
 
 
 def _redrive_results(

@@ -29,7 +29,7 @@ from sharq_core.link.control_calls import (
     PauseAll,
     PauseType,
 )
-from sharq_core.link.job_calls import Cancel, Redrive
+from sharq_core.link.job_calls import Cancel, DropLetters, Redrive
 from sharq_core.link.messages import (
     FORMATS,
     Addressed,
@@ -144,6 +144,10 @@ class Dispatch:
     def redrive(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[RedriveStatus | errors.SharqError]]:
         """Enqueue dead letters again; return one answer for each, in order."""
         return self._fan_out(Redrive, jobs)
+
+    def drop_letters(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[bool | errors.SharqError]]:
+        """Drop named dead letters; return one answer for each, in order, False if there is none."""
+        return self._fan_out(DropLetters, jobs)
 
     def cancel(self, jobs: list[CancelJob]) -> Coroutine[Any, Any, list[CancelOutcome | errors.SharqError]]:
         """Cancel jobs; return one answer for each, in order."""

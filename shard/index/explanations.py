@@ -7,9 +7,11 @@ what is remembered. Not here: the reason of one partition (scheduler/lua/explain
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from time import monotonic
+from typing import Any
 
 import msgspec
 
@@ -68,8 +70,26 @@ class Explanations:
                 return current
             read = None
         if read is None:
-            read = self._begin(queue_type)
+            read = self._remember(queue_type, self._read(queue_type))
         return (await asyncio.shield(read)).explanation
+
+    async def explain_all(self, queue_types: Sequence[str]) -> list[Explanation]:
+        """Return the same for each of several types; those that are not remembered are read together.
+
+        Raises:
+            SharqError: a partition could not be read.
+        """
+        unknown = [name for name in queue_types if not self._is_known(name)]
+        if len(unknown) > 1:
+            together = asyncio.create_task(self._read_together(unknown))
+            for queue_type in unknown:
+                self._remember(queue_type, _part_of(together, queue_type))
+        return await asyncio.gather(*map(self.explain, queue_types))
+
+    def _is_known(self, queue_type: str) -> bool:
+        """Return True if a type is remembered, or a read of it is under way."""
+        read = self.by_type.get(queue_type)
+        return read is not None and (not read.done() or _as_of(read.result(), monotonic()) is not None)
 
     def drop(self, queue_type: str) -> None:
         """Forget the reason of a type, because a call may have changed it. A read under way may be older than that."""
@@ -79,10 +99,13 @@ class Explanations:
         """Forget all reasons."""
         self.by_type.clear()
 
-    def _begin(self, queue_type: str) -> asyncio.Task[_Remembered]:
+    def _remember(
+        self, queue_type: str, reading: Coroutine[Any, Any, _Remembered]
+    ) -> asyncio.Task[_Remembered]:
+        """Begin a read of a type; its outcome is remembered unless it fails."""
         if len(self.by_type) >= MAX_TYPES:
             self.by_type.clear()
-        read = self.by_type[queue_type] = asyncio.create_task(self._read(queue_type))
+        read = self.by_type[queue_type] = asyncio.create_task(reading)
         read.add_done_callback(partial(self._forget_failed, queue_type))
         return read
 
@@ -100,6 +123,27 @@ class Explanations:
                 *(self._pipeline.value(self._calls.explain(place, queue_type)) for place in some)
             )
         return _Remembered(merge_explanations(parts), read_at)
+
+    async def _read_together(self, queue_types: Sequence[str]) -> dict[str, _Remembered]:
+        """Read the reasons of several types with one call for each partition."""
+        read_at = monotonic()
+        by_place: dict[int, list[str]] = defaultdict(list)
+        for queue_type in queue_types:
+            for place in self._places(queue_type):
+                by_place[place].append(queue_type)
+        parts: dict[str, list[Explanation]] = {queue_type: [] for queue_type in queue_types}
+        places = list(by_place)
+        for at in range(0, len(places), PARTITIONS_AT_ONCE):
+            some = places[at : at + PARTITIONS_AT_ONCE]
+            answers = await asyncio.gather(
+                *(self._pipeline.value(self._calls.explain_types(place, by_place[place])) for place in some)
+            )
+            for place, answer in zip(some, answers, strict=True):
+                for queue_type, part in zip(by_place[place], answer, strict=True):
+                    parts[queue_type].append(part)
+        return {
+            queue_type: _Remembered(merge_explanations(own), read_at) for queue_type, own in parts.items()
+        }
 
     def _places(self, queue_type: str) -> list[int]:
         """Return the partitions of this node that may hold queues of a type."""
@@ -119,3 +163,8 @@ def _as_of(known: _Remembered, now: float) -> Explanation | None:
         return known.explanation
     left_us = ready_in_us - int(age_s * 1e6)
     return msgspec.structs.replace(known.explanation, next_ready_in_us=left_us) if left_us > 0 else None
+
+
+async def _part_of(together: asyncio.Task[dict[str, _Remembered]], queue_type: str) -> _Remembered:
+    """Return one type's part of a read of several types."""
+    return (await asyncio.shield(together))[queue_type]

@@ -98,6 +98,15 @@ class Redrive(JobsCall[list[RedriveStatus | Failure]], frozen=True):
     jobs: list[DeadRef]
 
 
+class DropLetters(JobsCall[list[bool | Failure]], frozen=True):
+    """A call that drops named dead letters. One answer each, in order; False if there is no such letter."""
+
+    function: ClassVar[str] = "drop_letters"
+    formats: ClassVar[int] = 8
+
+    jobs: list[DeadRef]
+
+
 class DropDead(PartitionCall[int], frozen=True):
     """A call that drops up to `limit` of a partition's dead letters, oldest first; it returns their number.
 

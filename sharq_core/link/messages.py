@@ -36,13 +36,14 @@ from sharq_core.top_queues import TopOrder, TopQueues
 
 ReplyT = TypeVar("ReplyT")
 
-FORMATS = 7
+FORMATS = 8
 """The newest record format, and the newest calls and fields of calls, that this version can handle.
 
 2: limits (cost, holds, fractional bursts, leases at once, gathered types). 3: the life of a job (priority, expiry,
 retries, errors, cancellation, changes, lists of jobs). 4: campaigns (windows, quotas, results, progress, batches,
 schedules). 5: ids of queues, jobs and batches with `:` and `/`. 6: reports of load, searches of queues. 7: named caps,
-questions about several types. A router sends nothing newer than what every member can handle.
+questions about several types. 8: named dead letters are dropped. A router sends nothing newer than what every member
+can handle.
 """
 
 

@@ -277,6 +277,29 @@ class JobCalls:
             replies.decode_flag,
         )
 
+    def drop_letters(
+        self,
+        partition: int,
+        queue_type: str,
+        jobs: Sequence[DeadRef],
+        *,
+        not_after_us: int | None = None,
+        now_us: int | None = None,
+    ) -> FunctionCall[list[bool]]:
+        """Drop named dead letters. Value: for each, False if there is none."""
+        arguments: list[Word] = [self._retention.dead_us, not_after_us or 0]
+        arguments += (packed.field(job.queue_id, job.job_id) for job in jobs)
+        return make_call(
+            self._keys,
+            library.DROP_LETTERS,
+            partition,
+            queue_type,
+            now_us,
+            arguments,
+            status_replies.decode_dropped,
+            len(jobs),
+        )
+
     def drop_dead(
         self,
         partition: int,

@@ -6,6 +6,7 @@ All methods take `now_us` (None for the store's clock), for tests.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from msgspec import UNSET
@@ -32,6 +33,11 @@ from sharq_core.store.commands import Word
 
 RECORDS_COMPARED = 2000
 """Ids that one page of a search compares with its text, which takes the store about half a millisecond."""
+
+_TYPES_A_JOB = 4
+"""Explanations of types that cost the store about as much as a job."""
+
+_EXPLANATION_REPLY = 3
 
 T = TypeVar("T")
 
@@ -210,6 +216,18 @@ class TypeCalls:
             self._keys, library.EXPLAIN, partition, queue_type, now_us, [KNOWS_CAPS], _decode_explanation
         )
 
+    def explain_types(
+        self, partition: int, queue_types: Sequence[str], *, now_us: int | None = None
+    ) -> FunctionCall[list[Explanation]]:
+        """Read the reasons why some types lease nothing in a partition. Value: one for each, in order."""
+        parts = [self._keys.of(partition, name, library.KEYS_OF_TYPE) for name in queue_types]
+        keys = self._keys.of(partition, "", library.EXPLAIN_TYPES.keys).joined(parts)
+        now: int | str = "" if now_us is None else now_us
+        weight = 1 + len(queue_types) // _TYPES_A_JOB
+        return FunctionCall(
+            partition, library.EXPLAIN_TYPES, keys, [now, "", *queue_types], _decode_explanations, weight
+        )
+
     def list_type_stats(
         self, partition: int, scan: int, count: int, *, now_us: int | None = None
     ) -> FunctionCall[TypePage]:
@@ -307,6 +325,14 @@ def _decode_stats(raw: list[Any]) -> TypeStats:
 @decoder
 def _decode_explanation(raw: list[Any]) -> Explanation:
     return Explanation(BLOCKED_BY[raw[4]], _not_negative(raw[5]), cap_names_of(raw[6]))
+
+
+@decoder
+def _decode_explanations(raw: list[Any]) -> list[Explanation]:
+    return [
+        Explanation(BLOCKED_BY[raw[at]], _not_negative(raw[at + 1]), cap_names_of(raw[at + 2]))
+        for at in range(4, len(raw), _EXPLANATION_REPLY)
+    ]
 
 
 @decoder

@@ -268,6 +268,12 @@ def decode_job_page(raw: list[Any]) -> JobPage:
 
 
 @decoder
+def decode_dropped(raw: list[Any]) -> list[bool]:
+    """Decode the reply of drop_letters."""
+    return [bool(is_dropped) for is_dropped in raw[4:]]
+
+
+@decoder
 def decode_redrive(raw: list[Any]) -> list[RedriveStatus]:
     """Decode the reply of redrive."""
     return [RedriveStatus(status) for status in raw[4:]]

@@ -31,6 +31,12 @@ class KeyList(msgspec.Struct, frozen=True):
         """Return the keys of these names."""
         return cls(names, _without_count(pack_command(names)))  # type: ignore[arg-type] # its stub says one
 
+    def joined(self, others: Sequence[KeyList]) -> KeyList:
+        """Return these keys and those of the others, for a function that declares more of the same partition."""
+        lists = (self, *others)
+        names = tuple(name for keys in lists for name in keys.names)
+        return KeyList(names, b"".join([keys.packed for keys in lists]))
+
 
 class FcallCommand(msgspec.Struct, frozen=True):
     """A function call, or several calls sent as one (scheduler/joint.py).

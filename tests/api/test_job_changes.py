@@ -225,6 +225,28 @@ class TestDeadLetters:
         ):
             assert (reply.status, reply.json["code"]) == (404, "not_found")
 
+    async def test_named_letters_are_dropped_in_one_call(self, api: Api, kind: str) -> None:
+        for job_id, queue_id in (("a", "1"), ("b", "1"), ("a", "2"), ("c", "2")):
+            await kill(api, kind, job_id, queue_id)
+        names = [
+            {"queue_id": queue, "job_id": name}
+            for queue, name in (("1", "a"), ("2", "c"), ("2", "c"), ("1", "never"))
+        ]
+        for dropped in (2, 0):
+            reply = await api.post(f"/dead/{kind}/drop/", {"jobs": names})
+            assert (reply.status, reply.json) == (200, {"status": "success", "dropped": dropped})
+        left = {(letter["queue_id"], letter["job_id"]) for letter in await dead(api, kind)}
+        assert left == {("1", "b"), ("2", "a")}
+
+    async def test_no_letter_is_dropped_if_a_name_is_wrong(self, api: Api, kind: str) -> None:
+        await kill(api, kind, "a")
+        good = {"queue_id": "1", "job_id": "a"}
+        for jobs, field in (([good, {"queue_id": "1"}], "job_id"), ([], "jobs"), (None, "jobs")):
+            reply = await api.post(f"/dead/{kind}/drop/", {"jobs": jobs} if jobs is not None else {})
+            assert (reply.status, reply.json["code"]) == (400, "invalid_request")
+            assert field in reply.json["message"]
+        assert len(await dead(api, kind)) == 1
+
     async def test_a_letter_whose_id_is_live_again_is_not_redriven(self, api: Api, kind: str) -> None:
         await kill(api, kind, "a")
         await api.enqueue(kind, job_id="a")

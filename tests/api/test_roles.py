@@ -63,6 +63,7 @@ TABLE = (
     Row("cancel_batch", "POST", "/batch/T/b/cancel/", "operate", "path"),
     Row("redrive", "POST", "/dead/T/redrive/", "operate", "path", {"jobs": [REF]}),
     Row("redrive_letter", "POST", "/dead/T/q/gone/redrive/", "operate", "path"),
+    Row("drop_letters", "POST", "/dead/T/drop/", "operate", "path", {"jobs": [REF]}),
     Row("drop_letter", "DELETE", "/dead/T/q/gone/", "operate", "path"),
     Row("drop_dead", "DELETE", "/dead/T/", "operate", "path"),
     Row("interval", "POST", "/interval/T/q/", "operate", "path", {"interval": 0}),

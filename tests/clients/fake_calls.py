@@ -225,6 +225,7 @@ _CALLS = [
     st.tuples(st.just("redrive"), KIND),
     st.tuples(st.just("redrive_many"), KIND, QUEUE, JOB),
     st.tuples(st.just("drop_dead_letter"), KIND, QUEUE, JOB),
+    st.tuples(st.just("drop_dead_many"), KIND, QUEUE, JOB),
     st.tuples(st.just("cancel_batch"), KIND, BATCH),
 ]
 CALL = st.sampled_from(_CALLS).flatmap(lambda call: call)

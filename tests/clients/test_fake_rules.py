@@ -176,6 +176,9 @@ class Side:
     async def do_redrive_many(self, queue_type: str, *names: str) -> Any:
         return list(await self.client.redrive_many(queue_type, [DeadRef(*names)]))
 
+    async def do_drop_dead_many(self, queue_type: str, *names: str) -> Any:
+        return await self.client.drop_dead_many(queue_type, [DeadRef(*names), DeadRef("a", "never")])
+
     async def do_drop_dead_letter(self, *names: str) -> Any:
         return await self.client.jobs.drop_dead_letter(*names)
 

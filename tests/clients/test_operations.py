@@ -68,6 +68,7 @@ CALLS: dict[tuple[str, str], Callable[[AsyncClient], Awaitable[object]]] = {
     ("POST", "/batch/t/b/cancel/"): lambda c: c.jobs.cancel_batch("t", "b"),
     ("POST", "/cancel/"): lambda c: c.jobs.cancel_many([REF]),
     ("POST", "/cap/c/hold/"): lambda c: c.control.hold_cap("c", 1_000),
+    ("POST", "/dead/t/drop/"): lambda c: c.drop_dead_many("t", [{"queue_id": "q", "job_id": "j"}]),
     ("POST", "/dead/t/redrive/"): lambda c: c.redrive("t"),
     ("POST", "/dead/t/q/j/redrive/"): lambda c: c.jobs.redrive("t", "q", "j"),
     ("POST", "/dequeue/"): lambda c: c.dequeue(["t", "u"]),

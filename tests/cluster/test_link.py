@@ -99,6 +99,7 @@ async def test_every_call_is_answered_over_the_link(router: Router) -> None:
     assert await ask(job_calls.Redrive([DeadRef(KIND, "q", "j")])) == [RedriveStatus.NOT_FOUND]
     assert await ask(job_calls.DropDead(KIND, partition, 10)) == 0
     assert await ask(job_calls.DropDeadLetter(KEY, "j")) is False
+    assert await ask(job_calls.DropLetters([DeadRef(KIND, "q", "j")])) == [False]
     assert await ask(Enqueue([job(KIND, "q", "k1"), job(KIND, "q", "k2")])) == [
         queued,
         Enqueued(EnqueueStatus.QUEUED, 1),

@@ -52,6 +52,7 @@ _CALLS: dict[str, Callable[[Driver, dict[str, Any]], FunctionCall[Any]]] = {
     ),
     "drop_batches": lambda it, at: it.batches.drop_batches(0, TYPE, ["b"], **at),
     "drop_dead": lambda it, at: it.job_calls.drop_dead(0, TYPE, 10, **at),
+    "drop_letters": lambda it, at: it.job_calls.drop_letters(0, TYPE, [DeadRef(TYPE, "q", "0")], **at),
     "drop_dead_letter": lambda it, at: it.job_calls.drop_dead_letter(0, TYPE, "q", "0", **at),
     "drop_cap": lambda it, at: CapCalls(it.keys).drop_cap(0, "a", **at),
     "enqueue": lambda it, at: it.functions.enqueue(0, TYPE, [new_job("9", interval_us=None)], **at),

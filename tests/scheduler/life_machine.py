@@ -134,6 +134,13 @@ class LifeMachine(SchedulerMachine):
         assert self.driver.value(call) == self.model.drop_dead_letter(key)
 
     @precondition(lambda self: self.model.state.letters)
+    @rule(keys=st.lists(KEYS, min_size=1, max_size=4))
+    def drop_letters(self, keys: list[tuple[str, str]]) -> None:
+        refs = [DeadRef(TYPE, *key) for key in keys]
+        call = self.driver.job_calls.drop_letters(0, TYPE, refs, now_us=self.driver.now_us)
+        assert self.driver.value(call) == [self.model.drop_dead_letter(key) for key in keys]
+
+    @precondition(lambda self: self.model.state.letters)
     @rule(limit=st.sampled_from([1, 100]))
     def drop_dead(self, limit: int) -> None:
         assert self.driver.drop_dead(limit) == self.model.drop_dead(limit)

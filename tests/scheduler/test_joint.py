@@ -146,6 +146,8 @@ class Life:
             return types.pause_all(at, is_paused=is_paused, now_us=now_us)
         if verb == "list_type_stats":
             return types.list_type_stats(at, 0, 10, now_us=now_us)
+        if verb == "explain_types":
+            return types.explain_types(at, (TYPE, "other"), now_us=now_us)
         if verb in ("explain", "get_type_stats"):
             read = types.explain if verb == "explain" else types.get_type_stats
             return read(at, TYPE, now_us=now_us)
@@ -179,7 +181,7 @@ LIVES: list[dict[str, Any]] = [
 
 TYPE_VERBS = [
     *("survey", "get_type", "list_types"),
-    *("pause_type", "pause_all", "explain", "get_type_stats", "list_type_stats"),
+    *("pause_type", "pause_all", "explain", "explain_types", "get_type_stats", "list_type_stats"),
 ]
 VERBS = [
     *TYPE_VERBS,

@@ -146,6 +146,7 @@ def look_after_jobs(driver: Driver) -> None:
         driver.release(leased.job_id, leased.lease, queue_id=leased.queue_id)
     driver.value(calls.list_dead(at, TYPE, "", 10, "life", now_us=now_us))
     driver.value(calls.drop_dead_letter(at, TYPE, "life", "4", now_us=now_us))
+    driver.value(calls.drop_letters(at, TYPE, [DeadRef(TYPE, "life", "4")], now_us=now_us))
     driver.value(calls.cancel(at, TYPE, [CancelJob(TYPE, "life", "5", force=True)], now_us=now_us))
     assert driver.client.exists(driver.key("notes")) == 0
 
@@ -166,6 +167,7 @@ def limit_the_type(driver: Driver) -> None:
         driver.reply(types.pause_type(at, TYPE, is_paused=is_paused, now_us=now_us))
         driver.reply(types.pause_all(at, is_paused=is_paused, now_us=now_us))
         driver.value(types.explain(at, TYPE, now_us=now_us))
+        driver.value(types.explain_types(at, [TYPE, "other"], now_us=now_us))
     driver.advance(MINUTE_US)
     for leased in driver.dequeue():
         finish = FinishJob(TYPE, "q", leased.job_id, leased.lease, cost=0, hold_type_us=SECOND_US)

@@ -33,8 +33,8 @@ def test_every_field_of_a_changing_body_is_shown_or_known_as_content() -> None:
 def test_the_traffic_of_jobs_and_reads_are_left_out() -> None:
     assert {route.operation for route in ROUTES if is_audited(route)} == {
         "cancel_batch", "cancel_bulk", "cancel_job", "cancel_prefix", "change_job", "clear_type",
-        "delete_schedule", "deletequeue", "drop_cap", "drop_dead", "drop_letter", "drop_window", "hold_cap",
-        "interval", "pause", "pause_all", "pause_schedule", "pause_type", "put_cap", "put_schedule",
+        "delete_schedule", "deletequeue", "drop_cap", "drop_dead", "drop_letter", "drop_letters", "drop_window",
+        "hold_cap", "interval", "pause", "pause_all", "pause_schedule", "pause_type", "put_cap", "put_schedule",
         "put_window", "redrive", "redrive_letter", "resume", "resume_all", "resume_schedule", "resume_type",
         "set_queue", "set_type",
     }  # fmt: skip

@@ -60,6 +60,7 @@ CALLS: list[Call[Any]] = [
     job_calls.ListJobs(KEY, JobState.LEASED, 100, "campaign7-", ""),
     job_calls.DropDeadLetter(KEY, "1"),
     job_calls.Redrive([DeadRef("sms", "q", "j")]),
+    job_calls.DropLetters([DeadRef("sms", "q", "j")]),
     job_calls.DropDead("sms", 3, 100),
     messages.Cover([1, 2, 3]),
     messages.Yield([0, 63]),

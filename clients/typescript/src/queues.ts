@@ -135,4 +135,14 @@ export class Queues {
     const call = { method: "DELETE", path: pathOf("dead", queueType), isSafeTwice: false } as const;
     return (await this.caller.ask<{ dropped: number }>(call)).dropped;
   }
+
+  /**
+   * Drop these dead letters of a type, 1 to 1,000. Return how many there were. A retry is made only if nothing was done.
+   */
+  async dropDeadMany(queueType: string, letters: readonly DeadRef[]): Promise<number> {
+    const path = `${pathOf("dead", queueType)}drop/`;
+    const body = { jobs: letters.map(({ queue_id, job_id }) => ({ queue_id, job_id })) };
+    const call = { method: "POST", path, body, isSafeTwice: false } as const;
+    return (await this.caller.ask<{ dropped: number }>(call)).dropped;
+  }
 }

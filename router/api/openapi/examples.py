@@ -261,6 +261,10 @@ OPERATIONS: Final[dict[str, Examples]] = {
             }
         }
     ),
+    "drop_named_dead_letters": Examples(
+        request={"Two letters": {"jobs": [{"queue_id": "acme", "job_id": f"order-{n}"} for n in (17, 18)]}},
+        answers={200: {"Both were there": {"status": "success", "dropped": 2}}},
+    ),
     "redrive_dead_letters": Examples(
         request={
             "All letters of the type": {},

@@ -12,7 +12,7 @@ from router.api.life.requests import (
     DeadQuery,
     JobsQuery,
 )
-from router.api.request_shapes import JobQuery, NoBody, RedriveBody
+from router.api.request_shapes import DropBody, JobQuery, NoBody, RedriveBody
 from router.api.response_shapes import Done, Dropped, Redriven
 from router.api.routes.route import JOB, QUEUE, READ, WRITE, Route, Tag
 from sharq_core.errors import (
@@ -62,6 +62,19 @@ JOBS = (
         paths=("/dead/{queue_type}/",),
         summary="Drop all dead letters: those that a type has when the call starts.",
         body=NoBody,
+        answers={200: (Dropped,)},
+        failures=WRITE,
+    ),
+    Route(
+        operation="drop_letters",
+        operation_id="drop_named_dead_letters",
+        tag=Tag.DEAD_LETTERS,
+        permissions=(Permission.OPERATE,),
+        types=TypesAt.PATH,
+        methods=("POST",),
+        paths=("/dead/{queue_type}/drop/",),
+        summary="Drop those dead letters of a type that the body names, up to 1,000.",
+        body=DropBody,
         answers={200: (Dropped,)},
         failures=WRITE,
     ),

@@ -246,6 +246,22 @@ function dead_letters.drop(tx, first, last, limit)
   return #fields
 end
 
+-- Drop those of the named dead letters that are younger than retention (µs). Returns a table that has them by field.
+function dead_letters.drop_named(tx, fields, retention)
+  local died, found, dropped = call('ZMSCORE', tx.keys[KEY.dead], unpack(fields)), {}, {}
+  for index, field in ipairs(fields) do
+    if died[index] and tx.now - tonumber(died[index]) < retention and not dropped[field] then
+      found[#found + 1], dropped[field] = field, true
+    end
+  end
+  if #found > 0 then
+    leave_batches(tx, letters_of_batches(tx, found))
+    dead_letters.remove(tx, found)
+    counters.cancel_dead(tx, #found)
+  end
+  return dropped
+end
+
 -- Call visit(job) for up to `limit` dead letters and about `budget` bytes of payload, oldest first, after the one with
 -- the time of death `at` and the field `field`. retention is in µs. queue_id: only those of this queue, among the next
 -- VISITS of all; nil: of all queues.

@@ -135,16 +135,34 @@ class AsyncQueues:
 
         Return one answer for each, in order; None for success.
         """
-        refs = [
-            DeadRef(letter.queue_id, letter.job_id)
-            if isinstance(letter, DeadLetter)
-            else value_of(DeadRef, letter, "letter")
-            for letter in letters
-        ]
         path = path_of("dead", queue_type) + "redrive/"
-        return await self._caller.redrive_many(path, refs)
+        return await self._caller.redrive_many(path, _refs_of(letters))
 
     async def drop_dead(self, queue_type: str) -> int:
         """Drop every dead letter of a type. Return the number of dropped jobs."""
         path = path_of("dead", queue_type)
         return (await self._caller.ask("DELETE", path, REPLY, is_safe_twice=False)).dropped
+
+    async def drop_dead_many(
+        self, queue_type: str, letters: Sequence[DeadLetter | DeadRef | Mapping[str, Any]]
+    ) -> int:
+        """Drop these dead letters of a type, 1 to 1,000, which may be mappings with the fields of DeadRef.
+
+        Return how many there were. A retry is made only if nothing was done.
+
+        Raises:
+            OutcomeUnknown: some were perhaps dropped. Call again to drop the others.
+        """
+        path = path_of("dead", queue_type) + "drop/"
+        body = {"jobs": _refs_of(letters)}
+        return (await self._caller.ask("POST", path, REPLY, body, is_safe_twice=False)).dropped
+
+
+def _refs_of(letters: Sequence[DeadLetter | DeadRef | Mapping[str, Any]]) -> list[DeadRef]:
+    """Return the names of dead letters."""
+    return [
+        DeadRef(letter.queue_id, letter.job_id)
+        if isinstance(letter, DeadLetter)
+        else value_of(DeadRef, letter, "letter")
+        for letter in letters
+    ]

@@ -1750,10 +1750,10 @@ export interface components {
             /** @description The reason of the failure, for a person. It is kept with the job, shown with it and with its dead letter, and replaced by that of a later release. It is cut to 2048 bytes of UTF-8. */
             error?: string;
         };
-        /** @description The dead letters to queue again. Without `jobs`, all dead letters of the type. */
-        RedriveBody: {
-            /** @description 1 to 1000 jobs. The result of each job is at the same place in `results`. */
-            jobs?: components["schemas"]["RedriveEntry"][];
+        /** @description The dead letters to drop. */
+        DropBody: {
+            /** @description 1 to 1000 dead letters. */
+            jobs: components["schemas"]["RedriveEntry"][];
         };
         /** @description One dead letter of the type that the path names. */
         RedriveEntry: {
@@ -1761,6 +1761,11 @@ export interface components {
             queue_id: string;
             /** @description The id of the job, unique within its queue: 1 to 100 characters of `A-Z a-z 0-9 _ - . + @ : /`; no part between slashes may be empty, `.` or `..`. A path has `%2F` for a slash in it. */
             job_id: string;
+        };
+        /** @description The dead letters to queue again. Without `jobs`, all dead letters of the type. */
+        RedriveBody: {
+            /** @description 1 to 1000 jobs. The result of each job is at the same place in `results`. */
+            jobs?: components["schemas"]["RedriveEntry"][];
         };
         /** @description Changes of a queued or delayed job. An absent field stays as it is; a null expiry means that it never expires. */
         ChangeBody: {

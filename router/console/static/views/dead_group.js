@@ -22,11 +22,8 @@ import { table } from "../widgets/table.js";
 
 const MAX_LISTED = 25;
 
-/** The API redrives so many in one call. */
-const MAX_REDRIVEN = 1000;
-
-/** Drops that are under way at a time; the API drops one for each call. */
-const DROPS = 4;
+/** The API redrives or drops so many in one call. */
+const MAX_NAMED = 1000;
 
 const WORDS = /** @type {import("../session.js").Word[]} */ (["operate"]);
 
@@ -50,8 +47,8 @@ export function groupPanel(type, group, { signal, onGone, onClose }) {
     const gone = new Set();
     let queued = 0;
     const perform = async () => {
-      for (let start = 0; start < sent.length; start += MAX_REDRIVEN) {
-        const part = sent.slice(start, start + MAX_REDRIVEN);
+      for (let start = 0; start < sent.length; start += MAX_NAMED) {
+        const part = sent.slice(start, start + MAX_NAMED);
         const jobs = part.map(({ queue_id, job_id }) => ({ queue_id, job_id }));
         const { results } = await call("POST", path("dead", type, "redrive"), { body: { jobs }, signal });
         part.forEach((letter, index) => {
@@ -77,14 +74,18 @@ export function groupPanel(type, group, { signal, onGone, onClose }) {
   }
 
   async function dropAll() {
+    const sent = [...group.letters];
     /** @type {Set<Letter>} */
     const gone = new Set();
-    const perform = () =>
-      inParallel(group.letters, async (letter) => {
-        await drop(type, letter, signal);
-        gone.add(letter);
+    const perform = async () => {
+      for (let start = 0; start < size; start += MAX_NAMED) {
+        const part = sent.slice(start, start + MAX_NAMED);
+        const jobs = part.map(({ queue_id, job_id }) => ({ queue_id, job_id }));
+        await call("POST", path("dead", type, "drop"), { body: { jobs }, signal });
+        for (const letter of part) gone.add(letter);
         setText(progress, `${count(gone.size)} of ${count(size)} dropped`);
-      });
+      }
+    };
     await changeGroup(
       {
         title: `Drop ${amount(size, "dead letter")}?`,
@@ -178,43 +179,4 @@ function rest(refused) {
   return refused === 0
     ? ""
     : ` ${amount(refused, "job")} refused, such as for a live job of the same id; open one to see why.`;
-}
-
-/**
- * Drop one dead letter. One that is gone already counts as dropped.
- *
- * @param {string} type
- * @param {Letter} letter
- * @param {AbortSignal} signal
- */
-async function drop(type, { queue_id, job_id }, signal) {
-  try {
-    await call("DELETE", path("dead", type, queue_id, job_id), { signal });
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 404) throw error;
-  }
-}
-
-/**
- * Run a task for each letter, a few at a time. The first error ends it once the tasks under way have ended.
- *
- * @param {Letter[]} letters
- * @param {(letter: Letter) => Promise<void>} task
- */
-async function inParallel(letters, task) {
-  const waiting = [...letters];
-  let hasFailed = false;
-  const work = async () => {
-    for (let letter = waiting.shift(); letter !== undefined && !hasFailed; letter = waiting.shift()) {
-      try {
-        await task(letter);
-      } catch (error) {
-        hasFailed = true;
-        throw error;
-      }
-    }
-  };
-  const ended = await Promise.allSettled(Array.from({ length: DROPS }, work));
-  const failure = ended.find((result) => result.status === "rejected");
-  if (failure !== undefined) throw failure.reason;
 }

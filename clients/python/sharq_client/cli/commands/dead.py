@@ -123,7 +123,8 @@ def drop(
             dropped = client.drop_dead(queue_type)
         else:
             refs = _refs(client, queue_type, queue_id)
-            dropped = sum(client.jobs.drop_dead_letter(queue_type, ref.queue_id, ref.job_id) for ref in refs)
+            parts = (refs[start : start + CHUNK] for start in range(0, len(refs), CHUNK))
+            dropped = sum(client.drop_dead_many(queue_type, part) for part in parts)
     _report(session, "dropped", dropped)
 
 

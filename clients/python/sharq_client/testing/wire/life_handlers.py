@@ -154,6 +154,20 @@ class LifeHandlers:
         state.drop_letter(key)
         return reply({})
 
+    def drop_letters(self, request: Request) -> Reply:
+        """Drop the dead letters that the body names."""
+        state = self._engine.state(request.names[0])
+        forms = decode_jobs(request.body, DeadRefForm, lambda form, _: form) or ()
+        dropped = 0
+        for form in forms:
+            if isinstance(form, errors.SharqError):
+                raise form
+        for form in forms:
+            if isinstance(form, DeadRefForm) and state.letter((form.queue_id, form.job_id)) is not None:
+                state.drop_letter((form.queue_id, form.job_id))
+                dropped += 1
+        return reply({"dropped": dropped})
+
     def drop_dead(self, request: Request) -> Reply:
         """Drop all dead letters of a type."""
         state = self._engine.state(request.names[0])

@@ -49,6 +49,7 @@ class FakeServer:
             "GET /queue/*/*/jobs/": lives.list_jobs,
             "GET /dead/*/": lives.dead,
             "DELETE /dead/*/": lives.drop_dead,
+            "POST /dead/*/drop/": lives.drop_letters,
             "POST /dead/*/redrive/": lives.redrive,
             "DELETE /dead/*/*/*/": lives.drop_letter,
             "POST /dead/*/*/*/redrive/": lives.redrive_one,
