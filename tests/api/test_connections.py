@@ -99,7 +99,8 @@ async def test_the_stop_of_a_port_cancels_what_a_connection_still_does() -> None
 
     async def never(_: Request) -> Response:
         try:
-            return await asyncio.get_running_loop().create_future()
+            forever: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+            return await forever
         except asyncio.CancelledError:
             cancelled.set()
             raise
