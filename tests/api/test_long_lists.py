@@ -13,7 +13,7 @@ import aiohttp
 from router.handlers.job_lists import MAX_LIST_BYTES
 from router.http.unread_answers import PIECE_BYTES
 from tests.support.http.contract import open_raw
-from tests.support.processes.servers import ServerFactory, SharqServer
+from tests.support.processes.servers import PATIENT, ServerFactory, SharqServer
 from tests.support.stores.server import StoreFactory
 
 PAYLOAD_BYTES = 250_000
@@ -142,7 +142,7 @@ async def test_queues_without_limit_are_told_all_and_each_once(
 async def test_types_are_told_all_in_order_and_each_once(
     own_server: ServerFactory, own_store: StoreFactory, prefix: str, http: aiohttp.ClientSession, kind: str
 ) -> None:
-    environ = {"SHARQ_REDIS_URL": own_store().url, "SHARQ_REDIS_KEY_PREFIX": prefix}
+    environ = {"SHARQ_REDIS_URL": own_store().url, "SHARQ_REDIS_KEY_PREFIX": prefix, **PATIENT}
     server = own_server(environ=environ)
     types = [f"{kind}-{number}-{'t' * 60}" for number in range(4000)]
     for first in range(0, len(types), 1000):

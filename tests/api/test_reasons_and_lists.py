@@ -16,7 +16,7 @@ from router.access.token_file import new_token
 from shard.index.type_list import MAX_EXPLAINED
 from sharq_client import AsyncClient
 from tests.support.http.contract import Api, Document, Server
-from tests.support.processes.servers import ServerFactory
+from tests.support.processes.servers import PATIENT, ServerFactory
 from tests.support.stores.server import StoreServer
 
 
@@ -40,7 +40,9 @@ async def test_a_list_tells_the_reason_of_each_of_many_types(
     (every, every_line), (few, few_line) = new_token("every"), new_token("few")
     tokens = tmp_path / "tokens"
     tokens.write_text(f"{every_line}\n{few_line} types=t1*,t209*\n")
-    url = own_server(environ={"SHARQ_CLUSTER_PARTITIONS": "1", "SHARQ_AUTH_TOKENS_FILE": str(tokens)}).url
+    url = own_server(
+        environ={"SHARQ_CLUSTER_PARTITIONS": "1", "SHARQ_AUTH_TOKENS_FILE": str(tokens), **PATIENT}
+    ).url
     async with AsyncClient(url, token=every) as client, AsyncClient(url, token=few) as narrow:
         jobs = ({"queue_type": name, "queue_id": "q", "payload": 1, "interval": 0} for name in names)
         assert (await client.enqueue_many(jobs)).queued == len(names)

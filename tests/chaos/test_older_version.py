@@ -162,7 +162,6 @@ class Asker:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.timeout(240)
 async def test_an_older_cluster_is_upgraded_under_load_and_newer_fields_wait_for_its_last_shard(
     older_stage: OlderStage,
 ) -> None:

@@ -10,7 +10,6 @@ from sharq_client import Client
 from tests.api.conftest import http, kind, own_server, serve, server, start, store
 from tests.clients.both import OPENERS, OpenClient
 from tests.support.processes.servers import SharqServer
-from tests.support.processes.sharq import Sharq
 
 __all__ = ["http", "kind", "own_server", "serve", "server", "start", "store"]
 
@@ -26,9 +25,3 @@ def client(server: SharqServer) -> Iterator[Client]:
     """A client of the shared server."""
     with Client(server.url) as opened:
         yield opened
-
-
-@pytest.fixture
-def sharq(server: SharqServer) -> Sharq:
-    """The command with the shared server."""
-    return Sharq(server.url)

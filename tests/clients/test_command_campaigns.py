@@ -13,6 +13,11 @@ from tests.support.processes.sharq import Sharq
 
 
 @pytest.fixture
+def sharq(server: SharqServer) -> Sharq:
+    return Sharq(server.url)
+
+
+@pytest.fixture
 def name() -> str:
     """A name of this test alone: windows and schedules are of the whole server."""
     return f"w-{uuid.uuid4().hex[:12]}"

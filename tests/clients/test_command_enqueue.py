@@ -18,8 +18,14 @@ import pytest
 from sharq_client import Client, JobState
 from sharq_client.cli.jobfiles.report import Report
 from tests.support.extent import is_full
+from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import SCRIPT, Sharq
 from tests.support.processes.terminal import Terminal
+
+
+@pytest.fixture
+def sharq(server: SharqServer) -> Sharq:
+    return Sharq(server.url)
 
 
 def lines_of(kind: str, count: int, queues: int = 7) -> list[str]:

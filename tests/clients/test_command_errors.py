@@ -66,6 +66,11 @@ def stranger(answer: bytes | None) -> Iterator[Stranger]:
         listening.close()
 
 
+@pytest.fixture
+def sharq(server: SharqServer) -> Sharq:
+    return Sharq(server.url)
+
+
 def test_nothing_listens_at_the_url() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     failed = Sharq(url)("types", code=4)

@@ -31,6 +31,11 @@ def redis(source: StoreServer) -> Iterator[Redis]:
         yield client
 
 
+@pytest.fixture
+def sharq(server: SharqServer) -> Sharq:
+    return Sharq(server.url)
+
+
 def celery_message(task_id: str, args: list[object], headers: dict[str, object] | None = None) -> str:
     """Return a message as Celery 5 writes it."""
     body = base64.b64encode(json.dumps([args, {}, {}]).encode()).decode()

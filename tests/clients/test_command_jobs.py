@@ -13,6 +13,11 @@ from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import Sharq
 
 
+@pytest.fixture
+def sharq(server: SharqServer) -> Sharq:
+    return Sharq(server.url)
+
+
 def fill(client: Client, kind: str, *job_ids: str, queue_id: str = "acme", **more: object) -> None:
     for job_id in job_ids:
         client.enqueue(

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sharq_client import Client, JobState
+from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import Sharq
+
+
+@pytest.fixture
+def sharq(server: SharqServer) -> Sharq:
+    return Sharq(server.url)
 
 
 def fill(client: Client, kind: str, *job_ids: str) -> None:

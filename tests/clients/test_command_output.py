@@ -148,6 +148,11 @@ def shown_on(sharq: Sharq, *words: str, columns: int, **environ: str) -> tuple[i
         return terminal.exit_code(), terminal.raw.decode().replace("\r\n", "\n")
 
 
+@pytest.fixture
+def sharq(server: SharqServer) -> Sharq:
+    return Sharq(server.url)
+
+
 def test_terminal_gets_colours_and_lines_that_fit(client: Client, sharq: Sharq, kind: str) -> None:
     for number in range(3):
         client.enqueue(

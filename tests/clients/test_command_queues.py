@@ -12,6 +12,11 @@ from tests.support.processes.servers import ServerFactory, SharqServer
 from tests.support.processes.sharq import Sharq
 
 
+@pytest.fixture
+def sharq(server: SharqServer) -> Sharq:
+    return Sharq(server.url)
+
+
 def fill(client: Client, kind: str, queue_id: str = "acme", jobs: int = 3, rate: str = "40/s") -> None:
     client.enqueue_many(
         [

@@ -21,6 +21,11 @@ from tests.support.processes.sharq import SCRIPT, Sharq
 from tests.support.processes.terminal import Terminal
 
 
+@pytest.fixture
+def sharq(server: SharqServer) -> Sharq:
+    return Sharq(server.url)
+
+
 def fill(client: Client, kind: str, queue_id: str, jobs: int, **more: object) -> None:
     client.enqueue_many(
         [{"queue_type": kind, "queue_id": queue_id, "payload": n, "interval": 1, **more} for n in range(jobs)]

@@ -11,7 +11,7 @@ import redis
 from shard.node import NodeSettings
 from tests.support.nodes.links import Router, router_end, shard_end
 from tests.support.nodes.members import Nodes, running_nodes
-from tests.support.nodes.parts import Parts, running_node
+from tests.support.nodes.parts import PATIENT_S, Parts, running_node
 from tests.support.stores.server import KINDS, WRITTEN_AOF, StoreFactory, StoreServer, running_store
 from tests.support.stores.shifted_clock import ShiftedClock
 
@@ -25,8 +25,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
 
 @pytest.fixture
 async def parts(store_url: str, prefix: str) -> AsyncIterator[Parts]:
-    """A node and the router's parts over it."""
-    async with running_node(store_url, NodeSettings(key_prefix=prefix)) as running:
+    """A node and the router's parts over it. The store answers every test, so that a slow answer is no failure."""
+    async with running_node(store_url, NodeSettings(key_prefix=prefix), PATIENT_S) as running:
         yield running
 
 

@@ -270,7 +270,6 @@ class TestOneNamespace:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "mode", ["single", "cluster"] if is_full() else ["single"], indirect=True, scope="module"
 )

@@ -39,7 +39,6 @@ def command(tmp_path: Path) -> Iterator[ClusterCommand]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("way", ["redis-cli", "whole"] if is_full() else ["whole"])
 async def test_slots_are_moved_under_load_without_a_failed_request(command: ClusterCommand, way: str) -> None:
     slots = Slots([NodeAt(url) for url in await asyncio.to_thread(command.urls, "store")])

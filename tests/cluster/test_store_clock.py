@@ -34,8 +34,6 @@ INTERVAL_S = 0.5
 SLACK_S = 1.5
 """What a busy machine may add to a wait."""
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 async def parts(shifted_store: StoreServer, prefix: str) -> AsyncIterator[Parts]:

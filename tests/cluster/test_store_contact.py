@@ -25,7 +25,7 @@ from tests.support.stores.redis_cluster import RedisCluster, running_cluster
 from tests.support.stores.server import StoreFactory, StoreServer
 from tests.support.waits import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 FAILURES_END_WITHIN_S = 1.0
 SLACK_S = 1.0

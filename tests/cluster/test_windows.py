@@ -32,8 +32,6 @@ HOUR_S, DAY_S = 3600, 86_400
 PARTITIONS = 64
 ALWAYS = Window("UTC", (OpenRange("daily", "00:00", "24:00"),))
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def shifted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StoreServer, ShiftedClock]]:

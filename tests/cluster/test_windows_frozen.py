@@ -23,8 +23,6 @@ PARTITIONS = 64
 ALWAYS: Document = {"tz": "UTC", "open": [{"days": "daily", "from": "00:00", "to": "24:00"}]}
 CONFIRMED = re.compile(r"(\d+) of (\d+) partitions have confirmed it; repeat the call until all have: ")
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def cluster(tmp_path: Path, store: StoreServer, prefix: str) -> Iterator[SharqCluster]:

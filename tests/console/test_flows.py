@@ -203,7 +203,6 @@ def busy(site: Site, kind: str) -> str:
     return kind
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_every_view_fits_and_is_accessible(
     open_page: OpenPage, busy: str, scheme: Literal["light", "dark"], width: int

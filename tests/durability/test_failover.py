@@ -36,7 +36,7 @@ BACK_WITHIN_S = 60.0
 
 QUEUES = queues_in_different_partitions(KIND, 12)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=["sentinel", "cluster", "secured sentinel"])

@@ -168,7 +168,6 @@ async def test_a_primary_whose_connections_break_meanwhile_is_asked_over_new_one
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
-@pytest.mark.timeout(180)
 async def test_other_partitions_are_leased_from_while_one_primary_lacks_its_replica(
     prefix: str, fault: str
 ) -> None:
@@ -194,7 +193,6 @@ async def test_other_partitions_are_leased_from_while_one_primary_lacks_its_repl
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_a_dequeue_is_answered_with_the_kept_leases_and_the_others_are_given_back(prefix: str) -> None:
     """A void lease leaves a gap in the numbers of its partition's leases, and its attempt is not counted."""
     with running_cluster() as cluster:

@@ -139,7 +139,6 @@ def test_a_primary_that_is_killed_and_started_at_once_forgets_on_its_replica_wha
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_a_primary_that_comes_back_as_a_replica_of_nobody_gives_its_replica_no_older_copy(
     disk: SlowDisk,
 ) -> None:

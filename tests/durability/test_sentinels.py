@@ -28,7 +28,7 @@ from tests.support.stores.groups import (
 )
 from tests.support.stores.server import StoreFactory
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 DEADLINE_S = 30.0
 

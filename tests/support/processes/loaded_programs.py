@@ -64,7 +64,9 @@ class Forked:
             subprocess.TimeoutExpired: it still runs after `timeout` seconds.
         """
         if self._returncode is None:
-            if not select.select([self._status], [], [], timeout)[0]:
+            ended = select.poll()  # select.select takes no descriptor above 1023
+            ended.register(self._status, select.POLLIN)
+            if not ended.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
             with self._reading:
                 if self._returncode is None:
@@ -185,7 +187,7 @@ class _Forks:
     def _become(
         self, log: int, module: str, arguments: list[str], directory: str, environ: dict[str, str]
     ) -> Callable[[], int]:
-        """Leave nothing of the process that was forked, as a new process would have it."""
+        """Give this fork what a new process would have, and return its program."""
         end_with_parent(os.getppid())
         os.dup2(log, 1)
         os.dup2(log, 2)

@@ -25,6 +25,9 @@ START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 40.0
 LOOK_AGAIN_S = 0.02
 
+PATIENT = {"SHARQ_REDIS_TIMEOUT": "30000"}
+"""Variables of a server that is asked for more than a busy machine does in the store's timeout of 2 s."""
+
 
 class SharqProcess:
     """One command as a child process, whose log is a file in its directory.
