@@ -13,6 +13,7 @@ import msgspec
 from benchmarks.busy import busy_text
 from benchmarks.errors import Spoiled
 from benchmarks.report import RESULTS, Report, Result, Row, goal_text, measured_text, number, table
+from benchmarks.spread import Spread
 from benchmarks.targets import TARGETS, Target
 
 README = Path(__file__).parents[1] / "README.md"
@@ -33,6 +34,12 @@ class Line(msgspec.Struct, frozen=True):
     row: Row | None
     reason: str
 
+    @property
+    def is_met(self) -> bool:
+        """True if the row's number keeps the goal of today: a saved result may have been held against another one."""
+        measured = None if self.row is None else self.row.measured
+        return isinstance(measured, Spread) and self.target.goal.is_met(measured)
+
 
 def judge(
     reports: Iterable[Report], reasons: Mapping[str, str], targets: Sequence[Target] = TARGETS
@@ -52,12 +59,21 @@ def judge(
     ]
 
 
-def to_markdown(lines: Sequence[Line]) -> str:
-    """Return the goals as a table, and how many are met."""
-    met = sum(line.row is not None and line.row.is_met is True for line in lines)
+def to_markdown(lines: Sequence[Line], runs: Mapping[str, str] | None = None) -> str:
+    """Return the goals as a table, and how many are met.
+
+    Args:
+        runs: by benchmark, when and on what it was measured, for a column of its own; None for no such column.
+    """
+    met = sum(line.is_met for line in lines)
     without = sum(bool(line.reason) for line in lines)
     words = f"{met} of {len(lines)} goals met, {len(lines) - met - without} not met, {without} not run."
-    return f"{table(_COLUMNS, [_cells(line) for line in lines])}\n\n{words}\n"
+    columns, rows = [*_COLUMNS], [_cells(line) for line in lines]
+    if runs is not None:
+        columns.append("measured on")
+        days = ["" if line.reason else runs[line.target.benchmark] for line in lines]
+        rows = [(*row, day) for row, day in zip(rows, days, strict=True)]
+    return f"{table(columns, rows)}\n\n{words}\n"
 
 
 def load_results(directory: Path = RESULTS) -> list[Result]:
@@ -66,9 +82,9 @@ def load_results(directory: Path = RESULTS) -> list[Result]:
 
 
 def for_readme(results: Sequence[Result]) -> str:
-    """Return the table of saved results, with their dates and machines."""
+    """Return the table of saved results, with their dates and machines; each row has its own if they differ."""
     lines = judge([result.report for result in results], {})
-    return f"{_provenance(results)}\n\n{to_markdown(lines)}"
+    return f"{_provenance(results)}\n\n{to_markdown(lines, _runs(results))}"
 
 
 def replace_in(path: Path, text: str) -> None:
@@ -98,7 +114,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     if row is None or line.reason:
         reason = line.reason if line.reason.startswith("not run") else f"not run: {line.reason}"
         return target.benchmark, target.figure, goal, reason, "", ""
-    met = "yes" if row.is_met else f"no; {busy_text(row.busy)}".rstrip("; ")
+    met = "yes" if line.is_met else f"no; {busy_text(row.busy)}".rstrip("; ")
     return target.benchmark, target.figure, goal, measured_text(row), _ratio(row), met
 
 
@@ -109,6 +125,20 @@ def _ratio(row: Row) -> str:
     if row.ratio is None:
         return str(row.peer.value) if isinstance(row.peer.value, str) else ""
     return f"{number(row.ratio)} x {row.peer.name}{'' if row.peer.is_same_run else ' (another day)'}"
+
+
+def _runs(results: Sequence[Result]) -> dict[str, str] | None:
+    """Return the day of each benchmark, and its processor if there are several; None if all have the same ones."""
+    processors = {result.machine.cpu for result in results}
+    runs = {
+        result.report.name: _day(result) + (f", {result.machine.cpu}" if len(processors) > 1 else "")
+        for result in results
+    }
+    return runs if len(set(runs.values())) > 1 else None
+
+
+def _day(result: Result) -> str:
+    return result.machine.date.partition(" ")[0]
 
 
 def _provenance(results: Sequence[Result]) -> str:

@@ -179,7 +179,7 @@ class _Link:
         self._transport = transport = request.transport
         self._server = server
         self._socket = socket
-        self._router = request.remote
+        self._router = request.remote or "local"  # a Unix socket has no address
         self._loop = asyncio.get_running_loop()
         self.outbox: Outbox[Sequence[LeasedJob]] = Outbox(
             socket, lambda: transport is not None and not transport.is_closing()

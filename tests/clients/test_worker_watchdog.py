@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -97,3 +98,15 @@ async def test_who_does_not_block_the_loop_in_a_handler_is_not_warned(
         await until(lambda: len(done) == 2)
         time.sleep(BLOCK_S)  # noqa: ASYNC251 - others than handlers may block the loop as well
     assert warnings(caplog) == []
+
+
+def test_watch_ends_although_the_loop_ended_between_question_and_answer() -> None:
+    async def make() -> watchdog.Watchdog:
+        return watchdog.Watchdog(lambda _: None)
+
+    watching = asyncio.run(make())
+    waiting = threading.Thread(target=watching._wait_for_answer, daemon=True)
+    waiting.start()
+    watching._is_over.set()
+    waiting.join(30)
+    assert not waiting.is_alive()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks import __main__ as program
@@ -15,7 +16,7 @@ from benchmarks.busy import LOAD, BusyMeter, typical
 from benchmarks.curve import Curve
 from benchmarks.errors import NotRun, Spoiled
 from benchmarks.machine import Machine
-from benchmarks.report import Peer, Report, Result, Row, save, to_markdown
+from benchmarks.report import Goal, Peer, Report, Result, Row, save, to_markdown
 from benchmarks.spread import Spread
 from benchmarks.targets import TARGETS
 
@@ -145,6 +146,38 @@ def test_saved_results_come_back_and_name_date_and_machine(tmp_path: Path) -> No
     text = summary.for_readme(summary.load_results(tmp_path))
     assert "2026-01-02 03:04 UTC on a processor, 2 cores, 8 GiB" in text
     assert line_of(text, targets.START.figure)[-1] == "yes"
+
+
+def test_a_saved_result_is_held_against_the_goal_of_today() -> None:
+    easier = msgspec.structs.replace(targets.START.row(Spread.of([9.0])), goal=Goal(10.0, is_least=False))
+    text = summary.for_readme([Result(MACHINE, report_of(easier, name="start"))])
+    assert line_of(text, targets.START.figure)[-1] == "no"
+    assert text.splitlines()[-1].startswith("0 of ")
+
+
+def test_rows_of_different_days_or_processors_have_their_own_dates() -> None:
+    reports = [
+        report_of(targets.START.row(Spread.of([0.5])), name="start"),
+        report_of(targets.MEMORY_FEW_QUEUES.row(Spread.of([300.0])), name="memory"),
+    ]
+    later = msgspec.structs.replace(MACHINE, date="2026-02-03 04:05 UTC")
+    other = msgspec.structs.replace(later, cpu="another")
+
+    def dates(*machines: Machine) -> list[str]:
+        text = summary.for_readme(
+            [Result(machine, report) for machine, report in zip(machines, reports, strict=True)]
+        )
+        figures = (targets.START.figure, targets.MEMORY_FEW_QUEUES.figure)
+        return [line_of(text, figure)[-1] for figure in figures]
+
+    assert dates(MACHINE, MACHINE) == ["yes", "yes"]
+    assert dates(MACHINE, later) == ["2026-01-02", "2026-02-03"]
+    assert dates(MACHINE, other) == ["2026-01-02, a processor", "2026-02-03, another"]
+    not_run = line_of(
+        summary.for_readme([Result(MACHINE, reports[0]), Result(later, reports[1])]),
+        targets.START_LOADED.figure,
+    )
+    assert not_run[-1] == "" and not_run[3].startswith("not run")
 
 
 def test_curves_are_saved_as_plots_on_either_axis(tmp_path: Path) -> None:

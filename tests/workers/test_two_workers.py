@@ -119,6 +119,10 @@ def test_each_log_line_of_a_worker_names_it(server: SharqServer) -> None:
     assert sorted(line.rpartition(" ")[2] for line in ready) == ["worker=0", "worker=1"]
 
 
+def test_links_between_workers_name_the_other_end(server: SharqServer) -> None:
+    assert server.log.count("link_up router=local worker=") == 2
+
+
 def test_there_is_one_store_for_all(server: SharqServer) -> None:
     assert {role: len(pids) for role, pids in children(server).items()} == {"workers": 2, "store": 1}
 

@@ -133,9 +133,10 @@ class Tracing:
         """Return what makes the span of a call of a handler; None if there is none.
 
         The span of a first attempt is a child of the span that made the job. That of a later one, and that of a batch,
-        begins a trace and links to it.
+        begins a trace and links to it. Whether the program uses OpenTelemetry was looked up by the dequeue of the jobs:
+        a look for each job took a tenth of the worker's CPU time in a program that has the library but no provider.
         """
-        tracer = self._find_tracer()
+        tracer = self._tracer
         if tracer is None:
             return None
         first = jobs[0]

@@ -163,7 +163,8 @@ class Calls:
         is_batch = call.registration.batch is not None
         processing = None if self._tracing is None else self._tracing.process(call.jobs, is_batch=is_batch)
         if processing is None:
-            return await self._handle(call)
+            # Without middleware and span this is the whole way, so it takes one coroutine less.
+            return await (self._handle(call) if self._middleware else self._invoke(call, call.work))
         with processing.span(_NO_FAILURES):
             value = await self._handle(call)
             processing.returned(value, _NO_FAILURES)

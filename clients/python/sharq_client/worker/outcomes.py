@@ -199,7 +199,11 @@ class Outcomes:
         jobs = [report.job for report in reports]
         if release is None:
             results, costs = [report.result for report in reports], [report.cost for report in reports]
-            return await self._client.finish_many(jobs, results=results, costs=costs)
+            return await self._client.finish_many(
+                jobs,
+                results=None if results.count(UNSET) == len(jobs) else results,
+                costs=None if costs.count(None) == len(jobs) else costs,
+            )
         return await self._client.release_many(
             jobs,
             release.delay_ms,

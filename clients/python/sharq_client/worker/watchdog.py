@@ -65,7 +65,8 @@ class Watchdog:
         # A handler that is seen at each look blocks the loop. After a pause of the whole process, the loop answers
         # before the second look.
         seen: str | None = None
-        while not self._answered.wait(LOOK_EVERY_S):
+        # The loop may have ended after it was asked, and then it never answers.
+        while not self._answered.wait(LOOK_EVERY_S) and not self._is_over.is_set():
             frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001 - it is documented
             name = self._find_handler(frame)
             if name is None or seen not in {None, name}:
