@@ -64,7 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _leave)
     has_failed = _measure(options)
     if options.readme:
-        summary.replace_in(summary.README, summary.for_readme(summary.load_results()))
+        results = summary.load_results()
+        summary.replace_in(summary.README, summary.for_readme(results))
+        if (bursts := summary.for_rates_page(results)) is not None:
+            summary.replace_in(summary.RATES_PAGE, bursts)
     return int(has_failed)
 
 
@@ -99,7 +102,9 @@ def _parse(argv: Sequence[str] | None) -> _Options:
     )
     parser.add_argument("--save", action="store_true", help="write Markdown and JSON to benchmarks/results/")
     parser.add_argument(
-        "--readme", action="store_true", help="update the README's table from benchmarks/results/"
+        "--readme",
+        action="store_true",
+        help="update the tables of README.md and docs/rates.md from benchmarks/results/",
     )
     parser.add_argument("--list", action="store_true", help="list the benchmarks")
     options = parser.parse_args(argv, _Options())

@@ -1,10 +1,11 @@
-"""Makes the table of goals with the measured figures, and updates the README's copy of it.
+"""Makes the tables of measured figures that documents show, and updates them: the goals, and the bursts.
 
 A goal whose benchmark gave no number has the reason instead. The goals are in benchmarks/targets.py.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,11 @@ from benchmarks.spread import Spread
 from benchmarks.targets import TARGETS, Target
 
 README = Path(__file__).parents[1] / "README.md"
+RATES_PAGE = Path(__file__).parents[1] / "docs" / "rates.md"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+
+COVERED_MS = (2, 5, 10)
+"""The times that the bursts of the table in RATES_PAGE cover, beside the bursts 1 and 2."""
 
 _COLUMNS = ("benchmark", "what", "goal", "measured: median (least-greatest)", "of peer", "met")
 
@@ -85,6 +90,26 @@ def for_readme(results: Sequence[Result]) -> str:
     """Return the table of saved results, with their dates and machines; each row has its own if they differ."""
     lines = judge([result.report for result in results], {})
     return f"{_provenance(results)}\n\n{to_markdown(lines, _runs(results))}"
+
+
+def for_rates_page(results: Sequence[Result]) -> str | None:
+    """Return the table of the shares that rates delivered at bursts, with its date; None without that result."""
+    found = [result for result in results if result.report.name == "burst" and result.report.grids]
+    if not found:
+        return None
+    shares: dict[str, dict[int, str]] = {}
+    for rate, burst, _, share in found[0].report.grids[0].rows:
+        shares.setdefault(str(rate), {})[int(burst)] = f"{float(share):.2f}"
+    columns = ("rate", "burst 1", "2", *(f"covers {covered} ms" for covered in COVERED_MS))
+    rows = [_burst_cells(rate, by_burst) for rate, by_burst in shares.items()]
+    return f"{_provenance(found)}\n\n{table(columns, rows)}"
+
+
+def _burst_cells(rate: str, shares: Mapping[int, str]) -> tuple[str, ...]:
+    per_second = int(rate.removesuffix("/s").replace(",", ""))
+    bursts = [1 + math.ceil(per_second * covered / 1000) for covered in COVERED_MS]
+    wide = [f"{shares[burst]} ({burst})" if burst in shares else "" for burst in bursts]
+    return (rate, shares.get(1, ""), shares.get(2, ""), *wide)
 
 
 def replace_in(path: Path, text: str) -> None:

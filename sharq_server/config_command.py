@@ -23,7 +23,7 @@ WRONG = 1
 
 File = Annotated[
     Path | None,
-    typer.Argument(metavar="[FILE]", help="Configuration file, as for sharq-server --config. Default: none."),
+    typer.Argument(metavar="FILE", help="Configuration file, as for sharq-server --config. Default: none."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON for scripts instead of text.")]
 NoEnvironment = Annotated[

@@ -114,6 +114,12 @@ class Decoder(Generic[FormT]):
         return {name: expected_text(hint) or "another value" for name, hint in named.items()}
 
     @cached_property
+    def _items(self) -> dict[str, str]:
+        """Return name of a field that is a list → the text that says what is expected of each item, if there is one."""
+        texts = {name: expected_text(_item(hint)) for name, hint in self._hints.items() if _is_list(hint)}
+        return {name: text for name, text in texts.items() if text is not None}
+
+    @cached_property
     def _lists(self) -> dict[str, int | None]:
         """Return name of a field that is a list → the most items that it holds."""
         return {name: _bound(hint) for name, hint in self._hints.items() if _is_list(hint)}
@@ -181,7 +187,9 @@ class Decoder(Generic[FormT]):
             return _join(field, named[2][:100]), problem
         found = _FOUND.search(message)
         got = f", got {_TYPE_NAMES.get(found[1], found[1])}" if found else ""
-        expected = self._expected.get(field) or self._expected.get(field.partition("[")[0], whole)
+        name, _, place_in_list = field.partition("[")
+        of_item = self._items.get(name) if place_in_list.endswith("]") else None
+        expected = self._expected.get(field) or of_item or self._expected.get(name, whole)
         return field, f"expected {expected}{got}"
 
     def _known(self, place: str) -> str:
@@ -194,6 +202,13 @@ class Decoder(Generic[FormT]):
 def _is_list(hint: object) -> bool:
     """Return True if a field's type is a list, or has one among its alternatives."""
     return get_origin(hint) is list or any(map(_is_list, get_args(hint)))
+
+
+def _item(hint: object) -> object:
+    """Return the type of the items of a list; None if the type has no list among its alternatives."""
+    if get_origin(hint) is list:
+        return get_args(hint)[0]
+    return next((item for part in get_args(hint) if (item := _item(part)) is not None), None)
 
 
 def _bound(hint: object) -> int | None:

@@ -73,7 +73,7 @@ def identifier(path: Mapping[str, str], name: str) -> str:
     matches, words = PATH_PARTS[name]
     value = path[name]
     if not matches(value):
-        raise InvalidRequest(f"{name}: expected {words} in the path")
+        raise InvalidRequest(f"{name}: expected {words}; it is in the path")
     return value
 
 
@@ -81,7 +81,7 @@ def queue_type_of(path: Mapping[str, str]) -> str:
     """Return the queue type of a request's path, percent-decoded; raise InvalidRequest if it is none."""
     value = path["queue_type"]
     if not match_queue_type(value):  # not by `identifier`, since every request takes this way
-        raise InvalidRequest(f"queue_type: expected {QUEUE_TYPE_WORDS} in the path")
+        raise InvalidRequest(f"queue_type: expected {QUEUE_TYPE_WORDS}; it is in the path")
     return value
 
 

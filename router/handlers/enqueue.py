@@ -112,7 +112,7 @@ def _queued(job: NewJob, outcome: Enqueued, place: str, *, with_id: bool) -> Que
     if outcome.status is EnqueueStatus.FULL:
         raise QueueFull(outcome.queue_length)
     if outcome.status is EnqueueStatus.NO_INTERVAL:
-        raise InvalidRequest(f"{place}interval: required, because this queue has none yet")
+        raise InvalidRequest(f"{place}interval: required (or rate, such as 40/s), as this queue has none")
     if outcome.status is EnqueueStatus.EXPIRES_EARLY:
         raise early_expiry(is_absolute=job.expires_at_us is not None, place=place)
     if outcome.status is EnqueueStatus.UNKNOWN_WINDOW:

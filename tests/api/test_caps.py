@@ -227,7 +227,7 @@ async def test_deleting_a_cap_says_how_many_queues_stand_still(api: Api, name: s
         ("PUT", "/cap/a/", {"window": "night"}, "window: unknown"),
         ("POST", "/cap/a/hold/", {}, "for: required"),
         ("POST", "/enqueue/t/q/", {"payload": 1, "caps": ["a", "b", "c", "d"]}, "caps: expected a list"),
-        ("POST", "/enqueue/t/q/", {"payload": 1, "caps": ["a~b"]}, "caps[0]: expected a list"),
+        ("POST", "/enqueue/t/q/", {"payload": 1, "caps": ["a~b"]}, "caps[0]: expected a string"),
         ("POST", "/queue/t/q/", {"caps": "a"}, "caps: expected a list"),
         ("POST", "/finish/t/q/j/", {"hold_cap": {"name": "a"}}, "hold_cap.ms: required"),
     ],

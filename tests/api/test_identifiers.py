@@ -276,7 +276,7 @@ async def test_a_schedule_enqueues_into_a_queue_with_such_an_id(calls: Calls) ->
 async def test_what_a_proxy_would_fold_is_refused_by_name(calls: Calls, field: str, identifier: str) -> None:
     ids = {"queue_id": "q", "job_id": "j", field: identifier}
     reply = await calls.send("POST", "/finish/{queue_type}/{queue_id}/{job_id}/", **ids)
-    message = "but no part between slashes may be empty, . or .. in the path"
+    message = "but no part between slashes may be empty, . or ..; it is in the path"
     assert (reply.status, reply.json["code"]) == (400, "invalid_request")
     assert reply.json["message"].startswith(f"{field}: expected 1 to 100 characters")
     assert message in reply.json["message"]

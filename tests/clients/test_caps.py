@@ -130,7 +130,7 @@ def test_a_throttled_job_holds_its_type_or_a_cap() -> None:
 
 def test_command_looks_after_caps(server: SharqServer, kind: str, name: str) -> None:
     sharq = Sharq(server.url)
-    said = sharq("cap", "set", name, "--limit", "40/s,burst=1.8", "--max-leased", "200").out
+    said = sharq("cap", "put", name, "--limit", "40/s,burst=1.8", "--max-leased", "200").out
     assert (
         said
         == f"{name}\nnow         allows a lease\nlimit       40/s, burst 1.8\nmax leased  0 of 200 leased\n"
@@ -142,8 +142,8 @@ def test_command_looks_after_caps(server: SharqServer, kind: str, name: str) -> 
     assert any(line.startswith(name) for line in sharq("cap", "ls").out.splitlines())
     assert sharq("cap", "hold", name, "30s").out == f"The cap {name} is held for 30 s.\n"
     assert "hold, next lease in" in sharq("cap", "show", name).out
-    sharq("cap", "set", name, "--resume")
-    out = sharq("cap", "rm", name).out
-    assert out == f"The cap {name} is deleted.\n2 queues still name it and stand still.\n"
+    sharq("cap", "put", name, "--resume")
+    out = sharq("cap", "drop", name).out
+    assert out == f"The cap {name} is dropped.\n2 queues still name it and stand still.\n"
     assert f"The cap {name} allows no lease now, or does not exist." in sharq("queue", kind, "other").out
-    assert sharq("cap", "rm", name, code=3).err == f"sharq: there is no cap {name} at {server.url}\n"
+    assert sharq("cap", "drop", name, code=3).err == f"sharq: there is no cap {name} at {server.url}\n"

@@ -79,7 +79,7 @@ def test_schedule_of_a_cron_expression(sharq: Sharq, kind: str, name: str) -> No
     assert "slots    0 9 * * mon-fri (Asia/Kolkata)\n" in shown and f"queue    {kind} acme\n" in shown
 
 
-def test_schedule_is_paused_resumed_listed_and_deleted(
+def test_schedule_is_paused_resumed_listed_and_dropped(
     sharq: Sharq, server: SharqServer, kind: str, name: str
 ) -> None:
     shown = sharq(
@@ -93,8 +93,8 @@ def test_schedule_is_paused_resumed_listed_and_deleted(
     assert "every 1 min" in line and "paused" in line
     sharq("schedule", "resume", name)
     assert sharq("schedule", "show", name, "--json").document["paused"] is False
-    assert sharq("schedule", "delete", name, "--json").document == {"status": "success"}
-    for verb in ("show", "pause", "resume", "delete"):
+    assert sharq("schedule", "drop", name, "--json").document == {"status": "success"}
+    for verb in ("show", "pause", "resume", "drop"):
         message = f"sharq: there is no schedule {name} at {server.url}\n"
         assert sharq("schedule", verb, name, code=3).err == message
 

@@ -33,7 +33,10 @@ def test_help_lists_the_commands_of_the_server() -> None:
     text = Sharq("http://127.0.0.1:9").process("--help").out
     assert extensions.SECTION in text
     assert "config" in text.partition(extensions.SECTION)[2]
-    assert "--no-environment" in Sharq("http://127.0.0.1:9").process("config", "check", "--help").out
+    shown = Sharq("http://127.0.0.1:9").process("config", "check", "--help").out
+    assert "--no-environment" in shown
+    assert shown.startswith("Usage: sharq config check [OPTIONS] [FILE]\n")
+    assert "\nExamples:\n  sharq config check sharq.conf\n" in shown
 
 
 def test_command_that_cannot_be_loaded_is_told_and_left_out(capsys: pytest.CaptureFixture[str]) -> None:

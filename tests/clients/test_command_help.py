@@ -53,6 +53,9 @@ def test_help_has_examples_and_the_options_of_every_command(path: tuple[str, ...
     shown = Sharq("http://127.0.0.1:1")(*path, "--help").out
     assert f"\nExamples:\n  sharq {' '.join(path)}" in shown
     assert all(f"--{name} " in shown for name in ("json", "url", "token", "profile", "timeout", "debug"))
+    assert not any(name in shown for name in ("<int>", "<float>", "<str>", "<path>")), (
+        "the name of a type of Python"
+    )
     assert all(len(line) <= 80 for line in shown.partition("\nExamples:")[0].splitlines())
 
 

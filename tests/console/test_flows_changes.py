@@ -299,7 +299,7 @@ def test_a_schedule_is_defined_changed_paused_and_deleted(reader: Reader, api: A
     reader.field("Other fields of its jobs").fill('{"interval": 0, "priority": 12}')
     reader.button("Define").click()
     reader.confirm("Define")
-    expect(reader.objection("Cron expression")).to_contain_text("Bad hour")
+    expect(reader.objection("Cron expression")).to_contain_text("the hour is wrong")
     reader.field("Cron expression").fill("0 9 * * mon-fri")
     reader.button("Define").click()
     reader.confirm("Define")

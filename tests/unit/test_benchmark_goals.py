@@ -16,7 +16,7 @@ from benchmarks.busy import LOAD, BusyMeter, typical
 from benchmarks.curve import Curve
 from benchmarks.errors import NotRun, Spoiled
 from benchmarks.machine import Machine
-from benchmarks.report import Goal, Peer, Report, Result, Row, save, to_markdown
+from benchmarks.report import Cell, Goal, Grid, Peer, Report, Result, Row, save, to_markdown
 from benchmarks.spread import Spread
 from benchmarks.targets import TARGETS
 
@@ -208,6 +208,19 @@ def test_a_document_without_both_marks_is_left_as_it_is(tmp_path: Path, content:
     assert page.read_text() == content
 
 
-def test_the_readme_has_a_place_for_the_table() -> None:
-    content = summary.README.read_text()
+@pytest.mark.parametrize("page", [summary.README, summary.RATES_PAGE], ids=lambda page: page.name)
+def test_the_documents_have_a_place_for_their_table(page: Path) -> None:
+    content = page.read_text()
     assert 0 < content.find(summary.BEGIN) < content.find(summary.END)
+
+
+def test_the_table_of_bursts_is_of_one_run_and_names_its_date(tmp_path: Path) -> None:
+    assert summary.for_rates_page(summary.load_results(tmp_path)) is None
+    rows: list[tuple[Cell, ...]] = [("20/s", 1, 0.0, 0.974), ("20/s", 2, 50.0, 1.0)]
+    rows += [("1,000/s", burst, burst - 1.0, share) for burst, share in ((1, 0.67), (3, 0.97), (6, 0.981))]
+    report = Report("burst", "Which burst?", {}, rows=[], grids=[Grid("Delivered", ("rate",), rows)])
+    save(report, MACHINE, tmp_path)
+    text = summary.for_rates_page(summary.load_results(tmp_path))
+    assert text is not None and "2026-01-02 03:04 UTC on a processor" in text
+    assert line_of(text, "20/s") == ["20/s", "0.97", "1.00", "1.00 (2)", "1.00 (2)", "1.00 (2)"]
+    assert line_of(text, "1,000/s") == ["1,000/s", "0.67", "", "0.97 (3)", "0.98 (6)", ""]

@@ -99,11 +99,11 @@ def test_hold_of_no_time_is_none() -> None:
     [
         (lambda: enqueued("acct17"), f"caps: {NAMES}, got a string"),
         (lambda: enqueued(["a", "b", "c", "d"]), f"caps: {NAMES}"),
-        (lambda: enqueued(["a", "x~y"]), f"caps[1]: {NAMES}"),
-        (lambda: enqueued([".."]), f"caps[0]: {NAMES}"),
-        (lambda: enqueued(["x" * 65]), f"caps[0]: {NAMES}"),
+        (lambda: enqueued(["a", "x~y"]), f"caps[1]: expected a string: {WORDS}"),
+        (lambda: enqueued([".."]), f"caps[0]: expected a string: {WORDS}"),
+        (lambda: enqueued(["x" * 65]), f"caps[0]: expected a string: {WORDS}"),
         (lambda: enqueued(None), f"caps: {NAMES}, got null"),
-        (lambda: settings(["a", 7]), f"caps[1]: {NAMES}, got an integer"),
+        (lambda: settings(["a", 7]), f"caps[1]: expected a string: {WORDS}, got an integer"),
         (lambda: settings(["a", "b", "c", "d"]), f"caps: {NAMES}"),
         (
             lambda: finished(hold_cap="acct17"),

@@ -86,5 +86,6 @@ def _cron(text: str) -> str:
         if next(CronSim(text, datetime.now(UTC)), None) is None:
             raise InvalidRequest("cron: expected a time that comes within 50 years")
     except CronSimError as error:
-        raise InvalidRequest(f"cron: expected {CRON_TEXT}; {error}") from None
+        wrong = str(error).removeprefix("Bad ")
+        raise InvalidRequest(f"cron: expected {CRON_TEXT}; the {wrong} is wrong") from None
     return " ".join(text.split())

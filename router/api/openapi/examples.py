@@ -154,7 +154,7 @@ OPERATIONS: Final[dict[str, Examples]] = {
                         {
                             "status": "failure",
                             "code": "invalid_request",
-                            "message": "jobs[1].interval: required, because this queue has none yet",
+                            "message": "jobs[1].interval: required (or rate, such as 40/s), as this queue has none",
                         },
                     ],
                 }

@@ -14,6 +14,9 @@ SHARED = "Connection and output"
 
 HELP_OPTIONS = ["--help", "-h"]
 
+_METAVARS = {"<int>": "NUMBER", "<float>": "NUMBER", "<str>": "TEXT"}
+"""The names of typer for values whose option has no name for them → the words of the help."""
+
 Record = tuple[str, str]
 """A name, and its explanation."""
 
@@ -88,9 +91,16 @@ def _sections(parameters: Sequence[Any], ctx: Any) -> dict[str, list[Record]]:
         elif record is not None:
             default = SHARED if set(parameter.opts) == set(HELP_OPTIONS) else "Options"
             heading = getattr(parameter, "rich_help_panel", None) or default
-            sections.setdefault(heading, []).append(record)
+            sections.setdefault(heading, []).append((_in_words(record[0]), record[1]))
     shared = sections.pop(SHARED, [])
     return sections | {SHARED: shared}
+
+
+def _in_words(option: str) -> str:
+    """Return the name of an option with a word for its value, such as `--weight NUMBER`."""
+    for metavar, word in _METAVARS.items():
+        option = option.replace(metavar, word)
+    return option
 
 
 def _argument_name(parameter: Any) -> str:

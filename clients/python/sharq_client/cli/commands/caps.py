@@ -42,7 +42,7 @@ def ls(session: Session, *, limit: Limit = None) -> None:
             return
         shown = session.output.first_rows(caps, limit)
     if not shown:
-        session.output.note("There are no caps. sharq cap set defines one.")
+        session.output.note("There are no caps. sharq cap put defines one.")
         return
     session.output.table(_COLUMNS, [_cells(cap) for cap in shown])
 
@@ -63,7 +63,7 @@ def show(session: Session, name: CapName) -> None:
     _show(session, cap)
 
 
-def set_(
+def put(
     session: Session,
     name: CapName,
     *,
@@ -82,8 +82,8 @@ def set_(
     Queues of any types name it, by sharq set or when a job is enqueued, and share its limits from then on.
 
     Examples:
-      sharq cap set acct17 --limit 40/s
-      sharq cap set brand3 --limit 1000/s,burst=21 --max-leased 200
+      sharq cap put acct17 --limit 40/s
+      sharq cap put brand3 --limit 1000/s,burst=21 --max-leased 200
     """
     if resumes and hold is not None:
         raise ValueError("--resume and --hold contradict each other")
@@ -104,7 +104,7 @@ def hold(
 ) -> None:
     """Hold a cap for a time: no queue with it hands out jobs.
 
-    A hold lasts up to 24 hours and only grows: a shorter one changes nothing. sharq cap set --resume ends it.
+    A hold lasts up to 24 hours and only grows: a shorter one changes nothing. sharq cap put --resume ends it.
 
     Examples:
       sharq cap hold acct17 30s
@@ -119,11 +119,11 @@ def hold(
     session.output.line(f"The cap {name} is held for {readable(for_ms)}.")
 
 
-def rm(session: Session, name: CapName) -> None:
-    """Delete a cap. Queues that still name it stand still.
+def drop(session: Session, name: CapName) -> None:
+    """Drop a cap. Queues that still name it stand still.
 
     Examples:
-      sharq cap rm acct17
+      sharq cap drop acct17
     """
     with session.client() as client:
         queues = client.control.drop_cap(name)
@@ -132,9 +132,12 @@ def rm(session: Session, name: CapName) -> None:
     if session.output.is_json:
         session.output.document({**DONE, "queues": queues})
         return
-    session.output.line(f"The cap {name} is deleted.")
+    session.output.line(f"The cap {name} is dropped.")
     if queues:
-        session.output.line(f"{queues} queues still name it and stand still.", ODD)
+        named = (
+            "1 queue still names it and stands" if queues == 1 else f"{queues} queues still name it and stand"
+        )
+        session.output.line(f"{named} still.", ODD)
 
 
 def _no_cap(session: Session, name: str) -> Failed:
@@ -149,7 +152,7 @@ def _show(session: Session, cap: CapState) -> None:
             *(("limit", limit_text(limit)) for limit in cap.limits),
             ("max leased", None if cap.max_leased is None else f"{cap.leased} of {cap.max_leased} leased"),
             ("held until", None if cap.held_until is None else moment(cap.held_until)),
-            ("queues", None if cap.queues is None else f"{cap.queues}, {cap.queued} queued jobs"),
+            ("queues", None if cap.queues is None else f"{cap.queues} (jobs queued: {cap.queued})"),
             ("warning", (cap.warning, ODD) if cap.warning else None),
         ]
     )

@@ -11,8 +11,13 @@ from importlib.metadata import entry_points
 
 import typer
 
+from sharq_client.cli.help import HelpfulCommand, HelpfulGroup
+
 GROUP = "sharq.commands"
 SECTION = "Of the server, on this machine"
+
+_EXAMPLES = "\b\nExamples:\n"
+"""The first lines of an epilog, which `HelpfulCommand` writes itself."""
 
 
 def add_extensions(app: typer.Typer, arguments: Sequence[str]) -> None:
@@ -32,4 +37,7 @@ def add_extensions(app: typer.Typer, arguments: Sequence[str]) -> None:
                 f"sharq: the command {point.name} cannot be loaded from {point.value}: {error}", err=True
             )
             continue
-        app.add_typer(extension, name=point.name, rich_help_panel=SECTION)
+        for command in extension.registered_commands:
+            command.cls = HelpfulCommand
+            command.epilog = (command.epilog or "").removeprefix(_EXAMPLES) or None
+        app.add_typer(extension, name=point.name, cls=HelpfulGroup, rich_help_panel=SECTION)

@@ -33,7 +33,8 @@ def worker(
         bool, typer.Option("--reload", help="Start it anew after each change of a Python file.")
     ] = False,
     reload_dir: Annotated[
-        list[str] | None, typer.Option(metavar="FOLDER", help="What --reload watches. Default: this folder.")
+        list[str] | None,
+        typer.Option(metavar="FOLDER", help="Folder that --reload watches. Default: this folder."),
     ] = None,
     metrics_port: Annotated[
         int | None, typer.Option(metavar="PORT", help="Serve Prometheus metrics of the worker there.")

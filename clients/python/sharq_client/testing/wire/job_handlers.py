@@ -110,7 +110,9 @@ class JobHandlers:
         if outcome is EnqueueOutcome.FULL:
             raise errors.QueueFull(length)
         if outcome is EnqueueOutcome.NO_INTERVAL:
-            raise errors.InvalidRequest(f"{place}interval: required, because this queue has none yet")
+            raise errors.InvalidRequest(
+                f"{place}interval: required (or rate, such as 40/s), as this queue has none"
+            )
         if outcome is EnqueueOutcome.EXPIRES_EARLY:
             raise early_expiry(is_absolute=new.expires_at_us is not None, place=place)
         if outcome is EnqueueOutcome.BATCH_CANCELLED:

@@ -53,7 +53,7 @@ class Request:
                 else (IDENTIFIER_PATTERN, IDENTIFIER_WORDS)
             )
             if not re.match(pattern, name):
-                raise errors.InvalidRequest(f"{field}: expected {words} in the path")
+                raise errors.InvalidRequest(f"{field}: expected {words}; it is in the path")
         return [name for _, name in self._named]
 
     @cached_property

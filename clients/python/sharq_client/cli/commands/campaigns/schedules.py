@@ -149,15 +149,15 @@ def resume(session: Session, name: ScheduleName) -> None:
     _report(session, name, f"The schedule {name} is resumed.", is_done=is_done)
 
 
-def delete(session: Session, name: ScheduleName) -> None:
-    """Delete a schedule. The jobs that it has enqueued stay.
+def drop(session: Session, name: ScheduleName) -> None:
+    """Drop a schedule. The jobs that it has enqueued stay.
 
     Examples:
-      sharq schedule delete daily-report
+      sharq schedule drop daily-report
     """
     with session.client() as client:
         is_done = client.control.schedules.delete(name)
-    _report(session, name, f"The schedule {name} is deleted.", is_done=is_done)
+    _report(session, name, f"The schedule {name} is dropped.", is_done=is_done)
 
 
 def _report(session: Session, name: str, text: str, *, is_done: bool) -> None:
