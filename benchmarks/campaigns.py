@@ -315,12 +315,17 @@ def _grid(rounds: list[dict[str, _Round]]) -> Grid:
 
 def _alone_grid(alone: list[list[Calls]]) -> Grid:
     rows: list[tuple[Cell, ...]] = [
-        ("opens" if own.window else "none", *_percentiles(own.cpu_ms), max(own.cpu_ms))
+        (
+            "opens" if own.window else "none",
+            own.jobs / len(own.cpu_ms),
+            *_percentiles(own.cpu_ms),
+            max(own.cpu_ms),
+        )
         for calls in alone
         for own in calls
     ]
-    title = f"The first {_FIRST_CALLS} calls on a store alone, one partition (CPU time of the store)"
-    return Grid(title, ("window", "p50 ms", "p99 ms", "longest"), rows)
+    title = "The first job of each queue, on a store alone, one partition (CPU time of the store)"
+    return Grid(title, ("window", "jobs a call", "p50 ms", "p99 ms", "longest"), rows)
 
 
 def _cells(work: _Work) -> tuple[float, ...]:
