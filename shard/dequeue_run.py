@@ -55,9 +55,9 @@ MAX_CLEARING_S = 0.02
 the next run, together with those that arrived meanwhile.
 """
 
-RESTS = 1
-"""Length of the rest after such a wave, as a multiple of the time that the wave took. Others find the store
-idle for half of the time then. Slow waves, on a slow or busy machine, are followed by long rests.
+RESTS = 0.5
+"""Length of the rest after such a wave, as a multiple of the time that the wave took. Others find the store idle for a
+third of the time then. Slow waves, on a slow or busy machine, are followed by long rests.
 """
 
 MAX_REST_S = 0.01
