@@ -45,12 +45,11 @@ _EARLY_S = 2.0
 """The worker waits for so long before the opening."""
 
 _WAIT_MS = 1_000
-_PROBE = 5_000
-"""Jobs that are put in first to learn how long that takes."""
+_CLOSED_S = 12 * 3600.0
+"""The window opens no earlier while jobs are put in, which takes a time that no probe foretells."""
 
-_FILL_SLACK = 1.5
-_MARGIN_S = 15.0
-"""The jobs may take so many times as long, and so much longer, to put in."""
+_AHEAD_S = 15.0
+"""The window is put anew at least so long before it opens: all queues get their scores anew meanwhile."""
 
 _TIMEOUT_S = 120.0
 
@@ -142,28 +141,21 @@ async def _open(bench: Bench, plan: _Plan, suffix: str) -> _Round:
     """Let the jobs without a window go first, and then those that wait for it when it opens."""
     plain, windowed = _PLAIN + suffix, _WINDOWED + suffix
     bench.fill_others(2 * plan.quiet_s + 3 * _WORK_S)
-    took_s = 2 * plan.waiting * _fill_time_s(bench) * _FILL_SLACK + plan.quiet_s + _WORK_S + _MARGIN_S
-    opens = _next_minute(datetime.fromtimestamp(bench.now_us / 1e6 + took_s, UTC))
-    await _put_window(bench, opens)
-    opens_s = opens.timestamp()
+    await _put_window(bench, _minute_after(bench, _CLOSED_S))
     for queue_type, window in ((windowed, _WINDOW), (plain, None)):
         _fill(bench, queue_type, window, plan.waiting)
     bench.rewrite_file()
     async with bench.others() as quiet_ms:
         await asyncio.sleep(plan.quiet_s)
     without = await _work(bench, plain, bench.now_us / 1e6)
+    opens = _minute_after(bench, _AHEAD_S)
+    await _put_window(bench, opens)
+    opens_s = opens.timestamp()
     left_s = opens_s - _EARLY_S - bench.now_us / 1e6
     if left_s < 0:
-        raise Spoiled(f"the window opened {-left_s:.0f} s too soon for the jobs to be put in")
+        raise Spoiled(f"the window opened {-left_s:.0f} s too soon: it took that long to be put")
     await asyncio.sleep(left_s)
     return _Round(quiet_ms, without, await _work(bench, windowed, opens_s))
-
-
-def _fill_time_s(bench: Bench) -> float:
-    """Return how long it takes to put in a job, s."""
-    began_s = time.perf_counter()
-    _fill(bench, "probe", None, _PROBE)
-    return (time.perf_counter() - began_s) / _PROBE
 
 
 def _fill(bench: Bench, queue_type: str, window: str | None, size: int) -> None:
@@ -187,9 +179,10 @@ def _batches(queue_type: str, queue_ids: list[str], depth: int, window: str | No
         yield jobs[first : first + BATCH]
 
 
-def _next_minute(time: datetime) -> datetime:
-    """Return the next whole minute; a window opens at one."""
-    return time.replace(second=0, microsecond=0) + timedelta(minutes=1)
+def _minute_after(bench: Bench, seconds: float) -> datetime:
+    """Return the first whole minute that comes more than some seconds after now; a window opens at one."""
+    earliest = datetime.fromtimestamp(bench.now_us / 1e6 + seconds, UTC)
+    return earliest.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 async def _put_window(bench: Bench, opens: datetime) -> None:
@@ -322,12 +315,17 @@ def _grid(rounds: list[dict[str, _Round]]) -> Grid:
 
 def _alone_grid(alone: list[list[Calls]]) -> Grid:
     rows: list[tuple[Cell, ...]] = [
-        ("opens" if own.window else "none", *_percentiles(own.cpu_ms), max(own.cpu_ms))
+        (
+            "opens" if own.window else "none",
+            own.jobs / len(own.cpu_ms),
+            *_percentiles(own.cpu_ms),
+            max(own.cpu_ms),
+        )
         for calls in alone
         for own in calls
     ]
-    title = f"The first {_FIRST_CALLS} calls on a store alone, one partition (CPU time of the store)"
-    return Grid(title, ("window", "p50 ms", "p99 ms", "longest"), rows)
+    title = "The first job of each queue, on a store alone, one partition (CPU time of the store)"
+    return Grid(title, ("window", "jobs a call", "p50 ms", "p99 ms", "longest"), rows)
 
 
 def _cells(work: _Work) -> tuple[float, ...]:

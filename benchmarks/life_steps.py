@@ -15,6 +15,8 @@ from benchmarks.bench import BATCH, PAYLOAD
 from benchmarks.errors import Spoiled
 from benchmarks.servers import Store, store
 from benchmarks.spread import median
+from shard.dequeuer import CALL_US
+from shard.reaper import WALK_US
 from sharq_core.logs.plurals import counted
 from sharq_core.models import NewJob
 from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
@@ -101,13 +103,15 @@ class _Load:
     def dequeue(self) -> Steps:
         """Let dequeues meet the expired jobs at the head of their queue, until the live one is leased."""
         self._fill_expired("dequeued")
-        call = self._functions.dequeue(0, "dequeued", 1, HOUR_US, b"\0" * 8, now_us=_EXPIRED_US)
+        call = self._functions.dequeue(
+            0, "dequeued", 1, HOUR_US, b"\0" * 8, most_us=CALL_US, now_us=_EXPIRED_US
+        )
         return self._clear("a dequeue that meets expired jobs", call, lambda reply: bool(reply.jobs))
 
     def sweep(self) -> Steps:
         """Let timers find them, without a dequeue."""
         self._fill_expired("swept")
-        call = self._functions.reap(0, "swept", now_us=_EXPIRED_US)
+        call = self._functions.reap(0, "swept", most_us=WALK_US, now_us=_EXPIRED_US)
         return self._clear("the sweep of expired jobs", call, lambda _: self._queued("swept") == 1)
 
     def cancel(self) -> Steps:

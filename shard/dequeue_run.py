@@ -55,13 +55,8 @@ MAX_CLEARING_S = 0.02
 the next run, together with those that arrived meanwhile.
 """
 
-RESTS = 1
-"""Length of the rest after such a wave, as a multiple of the time that the wave took. Others find the store
-idle for half of the time then. Slow waves, on a slow or busy machine, are followed by long rests.
-"""
-
-MAX_REST_S = 0.01
-"""Longest such rest: a wave that waited for a slow store did not work all that time."""
+RESTS, MAX_REST_S = 0.5, 0.01
+"""Length of the rest after such a wave, in times of the wave, and at most. Others find the store idle meanwhile."""
 
 MAX_HELD_RUNS = 50
 """Most such runs, about a second, of one request. It then gets an empty answer that says that the type is due, because

@@ -33,7 +33,7 @@ from sharq_core.scheduler.replies import DequeueReply, Reply
 from sharq_core.store.failures import CallFailed
 from sharq_core.telemetry import call_traces
 
-CALL_US = 2_500
+CALL_US = 1_500
 """CPU time of the store for the choice of the jobs of one call, in µs; it writes them in as much again. A hundred jobs
 take less, unless the machine is slow or the jobs are expensive, as those with windows are.
 """

@@ -24,7 +24,6 @@ from router.api.life.values import cut_error, with_life
 from router.api.limits import rate_interval_us, read_burst
 from router.api.request_shapes import (
     DequeueQuery,
-    DropBody,
     EnqueueBody,
     EnqueueEntry,
     ExtendBody,
@@ -59,7 +58,6 @@ _EXTEND_BULK = BulkDecoder(ExtendEntry)
 _RELEASE = Decoder(ReleaseBody)
 _RELEASE_BULK = BulkDecoder(ReleaseEntry)
 _REDRIVE_BULK = BulkDecoder(RedriveEntry)
-_DROP_BODY = Decoder(DropBody)
 _NO_BODY = Decoder(NoBody)
 _NO_QUERY = Decoder(NoQuery)
 _DEQUEUE = Decoder(DequeueQuery)
@@ -180,11 +178,6 @@ def redrive(body: bytes, queue_type: str) -> list[DeadRef | SharqError] | None:
     effort = Effort()
     texts = raw_redrive(body or b"{}", effort)
     return None if texts is None else each(_REDRIVE_BULK.one_by_one(texts, effort), make)
-
-
-def dropped_letters(body: bytes, queue_type: str) -> list[DeadRef]:
-    """Return the dead letters to drop; raise InvalidRequest if one of them is wrong."""
-    return [DeadRef(queue_type, form.queue_id, form.job_id) for form in _DROP_BODY.from_json(body).jobs]
 
 
 def nothing(body: bytes) -> None:

@@ -49,7 +49,6 @@ from router.api.fields import (
     Wait,
     bulk,
     bulk_expected,
-    named_letters,
 )
 from router.api.life.fields import (
     At,
@@ -258,12 +257,6 @@ class RedriveBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The dead letters to queue again. Without `jobs`, all dead letters of the type."""
 
     jobs: Annotated[list[RedriveEntry], bulk, bulk_expected] | UnsetType = UNSET
-
-
-class DropBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The dead letters to drop."""
-
-    jobs: Annotated[list[RedriveEntry], named_letters, bulk_expected]
 
 
 class RawBulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ from functools import partial
 
 from router.api import parsing
 from router.api.life.answers import JobAnswer
+from router.api.life.dead_letters import dropped_letters
 from router.api.response_shapes import Done, Dropped, FailureAnswer, Queued, Redriven, count_failed
 from router.bodies.parser import BodyParser
 from router.handlers.job_answers import job_facts
@@ -61,7 +62,7 @@ class JobHandlers:
         if jobs is None:
             request.may_last = True
             has_left = partial(is_gone, request)
-            return answer(Redriven(redriven=await self._dispatch.redrive_all(queue_type, has_left)))
+            return answer(Redriven(redriven=await self._dispatch.dead_walk(queue_type, has_left).redrive()))
         outcomes = await self._dispatch.redrive([job for job in jobs if isinstance(job, DeadRef)])
         results = _redrive_results(jobs, outcomes)
         return answer(Redriven(failed=count_failed(results), results=results))
@@ -96,7 +97,7 @@ class JobHandlers:
         """Drop up to 1,000 dead letters that the body names, and tell how many there were."""
         parsing.no_query(request.query)
         queue_type = parsing.queue_type_of(request.path_values)
-        letters = await request.parsed(self._parser, parsing.dropped_letters, queue_type)
+        letters = await request.parsed(self._parser, dropped_letters, queue_type)
         outcomes = await self._dispatch.drop_letters(letters)
         return answer(Dropped(dropped=_count_dropped(outcomes)))
 
@@ -106,7 +107,8 @@ class JobHandlers:
         queue_type = parsing.queue_type_of(request.path_values)
         await request.parsed(self._parser, parsing.nothing)
         request.may_last = True
-        return answer(Dropped(dropped=await self._dispatch.drop_dead(queue_type, partial(is_gone, request))))
+        walk = self._dispatch.dead_walk(queue_type, partial(is_gone, request))
+        return answer(Dropped(dropped=await walk.drop()))
 
 
 def _count_dropped(outcomes: Sequence[bool | SharqError]) -> int:

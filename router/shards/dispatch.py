@@ -145,9 +145,11 @@ class Dispatch:
         """Enqueue dead letters again; return one answer for each, in order."""
         return self._fan_out(Redrive, jobs)
 
-    def drop_letters(self, jobs: list[DeadRef]) -> Coroutine[Any, Any, list[bool | errors.SharqError]]:
+    async def drop_letters(self, jobs: list[DeadRef]) -> list[bool | errors.SharqError]:
         """Drop named dead letters; return one answer for each, in order, False if there is none."""
-        return self._fan_out(DropLetters, jobs)
+        if newer := newer_part_of_call(DropLetters(jobs), self._directory.formats):
+            raise refusal(newer)
+        return await self._fan_out(DropLetters, jobs)
 
     def cancel(self, jobs: list[CancelJob]) -> Coroutine[Any, Any, list[CancelOutcome | errors.SharqError]]:
         """Cancel jobs; return one answer for each, in order."""
@@ -160,10 +162,7 @@ class Dispatch:
         return await self.route(GetQueueLimits(key))
 
     async def counts(self) -> list[Counts]:
-        """Return the counters of all shards, in parts of a few partitions: a type may be in several of them.
-
-        Cost: one store call for each partition and 500 types.
-        """
+        """Return the counters of all shards, in parts; a type may be in several. Cost: a call for each partition."""
         parts: list[Counts] = []
         for some in self._partitions_at_once():
             parts += await self._ask_owners(GetCounts, some)
@@ -254,13 +253,9 @@ class Dispatch:
         """Return the dead letters of a type or of one queue, and the next cursor; see `read_dead`."""
         return read_dead(self.route, queue_type, self.partitions, limit, cursor, queue_id=queue_id)
 
-    async def redrive_all(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
-        """Enqueue every dead letter that a type has now; return the number enqueued. See `DeadWalk`."""
-        return await DeadWalk(self, queue_type, is_gone).redrive()
-
-    async def drop_dead(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> int:
-        """Drop every dead letter that a type has now; return the number dropped. See `DeadWalk`."""
-        return await DeadWalk(self, queue_type, is_gone).drop()
+    def dead_walk(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> DeadWalk:
+        """Return a call that enqueues again, or drops, every dead letter that a type has when it begins."""
+        return DeadWalk(self, queue_type, is_gone)
 
     async def check_store(self) -> None:
         """Return once every server of the store has answered every shard; raise Unavailable if one fails to."""
@@ -317,8 +312,7 @@ class Dispatch:
             make_call: makes the call about some partitions.
             asked: the partitions by their owners; None for all.
         """
-        if asked is None:
-            asked = self._by_shard()
+        asked = self._by_shard() if asked is None else asked
         answers = await asyncio.gather(
             *(shard.call(make_call(own)) for shard, own in asked.items()), return_exceptions=True
         )

@@ -160,14 +160,12 @@ class Functions:
             random: 8 random bytes, for the lease tokens.
             per_queue: the maximum number of jobs from one queue.
             max_bytes: the limit of payload bytes; one job is leased even if it is larger.
-            most_us: the CPU time (µs) after which the call leases no further job. It leases some in any case, and
-                removes expired jobs for a fifth of the time. None for no limit.
+            most_us: CPU time (µs) after which no further job is leased; a fifth of it for expired jobs; None for any.
         """
         demand = packed.DEMAND.pack(
             not_after_us or 0, count, per_queue, lease_us, max_bytes, random, packed.KNOWS_CAPS
         )
-        if most_us is not None:
-            demand += packed.MOST_TIME.pack(most_us)
+        demand += b"" if most_us is None else packed.MOST_TIME.pack(most_us)
         decode = partial(replies.decode_dequeue, queue_type)
         return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode, count)
 
@@ -303,9 +301,7 @@ class Functions:
     ) -> FunctionCall[ReapReply]:
         """Run up to `limit` due timers, and drop up to `limit` of the oldest dead letters beyond `keep_dead`.
 
-        Args:
-            most_us: the CPU time (µs) after which a walk over the waiting jobs of a queue leaves the others to the next
-                call. It looks at some jobs in any case. None for no limit.
+        most_us is the CPU time (µs) after which a walk over waiting jobs leaves the others to the next; None for any.
         """
         keep = self.retention.dead if keep_dead is None else keep_dead
         arguments: list[Word] = [
@@ -315,8 +311,7 @@ class Functions:
             not_after_us or 0,
             packed.ASKS_ABOUT_PERMITS,
         ]
-        if most_us is not None:
-            arguments.append(most_us)
+        arguments += [] if most_us is None else [most_us]
         return self._call(library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap)
 
     def turn(

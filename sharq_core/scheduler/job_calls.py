@@ -26,6 +26,14 @@ MAX_PAGE_BYTES = 262_144
 One page thus does not delay other calls.
 """
 
+STEP_US = 250
+"""CPU time of the store for the choice of the jobs of one step of a cancellation, in µs. The step writes them in as
+much again, and all others wait for it.
+"""
+
+_FIRST_STEP = ("",) * 5
+"""The cursor of the first step."""
+
 _QUEUED, _DELAYED, _SEQ = "1(?:2[4-9]|3[0-2])", "255", "[0-9]{1,16}"
 """The class bytes of queued jobs, that of delayed ones, and a seq (queue_walk.lua)."""
 
@@ -142,6 +150,7 @@ class JobCalls:
         prefix: str,
         scan: str,
         *,
+        most_us: int = STEP_US,
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[CancelPage]:
@@ -151,13 +160,27 @@ class JobCalls:
 
         Args:
             scan: the cursor of the step before; empty for the first one.
+            most_us: the CPU time (µs) after which the step ends; it cancels some jobs in any case.
         """
-        arguments: list[Word] = [stored_id(queue_id), prefix, not_after_us or 0, MAX_BATCH, MAX_PAGE_BYTES]
-        if scan:
-            arguments += _split(_MATCHING_CURSOR, scan)
+        arguments: list[Word] = [
+            stored_id(queue_id),
+            prefix,
+            not_after_us or 0,
+            MAX_BATCH,
+            MAX_PAGE_BYTES,
+            *(_split(_MATCHING_CURSOR, scan) if scan else _FIRST_STEP),
+            most_us,
+        ]
         decode = status_replies.decode_cancel_page
         return make_call(
-            self._keys, library.CANCEL_MATCHING, partition, queue_type, now_us, arguments, decode, MAX_BATCH
+            self._keys,
+            library.CANCEL_MATCHING,
+            partition,
+            queue_type,
+            now_us,
+            arguments,
+            decode,
+            MAX_BATCH,
         )
 
     def change_job(

@@ -85,7 +85,7 @@ async def test_redrive_of_all_ends_while_every_job_fails_again(parts: Parts) -> 
     dead = await bury(parts, queues, 400)
     async with failing_workers(parts, queues) as deaths, asyncio.timeout(ENDS_WITHIN_S):
         before = sum(deaths)
-        redriven = await parts.dispatch.redrive_all(KIND)
+        redriven = await parts.dispatch.dead_walk(KIND).redrive()
         died_meanwhile = sum(deaths) - before
     assert died_meanwhile > 0
     assert redriven <= dead + died_meanwhile
@@ -99,7 +99,7 @@ async def test_drop_of_all_ends_while_jobs_go_on_dying(parts: Parts) -> None:
     queues = queues_in_different_partitions(KIND, 3)
     dead = await bury(parts, queues, 400)
     async with failing_workers(parts, queues), asyncio.timeout(ENDS_WITHIN_S):
-        dropped = await parts.dispatch.drop_dead(KIND)
+        dropped = await parts.dispatch.dead_walk(KIND).drop()
     assert dead <= dropped <= dead + 500
 
 

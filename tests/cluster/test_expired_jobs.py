@@ -52,6 +52,21 @@ async def test_waves_that_only_remove_expired_jobs_do_not_fail_a_run(
     assert leased.job_id == "live"
 
 
+async def test_a_dequeue_rests_after_each_wave_that_only_removed_expired_jobs(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is idle meanwhile, so that the calls of others do not wait. A rest is a multiple of the wave's time."""
+    monkeypatch.setattr(dequeue_run, "MAX_CLEARING_S", 60.0)
+    monkeypatch.setattr(dequeue_run, "RESTS", 1e9)
+    monkeypatch.setattr(dequeue_run, "MAX_REST_S", 0.3)
+    await fill(parts, "q", 500)
+    await enqueued(parts, job(KIND, "q", "live"))
+    began_at = time.monotonic()
+    (leased,) = await parts.dequeue(KIND)
+    assert leased.job_id == "live"
+    assert time.monotonic() - began_at >= 4 * 0.3  # a wave removes 116 jobs at most
+
+
 @pytest.mark.parametrize("count", [1, 10])
 async def test_other_queues_do_not_wait_for_the_removal(parts: Parts, count: int) -> None:
     stuck, same, other = queues_in_different_partitions(KIND, 3)

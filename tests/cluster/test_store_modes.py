@@ -185,7 +185,7 @@ async def test_dead_letters_are_made_kept_and_redriven_on_every_store(parts: Par
             await asyncio.sleep(0.05)
     redriven = await parts.dispatch.redrive([DeadRef(KIND, queue, "a") for queue in queues[:4]])
     assert redriven == [RedriveStatus.QUEUED] * 4
-    assert await parts.dispatch.drop_dead(KIND) == len(queues) - 4
+    assert await parts.dispatch.dead_walk(KIND).drop() == len(queues) - 4
 
 
 @pytest.mark.parametrize("kind", ["valkey", "redis"])

@@ -134,7 +134,7 @@ async def test_every_verb_is_answered_while_a_replica_follows(parts: Parts) -> N
     assert await parts.dispatch.route(SetRate(QUEUE, 1000))
     assert await parts.dispatch.route(SetPaused(QUEUE, True))
     assert (await parts.dispatch.route(DeleteQueue(QUEUE, False))).cancelled == 2
-    assert await parts.dispatch.drop_dead(KIND) == 0
+    assert await parts.dispatch.dead_walk(KIND).drop() == 0
 
 
 async def test_an_enqueue_that_no_replica_has_is_not_acknowledged(pair: Pair, parts: Parts) -> None:
@@ -182,7 +182,7 @@ CHANGES: dict[str, Callable[[Parts, LeasedJob, LeasedJob], Awaitable[object]]] =
         [ReleaseJob(KIND, "q", live.job_id, live.lease)]
     ),
     "redrive": lambda parts, _, dead: parts.dispatch.redrive([DeadRef(KIND, "q", dead.job_id)]),
-    "drop dead": lambda parts, _live, _dead: parts.dispatch.drop_dead(KIND),
+    "drop dead": lambda parts, _live, _dead: parts.dispatch.dead_walk(KIND).drop(),
     "interval": lambda parts, _live, _dead: parts.dispatch.route(SetRate(QUEUE, 5000)),
     "pause": lambda parts, _live, _dead: parts.dispatch.route(SetPaused(QUEUE, True)),
     "delete": lambda parts, _live, _dead: parts.dispatch.route(DeleteQueue(QUEUE, True)),

@@ -7,7 +7,7 @@ import msgspec
 from sharq_core.campaigns.batches import BatchStep
 from sharq_core.job_life import DeadRef, RedriveStatus
 from sharq_core.models import NewJob
-from tests.scheduler.driver import TYPE
+from tests.scheduler.driver import HOUR_US, TYPE
 from tests.scheduler.job_driver import JobDriver, job
 
 BATCH = "b7"
@@ -18,9 +18,11 @@ def member(job_id: str, queue_id: str = "q", batch: str | None = BATCH, **fields
     return msgspec.structs.replace(job(job_id, queue_id), batch=batch, **fields)
 
 
-def cancel_step(driver: JobDriver, scan: str = "", batch: str = BATCH) -> BatchStep:
+def cancel_step(driver: JobDriver, scan: str = "", batch: str = BATCH, most_us: int = HOUR_US) -> BatchStep:
     """One step of a cancellation."""
-    call = driver.batches.cancel_batch(driver.partition, TYPE, batch, scan, now_us=driver.now_us)
+    call = driver.batches.cancel_batch(
+        driver.partition, TYPE, batch, scan, most_us=most_us, now_us=driver.now_us
+    )
     return driver.value(call)
 
 

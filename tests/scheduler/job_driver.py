@@ -19,7 +19,7 @@ from sharq_core.job_changes import (
 from sharq_core.job_life import DeadPage
 from sharq_core.models import JobState, JobStatus, LeaseStatus, NewJob, ReleaseJob
 from sharq_core.scheduler.function_call import MAX_BATCH
-from tests.scheduler.driver import TYPE, Driver, new_job
+from tests.scheduler.driver import HOUR_US, TYPE, Driver, new_job
 
 
 def job(job_id: str, queue_id: str = "q", *, queue_type: str = TYPE, **life: Any) -> NewJob:
@@ -51,11 +51,13 @@ class JobDriver(Driver):
         """Cancel one job."""
         return self.cancel_all(CancelJob(self.queue_type, queue_id, job_id, force))[0]
 
-    def cancel_step(self, prefix: str, scan: str = "", queue_id: str = "q") -> CancelPage:
+    def cancel_step(
+        self, prefix: str, scan: str = "", queue_id: str = "q", most_us: int = HOUR_US
+    ) -> CancelPage:
         """Run one step of a cancellation by prefix."""
         return self.value(
             self.job_calls.cancel_matching(
-                self.partition, self.queue_type, queue_id, prefix, scan, now_us=self.now_us
+                self.partition, self.queue_type, queue_id, prefix, scan, most_us=most_us, now_us=self.now_us
             )
         )
 

@@ -66,8 +66,7 @@ def load(server: StoreServer) -> redis.Redis:
 
 def live_every_life(driver: Driver) -> None:
     """Call every function, and take jobs through every state."""
-    data = DataCalls(driver.keys)
-    at = driver.partition
+    data, at = DataCalls(driver.keys), driver.partition
     driver.value(data.claim("one", now_us=driver.now_us))
     driver.value(data.enter(at, "one", (), now_us=driver.now_us))
     driver.value(data.settle("one", 1, now_us=driver.now_us))
@@ -167,7 +166,7 @@ def limit_the_type(driver: Driver) -> None:
         driver.reply(types.pause_type(at, TYPE, is_paused=is_paused, now_us=now_us))
         driver.reply(types.pause_all(at, is_paused=is_paused, now_us=now_us))
         driver.value(types.explain(at, TYPE, now_us=now_us))
-        driver.value(types.explain_types(at, [TYPE, "other"], now_us=now_us))
+        driver.value(types.explain_types(at, [TYPE], now_us=now_us))
     driver.advance(MINUTE_US)
     for leased in driver.dequeue():
         finish = FinishJob(TYPE, "q", leased.job_id, leased.lease, cost=0, hold_type_us=SECOND_US)

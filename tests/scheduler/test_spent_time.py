@@ -8,19 +8,33 @@ import pytest
 import redis
 
 from sharq_core.job_life import Retry
-from tests.scheduler.driver import MINUTE_US, Driver, new_job
+from tests.scheduler.batch_driver import cancel_step as cancel_batch_step
+from tests.scheduler.batch_driver import member
+from tests.scheduler.driver import HOUR_US, MINUTE_US, Driver, new_job
 from tests.scheduler.expiring import mortal
+from tests.scheduler.job_driver import JobDriver
 from tests.scheduler.records import assert_keys_agree
 
-HOURS_US = 1_000_000_000
+NO_CLOCK = "Redis 7.0 has no such clock: numbers alone bound a call there"
+
+
+def has_clock(driver: Driver) -> bool:
+    """Return True if the store offers the clock of its CPU time to functions."""
+    return "valkey_version" in driver.client.info("server")
 
 
 @pytest.fixture
 def timed(driver: Driver) -> Driver:
-    """A driver of a store that offers the clock of its CPU time to functions."""
-    if "valkey_version" not in driver.client.info("server"):
-        pytest.skip("Redis 7.0 has no such clock: numbers alone bound a call there")
+    if not has_clock(driver):
+        pytest.skip(NO_CLOCK)
     return driver
+
+
+@pytest.fixture
+def timed_jobs(jobs: JobDriver) -> JobDriver:
+    if not has_clock(jobs):
+        pytest.skip(NO_CLOCK)
+    return jobs
 
 
 def test_a_step_of_a_walk_ends_when_its_time_is_over(timed: Driver) -> None:
@@ -30,7 +44,7 @@ def test_a_step_of_a_walk_ends_when_its_time_is_over(timed: Driver) -> None:
     assert (first.expired, first.next_timer_us) == (8, timed.now_us)
     assert first.handled >= 100, "the reaper must learn that more is due"
     assert_keys_agree(timed)
-    assert timed.reap(most_us=HOURS_US).expired == 42
+    assert timed.reap(most_us=HOUR_US).expired == 42
     assert timed.totals().dead == 50
     assert_keys_agree(timed)
 
@@ -40,7 +54,7 @@ def test_a_dequeue_leases_fewer_jobs_when_its_time_is_over(timed: Driver) -> Non
     first = timed.dequeue_reply(40, most_us=0)
     assert (len(first.jobs), first.is_cut, first.due_after) == (16, True, 24)
     assert_keys_agree(timed)
-    second = timed.dequeue_reply(40, most_us=HOURS_US)
+    second = timed.dequeue_reply(40, most_us=HOUR_US)
     assert (second.is_cut, second.due_after) == (False, 0)
     ids = [job.job_id for job in (*first.jobs, *second.jobs)]
     assert ids == [f"{n:02}" for n in range(40)]
@@ -51,9 +65,30 @@ def test_a_dequeue_removes_fewer_expired_jobs_when_its_time_is_over(timed: Drive
     timed.advance(MINUTE_US)
     first = timed.dequeue_reply(1, most_us=0)
     assert (first.jobs, first.expired, first.due_after) == ([], 16, 1)  # a step of the walk, and the dequeue
-    second = timed.dequeue_reply(1, most_us=HOURS_US)
+    second = timed.dequeue_reply(1, most_us=HOUR_US)
     assert ([job.job_id for job in second.jobs], second.expired) == (["live"], 74)
     assert_keys_agree(timed)
+
+
+def test_a_step_of_a_cancellation_by_prefix_ends_when_its_time_is_over(timed_jobs: JobDriver) -> None:
+    timed_jobs.enqueue(*(new_job(f"{n}") for n in range(60)))
+    first = timed_jobs.cancel_step("", most_us=0)
+    assert first.cancelled == 16
+    assert_keys_agree(timed_jobs)
+    last = timed_jobs.cancel_step("", first.scan)
+    assert (last.cancelled, last.scan) == (44, "")
+    assert timed_jobs.totals().cancelled == 60
+
+
+def test_a_step_of_a_cancellation_of_a_batch_ends_when_its_time_is_over(timed_jobs: JobDriver) -> None:
+    timed_jobs.enqueue(*(member(f"{n}") for n in range(20)))
+    step = cancel_batch_step(timed_jobs)
+    counts = []
+    while step.scan:
+        step = cancel_batch_step(timed_jobs, step.scan, most_us=0)
+        counts.append(step.cancelled)
+    assert counts == [8, 8, 4]
+    assert_keys_agree(timed_jobs)
 
 
 @pytest.mark.parametrize("is_released", [False, True])

@@ -16,12 +16,20 @@ from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.campaigns.schedules import ScheduleRule
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelStatus, JobChange
-from sharq_core.job_life import OnExpiry, Retry
+from sharq_core.job_life import DeadRef, OnExpiry, Retry
 from sharq_core.limits import CapHold, QueueSettings, Quota, TypeSettings
 from sharq_core.link.campaigns.batch_calls import CancelBatch, GetBatch
 from sharq_core.link.campaigns.schedule_calls import PutSchedule
 from sharq_core.link.control_calls import Explain, HoldQueue, ListTypes, SetQueue, SetType
-from sharq_core.link.job_calls import Cancel, CancelMatching, ChangeJob, DropDeadLetter, ListDead, ListJobs
+from sharq_core.link.job_calls import (
+    Cancel,
+    CancelMatching,
+    ChangeJob,
+    DropDeadLetter,
+    DropLetters,
+    ListDead,
+    ListJobs,
+)
 from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import (
     FORMATS,
@@ -283,3 +291,11 @@ async def test_shards_of_format_2_take_limits_and_what_they_do_not_misread() -> 
     await cluster.dispatch.route_job(Enqueue, new_job(cost=2))
     await cluster.dispatch.route_job(Release, ReleaseJob("sms", "q", "j", "l", retries=True))
     assert len(cluster.shard.calls) == 5
+
+
+async def test_named_dead_letters_are_not_dropped_by_an_older_shard() -> None:
+    """An unknown call would close the link."""
+    cluster = Cluster(DropLetters.formats - 1)
+    with pytest.raises(Unavailable, match=r"^this call: .*older version"):
+        await cluster.dispatch.drop_letters([DeadRef("sms", "q", "j")])
+    assert cluster.shard.calls == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from router.access.permissions import Permission, TypesAt
 from router.api.life.answers import Cancelled, CancelledMany, CancelResults, DeadJobs, JobAnswer, ListedJobs
+from router.api.life.dead_letters import DropBody
 from router.api.life.requests import (
     CancelBulk,
     CancelPrefixBody,
@@ -12,7 +13,7 @@ from router.api.life.requests import (
     DeadQuery,
     JobsQuery,
 )
-from router.api.request_shapes import DropBody, JobQuery, NoBody, RedriveBody
+from router.api.request_shapes import JobQuery, NoBody, RedriveBody
 from router.api.response_shapes import Done, Dropped, Redriven
 from router.api.routes.route import JOB, QUEUE, READ, WRITE, Route, Tag
 from sharq_core.errors import (

@@ -16,7 +16,7 @@ from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall, make_call
 from sharq_core.scheduler.functions import Retention
-from sharq_core.scheduler.job_calls import MAX_PAGE_BYTES
+from sharq_core.scheduler.job_calls import MAX_PAGE_BYTES, STEP_US
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import decode_number, decoder
 from sharq_core.store.commands import Word
@@ -53,6 +53,7 @@ class BatchCalls:
         batch: str,
         scan: str,
         *,
+        most_us: int = STEP_US,
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[BatchStep]:
@@ -63,12 +64,13 @@ class BatchCalls:
 
         Args:
             scan: the cursor of the step before; empty for the first one.
+            most_us: the CPU time (µs) after which the step ends; it looks at some jobs in any case.
         """
         keep = self._retention
         terms = packed.TERMS.pack(not_after_us or 0, keep.finished_us, keep.dead_us)
         arguments: list[Word] = [terms, batch, MAX_CANCELLED, MAX_LOOKS, MAX_PAGE_BYTES]
         if scan:
-            arguments += _split(scan)
+            arguments += (*_split(scan), most_us)
         return make_call(
             self._keys,
             library.CANCEL_BATCH,

@@ -8,7 +8,7 @@
 -- Args: now, type, terms (unit.TERMS), batch id, most jobs to cancel, most jobs to look at, bytes of records to stay
 --       below (one job is looked at in any case), then, in all steps but the first, the cursor of the step before:
 --       cursor of HSCAN, class and seq to go on after, number of jobs cancelled in this pass, queue_id ('' at the
---       beginning of a page)
+--       beginning of a page); then optionally the time that the step may take (unit.is_spent, µs)
 -- Reply: {0, now, ready hint, timer hint, number of jobs cancelled, and, if the walk goes on, the cursor}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a job, O(1) a job that it looks at, and a few pages of the notes of the type
@@ -72,6 +72,7 @@ local function walk_queue(tx, batch, cursor, room)
   local limit = math.min(room.looks, queue_walk.VISITS)
   local line = queue_walk.members(tx, queue, cursor.class, cursor.seq, cancel_batch.LAST, limit)
   for first = 1, #line, cancel_batch.READ do
+    if unit.is_spent(tx, 1) then return false end
     for index, field in ipairs(read_next(tx, queue_id, line, first)) do
       local member = line[first + index - 1]
       cancel_job(tx, queue, batch, field, member, room)
@@ -128,6 +129,7 @@ function cancel_batch.run(tx, args)
     put_cursor(reply, {scan = '0', class = 1, seq = 0, found = 0, queue_id = ''})
     return unit.close(tx, reply)
   end
+  unit.limit_time(tx, tonumber(args[13]))
   local cursor = cursor_of(args, 8)
   local most = tonumber(args[5])
   local room = {jobs = most, looks = tonumber(args[6]), bytes = tonumber(args[7])}

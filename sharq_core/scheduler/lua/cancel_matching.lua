@@ -5,9 +5,9 @@
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, queue_id, prefix ('' for all), not_after (µs), most jobs to cancel, bytes of records to stay below
---       (one job is cancelled in any case), then, in all steps but the first, what the step before replied: class and
---       seq to go on after, the newest seq of the first step, the number of moves before this pass, and the number of
---       passes that may follow
+--       (one job is cancelled in any case), then what the step before replied ('' in the first step, or absent): class
+--       and seq to go on after, the newest seq of the first step, the number of moves before this pass, and the number
+--       of passes that may follow; then optionally the time that the step may take (unit.is_spent, µs)
 -- Reply: {0, now, ready hint, timer hint, number of jobs cancelled, and, if the walk goes on: class, seq, newest seq,
 --        number of moves, number of passes}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
@@ -15,7 +15,10 @@
 --
 -- Uses: shortcuts, job_record, counters, unit, queue_walk, transitions
 
-local cancel_matching = {DELAYED = 255, PASSES = 3}
+local cancel_matching = {
+  DELAYED = 255, PASSES = 3,
+  LOOK = 8,  -- jobs cancelled before the call looks at the time again
+}
 
 -- Return the next members, delayed ones first, and whether none follow.
 local function next_members(tx, queue, class, seq)
@@ -37,6 +40,7 @@ local function cancel_members(tx, queue, row, prefix, newest, limit, budget)
     local id = job_record.id_of_member(queue_id, member)
     if sub(id, 1, #prefix) == prefix and job_record.seq_of_member(queue_id, member) <= newest then
       if count == limit or (count > 0 and bytes > budget) then return count, last end
+      if count > 0 and count % cancel_matching.LOOK == 0 and unit.is_spent(tx, 1) then return count, last end
       local job = unit.job(tx, queue_id, queue_id .. ':' .. id)
       if job then
         transitions.cancel(tx, queue, job, member)
@@ -52,6 +56,7 @@ function cancel_matching.run(tx, args)
   local queue_id, class, seq, newest = args[3], tonumber(args[8]), tonumber(args[9]), tonumber(args[10])
   local moves, passes = tonumber(args[11]), tonumber(args[12])
   if not counters.open(tx, tonumber(args[5])) then return unit.expired(tx) end
+  unit.limit_time(tx, tonumber(args[13]))
   local queue, reply = unit.queue(tx, queue_id), unit.reply(tx, 0)
   if not queue then return unit.close(tx, reply) end
   if not class then
