@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chaos.report import Report
 from tests.chaos.stage import Stage, is_quick, stage
-from tests.support.stores.server import WRITTEN_AOF, running_store
+from tests.support.stores.server import AOF, WRITTEN_AOF, running_store
+from tests.support.stores.shifted_clock import ShiftedClock
 
 collect_ignore_glob = [] if "CHAOS" in os.environ else ["test_[!h]*.py", "test_hostile_bodies.py"]
 
@@ -98,3 +100,20 @@ def shared_stage(stage_of_module: Stage) -> Stage:
     """The same for a whole module; whatever a test ended, it runs again."""
     stage_of_module.repair()
     return stage_of_module
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> ShiftedClock:
+    """The clock of the store of stage_by_clock, which a test sets."""
+    return ShiftedClock(tmp_path)
+
+
+@pytest.fixture
+def stage_by_clock(clock: ShiftedClock, seed: int, report: Report) -> Iterator[Stage]:
+    """A stage whose store lives by a clock that the test sets."""
+    with running_store("valkey", *AOF) as store:
+        store.stop()
+        store.environ = clock.environ
+        store.start()
+        with stage(store, seed, report) as found:
+            yield found

@@ -4,33 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.chaos.report import Report
-from tests.chaos.stage import Stage, is_quick, stage
+from tests.chaos.stage import Stage, is_quick
 from tests.support.load.crowd import Crowd
-from tests.support.stores.server import AOF, running_store
 from tests.support.stores.shifted_clock import ShiftedClock
 
 HOUR_S, DAY_S = 3600.0, 86400.0
-
-
-@pytest.fixture
-def clock(tmp_path: Path) -> ShiftedClock:
-    return ShiftedClock(tmp_path)
-
-
-@pytest.fixture
-def stage_by_clock(clock: ShiftedClock, seed: int, report: Report) -> Iterator[Stage]:
-    with running_store("valkey", *AOF) as store:
-        store.stop()
-        store.environ = clock.environ
-        store.start()
-        with stage(store, seed, report) as found:
-            yield found
 
 
 @pytest.mark.parametrize(

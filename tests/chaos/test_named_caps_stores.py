@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +17,6 @@ from tests.chaos.test_failover import EVENTS, ROUNDS, play_events, sentinel_stag
 from tests.support.load.crowd import Crowd
 from tests.support.load.promise import Promise
 from tests.support.stores.redis_cluster import RedisCluster, running_cluster
-from tests.support.stores.server import AOF, running_store
 from tests.support.stores.shifted_clock import ShiftedClock
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.skipif(is_quick(), reason="minutes; in the full run")]
@@ -36,21 +33,6 @@ async def test_named_caps_are_kept_through_failovers(durability: str, seed: int,
                 await play_events(stage, group, crowd, name, ROUNDS)
 
             await play_named(found, f"{name}, {durability}, 2 replicas", fault)
-
-
-@pytest.fixture
-def clock(tmp_path: Path) -> ShiftedClock:
-    return ShiftedClock(tmp_path)
-
-
-@pytest.fixture
-def stage_by_clock(clock: ShiftedClock, seed: int, report: Report) -> Iterator[Stage]:
-    with running_store("valkey", *AOF) as store:
-        store.stop()
-        store.environ = clock.environ
-        store.start()
-        with stage(store, seed, report) as found:
-            yield found
 
 
 @pytest.mark.parametrize(
