@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from router.longpoll.alarms import AlarmClock
 from router.longpoll.attempts import DequeueAttempt
@@ -25,6 +26,11 @@ from sharq_core.link.void_leases import voids
 from sharq_core.models import LeasedJob
 
 log = logging.getLogger(__name__)
+
+TOLD_WITHIN_US = 100_000
+"""A poll that waits for so long need not ask the shards beside polls that wait: a job that was ready when the poll came
+is told of by then.
+"""
 
 MAX_WAITING = 20_000
 """Maximum number of parked polls of one router, all types together."""
@@ -71,14 +77,16 @@ class Polls:
             Unavailable: no shard or no store can be reached. Nothing was leased.
             OutcomeUnknown: a job may have been leased; it is requeued when its lease ends.
         """
-        jobs = await self._lease_now(queue_types, count, lease_us)
-        if jobs or not wait_us or self._is_draining:
-            return jobs
+        may_park = wait_us >= TOLD_WITHIN_US and self._is_none_due(queue_types) and not self._is_draining
+        if not may_park:
+            jobs = await self._lease_now(queue_types, count, lease_us)
+            if jobs or not wait_us or self._is_draining:
+                return jobs
         if self.waiting >= MAX_WAITING:
             raise Overloaded(f"{MAX_WAITING} polls are already waiting")
         waiter = Waiter(count, lease_us, is_gone)
         when_gone(waiter.look)
-        return await self._park(queue_types, waiter, wait_us)
+        return await self._park(queue_types, waiter, wait_us, has_looked=not may_park)
 
     @property
     def waiting(self) -> int:
@@ -160,8 +168,21 @@ class Polls:
             await asyncio.wait(refresh)
             attempt.note_failures(stale, [peek.result() for peek in refresh])
 
-    async def _park(self, queue_types: Sequence[str], waiter: Waiter, wait_us: int) -> list[LeasedJob]:
+    def _is_none_due(self, queue_types: Sequence[str]) -> bool:
+        """Return True if other polls wait for each of the types, and the shards have told them that none is due."""
+        return all(
+            (lobby := self._lobbies.get(queue_type)) is not None and lobby.knows_that_none_is_due()
+            for queue_type in queue_types
+        )
+
+    async def _park(
+        self, queue_types: Sequence[str], waiter: Waiter, wait_us: int, *, has_looked: bool
+    ) -> list[LeasedJob]:
         waiter.lobbies = [self._lobby(queue_type) for queue_type in queue_types]
+        if has_looked:
+            now = monotonic()
+            for lobby in waiter.lobbies:
+                lobby.looked_at = now
         timer = asyncio.get_running_loop().call_later(wait_us / 1e6, waiter.expire)
         for lobby in waiter.lobbies:
             lobby.enter(waiter)

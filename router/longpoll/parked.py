@@ -27,6 +27,9 @@ MAX_CLAIM = 1000
 MAX_TAKERS = 64
 """Maximum number of polls served by one claim, which bounds its cost however many wait."""
 
+LOOK_AGAIN_S = 1.0
+"""Seconds for which a look at every shard serves the polls that are parked beside others."""
+
 _PAUSE_AFTER_FAILURE_S = 0.1
 
 
@@ -97,7 +100,11 @@ class Waiter:
 
 
 class ParkedDequeues:
-    """The parked polls of one type, in order of arrival, and the due time of each shard's next job."""
+    """The parked polls of one type, in order of arrival, and the due time of each shard's next job.
+
+    Attributes:
+        looked_at: the time (time.monotonic) at which a poll last asked every shard before it was parked.
+    """
 
     def __init__(
         self,
@@ -114,6 +121,8 @@ class ParkedDequeues:
         self._claimed: set[Waiter] = set()
         self._due_at: dict[ShardPort, float] = {}
         self._watches: dict[ShardPort, OnDue] = {}
+        self._heard: set[ShardPort] = set()
+        self.looked_at = float("-inf")
         self._claim: asyncio.Task[None] | None = None
         self._asked: tuple[ShardPort, list[Waiter]] | None = None
         self._left_behind = 0
@@ -125,12 +134,27 @@ class ParkedDequeues:
         for shard in self._watches.keys() - set(shards):
             shard.unwatch(self._queue_type, self._watches.pop(shard))
             self._due_at.pop(shard, None)
+            self._heard.discard(shard)
         for shard in shards:
             if shard not in self._watches:
                 on_due = self._watches[shard] = partial(self._on_due, shard)
                 shard.watch(self._queue_type, on_due)
         if self._asked is not None and self._asked[0] not in shards:
             self._leave_behind(self._asked[1])
+
+    def knows_that_none_is_due(self) -> bool:
+        """Return True if every shard has told when its next job is due, and none is due now.
+
+        A poll lately asked every shard: that shows which of them do not reach their store.
+        """
+        now = monotonic()
+        return (
+            now - self.looked_at < LOOK_AGAIN_S
+            and self._claim is None
+            and bool(self._watches)
+            and self._heard.issuperset(self._watches)
+            and all(due_at > now for due_at in self._due_at.values())
+        )
 
     def enter(self, waiter: Waiter) -> None:
         """Add a poll, and claim for it as soon as a job is due."""
@@ -161,6 +185,7 @@ class ParkedDequeues:
 
     def _on_due(self, shard: ShardPort, in_us: int | None) -> None:
         """Record the due time of a shard's next job, in µs from now; None if it has none."""
+        self._heard.add(shard)
         if in_us is None:
             self._due_at.pop(shard, None)
         else:

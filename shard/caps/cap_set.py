@@ -67,6 +67,7 @@ class CapSet:
         self._task: asyncio.Task[None] | None = None
         self._ask_us = 0
         self._lease_us = USUAL_LEASE_US
+        self._told_us: int | None = None
 
     def ask_again(self) -> None:
         """Ask for slots without the usual pause, because a cap has fewer leases now."""
@@ -91,12 +92,20 @@ class CapSet:
         """Return the number of due queues with this set."""
         return sum(claim.queues(now_us) for claim in self.claims.values())
 
-    def next_us(self, queue_type: str) -> int | None:
-        """Return when a slot may be used for a queue of a type; None if no slot is known for one."""
-        claim = self.claims.get(queue_type)
-        if claim is None:
-            return None
-        return self._pool.next_us(claim.first_for_us, self._delay_us(claim))
+    def due_times(self) -> list[tuple[str, int | None]]:
+        """Return each type and when a slot may be used for a queue of it; None if no slot is known for one.
+
+        A slot that is left to another type is not known to the others until its yield is over. Otherwise each slot
+        would wake the workers of all types, and those of all but one in vain.
+        """
+        now_us, first_us = elapsed_us(), self._first_us()
+        self._told_us = first_us
+        times: list[tuple[str, int | None]] = []
+        for queue_type, claim in self.claims.items():
+            at_us = self._use_us(claim, first_us)
+            is_left = at_us is not None and at_us > now_us and self._delay_us(claim, first_us) > 0
+            times.append((queue_type, None if is_left else at_us))
+        return times
 
     def may_ask(self, now_us: int) -> bool:
         """Return True if every cap of the set may have a slot that is due now, as far as is known."""
@@ -115,7 +124,8 @@ class CapSet:
             self._lease_us = lease_us
             self._give_back(now_us, lease_us)
         terms = SlotTerms(claim.least_cost(now_us), lease_us)
-        grants = self._pool.take(now_us, terms, count, min(now_us, latest_us) - self._delay_us(claim))
+        delay_us = self._delay_us(claim, self._first_us())
+        grants = self._pool.take(now_us, terms, count, min(now_us, latest_us) - delay_us)
         return grants, grants[0].terms.units if grants else terms.units
 
     def put_back(self, grants: Sequence[CapGrant], used: int) -> None:
@@ -150,12 +160,29 @@ class CapSet:
             (claim.first_us for name, claim in self.claims.items() if self._is_awaited(name)), default=None
         )
 
-    def _delay_us(self, claim: CapClaim) -> int:
-        """Return how long slots are left to other types, whose queues have been due for longer."""
-        if len(self.claims) == 1:
-            return 0
-        first_us = self._first_us()
+    def _delay_us(self, claim: CapClaim, first_us: int | None) -> int:
+        """Return how long slots are left to other types, whose queues have been due for longer.
+
+        Args:
+            first_us: as `_first_us` returns it.
+        """
         return YIELD_US if first_us is not None and first_us < claim.first_us else 0
+
+    def _use_us(self, claim: CapClaim, first_us: int | None) -> int | None:
+        """Return when a slot may be used for a claim, after its yield; None if no slot is known for it."""
+        return self._pool.next_us(claim.first_for_us, self._delay_us(claim, first_us))
+
+    def _yielded_us(self, now_us: int) -> int | None:
+        """Return when the next yield is over; None if there is none."""
+        if len(self.claims) < 2 or not len(self._pool):
+            return None
+        first_us = self._first_us()
+        ends = (
+            self._use_us(claim, first_us)
+            for claim in self.claims.values()
+            if self._delay_us(claim, first_us) and self._is_awaited(claim.queue_type)
+        )
+        return min((at_us for at_us in ends if at_us is not None and at_us > now_us), default=None)
 
     def _expire(self, now_us: int) -> None:
         lost = self._pool.expire(now_us)
@@ -179,6 +206,8 @@ class CapSet:
                 now_us = elapsed_us()
                 self._expire(now_us)
                 first_us = self._first_us()
+                if first_us != self._told_us and len(self.claims) > 1:
+                    self._on_change(self)  # another type comes first, because the workers of one have left
                 if first_us is not None:
                     awaited_us = now_us
                 elif now_us >= awaited_us + LINGER_US:
@@ -189,7 +218,7 @@ class CapSet:
                 room = self._appetite.room(len(self._pool))
                 wait_us = self._wait_us(now_us, first_us, room)
                 if wait_us > 0:
-                    await self._sleep(wait_us)
+                    await self._wait(now_us, wait_us)
                 elif first_us is not None:
                     await self._reserve(room, max(first_us, now_us), is_ahead=True)
         finally:
@@ -219,6 +248,13 @@ class CapSet:
         if taken.grants:
             self._pool.add(taken.grants)
             self._expire(elapsed_us())
+            self._on_change(self)
+
+    async def _wait(self, now_us: int, wait_us: int) -> None:
+        """Wait for a time, or until something has changed; then let other types use slots whose yield is over."""
+        yielded_us = self._yielded_us(now_us)
+        await self._sleep(wait_us if yielded_us is None else min(wait_us, yielded_us - now_us))
+        if yielded_us is not None and yielded_us <= elapsed_us():
             self._on_change(self)
 
     async def _sleep(self, wait_us: int) -> None:

@@ -256,8 +256,8 @@ class NodeCaps:
 
     def _refresh(self, cap_set: CapSet) -> None:
         """Tell the index when the queues with a set of caps may be leased from."""
-        for queue_type in cap_set.claims:
-            self._set_due(queue_type, cap_set.names, cap_set.next_us(queue_type))
+        for queue_type, due_us in cap_set.due_times():
+            self._set_due(queue_type, cap_set.names, due_us)
 
     def _set_due(self, queue_type: str, names: Names, due_us: int | None) -> None:
         funded = self.funded.get(queue_type)

@@ -14,6 +14,7 @@ from router.longpoll.due_hints import FRESH_S
 from sharq_core.errors import StoreAway
 from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import FORMATS, Call, Dequeue, OnDue, Peek, ShardPort
+from sharq_core.models import LeasedJob
 from tests.support.nodes.members import KIND, PARTITIONS, MemberNode, agree, job_in, running_nodes
 from tests.support.stores.server import StoreServer
 from tests.support.waits import until
@@ -167,3 +168,29 @@ async def test_a_dequeue_finds_a_job_of_any_shard_whatever_its_hint_says(
             member = members[number % 2]
             await member.enqueue(job_in(member.owned[0], f"{member.node_id}-late-{number}"))
             assert await lease(polls) == member.node_id
+
+
+async def test_a_poll_that_waits_beside_others_asks_no_shard_again(store: StoreServer, prefix: str) -> None:
+    """The shards tell the others when a job is due, and so this one."""
+    async with running_nodes(store.url, prefix) as nodes:
+        first, second = await nodes.join("a", "b")
+        shards = await filled([first, second], 0)
+        polls = Polls(Shards(*shards))
+
+        async def wait(wait_us: int) -> list[LeasedJob]:
+            return await polls.dequeue([KIND], 1, LEASE_US, wait_us, lambda: False)
+
+        long = asyncio.create_task(wait(60_000_000))
+        await until(lambda: polls.waiting == 1)
+        await asyncio.gather(*(wait(100_000) for _ in range(10)))
+        peeks = sum(shard.counts[Peek] for shard in shards)
+        for _ in range(5):
+            assert await asyncio.gather(*(wait(100_000) for _ in range(20))) == [[]] * 20
+        assert sum(shard.counts[Peek] for shard in shards) < peeks + 60, "of 200 without this"
+        waiting = [long, *(asyncio.create_task(wait(60_000_000)) for _ in range(3))]
+        await until(lambda: polls.waiting == 4)
+        for number in range(4):
+            owned = (first, second)[number % 2]
+            await owned.enqueue(job_in(owned.owned[0], f"j{number}"))
+        found = [leased.job_id for jobs in await asyncio.gather(*waiting) for leased in jobs]
+        assert sorted(found) == ["j0", "j1", "j2", "j3"]

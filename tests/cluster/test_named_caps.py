@@ -125,6 +125,27 @@ async def test_queues_of_several_types_share_a_cap(parts: Parts) -> None:
     assert min(found.values()) >= 8, found
 
 
+async def test_a_slot_is_told_to_the_type_that_comes_first_and_to_others_only_once_it_is_left(
+    parts: Parts,
+) -> None:
+    """Nobody uses the slots here, so that each of them is left in the end."""
+    await put_cap(parts.node, "acct", 300_000)
+    kinds = ("sms", "voice")
+    for kind in kinds:
+        await enqueued(parts, *(job(kind, "q", f"j{number}", caps=("acct",)) for number in range(9)))
+        await parts.dequeue(kind)  # shows to the node that its queue waits for the cap
+    told: dict[str, list[int | None]] = {kind: [] for kind in kinds}
+    watches = {kind: told[kind].append for kind in kinds}
+    for kind in kinds:
+        parts.node.watch(kind, watches[kind])
+    await until(lambda: sum(in_us is not None and in_us <= 0 for in_us in told["voice"]) >= 3)
+    assert any(in_us is not None and in_us > 0 for in_us in told["sms"])
+    assert all(in_us is None or in_us <= 0 for in_us in told["voice"])
+    parts.node.unwatch("sms", watches["sms"])
+    await until(lambda: any(in_us is not None and in_us > 0 for in_us in told["voice"]))
+    parts.node.unwatch("voice", watches["voice"])
+
+
 async def test_jobs_wait_for_all_caps_of_their_queue(parts: Parts) -> None:
     await put_cap(parts.node, "acct", 10_000, 2)
     await put_cap(parts.node, "brand", 25_000)

@@ -7,6 +7,7 @@ from collections import Counter
 
 from router.longpoll.dequeues import Polls
 from router.shards.one_shard import OneShard
+from sharq_core.caps import grace_us, horizon_us
 from sharq_core.limits import CapHold
 from sharq_core.link.messages import Enqueue, Finish
 from sharq_core.models import Enqueued, FinishJob, LeasedJob
@@ -17,6 +18,7 @@ from tests.support.nodes.parts import LEASE_US, job
 from tests.support.waits import until
 
 QUEUES = 30
+INTERVAL_US = 25_000
 
 
 async def put_backlog(nodes: list[MemberNode], jobs: int) -> None:
@@ -57,6 +59,30 @@ async def test_three_nodes_share_a_cap_fairly_and_keep_it(nodes: Nodes) -> None:
         ]
         assert max(own) <= 2 * min(own) + 3, own
         assert min(own) >= 1
+
+
+async def test_a_hold_leaves_no_lease_after_the_slots_that_other_nodes_have_reserved(nodes: Nodes) -> None:
+    made = await nodes.join("a", "b", "c")
+    await until(lambda: agree(*made) and all(has_no_guests(member) for member in made))
+    await put_cap(made[0].node, "acct", INTERVAL_US, 2)
+    await put_backlog(made, 60)
+    leased: list[LeasedJob] = []
+    polls = [Polls(OneShard(member.node, PARTITIONS)) for member in made for _ in range(2)]
+    working = [asyncio.create_task(poll(one, leased, 10_000)) for one in polls]
+    await until(lambda: len(leased) >= 20)
+    one = leased[0]
+    hold = CapHold("acct", 60_000_000)
+    await made[0].node.call(Finish([FinishJob(KIND, one.queue_id, one.job_id, one.lease, hold_cap=hold)]))
+    await asyncio.sleep(1)
+    for task in working:
+        task.cancel()
+    await asyncio.gather(*working, return_exceptions=True)
+    home = partition_of("cap", "acct", PARTITIONS)
+    state = await made[0].node._pipeline.value(made[0].node._calls.caps.get_cap(home, "acct"))
+    assert state is not None
+    assert state.held_until_us is not None
+    last_us = state.held_until_us - hold.hold_us + horizon_us([INTERVAL_US]) + grace_us([INTERVAL_US])
+    assert [at_us for at_us in lease_times(leased) if at_us > last_us] == []
 
 
 async def test_a_node_that_knows_no_ring_yet_serves_queues_with_caps(nodes: Nodes) -> None:

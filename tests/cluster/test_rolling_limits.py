@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from router.shards.upgrade import CAMPAIGNS, IDENTIFIERS, LIFE, LIMITS
+from router.shards.upgrade import CAMPAIGNS, CAPS, IDENTIFIERS, LIFE, LIMITS
 from shard.store_factory import make_store
 from sharq_core.config import parse_url
 from sharq_core.link.messages import Member
@@ -224,6 +224,38 @@ async def test_ids_with_colons_and_slashes_are_refused_by_name_while_an_older_sh
         assert (await api.get("/metrics/ids/")).json["queue_ids"] == ["plain"]
     assert (await until_status(api, enqueue, {**new, "job_id": "a:b"}, 201)).status == 201
     assert {(await api.lease("ids"))["queue_id"] for _ in range(2)} == {"plain", "tenant:42"}
+
+
+async def test_named_caps_are_refused_by_name_while_an_older_shard_is_a_member(
+    api: Api, server: StoreServer
+) -> None:
+    new = {"interval": 0, "payload": 1}
+    capped = {**new, "job_id": "capped", "caps": ["acct"]}
+    enqueue, hold = "/enqueue/caps/1/", {"name": "acct", "ms": 60_000}
+    async with older_shard(server, CAPS - 1):
+        refusal = await until_status(api, "/enqueue/probe/3/", capped, 503)
+        assert refusal.json["message"].startswith("caps: ")
+        assert (await api.post(enqueue, {**new, "job_id": "plain"})).status == 201
+        lease = (await api.lease("caps"))["lease"]
+        refused: tuple[tuple[str, str, object, str], ...] = (
+            ("POST", "/queue/caps/1/", {"caps": ["acct"]}, "caps"),
+            ("POST", "/finish/caps/1/plain/", {"lease": lease, "hold_cap": hold}, "hold_cap"),
+            ("POST", "/release/caps/1/plain/", {"lease": lease, "hold_cap": hold}, "hold_cap"),
+            ("PUT", "/cap/acct/", {"rate": "1/min"}, "this call"),
+            ("GET", "/cap/acct/", None, "this call"),
+            ("DELETE", "/cap/acct/", None, "this call"),
+            ("GET", "/caps/", None, "this call"),
+            ("POST", "/cap/acct/hold/", {"for": 1000}, "this call"),
+        )
+        for method, path, body, name in refused:
+            reply = await api.call(method, path, body)
+            assert (reply.status, reply.json["code"]) == (503, "unavailable"), path
+            assert reply.json["message"].startswith(f"{name}: "), reply.json
+        assert (await api.post("/finish/caps/1/plain/", {"lease": lease})).status == 200
+    assert (await until_status(api, enqueue, capped, 201)).status == 201
+    assert (await api.get("/dequeue/caps/")).json["blocked_by"] == "cap:acct", "there is no such cap"
+    assert (await api.call("PUT", "/cap/acct/", {"rate": "1000/s"})).status == 200
+    assert (await api.get("/dequeue/caps/?wait=20000")).json["job_id"] == "capped"
 
 
 async def test_a_trace_is_never_refused_while_an_older_shard_is_a_member(
