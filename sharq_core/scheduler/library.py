@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
-REVISION = 10
+REVISION = 11
 
 SHARED_FILES = (
     "shortcuts",
