@@ -101,7 +101,7 @@ class ShardNode:
         self._calls = StoreCalls(keys, settings.retention())
         self._metrics = NodeMetrics(registry)
         self.guard = self._make_guard(keys, memory or NoMemory())
-        self._index = ReadyIndex(self._executor.now_us)
+        self._index = ReadyIndex(self._executor.arrival_us)
         self._index.others = self._ownership.others
         self.due_notes = DueNotes(self._index)
         self.job_ends = JobEnds()

@@ -13,6 +13,9 @@ _STEP_US = 500_000
 _DRIFT = 500e-6
 """The most by which the speeds of two clocks differ, as a fraction: what time services correct a clock by at most."""
 
+_MAX_LEAD_US = 1_000
+"""The most by which `arrival_us` is ahead of `now_us`: a slow call must not let the next ones leave far too early."""
+
 _HOLD_S = 2.0
 """Time after a forward step during which calls are timed as if the step had not happened."""
 
@@ -33,6 +36,8 @@ class RemoteClock:
         self._recent = -math.inf
         self._turns_at = 0.0
         self._offset_limit = math.inf
+        # The least upper bounds of the offset, of the same windows as `_best` and `_recent`.
+        self._least_limit = self._recent_limit = math.inf
         self._ahead_us = 0.0
         self._held_until = 0.0
 
@@ -58,7 +63,9 @@ class RemoteClock:
         is_step_ahead = offset > self._offset_limit + _STEP_US
         if is_step_ahead:
             self._ahead_us, self._held_until = offset_limit - self._offset_limit, received_at + _HOLD_S
+            self._least_limit = self._recent_limit = math.inf
         self._offset_limit = offset_limit
+        self._least_limit = min(self._least_limit, offset_limit)
         careful = self._careful - _DRIFT * (received_at - self._careful_at) * 1e6
         if offset >= careful or has_stepped_back or self._careful > offset_limit:
             self._careful, self._careful_at = offset, received_at
@@ -67,16 +74,29 @@ class RemoteClock:
         if received_at >= self._turns_at and not has_stepped_back:
             self._best = max(self._recent, offset)
             self._recent = offset
+            self._least_limit, self._recent_limit = min(self._recent_limit, offset_limit), math.inf
             self._turns_at = received_at + _WINDOW_S
         elif self._best is None or offset > self._best or has_stepped_back:
             self._best = self._recent = offset
         elif offset > self._recent:
             self._recent = offset
+        self._recent_limit = min(self._recent_limit, offset_limit)
         return is_step_ahead or (before is not None and before > offset_limit + _STEP_US)
 
     def now_us(self) -> int | None:
         """Return the remote time in µs, or None before the first answer."""
         return None if self._best is None else int(self._best + monotonic() * 1e6)
+
+    def arrival_us(self) -> int | None:
+        """Return the remote time in µs at which a call that leaves now arrives at the earliest; None before the first.
+
+        That is `now_us` and the time of the fastest call of the last 10 to 20 seconds, at most 1 ms: a call that leaves
+        so that it just is not early by this time is less late by its way.
+        """
+        if self._best is None:
+            return None
+        way_us = 0.0 if self._least_limit == math.inf else max(self._least_limit - self._best, 0.0)
+        return int(self._best + min(way_us, _MAX_LEAD_US) + monotonic() * 1e6)
 
     def careful_us(self) -> int | None:
         """Return the remote time in µs, or slightly less, also if that clock has been slower since the best answer.

@@ -123,7 +123,8 @@ class ParkedDequeues:
         self._watches: dict[ShardPort, OnDue] = {}
         self._heard: set[ShardPort] = set()
         self.looked_at = float("-inf")
-        self._claim: asyncio.Task[None] | None = None
+        self._is_claiming = False
+        self._claims: set[asyncio.Task[None]] = set()
         self._asked: tuple[ShardPort, list[Waiter]] | None = None
         self._left_behind = 0
         self.follow()
@@ -150,7 +151,7 @@ class ParkedDequeues:
         now = monotonic()
         return (
             now - self.looked_at < LOOK_AGAIN_S
-            and self._claim is None
+            and not self._is_claiming
             and bool(self._watches)
             and self._heard.issuperset(self._watches)
             and all(due_at > now for due_at in self._due_at.values())
@@ -194,32 +195,33 @@ class ParkedDequeues:
 
     def _arm(self) -> None:
         """Set the alarm to the earliest due time, unless a claim is in flight: its end arms the alarm again."""
-        if self._claim is None and self._due_at and len(self.waiters) > len(self._claimed):
+        if not self._is_claiming and self._due_at and len(self.waiters) > len(self._claimed):
             self._alarm.set(min(self._due_at.values()))
         else:
             self._alarm.clear()
 
     def _start_claim(self) -> None:
         """Start a claim when the alarm rings. If one is in flight, its end arms the alarm again."""
-        if self._claim is not None:
+        if self._is_claiming:
             return
-        self._claim = tasks.begin(self._claim_due())
-        self._claim.add_done_callback(self._on_claimed)
+        self._is_claiming = True
+        claim = tasks.begin(self._claim_due())
+        self._claims.add(claim)
+        claim.add_done_callback(self._on_claimed)
 
     def _leave_behind(self, takers: list[Waiter]) -> None:
         """Claim from other shards although a claim is in flight: its shard is gone or has fallen silent.
 
         A late answer of it goes to the polls that still wait, or back.
         """
-        self._claim = self._asked = None
+        self._is_claiming, self._asked = False, None
         self._left_behind += 1
         for taker in takers:
             taker.let_go()
         self._arm()
 
     def _on_claimed(self, task: asyncio.Task[None]) -> None:
-        if self._claim is task:
-            self._claim = None
+        self._claims.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("claim_failed queue_type=%s", self._queue_type, exc_info=error)
             for shard in self._watches:
@@ -227,14 +229,22 @@ class ParkedDequeues:
         self._arm()
 
     async def _claim_due(self) -> None:
-        """Claim from the longest due shard while a shard is due and a poll waits."""
+        """Claim from the longest due shard while a shard is due and a poll waits; then arm the alarm."""
         left_behind = self._left_behind
-        while self._due_at and self._left_behind == left_behind:
-            shard = min(self._due_at, key=self._due_at.__getitem__)
-            takers = self._takers()
-            if self._due_at[shard] > monotonic() or not takers:
-                return
-            await self._claim_from(shard, takers)
+        try:
+            while self._due_at and self._left_behind == left_behind:
+                shard = min(self._due_at, key=self._due_at.__getitem__)
+                if self._due_at[shard] > monotonic():
+                    break
+                takers = self._takers()
+                if not takers:
+                    return  # the polls that have ended leave before `_on_claimed` arms the alarm
+                await self._claim_from(shard, takers)
+        finally:
+            if self._left_behind == left_behind:
+                self._is_claiming = False
+        # Not only when the event loop tells of the end of this task: the next job may be due before that.
+        self._arm()
 
     async def _claim_from(self, shard: ShardPort, takers: list[Waiter]) -> None:
         del self._due_at[shard]

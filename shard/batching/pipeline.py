@@ -46,9 +46,10 @@ __all__ = [
 
 T = TypeVar("T")
 
-FULL = 16
+FULL = CALLS_AT_ONCE
 """Calls that fill a pipeline: the server works on them while this process reads more requests. If all calls of a tick
-were sent together, process and server would take turns under load, each waiting for the other.
+were sent together, process and server would take turns under load, each waiting for the other. With half as many, a
+single enqueue takes more CPU time, because a pipeline has a price of its own (docs/benchmarks.md).
 """
 
 _Place: TypeAlias = tuple[StoreNode | None, bool, bool]

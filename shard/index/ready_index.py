@@ -85,8 +85,9 @@ class ReadyIndex:
     """The due times of all types, by partition.
 
     Args:
-        store_now_us: returns the present time of a partition's server, in µs, or a slightly earlier one; None if it is
-            unknown. The time in a reply is older by the reply's travel time, which would make entries late.
+        arrival_us: returns the time of a partition's server, in µs, at which a call that leaves now arrives at the
+            earliest; None if it is unknown. With the time in a reply, entries would be late by the ways of the reply
+            and of the next call.
 
     Attributes:
         subscribers: the subscribers of each type that has any.
@@ -96,13 +97,13 @@ class ReadyIndex:
         on_subscribed: called with a type after its subscribers have changed.
     """
 
-    def __init__(self, store_now_us: Callable[[int], int | None]) -> None:
+    def __init__(self, arrival_us: Callable[[int], int | None]) -> None:
         self.on_subscribed: Callable[[str], None] = lambda _: None
         self.subscribers: dict[str, list[OnDue]] = {}
         self.others: frozenset[int] = frozenset()
         self.listeners: dict[str, list[OnNote]] = {}
         self._loop = asyncio.get_running_loop()
-        self._store_now_us = store_now_us
+        self._arrival_us = arrival_us
         self._types: dict[str, _Type] = {}
         self._by_partition: dict[int, set[str]] = {}
         self._put_off: dict[tuple[int, str], float] = {}
@@ -152,7 +153,7 @@ class ReadyIndex:
         self, partition: int, now_us: int, heads_us: Iterable[tuple[str, int | None]], sent_at: float
     ) -> None:
         """Record the due times of some types, perhaps early, from a call sent at sent_at; None if a type is not due."""
-        offset_s = monotonic() - max(now_us, self._store_now_us(partition) or now_us) / 1e6
+        offset_s = monotonic() - max(now_us, self._arrival_us(partition) or now_us) / 1e6
         types = self._types
         for queue_type, head_us in heads_us:
             if head_us is None:
@@ -317,8 +318,12 @@ class ReadyIndex:
             on_due(int((due_at - monotonic()) * 1e6))
 
     def _until_s(self, partition: int, at_us: int, said_us: int) -> float:
-        """Return the time in seconds until the store's time at_us, from a reply of the store's time said_us."""
-        return (at_us - max(said_us, self._store_now_us(partition) or said_us)) / 1e6
+        """Return the time in seconds until a call should leave to arrive at the store's time at_us.
+
+        Args:
+            said_us: the store's time in the reply that says at_us.
+        """
+        return (at_us - max(said_us, self._arrival_us(partition) or said_us)) / 1e6
 
     def _put(self, partition: int, queue_type: str, entry: _Entry) -> None:
         known_type = self._types.get(queue_type)

@@ -86,6 +86,14 @@ class Executor:
         node = self.node_of(partition)
         return None if node is None else node.clock.now_us()
 
+    def arrival_us(self, partition: int) -> int | None:
+        """Return the time (µs) by the clock of the partition's server at which a call that leaves now arrives at best.
+
+        None if it is unknown.
+        """
+        node = self.node_of(partition)
+        return None if node is None else node.clock.arrival_us()
+
     def careful_us(self, partition: int) -> int | None:
         """Return the time (µs) by the clock of the partition's server, or slightly less, whatever its speed.
 

@@ -99,11 +99,11 @@ async def test_the_stop_of_a_port_cancels_what_a_connection_still_does() -> None
 
     async def never(_: Request) -> Response:
         try:
-            forever: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-            return await forever
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             cancelled.set()
             raise
+        return Response(b"{}")
 
     fronted = Fronted(never)
     async with connected(fronted) as client:

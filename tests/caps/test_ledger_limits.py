@@ -157,6 +157,32 @@ def test_no_limit_of_a_cap_is_exceeded(client: redis.Redis, prefix: str, seed: i
     ledger.assert_bound(*limits)
 
 
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_slots_of_one_call_are_those_of_a_call_each(client: redis.Redis, prefix: str, seed: int) -> None:
+    random = Random(seed)
+    unit, interval_us = random.choice(list(LimitUnit)), random.choice([0, 90, 1_000, 30_000])
+    limit = Limit(unit, interval_us, random.choice([1, 1.1, 7.5]))
+    together, apart = (Ledger(client, f"{prefix}-{name}", limit) for name in "ab")
+    for step in range(6):
+        elapsed_us, units = random.choice([0, 3_000, 50_000]), random.choice([1, 4])
+        # Another node asks at the beginning, so that turns bound what this one gets until the other has been away long.
+        for ledger in (together, apart):
+            ledger.now_us += elapsed_us
+            if step == 0:
+                ledger.store.value(
+                    ledger.store.calls.cap_take(0, CAP, "other", 2, within_us=HOUR_US, now_us=ledger.now_us)
+                )
+            if step % 3 == 2:
+                ledger.hold(5_000)
+        want = random.choice([2, 30, MAX_TAKE])
+        reply = together.take(want, units=units)
+        replies = [apart.take(1, units=units) for _ in range(want)]
+        slots = [slot for one in replies for slot in one.slots]
+        assert reply.slots == slots
+        if len(slots) < want:
+            assert (reply.blocked_by, reply.ask_in_us) == (replies[-1].blocked_by, replies[-1].ask_in_us)
+
+
 def test_a_slot_is_due_when_all_limits_allow_it(client: redis.Redis, prefix: str) -> None:
     ledger = Ledger(client, prefix, job_limit(1_000, 3), job_limit(10_000))
     assert ledger.ahead(ledger.take(within_us=20_000)) == [0, 10_000, 20_000]

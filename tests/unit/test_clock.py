@@ -91,3 +91,39 @@ def test_a_careful_estimate_believes_a_step_back_at_once() -> None:
     careful_us = clock.careful_us()
     assert careful_us is not None
     assert careful_us <= store_us(HOUR_US - 20_000)
+
+
+def learn_call(clock: RemoteClock, way_s: float, ahead_us: int = HOUR_US) -> None:
+    """Learn from a call that took so long to the store, whose answer came at once."""
+    now = monotonic()
+    clock.learn(int(now * 1e6) + ahead_us, now - way_s)
+
+
+def lead_us(clock: RemoteClock) -> int:
+    now_us, arrival_us = clock.now_us(), clock.arrival_us()
+    assert now_us is not None
+    assert arrival_us is not None
+    return arrival_us - now_us
+
+
+def test_a_call_may_leave_earlier_by_the_way_of_the_fastest_one() -> None:
+    clock = RemoteClock()
+    assert clock.arrival_us() is None
+    for way_s in (0.0008, 0.0003, 0.0009):
+        learn_call(clock, way_s)
+    assert lead_us(clock) >= 299
+    clock.learn(store_us())
+    assert lead_us(clock) < 800
+
+
+def test_a_slow_call_lets_no_other_leave_far_too_early() -> None:
+    clock = RemoteClock()
+    learn_call(clock, 0.5)
+    assert lead_us(clock) < 100_000
+
+
+def test_the_ways_of_calls_before_a_step_do_not_count() -> None:
+    clock = RemoteClock()
+    learn_call(clock, 0.0005)
+    learn_call(clock, 0.0005, HOUR_US + 1_000_000)
+    assert lead_us(clock) >= 499

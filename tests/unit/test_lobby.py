@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from router.longpoll.alarms import AlarmClock
+from router.longpoll.alarms import Alarm, AlarmClock
 from router.longpoll.parked import ParkedDequeues, Waiter
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.link.job_watches import JobKey, OnEnd
@@ -178,6 +178,31 @@ async def test_a_poll_whose_time_is_over_is_answered_at_once_where_no_claim_is_u
     scene = Scene()
     scene.waiter.expire()
     assert scene.waiter.future.result() == []
+
+
+class NotedClock(AlarmClock):
+    """A clock that notes the times of its alarms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+
+    def add(self, at: float, alarm: Alarm) -> None:
+        self.times.append(at)
+        super().add(at, alarm)
+
+
+async def test_the_alarm_is_set_before_the_event_loop_tells_of_the_end_of_a_claim() -> None:
+    shard, clock = Shard(), NotedClock()
+    lobby = ParkedDequeues("sms", Shards(shard), clock, lambda _: asyncio.sleep(0))
+    lobby.enter(Waiter(1, 1_000_000, lambda: False))
+    shard.tell_due()
+    call = await asyncio.wait_for(shard.calls.get(), DEADLINE_S)
+    clock.times.clear()
+    call.set_result(Dequeued([], 60_000_000))
+    await asyncio.sleep(0)  # the claim ends in this turn, and the next one tells of it
+    assert len(clock.times) == 1
+    lobby.close()
 
 
 async def test_a_poll_whose_time_is_over_ends_with_a_claim_that_fails() -> None:

@@ -20,24 +20,35 @@ local cap_take = {
   DONE = 0, UNKNOWN = 1,
 }
 
--- Reserve slots for a node. Returns them as {due, serial}; then the reason why there are not more, and when to ask
--- again (nil: that is not known).
+-- Reserve slots for a node. Returns when they are due; then the reason why there are not more, and when to ask again
+-- (nil: that is not known). Their serials follow one another.
 local function reserve(cap, turn, want, units, weight, within, after)
   local now, slots = cap.now, {}
-  local horizon = math.min(within, caps.horizon(cap))
+  local latest = now + math.min(within, caps.horizon(cap))
   local start = math.max(now + after, cap.held_until)
   local turn_ends, near = cap_turns.bounds(cap, turn, weight, cap_slots.distance(cap, units))
   while true do
     local at, index, before = cap_slots.next(cap, start, units)
-    local ask_at = at - horizon
+    local ask_at = at - (latest - now)
     if #slots == want then return slots, blocked_by.NOTHING, ask_at end
-    if at > now + horizon then
-      return slots, cap.held_until > now + horizon and blocked_by.HOLD or blocked_by.RATE, ask_at
-    end
+    if at > latest then return slots, cap.held_until > latest and blocked_by.HOLD or blocked_by.RATE, ask_at end
     if turn[2] > turn_ends and at - now > near then return slots, blocked_by.RATE, at - near end
-    slots[#slots + 1] = {at, cap_slots.reserve(cap, start, units, at, index, before)}
-    turn[2] = turn[2] + 1 / weight
+    if cap_slots.is_run(cap, start) then
+      turn[2] = cap_slots.reserve_run(cap, start, units, want - #slots, latest, turn[2], 1 / weight, turn_ends,
+        now + near, slots)
+    else
+      cap_slots.reserve(cap, start, units, at, index, before)
+      slots[#slots + 1] = at
+      turn[2] = turn[2] + 1 / weight
+    end
   end
+end
+
+-- Return slots with their serials, as permits.make takes them.
+local function with_serials(slots, first_serial)
+  local rows = {}
+  for index, due in ipairs(slots) do rows[index] = {due, first_serial + index - 1} end
+  return rows
 end
 
 function cap_take.run(tx, args, first)
@@ -56,14 +67,15 @@ function cap_take.run(tx, args, first)
   local allowed, allowed_at = want, nil
   if is_counted then allowed, allowed_at = permits.allowed(cap, lease > 0 and want or 0) end
   local turn = cap_turns.enter(cap, args[first + 2])
+  local first_serial = cap.serial + 1
   local slots, reason, ask_at = reserve(cap, turn, allowed, units, weight, within, after)
-  if is_counted then permits.make(tx, cap, slots, lease) end
+  if is_counted then permits.make(tx, cap, with_serials(slots, first_serial), lease) end
   caps.close(tx, cap)
   if reason == blocked_by.NOTHING and allowed < want then reason, ask_at = blocked_by.MAX_LEASED, allowed_at end
   local reply = {0, clock.told(tx), -1, -1, cap_take.DONE, cap.now, reason,
     ask_at and math.max(ask_at - cap.now, 0) or -1, caps.horizon(cap), is_counted and 1 or 0,
-    slots[1] and slots[1][2] or 0}
+    slots[1] and first_serial or 0}
   if asks_grace then reply[12] = caps.grace(cap) end
-  for _, slot in ipairs(slots) do reply[#reply + 1] = slot[1] end
+  for _, due in ipairs(slots) do reply[#reply + 1] = due end
   return reply
 end
