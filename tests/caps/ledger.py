@@ -43,7 +43,7 @@ class Limit(Struct, frozen=True):
 
     @property
     def grace_us(self) -> int:
-        """How long after its time a slot may be used that is reserved under the limit."""
+        """Return the time after its due time within which a slot of the limit may be used."""
         return max(MIN_GRACE_US, min(self.interval_us // GRACE_PART, MOST_GRACE_US))
 
 

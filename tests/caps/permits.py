@@ -16,7 +16,7 @@ MARGIN_US = 15_000_000
 of its clock, because nodes mark a partition with leases as in use so often (store-clock.md)."""
 
 EXTEND_WITHIN_US = 5_000_000
-"""How long after the renewal of its permits an extend may run."""
+"""Time after the renewal of its permits within which an extend may run."""
 
 
 class Ledger(Struct):

@@ -387,12 +387,11 @@ def _add_newer_bytes(driver: Driver) -> None:
 
 def test_calls_of_one_pipeline_see_each_other(driver: Driver) -> None:
     functions, now_us = driver.functions, driver.now_us
-    finish = [FinishJob(TYPE, "q", "1")]
     replies = driver.replies(
         [
             functions.enqueue(0, TYPE, [new_job("1")], now_us=now_us),
             functions.dequeue(0, TYPE, 1, LEASE_US, b"12345678", now_us=now_us),
-            functions.finish(0, TYPE, finish, now_us=now_us),
+            functions.finish(0, TYPE, [FinishJob(TYPE, "q", "1")], now_us=now_us),
             driver.job_calls.redrive(0, TYPE, [DeadRef(TYPE, "q", "1")], now_us=now_us),
         ]
     )
