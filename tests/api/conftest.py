@@ -13,7 +13,7 @@ import pytest
 from tests.support.http.fronted import Serve, serving
 from tests.support.http.roles import Roles, running_roles
 from tests.support.processes.commands import Server, StartServer
-from tests.support.processes.servers import ServerFactory, SharqServer, running_server
+from tests.support.processes.servers import PATIENT, ServerFactory, SharqServer, running_server
 from tests.support.stores.server import StoreServer, running_store
 
 
@@ -26,9 +26,10 @@ def store(request: pytest.FixtureRequest) -> Iterator[StoreServer]:
 
 @pytest.fixture(scope="session")
 def server(store: StoreServer) -> Iterator[SharqServer]:
-    """A server with default settings on the shared store."""
+    """A server with default settings on the shared store, for which it waits longer: no test is about that time."""
     prefix = f"api-{uuid.uuid4().hex[:12]}"
-    with running_server(environ={"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix}) as running:
+    environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix, **PATIENT}
+    with running_server(environ=environ) as running:
         yield running
 
 
