@@ -43,7 +43,7 @@ class Limit(Struct, frozen=True):
 
     @property
     def grace_us(self) -> int:
-        """Return the time after its due time within which a slot of the limit may be used."""
+        """The time after its due time within which a slot of the limit may be used."""
         return max(MIN_GRACE_US, min(self.interval_us // GRACE_PART, MOST_GRACE_US))
 
 

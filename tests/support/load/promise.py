@@ -49,7 +49,7 @@ class NamedCap(msgspec.Struct, frozen=True):
 
     @property
     def grace_ms(self) -> float:
-        """Return the time after its slot within which a lease may come (g)."""
+        """The time after its slot within which a lease may come (g)."""
         return grace_us(self._intervals_us()) / 1000
 
     @property
