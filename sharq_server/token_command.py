@@ -15,10 +15,11 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
+from router.access.name_patterns import NamePatterns
 from router.access.permissions import ALL_PERMISSIONS, in_order
 from router.access.token import Token
 from router.access.token_file import new_token, read_tokens
-from router.access.words import parse_line, read_max_queued, read_permissions, read_rps, read_types
+from router.access.words import parse_line, read_max_queued, read_patterns, read_permissions, read_rps
 from sharq_core.config.inspection import inspect
 from sharq_core.errors import ConfigError
 from sharq_server.token_file import add_token, remove_token
@@ -81,6 +82,7 @@ class _ListedToken(msgspec.Struct, frozen=True):
     name: str
     ops: list[str]
     types: list[str] | None
+    caps: list[str] | None
     max_queued: int | None
     rps: int | None
 
@@ -101,6 +103,13 @@ def new(
         typer.Option(
             metavar="PATTERNS",
             help="Queue types, joined by commas; * stands for any text. Default: all.",
+        ),
+    ] = None,
+    caps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERNS",
+            help="Named caps, joined by commas; * stands for any text. Default: all.",
         ),
     ] = None,
     max_queued: Annotated[
@@ -130,7 +139,8 @@ def new(
     token = replace(
         parse_line(line),
         permissions=ALL_PERMISSIONS if permissions is None else permissions,
-        types=_given("--types", types, read_types),
+        types=_given("--types", types, read_patterns),
+        caps=_given("--caps", caps, read_patterns),
         max_queued=_given("--max-queued", max_queued, read_max_queued),
         rps=_given("--rps", rps, read_rps),
     )
@@ -150,7 +160,7 @@ def ls(*, file: File = None, config: ConfigFile = None, as_json: AsJson = False)
     if as_json:
         _write([_listed(token) for token in tokens])
         return
-    rows = [("NAME", "OPS", "TYPES", "MAX QUEUED", "RPS"), *map(_row, tokens)]
+    rows = [("NAME", "OPS", "TYPES", "CAPS", "MAX QUEUED", "RPS"), *map(_row, tokens)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -216,16 +226,24 @@ def _write(document: object) -> None:
 
 
 def _listed(token: Token) -> _ListedToken:
-    types = None if token.types is None else list(token.types.patterns)
     return _ListedToken(
-        token.name, list(map(str, in_order(token.permissions))), types, token.max_queued, token.rps
+        name=token.name,
+        ops=list(map(str, in_order(token.permissions))),
+        types=_listed_patterns(token.types),
+        caps=_listed_patterns(token.caps),
+        max_queued=token.max_queued,
+        rps=token.rps,
     )
+
+
+def _listed_patterns(patterns: NamePatterns | None) -> list[str] | None:
+    return None if patterns is None else list(patterns.patterns)
 
 
 def _row(token: Token) -> tuple[str, ...]:
     ops = "all" if token.permissions == ALL_PERMISSIONS else "|".join(in_order(token.permissions))
-    types = "all" if token.types is None else str(token.types)
-    return token.name, ops, types, _number(token.max_queued), _number(token.rps)
+    types, caps = ("all" if names is None else str(names) for names in (token.types, token.caps))
+    return token.name, ops, types, caps, _number(token.max_queued), _number(token.rps)
 
 
 def _number(value: int | None) -> str:

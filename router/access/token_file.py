@@ -28,8 +28,8 @@ MAX_FILE_BYTES = 1 << 20
 def read_tokens(path: Path) -> list[Token]:
     """Return the tokens of a file, at least one.
 
-    Each line has the form `NAME sha256:DIGEST [ops=…] [types=…] [max_queued=…] [rps=…]`. Blank lines and # comments
-    are skipped.
+    Each line has the form `NAME sha256:DIGEST [ops=…] [types=…] [caps=…] [max_queued=…] [rps=…]`. Blank lines and #
+    comments are skipped.
 
     Raises:
         ConfigError: the file cannot be read, has no token, or has an invalid line. The message never quotes a line,

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from router.access.name_patterns import NamePatterns
 from router.access.permissions import ALL_PERMISSIONS, Permission, in_order
 from router.access.token import Token
-from router.access.type_patterns import TypePatterns
 
 MAX_RPS = 1_000_000
 MAX_QUEUED = 2**31 - 1
@@ -60,6 +60,7 @@ def make_token(name: str, digest: bytes, values: Mapping[str, Any]) -> Token:
         digest,
         values.get("ops", ALL_PERMISSIONS),
         values.get("types"),
+        values.get("caps"),
         values.get("max_queued"),
         values.get("rps"),
     )
@@ -72,6 +73,8 @@ def write_line(token: Token) -> str:
         words.append(f"ops={'|'.join(in_order(token.permissions))}")
     if token.types is not None:
         words.append(f"types={token.types}")
+    if token.caps is not None:
+        words.append(f"caps={token.caps}")
     if token.max_queued is not None:
         words.append(f"max_queued={token.max_queued}")
     if token.rps is not None:
@@ -90,9 +93,9 @@ def read_permissions(text: str) -> frozenset[Permission]:
     return ALL_PERMISSIONS if Permission.ADMIN in permissions else frozenset(permissions)
 
 
-def read_types(text: str) -> TypePatterns:
+def read_patterns(text: str) -> NamePatterns:
     """Return the patterns in a text that joins them by commas; raise ValueError if one is not valid."""
-    return TypePatterns(text.split(","))
+    return NamePatterns(text.split(","))
 
 
 def read_max_queued(text: str) -> int:
@@ -115,7 +118,8 @@ _PERMISSION_WORDS = frozenset(map(str, Permission))
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "ops": read_permissions,
-    "types": read_types,
+    "types": read_patterns,
+    "caps": read_patterns,
     "max_queued": read_max_queued,
     "rps": read_rps,
 }

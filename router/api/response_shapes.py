@@ -88,6 +88,13 @@ class TokenAnswer(Success, frozen=True, kw_only=True):
             description="The patterns of its queue types, in which `*` stands for any text; null for all types."
         ),
     ]
+    caps: Annotated[
+        list[str] | None,
+        Meta(
+            description="The patterns of the named caps that it may use, in which `*` stands for any text; null for "
+            "all caps."
+        ),
+    ]
     max_queued: Annotated[
         int | None,
         Meta(

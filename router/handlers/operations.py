@@ -78,6 +78,7 @@ class OperationHandlers:
                 name=None if token is None else token.name,
                 ops=in_order(ALL_PERMISSIONS if token is None else token.permissions),
                 types=None if token is None or token.types is None else list(token.types.patterns),
+                caps=None if token is None or token.caps is None else list(token.caps.patterns),
                 max_queued=None if token is None else token.max_queued,
                 rps=None if token is None else token.rps,
             )

@@ -120,6 +120,51 @@ async def test_max_queued_holds_for_the_schedules_of_the_token(
     assert queue["queued"] == 2
 
 
+async def test_caps_are_refused_wherever_a_request_names_one(
+    roles: Roles, http: aiohttp.ClientSession
+) -> None:
+    async def ask(method: str, path: str, body: object = None) -> tuple[int, Any]:
+        return await roles.ask(http, "tenant", method, path, body)
+
+    for name in ("mine-1", "theirs"):
+        assert (await roles.ask(http, "all", "PUT", f"/cap/{name}/", {"rate": "100/s"}))[0] == 200
+    mine, theirs = (
+        {"queue_type": "tenants", "queue_id": cap, "payload": 1, "interval": 0, "caps": [cap]}
+        for cap in ("mine-1", "theirs")
+    )
+    only = "the token tenant has only caps=mine*, not 'theirs'; nothing was done"
+    status, many = await ask("POST", "/enqueue/", {"jobs": [mine, theirs]})
+    assert (status, [entry["status"] for entry in many["results"]]) == (200, ["queued", "failure"])
+    assert many["results"][1]["message"] == f"jobs[1].caps[0]: {only}"
+    single = {"payload": 1, "interval": 0, "caps": ["mine-1", "theirs"]}
+    schedule = {"every": 1000, "job": theirs}
+    refused: list[tuple[str, str, object, str]] = [
+        ("POST", "/enqueue/tenants/q/", single, "caps[1]: "),
+        ("POST", "/queue/tenants/q/", {"caps": ["theirs"]}, "caps[0]: "),
+        ("PUT", "/schedule/tenant/", schedule, "caps[0]: "),
+        ("PUT", "/cap/theirs/", {"rate": "1/s"}, ""),
+        ("GET", "/cap/theirs/", None, ""),
+        ("DELETE", "/cap/theirs/", None, ""),
+        ("POST", "/cap/theirs/hold/", {"for": 1000}, ""),
+    ]
+    for method, path, body, place in refused:
+        status, answer = await ask(method, path, body)
+        assert (status, answer["code"], answer["message"]) == (403, "forbidden", place + only), path
+    _, job = await ask("GET", "/dequeue/tenants/")
+    lease = {"lease": job["lease"]}
+    held = {**lease, "hold_cap": {"name": "theirs", "ms": 60_000}}
+    for verb in ("finish", "release"):
+        status, answer = await ask("POST", f"/{verb}/tenants/mine-1/{job['job_id']}/", held)
+        assert (status, answer["message"]) == (403, f"hold_cap.name: {only}")
+    assert (await roles.ask(http, "all", "GET", "/cap/theirs/"))[1]["held_until"] is None
+    entry = {"queue_type": "tenants", "queue_id": "mine-1", "job_id": job["job_id"]}
+    status, ends = await ask("POST", "/finish/", {"jobs": [entry | held]})
+    assert ends["results"][0]["message"] == f"jobs[0].hold_cap.name: {only}"
+    own = {**lease, "hold_cap": {"name": "mine-1", "ms": 60_000}}
+    assert (await ask("POST", f"/finish/tenants/mine-1/{job['job_id']}/", own))[0] == 200
+    assert [row["name"] for row in (await ask("GET", "/caps/"))[1]["caps"]] == ["mine-1"]
+
+
 async def test_past_its_rps_a_token_is_told_to_wait(roles: Roles, http: aiohttp.ClientSession) -> None:
     statuses = []
     for _ in range(10):
@@ -154,7 +199,7 @@ async def test_a_token_tells_what_it_may_do(roles: Roles, http: aiohttp.ClientSe
         return (await roles.ask(http, name, "GET", "/token/"))[1]
 
     ops = ["produce", "work", "read", "operate", "admin"]
-    nothing = {"types": None, "max_queued": None, "rps": None, "status": "success"}
+    nothing = {"types": None, "caps": None, "max_queued": None, "rps": None, "status": "success"}
     assert await rights("all") == {"name": "all", "ops": ops, **nothing}
     assert await rights("admin") == {"name": "admin", "ops": ops, **nothing}
     assert await rights("capped") == {"name": "capped", "ops": ops, **nothing, "max_queued": 2}

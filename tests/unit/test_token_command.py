@@ -30,14 +30,25 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_new_writes_the_line_of_the_token_that_it_prints(path: Path) -> None:
-    words = ["--ops", "work,produce", "--types", "sms*,voice~x", "--max-queued", "50", "--rps", "20"]
+    words = [
+        "--ops",
+        "work,produce",
+        "--types",
+        "sms*,voice~x",
+        "--caps",
+        "acct17",
+        "--max-queued",
+        "50",
+        "--rps",
+        "20",
+    ]
     made = sharq_token("new", "shop", *words, "--file", str(path))
     assert made.exit_code == 0
     secret = made.stdout.strip()
     assert secret.startswith("sharq_")
     assert "shown only once" in made.stderr
     digest = sha256(secret.encode()).hexdigest()
-    line = f"shop sha256:{digest} ops=produce|work types=sms*,voice~x max_queued=50 rps=20\n"
+    line = f"shop sha256:{digest} ops=produce|work types=sms*,voice~x caps=acct17 max_queued=50 rps=20\n"
     assert path.read_text() == line
     assert path.stat().st_mode & 0o777 == 0o600
     bare = sharq_token("new", "all", "--file", str(path), "--json")
@@ -79,18 +90,20 @@ def test_changes_at_the_same_time_lose_nothing(path: Path) -> None:
 
 
 def test_ls_shows_what_each_token_may_do_and_no_digest(path: Path) -> None:
-    path.write_text(f"{COMMENTED}\nshop sha256:{sha256(b'shop').hexdigest()} types=sms* rps=5 max_queued=7\n")
+    path.write_text(
+        f"{COMMENTED}\nshop sha256:{sha256(b'shop').hexdigest()} types=sms* caps=a,b rps=5 max_queued=7\n"
+    )
     listed = sharq_token("ls", "--file", str(path))
     assert listed.exit_code == 0
     assert [line.split() for line in listed.stdout.splitlines()] == [
-        ["NAME", "OPS", "TYPES", "MAX", "QUEUED", "RPS"],
-        ["other", "read", "all", "-", "-"],
-        ["shop", "all", "sms*", "7", "5"],
+        ["NAME", "OPS", "TYPES", "CAPS", "MAX", "QUEUED", "RPS"],
+        ["other", "read", "all", "all", "-", "-"],
+        ["shop", "all", "sms*", "a,b", "7", "5"],
     ]
     everything = ["produce", "work", "read", "operate", "admin"]
     assert json.loads(sharq_token("ls", "--file", str(path), "--json").stdout) == [
-        {"name": "other", "ops": ["read"], "types": None, "max_queued": None, "rps": None},
-        {"name": "shop", "ops": everything, "types": ["sms*"], "max_queued": 7, "rps": 5},
+        {"name": "other", "ops": ["read"], "types": None, "caps": None, "max_queued": None, "rps": None},
+        {"name": "shop", "ops": everything, "types": ["sms*"], "caps": ["a", "b"], "max_queued": 7, "rps": 5},
     ]
 
 

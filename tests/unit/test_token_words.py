@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from router.access.name_patterns import NamePatterns
 from router.access.permissions import ALL_PERMISSIONS, Permission, TypesAt
 from router.access.request_rate import RequestRate
-from router.access.type_patterns import TypePatterns
 from router.access.words import parse_line, write_line
 from router.api.routes.table import ROUTES, SERVED
 from sharq_core.errors import Forbidden, InvalidRequest
@@ -83,21 +83,24 @@ def test_a_match_takes_linear_time(patterns: str) -> None:
     st.text("ab", max_size=12),
 )
 def test_a_match_agrees_with_that_of_file_names(pattern: str, text: str) -> None:
-    assert TypePatterns([pattern]).match(text) == fnmatchcase(text, pattern)
+    assert NamePatterns([pattern]).match(text) == fnmatchcase(text, pattern)
 
 
 def test_numbers_and_words_in_any_order_are_read() -> None:
-    token = parse_line(f"{BARE} rps=20 max_queued=1000   types=sms ops=produce")
+    token = parse_line(f"{BARE} rps=20 max_queued=1000   types=sms caps=a*,b ops=produce")
     assert (token.rps, token.max_queued, token.is_limited) == (20, 1000, True)
-    assert write_line(token) == f"{BARE} ops=produce types=sms max_queued=1000 rps=20"
+    assert write_line(token) == f"{BARE} ops=produce types=sms caps=a*,b max_queued=1000 rps=20"
     assert parse_line(write_line(token)).permissions == {Permission.PRODUCE}
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("ops", "word 3 is unknown, expected one of ops=, types=, max_queued=, rps="),
-        ("rps=2 opps=work", "word 4, opps=, is unknown, expected one of ops=, types=, max_queued=, rps="),
+        ("ops", "word 3 is unknown, expected one of ops=, types=, caps=, max_queued=, rps="),
+        (
+            "rps=2 opps=work",
+            "word 4, opps=, is unknown, expected one of ops=, types=, caps=, max_queued=, rps=",
+        ),
         ("ops=work ops=read", "word 4: ops= occurs twice"),
         ("ops=", "word 3: ops=: permission 1 is unknown, expected produce, work, read, operate, admin"),
         ("ops=work|wrok", "word 3: ops=: 'wrok' is unknown, expected produce, work, read, operate, admin"),

@@ -71,6 +71,7 @@ class TokenRights(msgspec.Struct, frozen=True, kw_only=True):
         name: the name of the token; None if the server asks for no tokens.
         ops: its permissions: produce, work, read, operate and admin.
         types: the patterns of its queue types, in which `*` stands for any text; None for all types.
+        caps: the patterns of the named caps that it may use, likewise; None for all caps.
         max_queued: the most jobs that a queue may hold after an enqueue with this token; None for no limit.
         rps: the most requests per second of this token at one router; None for no limit.
     """
@@ -78,5 +79,6 @@ class TokenRights(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None
     ops: list[str]
     types: list[str] | None
+    caps: list[str] | None = None
     max_queued: int | None
     rps: int | None

@@ -31,7 +31,7 @@ class CapHandlers:
     async def put_cap(self, request: Request) -> Response:
         """Define a cap, or define it anew, and return its state with a warning about a rate that is not kept."""
         parsing.no_query(request.query)
-        name = parsing.identifier(request.path_values, "cap")
+        name = _name(request)
         definition, hold_us = await request.parsed(self._parser, cap_parsing.cap)
         state = await put_cap(self._dispatch, name, definition, hold_us)
         warnings = [text for limit in definition.limits if (text := rate_warnings.limit_warning(limit))]
@@ -40,7 +40,7 @@ class CapHandlers:
     async def cap(self, request: Request) -> Response:
         """Return the state of a cap, and what waits for it."""
         parsing.no_query(request.query)
-        name = parsing.identifier(request.path_values, "cap")
+        name = _name(request)
         state = await read_cap(self._dispatch, name)
         queues, queued = await count_uses(self._dispatch, name)
         return answer(CapAnswer(**_facts(state), queues=queues, queued=queued))
@@ -49,23 +49,34 @@ class CapHandlers:
         """Return a page of all caps."""
         limit, cursor = parsing.page(request.query)
         found, rest = await list_caps(self._dispatch, limit or DEFAULT_PAGE, cursor)
-        return answer(CapRows(caps=[CapRow(**_facts(state)) for state in found.values()], cursor=rest))
+        seen = [
+            state for state in found.values() if request.token is None or request.token.sees_cap(state.name)
+        ]
+        return answer(CapRows(caps=[CapRow(**_facts(state)) for state in seen], cursor=rest))
 
     async def hold_cap(self, request: Request) -> Response:
         """Hold a cap for a time from now."""
         parsing.no_query(request.query)
-        name = parsing.identifier(request.path_values, "cap")
+        name = _name(request)
         await hold_cap(self._dispatch, name, await request.parsed(self._parser, cap_parsing.hold_us))
         return answer(Done())
 
     async def drop_cap(self, request: Request) -> Response:
         """Delete a cap, and say how many queues stand still without it."""
         parsing.no_query(request.query)
-        name = parsing.identifier(request.path_values, "cap")
+        name = _name(request)
         await request.parsed(self._parser, parsing.nothing)
         await drop_cap(self._dispatch, name)
         queues, _ = await count_uses(self._dispatch, name)
         return answer(CapDropped(queues=queues))
+
+
+def _name(request: Request) -> str:
+    """Return the name of the cap in the path; raise Forbidden if the token may not use it."""
+    name = parsing.identifier(request.path_values, "cap")
+    if request.token is not None:
+        request.token.check_cap(name)
+    return name
 
 
 def _facts(state: CapState) -> dict[str, Any]:

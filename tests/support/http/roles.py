@@ -24,6 +24,7 @@ TOKENS = {
     "all": "",
     "sms": "types=sms*,voice~x",
     "capped": "max_queued=2",
+    "tenant": "caps=mine*",
     "slow": "rps=3",
     "mixed": "ops=produce|work types=sms*",
 }

@@ -1394,6 +1394,8 @@ export interface components {
             ops: components["schemas"]["Permission"][];
             /** @description The patterns of its queue types, in which `*` stands for any text; null for all types. */
             types: string[] | null;
+            /** @description The patterns of the named caps that it may use, in which `*` stands for any text; null for all caps. */
+            caps: string[] | null;
             /**
              * Format: int64
              * @description The most jobs that a queue may hold after an enqueue with this token; null for no limit.

@@ -1,4 +1,4 @@
-"""Matches queue types with the patterns of `types=`, in which `*` stands for any text."""
+"""Matches queue types and caps with the patterns of `types=` and `caps=`, in which `*` stands for any text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _MAX_STARS = 4
 _is_pattern = re.compile(r"[A-Za-z0-9_\-.+@~*]{1,100}").fullmatch
 
 
-class TypePatterns:
-    """The queue types of a token.
+class NamePatterns:
+    """The queue types or the caps of a token.
 
     Args:
         patterns: the patterns, at least one.
 
     Raises:
-        ValueError: a pattern could not match any queue type, or there are too many.
+        ValueError: a pattern could not match any name, or there are too many.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -34,13 +34,13 @@ class TypePatterns:
         self.patterns = tuple(patterns)
         self._matches = re.compile("|".join(map(_expression, patterns))).fullmatch
 
-    def match(self, queue_type: str) -> bool:
-        """Return True if a queue type matches one of the patterns."""
-        return self._matches(queue_type) is not None
+    def match(self, name: str) -> bool:
+        """Return True if a name matches one of the patterns."""
+        return self._matches(name) is not None
 
     def __eq__(self, other: object) -> bool:
         """Return True for the same patterns, as when the file is read again."""
-        return isinstance(other, TypePatterns) and other.patterns == self.patterns
+        return isinstance(other, NamePatterns) and other.patterns == self.patterns
 
     def __hash__(self) -> int:
         """Return the hash of the patterns."""
