@@ -114,6 +114,8 @@ def test_the_parent_alone_tells_systemd_of_readiness_reloads_life_and_stop(tmp_p
         server.end()
         told = [line for line in manager.told() if not line.startswith(("WATCHDOG=1", "MONOTONIC_USEC="))]
         manager.close()
+    if told[0] == "STATUS=not ready: starting":  # on a slow machine
+        del told[0]
     assert told == ["READY=1", "STATUS=ready", "RELOADING=1", "READY=1", "STOPPING=1", "STATUS=stopping"]
 
 

@@ -176,7 +176,7 @@ export function percent(share) {
 /**
  * Write a count with its noun.
  *
- * @param {number} value
+ * @param {number | null} value
  * @param {string} singular
  * @param {string} [plural] the singular and an s if left out
  * @returns {string} such as `1 job` or `2 jobs`

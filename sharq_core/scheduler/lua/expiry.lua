@@ -4,7 +4,7 @@
 -- A walk goes in steps. Its position is in queue.walk, so that it does not matter who runs the next step. It need not
 -- meet the jobs that wait anew: queue_life.note_expiry takes their time of expiry into walk.least.
 --
--- Uses: shortcuts, job_record, unit, dead_letters, transitions
+-- Uses: shortcuts, job_record, dead_letters, unit, transitions
 
 local expiry = {
   MOST = 100,           -- expired jobs that a call removes at the heads of queues, at most: about half a millisecond;

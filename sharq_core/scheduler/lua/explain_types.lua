@@ -1,11 +1,12 @@
--- explain_types: return why each of several types leases nothing in a partition. Writes nothing.
+-- explain_types: return why each of several types leases nothing in a partition. Writes nothing. It reads the keys of
+-- explain for each type, whose names it derives (partition_keys.lua).
 --
--- Keys: counters, and for each type those of explain; their names are derived (partition_keys.lua)
+-- Keys: counters
 -- Args: now, '', then up to 16 types
 -- Reply: {0, now, -1, -1, then for each type the reason, the time and the names of the caps that explain replies}
 -- Cost: that of as many calls of explain
 --
--- Uses: clock, counters, unit, partition_keys, explanation
+-- Uses: clock, counters, unit, explanation, partition_keys
 
 local explain_types = {}
 
