@@ -155,10 +155,10 @@ async def test_a_client_that_leaves_ends_the_walk_but_not_the_mark(store: StoreS
         await enqueued(parts, *members(300, ["a"]))
         looks = iter([False, True])
         count = await BatchRouting(parts.dispatch).cancel(KIND, BATCH, lambda: next(looks))
-        assert count == 25
+        assert 0 < count <= 25, "one step, which the store's time may end early"
         refused = await parts.dispatch.route_job(Enqueue, job(KIND, "a", "late", batch=BATCH))
         assert refused.status is EnqueueStatus.BATCH_CANCELLED
-        assert await cancel(parts) == 275
+        assert await cancel(parts) == 300 - count
         assert parts.registry.get_sample_value("sharq_batch_jobs_cancelled_total") == 300
 
 

@@ -152,6 +152,7 @@ async def test_a_shard_that_does_not_reach_its_store_is_passed_over_and_the_othe
         await asyncio.sleep(2 * FRESH_S)
         assert {await lease(polls) for _ in range(5)} <= {"a", "b"}
         await until(lambda: shards[1] in directory.doubted)
+        await until(lambda: not polls._refresh._under_way)  # no peek outlives its node
 
 
 @pytest.mark.parametrize("count", [1, 50])
