@@ -59,9 +59,7 @@ RESTS, MAX_REST_S = 0.5, 0.01
 """Length of the rest after such a wave, in times of the wave, and at most. Others find the store idle meanwhile."""
 
 MAX_HELD_RUNS = 50
-"""Most such runs, about a second, of one request. It then gets an empty answer that says that the type is due, because
-its caller would give up. A poll that waits asks again at once.
-"""
+"""Most such runs of one request, about a second. Then the answer is empty and says that the type is due: ask again."""
 
 Answer: TypeAlias = "asyncio.Future[tuple[Reply[DequeueReply], float]]"
 """A partition's reply, and the time (time.monotonic) at which the call was sent."""
@@ -148,11 +146,12 @@ class Run:
         self._lease_us = requests[0].lease_us
         self._jobs: list[LeasedJob] = []
         self._bytes = 0
-        self._wave: list[tuple[int, int, Answer]] = []
+        self._wave: list[tuple[int, int, int, Answer]] = []
         self._capped: list[CappedDequeue] = []
         self._begun_us = elapsed_us()
         self._begun_with: set[int] = set()
         self._unserved: dict[int, int] = {}
+        self._cut: dict[int, int] = {}
         self._counted: set[int] = set()
         self._rounds = 1
         self._asked = 0
@@ -179,8 +178,8 @@ class Run:
             waves_left = MAX_WAVES + len(self._begun_with)
             while self._wave or self._capped:
                 wave_at, leased, self._has_expired = monotonic(), len(self._jobs), False
-                for partition, per_queue, answer in self._wave:
-                    await self._take(partition, per_queue, answer)
+                for partition, count, per_queue, answer in self._wave:
+                    await self._take(partition, count, per_queue, answer)
                 for capped in self._capped:
                     await self._take_capped(capped)
                 self._wave, self._capped = [], []
@@ -277,7 +276,7 @@ class Run:
             answer = self._dequeuer.send(
                 partition, self._queue_type, count, per_queue, max_bytes, self._lease_us
             )
-            self._wave.append((partition, per_queue, answer))
+            self._wave.append((partition, count, per_queue, answer))
             self._asked += count
         if has_capped and not self._capped:
             self._send_capped()
@@ -314,7 +313,7 @@ class Run:
         # Each partition is asked only for the queues that still await their turn, so that the round stays fair.
         owed = [partition for partition in due if self._unserved.get(partition, 0)]
         for partition in owed[: room // ROOM_FOR_ONE]:
-            count = min(self._unserved[partition] * rounds, wanted, MAX_BATCH)
+            count = min(self._cut.pop(partition, self._unserved[partition] * rounds), wanted, MAX_BATCH)
             if count:
                 plan.append((partition, count))
                 wanted -= count
@@ -331,11 +330,11 @@ class Run:
         if not any(self._unserved.get(partition, 0) for partition in due):
             if self._unserved:
                 self._rounds = max(1, min(wanted // sum(due.values()), MAX_BATCH // max(due.values())))
-            self._unserved = dict(due)
+            self._unserved, self._cut = dict(due), {}
             self._counted.clear()
         return self._rounds
 
-    async def _take(self, partition: int, per_queue: int, answer: Answer) -> None:
+    async def _take(self, partition: int, count: int, per_queue: int, answer: Answer) -> None:
         try:
             reply, _ = await answer
             leased = value_of(reply)
@@ -345,6 +344,8 @@ class Run:
         self._keep(leased)
         if not leased.due_after:
             self._begun_with.discard(partition)
+        if leased.is_cut and leased.jobs and per_queue > 1:
+            self._cut[partition] = count - len(leased.jobs)  # the rest of the rounds of its queues
         self._note_served(partition, len(leased.jobs), per_queue, leased.due_before)
 
     async def _take_capped(self, capped: CappedDequeue) -> None:
@@ -375,7 +376,7 @@ class Run:
     def _note_served(self, partition: int, served: int, per_queue: int, due_before: int) -> None:
         """Update the number of the partition's due queues that still await their turn; the first reply counts them."""
         if not served or per_queue > 1:
-            owed = 0
+            owed = int(partition in self._cut)
         elif partition in self._counted:
             owed = self._unserved[partition] - served
         else:

@@ -97,7 +97,7 @@ class DequeueReply(msgspec.Struct, frozen=True):
         ready_for_us: how long each job was ready.
         head_us: the time at which the type's next queue in this partition is due; None if none waits.
         due_before, due_after: number of queues of the type that were due in this partition before and after the call.
-        is_cut: True if the byte budget ended the call.
+        is_cut: True if the byte budget or the time ended the call.
         ended, died: number of leases that had ended by the time of the call, and how many of their jobs became dead
             letters at their requeue limit.
         expired: number of jobs that the call found expired and removed.

@@ -48,3 +48,15 @@ async def test_partitions_with_many_and_with_few_queues_share_an_answer(parts: P
     counts = Counter(one.queue_id for one in await parts.dequeue(KIND, 300))
     assert sum(counts.values()) == 300
     assert max(counts.values()) - min(counts.values()) <= 1
+
+
+async def test_calls_that_the_store_ends_early_share_an_answer_all_the_same(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a slow machine: each call leases a few jobs only, and its queues get the rest of their rounds next."""
+    monkeypatch.setattr("shard.dequeuer.CALL_US", 1)
+    queues = queues_in_different_partitions(KIND, 3)
+    await enqueued(parts, *(job(KIND, queue, f"j{n}") for queue in queues for n in range(60)))
+    for _ in range(2):
+        counts = Counter(one.queue_id for one in await parts.dequeue(KIND, 80))
+        assert sorted(counts.values()) == [26, 27, 27]
