@@ -59,7 +59,7 @@ RESTS, MAX_REST_S = 0.5, 0.01
 """Length of the rest after such a wave, in times of the wave, and at most. Others find the store idle meanwhile."""
 
 MAX_HELD_RUNS = 50
-"""Most such runs of one request, about a second. Then the answer is empty and says that the type is due: ask again."""
+"""Most such runs of one request, about a second. After them its answer is empty, before its caller gives up."""
 
 Answer: TypeAlias = "asyncio.Future[tuple[Reply[DequeueReply], float]]"
 """A partition's reply, and the time (time.monotonic) at which the call was sent."""

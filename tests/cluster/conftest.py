@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import redis
 
 from shard.node import NodeSettings
+from sharq_core.config import parse_url
+from tests.support.http.contract import Api
 from tests.support.nodes.links import Router, router_end, shard_end
 from tests.support.nodes.members import Nodes, running_nodes
 from tests.support.nodes.parts import PATIENT_S, Parts, running_node
+from tests.support.processes.servers import SharqCluster
 from tests.support.stores.server import KINDS, WRITTEN_AOF, StoreFactory, StoreServer, running_store
 from tests.support.stores.shifted_clock import ShiftedClock
 
@@ -71,3 +75,22 @@ def shifted_store(request: pytest.FixtureRequest, clock: ShiftedClock) -> Iterat
         server.environ = clock.environ
         server.start()
         yield server
+
+
+@pytest.fixture
+def two_shards(tmp_path: Path, store: StoreServer, prefix: str) -> Iterator[SharqCluster]:
+    """A router and two shards as processes. The members notice the absence of a shard only after half a minute."""
+    environ = {"SHARQ_REDIS_KEY_PREFIX": prefix, "SHARQ_CLUSTER_HEARTBEAT_TTL": "30000"}
+    cluster = SharqCluster(tmp_path, parse_url(store.url), environ, routers=1, shards=2)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+async def api_of_two(two_shards: SharqCluster) -> AsyncIterator[Api]:
+    """The HTTP interface of their router."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=90)) as http:
+        yield await Api.open(two_shards.urls[0], http)

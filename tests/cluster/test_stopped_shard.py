@@ -7,18 +7,14 @@ import itertools
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from time import monotonic
 from typing import TypeAlias
 
-import aiohttp
 import pytest
 
-from sharq_core.config import parse_url
 from sharq_core.partitions import Ring, partition_of
 from tests.support.http.contract import Api
 from tests.support.processes.servers import SharqCluster, SharqProcess
-from tests.support.stores.server import StoreServer
 from tests.support.waits import until
 
 PARTITIONS = 64
@@ -33,24 +29,6 @@ NOTICED_S = 2.0
 """Longest time after which the others go on: a silent shard is suspect after half a second."""
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, store: StoreServer, prefix: str) -> Iterator[SharqCluster]:
-    """A router and two shards, whose absence is noticed by the members after half a minute."""
-    environ = {"SHARQ_REDIS_KEY_PREFIX": prefix, "SHARQ_CLUSTER_HEARTBEAT_TTL": "30000"}
-    cluster = SharqCluster(tmp_path, parse_url(store.url), environ, routers=1, shards=2)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
-
-
-@pytest.fixture
-async def api(cluster: SharqCluster) -> AsyncIterator[Api]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=90)) as http:
-        yield await Api.open(cluster.urls[0], http)
 
 
 def types_of(node_id: str) -> list[str]:
@@ -99,7 +77,7 @@ async def working(api: Api, kinds: list[str]) -> AsyncIterator[Finished]:
             task.cancel()
 
 
-async def test_the_types_of_the_other_shards_go_on(cluster: SharqCluster, api: Api) -> None:
+async def test_the_types_of_the_other_shards_go_on(two_shards: SharqCluster, api_of_two: Api) -> None:
     own, others = types_of("shard-1"), types_of("shard-2")
     for kind in own + others:
         jobs = [
@@ -112,11 +90,11 @@ async def test_the_types_of_the_other_shards_go_on(cluster: SharqCluster, api: A
             }
             for number in range(JOBS)
         ]
-        assert (await api.post("/enqueue/", {"jobs": jobs})).status == 200
-    async with working(api, own + others) as finished:
+        assert (await api_of_two.post("/enqueue/", {"jobs": jobs})).status == 200
+    async with working(api_of_two, own + others) as finished:
         await until(lambda: len(finished) > 20, 30, "the worker gets jobs")
         began = monotonic()
-        with stopped(cluster.shards[0]):
+        with stopped(two_shards.shards[0]):
             await asyncio.sleep(STOPPED_S)
         went_on = [kind for (kind, _), at in finished.items() if began + NOTICED_S < at < began + STOPPED_S]
         assert set(went_on) >= set(others), "another shard may stand in for the types of the stopped one"
