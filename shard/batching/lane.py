@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import deque
 from collections.abc import Collection, Sequence
 from operator import attrgetter
 from time import monotonic
@@ -41,6 +42,7 @@ BYTES_AT_ONCE = 4 << 20
 """Most payload bytes of one pipeline (one call may carry more). A server accepts them well within the timeout."""
 
 _since = attrgetter("since")
+_order = attrgetter("order")
 
 
 class Pending(Protocol):
@@ -134,9 +136,10 @@ class ServerLane:
         is_bulk: True if its calls are neither urgent nor wait for replicas.
 
     Attributes:
-        gathering: jobs that are packed when there is room.
-        waiting: packed calls.
-        is_cut: True if the waiting calls are the remainder of those that did not fit one pipeline.
+        gathering: jobs that are packed when there is room, after those in `next`.
+        next: such jobs in the order in which they are packed. What gathers later comes after them, so that no verb's
+            jobs wait for ever.
+        waiting: packed calls, of which the last ones may not have fitted the pipeline before.
         refusal: the error of every call while the server is given up; else None.
     """
 
@@ -152,9 +155,9 @@ class ServerLane:
     ) -> None:
         self._is_bulk = is_bulk
         self.gathering: list[Gathering] = []
+        self.next: deque[Gathering] = deque()
         self.waiting: list[Pending] = []
         self.waiting_bytes = 0
-        self.is_cut = False
         self.refusal: StoreAway | None = None
         self.in_flight: dict[asyncio.Task[None], _Flight] = {}
         self._flusher = flusher
@@ -180,20 +183,16 @@ class ServerLane:
     @property
     def is_busy(self) -> bool:
         """Return True if a call gathers, waits or is in flight."""
-        return bool(self.gathering or self.waiting or self.in_flight)
+        return bool(self.gathering or self.next or self.waiting or self.in_flight)
 
     def send(self) -> None:
         """Send the gathered and the waiting calls, as far as there is room."""
-        # Behind the remainder of a cut, calls would wait where their jobs are not counted (I11).
-        if self.gathering and not self.is_cut and self.has_room:
-            gathered, self.gathering = self.gathering, []
-            if len(gathered) > 1:
-                gathered.sort(key=attrgetter("order"))
-            for jobs in gathered:
-                self.waiting += jobs.pack()
         if self.refusal is not None:
             self._refuse_waiting(self.refusal)
-        while self.waiting and self.has_room:
+        while self.has_room and self.refusal is None:
+            self._pack(JOBS_WHILE_AWAITED if self._awaited_types else math.inf)
+            if not self.waiting:
+                return
             now = self._loop.time()
             calls = self._next_pipeline(now)
             if calls:
@@ -203,6 +202,24 @@ class ServerLane:
                 if not task.done():  # a pipeline that is refused at once has returned already
                     self.in_flight[task] = flight
 
+    def _pack(self, max_jobs: float) -> None:
+        """Pack gathered jobs until the waiting calls fill one pipeline.
+
+        The others gather on, where they are counted (I11). To pack all jobs of a large request at once would also hold
+        the event loop for some milliseconds, and with it the calls of waiting workers.
+        """
+        job_count = 0
+        for waiting in self.waiting:
+            job_count += waiting.job_count
+        while (self.gathering or self.next) and job_count < max_jobs and len(self.waiting) < CALLS_AT_ONCE:
+            if not self.next:
+                self.gathering, self.next = [], deque(self.gathering)
+                if len(self.next) > 1:
+                    self.next = deque(sorted(self.next, key=_order))
+            for call in self.next.popleft().pack():
+                self.waiting.append(call)
+                job_count += call.job_count
+
     def give_up(self, refusal: StoreAway) -> None:
         """Refuse the calls that wait or arrive from now on, and answer those in flight except enqueues."""
         self.refusal = refusal
@@ -211,10 +228,16 @@ class ServerLane:
             flight.give_up(refusal)
 
     def _refuse_waiting(self, refusal: StoreAway) -> None:
-        refused, self.waiting = self.waiting, []
-        self.is_cut, self.waiting_bytes = False, 0
+        refused = [*self.waiting, *(call for jobs in self._take_gathered() for call in jobs.pack())]
+        self.waiting, self.waiting_bytes = [], 0
         for pending in refused:
             pending.deliver(refusal, monotonic())
+
+    def _take_gathered(self) -> list[Gathering]:
+        gathered = [*self.next, *self.gathering]
+        self.gathering = []
+        self.next.clear()
+        return gathered
 
     def _next_pipeline(self, now: float) -> list[Pending]:
         """Take the first calls, as many as fit one pipeline; the remaining ones keep waiting."""
@@ -227,10 +250,10 @@ class ServerLane:
             jobs, size = jobs + call.job_count, size + call.size
             # The first call always goes, however large: it would never fit otherwise.
             if index == CALLS_AT_ONCE or (index and (jobs > max_jobs or size > BYTES_AT_ONCE)):
-                self.waiting, self.is_cut = waiting[index:], True
+                self.waiting = waiting[index:]
                 self.waiting_bytes = sum(remaining.size for remaining in self.waiting)
                 return waiting[:index]
-        self.waiting, self.is_cut, self.waiting_bytes = [], False, 0
+        self.waiting, self.waiting_bytes = [], 0
         return waiting
 
     def _drop_late(self, now: float) -> list[Pending]:

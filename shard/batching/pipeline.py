@@ -149,7 +149,7 @@ class Pipeline:
         """
         lane = self._lane(partition, is_promised=self._executor.promises)
         lane.gathering.append(jobs)
-        if not lane.is_cut and lane.has_room:
+        if lane.has_room:
             self._fresh += 1
             if not self._is_scheduled:
                 self._schedule()
@@ -233,7 +233,7 @@ class Pipeline:
         try:
             waiting_bytes = 0
             for lane in self._lanes.values():
-                if lane.gathering or lane.waiting:
+                if lane.gathering or lane.next or lane.waiting:
                     lane.send()
                     waiting_bytes += lane.waiting_bytes
             self.waiting_bytes = waiting_bytes

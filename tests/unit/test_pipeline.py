@@ -98,7 +98,6 @@ class Jobs:
     Attributes:
         left: calls that are not packed yet.
         taken: calls that were packed.
-        most_at_once: of those, at one time.
         jobs_a_call: how many a call is about.
     """
 
@@ -107,7 +106,6 @@ class Jobs:
     def __init__(self, pipeline: Pipeline) -> None:
         self.left = 0
         self.taken = 0
-        self.most_at_once = 0
         self.jobs_a_call = 1
         self._pipeline = pipeline
 
@@ -117,8 +115,7 @@ class Jobs:
             self._pipeline.gather(self, PARTITION)
 
     def pack(self) -> list[OneCall]:
-        """One of the calls; the lane packs all that gathered, one after the other."""
-        self.most_at_once = max(self.most_at_once, self.left)
+        """One of the calls; the lane packs as many as fit one pipeline, one after the other."""
         self.left -= 1
         self.taken += 1
         return [OneCall(self.jobs_a_call)]
@@ -148,7 +145,7 @@ async def test_what_is_worth_a_pipeline_does_not_wait_for_the_rest(
 async def test_what_is_too_much_for_the_pipelines_stays_where_it_is_counted(
     executor: HeldExecutor, pipeline: Pipeline
 ) -> None:
-    """I11: under more load than the store takes, behind the pipelines is no more than was taken at once."""
+    """I11: under more load than the store takes, no call is packed before a pipeline has room for it."""
     jobs = Jobs(pipeline)
     jobs.add(100)
     await some_ticks()
@@ -156,7 +153,7 @@ async def test_what_is_too_much_for_the_pipelines_stays_where_it_is_counted(
     for _ in range(50):
         jobs.add(100)
         await executor.let_go()
-        assert jobs.taken - sum(executor.sent) <= jobs.most_at_once
+        assert jobs.taken == sum(executor.sent)
     assert max(executor.sent) == CALLS_AT_ONCE
 
 
@@ -204,6 +201,33 @@ async def test_bulk_work_goes_in_small_pipelines_while_workers_wait(
     while sum(executor.sent) < 2 * CALLS_AT_ONCE:
         await executor.let_go()
     assert max(executor.sent) == most_calls
+
+
+async def test_what_does_not_fit_a_pipeline_shares_the_next_one(
+    executor: HeldExecutor, pipeline: Pipeline
+) -> None:
+    """The last packed call is one too many each time: it does not go alone afterwards."""
+    executor.awaited_types.append("sms")
+    jobs = Jobs(pipeline)
+    jobs.jobs_a_call = JOBS_WHILE_AWAITED // 3
+    jobs.add(30)
+    await some_ticks()
+    while sum(executor.sent) < 30:
+        await executor.let_go()
+    assert executor.sent == [3] * 10
+
+
+async def test_batches_that_no_pipeline_has_room_for_still_gather(
+    executor: HeldExecutor, pipeline: Pipeline
+) -> None:
+    first, last = Jobs(pipeline), Jobs(pipeline)
+    last.order = 1
+    last.add(1)
+    first.add(IN_FLIGHT * CALLS_AT_ONCE)
+    await some_ticks()
+    assert (first.left, last.left) == (0, 1)
+    await executor.let_go()
+    assert (last.left, executor.sent) == (0, [*[CALLS_AT_ONCE] * IN_FLIGHT, 1])
 
 
 async def test_call_with_more_jobs_than_that_goes_alone(executor: HeldExecutor, pipeline: Pipeline) -> None:
