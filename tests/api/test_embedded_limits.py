@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import re
+import shutil
 import signal
 import subprocess
 from contextlib import suppress
@@ -28,13 +29,17 @@ async def enqueue(http: aiohttp.ClientSession, url: str, job_id: str, payload: s
 async def fill(
     http: aiohttp.ClientSession, url: str, name: str, payload: str = PAYLOAD
 ) -> tuple[list[str], int]:
-    """Enqueue until it is refused; returns what was acknowledged, and how the refusal was answered."""
+    """Enqueue until it is refused; returns what was acknowledged, and how the refusal was answered.
+
+    A busy machine may leave a job without an answer of the store (504), which is no refusal.
+    """
     acknowledged: list[str] = []
     for number in range(10_000):
         status = await enqueue(http, url, f"{name}-{number}", payload)
-        if status != 201:
+        if status == 201:
+            acknowledged.append(f"{name}-{number}")
+        elif status != 504:
             return acknowledged, status
-        acknowledged.append(f"{name}-{number}")
     raise AssertionError("it never was full")
 
 
@@ -112,6 +117,16 @@ async def fill_disk(http: aiohttp.ClientSession, url: str) -> list[str]:
     return [job_id for jobs, _ in filled for job_id in jobs]
 
 
+def take_reserve(disk: Path) -> None:
+    """Remove the reserve, and leave room for less than two of them, with which the server makes it anew."""
+    reserve, others = disk / "data" / "store.reserve", disk / "others"
+    left = reserve.stat().st_size * 2 // 3
+    with others.open("ab", buffering=0) as file:
+        while (room := shutil.disk_usage(disk).free - left) > 0:
+            file.write(bytes(min(room, MIB)))
+    reserve.unlink()
+
+
 async def until_said(http: aiohttp.ClientSession, url: str, server: Server) -> None:
     await until_status(http, f"{url}/readyz", 503)
     async with http.get(f"{url}/readyz") as answer:
@@ -149,17 +164,15 @@ async def test_without_a_reserve_the_stop_waits_for_room_or_for_a_second_signal(
     start: StartServer, http: aiohttp.ClientSession, small_disk: Path
 ) -> None:
     place = ("--data-dir", str(small_disk / "data"))
-    other = small_disk / "others"
-    other.write_bytes(bytes(16 * MIB))
     server = start(*place, SHARQ_SERVER_SHUTDOWN_TIMEOUT="1000")
     url = server.url()
     await until_status(http, f"{url}/readyz", 200)
-    (small_disk / "data" / "store.reserve").unlink()
+    take_reserve(small_disk)
     jobs = await fill_disk(http, url)
     await until_said(http, url, server)
     server.process.send_signal(signal.SIGTERM)
     server.until(lambda: "CRITICAL stop_waits_for_disk unwritten_bytes=" in server.stderr)
-    other.unlink()
+    (small_disk / "others").unlink()
     assert server.exit_code() == 0
     assert "stop_goes_on" in server.stderr
 
@@ -167,7 +180,7 @@ async def test_without_a_reserve_the_stop_waits_for_room_or_for_a_second_signal(
     url = server.url()
     await until_status(http, f"{url}/readyz", 200)
     assert await missing(http, url, jobs) == []
-    (small_disk / "data" / "store.reserve").unlink()
+    take_reserve(small_disk)
     await fill_disk(http, url)
     await until_said(http, url, server)
     server.process.send_signal(signal.SIGTERM)

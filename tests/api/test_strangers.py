@@ -282,7 +282,7 @@ def test_a_waiting_client_that_has_gone_leases_nothing(server: SharqServer, kind
 
 
 def test_a_stop_does_not_wait_for_who_does_not_read(start: StartServer) -> None:
-    server = start(SHARQ_SERVER_SHUTDOWN_TIMEOUT="1500")
+    server = start(SHARQ_SERVER_SHUTDOWN_TIMEOUT="4000")
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", server.port))
@@ -291,7 +291,7 @@ def test_a_stop_does_not_wait_for_who_does_not_read(start: StartServer) -> None:
         time.sleep(0.5)
         begun_s = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - begun_s < 2.9, "twice the timeout would be 3 s"
+        assert time.monotonic() - begun_s < 7.5, "twice the timeout would be 8 s"
 
 
 def open_files(server: SharqServer) -> int:

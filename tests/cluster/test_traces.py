@@ -266,7 +266,8 @@ async def test_a_collector_that_is_away_delays_nothing_and_is_told_rarely(
         lines = [line for line in server.log.splitlines() if "traces_not_sent" in line]
         assert "Traceback" not in server.log
     assert len(lines) == 1, lines
-    assert slowest_s < 1 and stopped_s < 2 + 3, (slowest_s, stopped_s)
+    # The exporter's own timeout is 10 s.
+    assert slowest_s < 5 and stopped_s < 2 + 5, (slowest_s, stopped_s)
 
 
 @pytest.mark.parametrize("module", ["sharq_server.main", "router.main", "shard.main"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.support.nodes.parts import Parts, enqueued, job
 from tests.support.waits import until
 
 CARRIER = "sms~a"
+LEASES = 40
 
 
 @pytest.fixture(autouse=True)
@@ -39,24 +41,28 @@ async def set_type(parts: Parts, settings: TypeSettings, queue_type: str = CARRI
 
 async def test_each_cap_of_a_type_has_its_share_in_use(parts: Parts) -> None:
     limits = [Limit(LimitUnit.JOB, 50_000), Limit(LimitUnit.COST, 1_000, 100)]
+    before_s = time.monotonic()
     await set_type(parts, TypeSettings(limits=limits, max_leased=1000))
     await enqueued(parts, *(job(CARRIER, f"q{n % 3}", f"j{n}", cost=5) for n in range(200)))
     await until(lambda: bool(used(parts)))
+    sampled_s = time.monotonic()
+    for _ in range(LEASES):
+        assert len(await parts.dequeue(CARRIER, wait_us=10_000_000)) == 1
+    leased_s = time.monotonic()
 
-    async def work() -> None:
-        while True:
-            await parts.dequeue(CARRIER, wait_us=1_000_000)
+    def is_share_of_the_time_since_the_first_sample() -> bool:
+        least, most = (
+            LEASES / 20 / passed_s for passed_s in (time.monotonic() - before_s, leased_s - sampled_s)
+        )
+        return least <= used(parts)["20/s"] <= most
 
-    working = asyncio.create_task(work())
-    await asyncio.sleep(2)
+    # 20 jobs a second of 20, 100 points a second of 1,000, and 40 leases of 1,000.
+    await until(lambda: used(parts)["max_leased"] == LEASES / 1000)
+    await until(is_share_of_the_time_since_the_first_sample)
     shares = used(parts)
-    working.cancel()
-    await asyncio.wait([working])
-    # 20 jobs a second of 20, 100 points a second of 1,000, and about 40 leases of 1,000.
     assert set(shares) == {"20/s", "1000/s cost", "max_leased"}
-    assert 0.7 < shares["20/s"] <= 1.1
-    assert 0.07 < shares["1000/s cost"] <= 0.11
-    assert 0.02 < shares["max_leased"] < 0.06
+    assert 0 < shares["20/s"] <= 1.1
+    assert shares["1000/s cost"] == pytest.approx(shares["20/s"] / 10)
 
 
 async def test_types_without_settings_have_no_share_and_cleared_ones_lose_it(parts: Parts) -> None:

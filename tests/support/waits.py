@@ -27,6 +27,13 @@ def wait_until(
         time.sleep(LOOK_AGAIN_S)
 
 
+def wait_for_room_in_the_minute(room_s: float) -> None:
+    """Block until the minute of the clock has so much left. Counts of the last full minute stay until its end."""
+    left_s = 60 - time.time() % 60
+    if left_s < room_s:
+        time.sleep(left_s)
+
+
 async def until(
     is_true: Callable[[], object], timeout_s: float = DEADLINE_S, what: str = "it is true"
 ) -> None:

@@ -83,6 +83,7 @@ def test_priorities_etas_and_expiries_come_over(
 ) -> None:
     low = send(args=(1,), priority=9)
     high = send(args=(2,), priority=0)
+    before_ms = time.time() * 1000
     later = send(args=(3,), countdown=1.5, expires=3600)
     now_ms = time.time() * 1000
     import_celery(client, source.url, queue=kind, queue_type="$.task", queue_id=kind, interval=0)
@@ -96,11 +97,13 @@ def test_priorities_etas_and_expiries_come_over(
     (row,) = client.jobs.in_queue("send", kind, state=JobState.DELAYED)
     assert row.expires_at is not None
     assert abs(row.expires_at - now_ms - 3_600_000) < 60_000
+    assert row.delayed_until is not None
+    assert before_ms - 1 <= row.delayed_until - 1_500 <= now_ms + 1
     assert [job.job_id for job in everything(client, "send") if job.queue_id == kind] == [high, low]
     due = client.dequeue("send", wait_ms=5_000, lease_ms=60_000)
     assert due is not None
     assert due.job_id == later
-    assert now_ms + 1_300 <= due.lease_expires_at - 60_000 < now_ms + 2_000
+    assert due.lease_expires_at - 60_000 >= row.delayed_until - 1
 
 
 def test_tasks_that_cannot_be_moved_stay_with_celery_in_their_order(
