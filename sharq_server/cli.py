@@ -58,7 +58,8 @@ _SETTINGS = (
         "--workers",
         Key("sharq-server", "workers"),
         "N",
-        "processes that serve the port together, each with one processor (default: 1); auto for one per processor",
+        "processes that serve the port together, each with one processor (default: 1); auto for one per processor; one "
+        "that ends or hangs is started again",
     ),
 )
 

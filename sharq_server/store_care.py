@@ -6,6 +6,7 @@ Not here: the embedded store itself (sharq_core/store/embedded/server.py).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from redis.asyncio import Redis
@@ -13,15 +14,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sharq_core.config import Config
-from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError
+from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError, StoreStartCutShort
 from sharq_core.store.original_data import report_original_data
+from sharq_server.restarts import QUICK_S, Restarts
+
+log = logging.getLogger("sharq.server")
 
 _LOOK_AT_DISK_EVERY_S = 10.0
-_QUICK_DEATH_S = 10.0
-_MAX_QUICK_DEATHS = 3
-"""The number of quick deaths in a row after which the store is not started again. A death is quick within
-`_QUICK_DEATH_S` of the start.
-"""
 
 
 class StoreCut:
@@ -44,7 +43,7 @@ async def look_after(store: EmbeddedStore, tell_cut: Callable[[StoreCut], None])
         tell_cut: is told after each restart which data the files had lost.
 
     Raises:
-        EmbeddedStoreError: the store died too often.
+        EmbeddedStoreError: the store cannot start, or died too often in a row.
     """
     await asyncio.gather(_keep_alive(store, tell_cut), _look_at_disk(store))
 
@@ -64,13 +63,40 @@ async def _look_at_disk(store: EmbeddedStore) -> None:
 
 
 async def _keep_alive(store: EmbeddedStore, tell_cut: Callable[[StoreCut], None]) -> None:
-    """Restart the store whenever it dies. Raise EmbeddedStoreError after too many quick deaths in a row."""
+    """Start the store again whenever it dies, also in the middle of a start.
+
+    Raises:
+        EmbeddedStoreError: the store cannot start, or died too often in a row.
+    """
+    restarts = Restarts()
+    is_up = True
+    while True:
+        lived_s = await _lifetime_s(store) if is_up else 0.0
+        pause_s = restarts.pause_s(lived_s)
+        if pause_s is None:
+            raise EmbeddedStoreError(
+                f"the embedded store died {restarts.quick} times in a row within {QUICK_S:.0f} s of its start; see "
+                f"{store.log_path}"
+            )
+        await asyncio.sleep(pause_s)
+        is_up = await _is_started_again(store)
+        if is_up:
+            tell_cut(StoreCut(store))
+
+
+async def _lifetime_s(store: EmbeddedStore) -> float:
+    """Wait for the store's death. Return the time from now until then, in seconds."""
     loop = asyncio.get_running_loop()
-    quick_deaths = 0
-    while quick_deaths < _MAX_QUICK_DEATHS:
-        started_s = loop.time()
-        await store.wait_dead()
-        quick_deaths = quick_deaths + 1 if loop.time() - started_s < _QUICK_DEATH_S else 0
+    started_s = loop.time()
+    await store.wait_dead()
+    return loop.time() - started_s
+
+
+async def _is_started_again(store: EmbeddedStore) -> bool:
+    """Start the store; return False if that was cut short."""
+    try:
         await store.restart()
-        tell_cut(StoreCut(store))
-    raise EmbeddedStoreError(f"the embedded store died {quick_deaths} times in a row; see {store.log_path}")
+    except StoreStartCutShort as error:
+        log.critical("embedded_store_start_cut_short: %s", error)
+        return False
+    return True

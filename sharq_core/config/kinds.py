@@ -114,6 +114,12 @@ def milliseconds(low: int, high: int) -> Kind[int]:
     return whole_number(low, high, "milliseconds")
 
 
+def milliseconds_or_zero(low: int, high: int) -> Kind[int]:
+    """Return the kind of durations in whole milliseconds from low to high, or 0 for none."""
+    duration = milliseconds(low, high)
+    return Kind(f"{duration.expected}, or 0", lambda text: 0 if text == "0" else duration.parse(text))
+
+
 def one_of(*words: str) -> Kind[str]:
     """Return the kind of a few words, in any case."""
 

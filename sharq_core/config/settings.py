@@ -21,6 +21,7 @@ from sharq_core.config.kinds import (
     host_and_port,
     hosts_and_ports,
     milliseconds,
+    milliseconds_or_zero,
     whole_number,
 )
 from sharq_core.models import MAX_LEASE_US, MIN_LEASE_US
@@ -91,6 +92,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         allowed_origins: origins other than the API's own whose web pages may call it.
         console: serve the console, a web page over the API, at /console/.
         workers: number of processes of sharq-server that serve the port together; one per processor is enough.
+        worker_timeout_ms: time without a sign of life after which one of them is killed and started again; 0 for never.
     """
 
     host: Annotated[str, kinds.host] = "127.0.0.1"
@@ -109,6 +111,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: Annotated[tuple[str, ...], kinds.origins] = ()
     console: Annotated[bool, kinds.yes_or_no] = True
     workers: Annotated[int, count_or_processors(MAX_WORKERS)] = 1
+    worker_timeout_ms: Annotated[int, milliseconds_or_zero(2000, 60 * _MINUTE_MS)] = 10_000
 
 
 class RedisSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -57,6 +57,7 @@ class WorkerOrders(Struct, frozen=True, kw_only=True):
         number: the worker's number, from 0.
         workers: the number of workers.
         restarts: the number of times that this worker was started again.
+        hangs: how many of them because it hung.
         config_file, options: the file and the command line, for reading the [log] settings again.
         store_url: the address of the embedded store; None if the configuration names a store.
         directory: its data directory; None without an embedded store.
@@ -73,6 +74,7 @@ class WorkerOrders(Struct, frozen=True, kw_only=True):
     number: int
     workers: int
     restarts: int
+    hangs: int
     config: Config
     config_file: Path | None
     options: dict[Key, str]
@@ -108,6 +110,7 @@ class Beat(Struct, frozen=True, tag=True):
     """A sign of life, with the reason why the worker is not ready; None if it is."""
 
     why_not_ready: str | None
+    is_stopping: bool = False
 
 
 class Failed(Struct, frozen=True, tag=True):
@@ -159,16 +162,21 @@ class ControlLine:
     def __init__(self, control: socket.socket, hearer: str) -> None:
         self._control = control
         self._decoder = _DECODERS[hearer]
+        self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
-    async def listen(self, on_message: Callable[..., None], first: Message | None = None) -> None:
-        """Say the first message, then call on_message with each one of the other end until that is closed."""
-        reader, self._writer = await asyncio.open_unix_connection(sock=self._control, limit=_MAX_LINE_BYTES)
-        if first is not None:
-            self.say(first)
+    async def open(self) -> None:
+        """Make this end ready to say messages. Those of the other end wait for `listen`."""
+        self._reader, self._writer = await asyncio.open_unix_connection(
+            sock=self._control, limit=_MAX_LINE_BYTES
+        )
+
+    async def listen(self, on_message: Callable[..., None]) -> None:
+        """Call on_message with each message of the other end until that is closed. The line must be open."""
+        assert self._reader is not None
         while True:
             try:
-                line = await reader.readline()
+                line = await self._reader.readline()
             except ConnectionError:
                 return
             if not line.endswith(b"\n"):
@@ -176,7 +184,7 @@ class ControlLine:
             on_message(self._decoder.decode(line))
 
     def say(self, message: Message) -> None:
-        """Send a message; nothing happens if the other end is closed."""
+        """Send a message; nothing happens if this end is not open, or the other end is closed."""
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(encode_line(message))
 

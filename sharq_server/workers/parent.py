@@ -36,6 +36,7 @@ from sharq_server.cli import ServerOptions
 from sharq_server.first_token import require_tokens
 from sharq_server.store_care import StoreCut, look_after, report_original
 from sharq_server.workers.connections import HandingOver
+from sharq_server.workers.handle import WorkerHandle
 from sharq_server.workers.orders import CutNews, Members, StoreDirectory, WorkerOrders
 from sharq_server.workers.team import WorkerTeam
 
@@ -74,7 +75,7 @@ class WorkersParent:
             if config.store.mode is StoreMode.EMBEDDED:
                 await self._say_starting(starting)
                 await self._start_store()
-            team = self._team = WorkerTeam(config.server.workers, self._orders)
+            team = self._team = WorkerTeam(config.server, self._orders)
             stack.push_async_callback(team.stop, self._stop)
             await team.start()
         handing_over = HandingOver(self._sockets, team.takers)
@@ -132,12 +133,13 @@ class WorkersParent:
         self._team.send(signal.SIGHUP)
         return ()
 
-    def _orders(self, number: int, restarts: int, members: Members) -> WorkerOrders:
+    def _orders(self, worker: WorkerHandle, members: Members) -> WorkerOrders:
         store, command = self._store, self._command
         return WorkerOrders(
-            number=number,
+            number=worker.number,
             workers=self._config.server.workers,
-            restarts=restarts,
+            restarts=worker.restarts.count,
+            hangs=worker.hangs,
             config=structs.replace(self._config, notices=()),
             config_file=command.config_file,
             options=dict(command.settings),

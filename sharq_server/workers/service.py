@@ -110,10 +110,12 @@ class WorkerService:
         """Open the node and the links to the other workers, then take connections."""
         config, stack, orders = self._config, self._stack, self._orders
         self._spans = start_traces(config.telemetry.traces, "sharq-server", stack, self._stop)
+        await self._line.open()
         stack.callback(self._line.close)
+        stack.callback(asyncio.create_task(self._beat()).cancel)
         self._guard = make_guard(config)
         measure_process(self._registry, stack)
-        _count_restarts(self._registry, orders.restarts)
+        _count_ends(self._registry, orders)
         store = self._make_store()
         self._node = await open_node(
             config,
@@ -132,8 +134,8 @@ class WorkerService:
         shard = self._node if self._spans is None else traced(self._node, self._spans)
         await self._open_links(shard)
         await self._serve()
+        self._line.say(Started())
         stack.callback(asyncio.create_task(self._hear()).cancel)
-        stack.callback(asyncio.create_task(self._beat()).cancel)
 
     async def watch(self) -> None:
         """Wait for an error after which this worker can never serve. This does not return.
@@ -240,7 +242,7 @@ class WorkerService:
 
     async def _hear(self) -> None:
         """Do what the parent says. Its end stops this process; on Linux the kernel sends SIGTERM then."""
-        await self._line.listen(self._take, Started())
+        await self._line.listen(self._take)
         if sys.platform != "linux":
             self._end()
 
@@ -275,14 +277,15 @@ class WorkerService:
         inspector.tell("data_cut", cut.text)
 
     async def _beat(self) -> None:
-        """Tell the parent each change of the readiness, and once a second that this worker lives."""
-        told, told_at = "", 0.0
+        """Tell the parent each change of the readiness, and once a second that this worker lives, also as it stops."""
+        told: Beat | None = None
+        told_at = 0.0
         loop = asyncio.get_running_loop()
         while True:
-            reason = self.why_not_ready()
-            if reason != told or loop.time() - told_at > _BEAT_S:
-                self._line.say(Beat(reason))
-                told, told_at = reason or "", loop.time()
+            beat = Beat(self.why_not_ready(), self._stop.was_asked)
+            if beat != told or loop.time() - told_at > _BEAT_S:
+                self._line.say(beat)
+                told, told_at = beat, loop.time()
             await asyncio.sleep(_LOOK_S)
 
     async def _stop_node(self) -> None:
@@ -298,10 +301,16 @@ class WorkerService:
                 links.rmdir()
 
 
-def _count_restarts(registry: CollectorRegistry, restarts: int) -> None:
-    counter = Counter(
+def _count_ends(registry: CollectorRegistry, orders: WorkerOrders) -> None:
+    restarts = Counter(
         "sharq_worker_restarts",
         "Times that this worker was started again after it had ended",
         registry=registry,
     )
-    counter.inc(restarts)
+    restarts.inc(orders.restarts)
+    hangs = Counter(
+        "sharq_worker_hangs",
+        "Times that this worker hung, was killed and was started again",
+        registry=registry,
+    )
+    hangs.inc(orders.hangs)

@@ -7,13 +7,16 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from sharq_core.config import ServerSettings
 from sharq_core.errors import ConfigError
 from sharq_core.process.running import EXIT_MISCONFIGURED
 from sharq_core.process.stopping import Stop
+from sharq_server.restarts import QUICK_S
 from sharq_server.workers.handle import WorkerHandle
-from sharq_server.workers.orders import Members, Parting, ToWorker, WorkerOrders
-from sharq_server.workers.restarts import QUICK_S
+from sharq_server.workers.life_signs import LOOK_S
+from sharq_server.workers.orders import Members, ToWorker, WorkerOrders
 
 log = logging.getLogger("sharq.server")
 
@@ -30,17 +33,22 @@ class WorkerTeam:
     """The workers of one server.
 
     Args:
-        make_orders: returns the orders for the next process of a worker, from its number, the number of its restarts
-            and the workers that run then.
+        settings: name the number of workers, and the silence after which one hangs.
+        make_orders: returns the orders for the next process of a worker, from the worker and the workers that run then.
     """
 
-    def __init__(self, count: int, make_orders: Callable[[int, int, Members], WorkerOrders]) -> None:
-        self.workers = [WorkerHandle(number, self._tell_members) for number in range(count)]
+    def __init__(
+        self, settings: ServerSettings, make_orders: Callable[[WorkerHandle, Members], WorkerOrders]
+    ) -> None:
+        numbers = range(settings.workers)
+        timeout_s = settings.worker_timeout_ms / 1000
+        self.workers = [WorkerHandle(number, self._tell_members, timeout_s) for number in numbers]
         self._make_orders = make_orders
         self._version = 1
-        self._told: tuple[int, ...] = tuple(range(count))
-        self._is_stopping = False
+        self._told: tuple[int, ...] = tuple(numbers)
+        self._stopping = asyncio.Event()
         self._keepers: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start all workers, and return when all take connections.
@@ -50,24 +58,25 @@ class WorkerTeam:
             WorkersFailed: a worker ended before it had started.
         """
         self._keepers = [asyncio.create_task(self._keep(worker)) for worker in self.workers]
+        self._tasks = [*self._keepers, asyncio.create_task(self._end_hung())]
         starting = asyncio.create_task(self._all_started())
-        await asyncio.wait({*self._keepers, starting}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*self._tasks, starting}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
             await self.watch()
         log.info("workers_started count=%d pids=%s", len(self.workers), ",".join(map(str, self.pids())))
 
     async def watch(self) -> None:
-        """Keep the workers running. This does not return.
+        """Keep the workers running, once `start` has begun to. This does not return.
 
         Raises:
             ConfigError: a worker found that it can never serve.
             WorkersFailed: a worker ended too often in a row.
         """
         # Not a gather, whose cancellation at the stop would end the keepers while the workers still run.
-        ended, _ = await asyncio.wait(self._keepers, return_when=asyncio.FIRST_EXCEPTION)
-        for keeper in ended:
-            keeper.result()
+        ended, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in ended:
+            task.result()
 
     def pids(self) -> list[int]:
         """Return the process ids of the workers that run."""
@@ -96,26 +105,20 @@ class WorkerTeam:
 
     async def stop(self, stop: Stop) -> None:
         """Stop all workers at once, and kill those that do not end in time."""
-        self._is_stopping = True
+        self._stopping.set()
+        running = [worker for worker in self.workers if worker.pid is not None]
         for worker in self.workers:
-            if worker.is_up:
-                worker.say(Parting())
-            else:
-                worker.send(signal.SIGTERM)
-        ends = asyncio.gather(*(worker.ended() for worker in self.workers))
-        try:
-            codes = await asyncio.wait_for(ends, stop.left_s(_LEAST_STOP_S) + _MARGIN_S)
-        except TimeoutError:
+            worker.ask_to_stop()
+        ends = asyncio.gather(*self._tasks, return_exceptions=True)
+        done, _ = await asyncio.wait({ends}, timeout=stop.left_s(_LEAST_STOP_S) + _MARGIN_S)
+        if not done:
             killed = [worker.number for worker in self.workers if worker.pid is not None]
             log.critical("workers_killed workers=%s: they did not end in time", ",".join(map(str, killed)))
             self.send(signal.SIGKILL)
-            codes = await asyncio.gather(*(worker.ended() for worker in self.workers))
+            await ends
         # A worker that has not begun to handle signals ends by SIGTERM itself, with nothing to finish.
-        if any(code not in {0, None, -signal.SIGTERM} for code in codes):
+        if any(worker.exit_code not in {0, -signal.SIGTERM} for worker in running):
             stop.exit_status = stop.exit_status or 1
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
         for worker in self.workers:
             worker.close()
 
@@ -123,14 +126,24 @@ class WorkerTeam:
         for worker in self.workers:
             await worker.started()
 
-    async def _keep(self, worker: WorkerHandle) -> None:
-        """Run one process of a worker after the other."""
+    async def _end_hung(self) -> None:
+        """Look at all workers again and again, and kill those that hang."""
         loop = asyncio.get_running_loop()
-        while True:
+        looked_at = loop.time()
+        while not self._stopping.is_set():
+            await asyncio.sleep(LOOK_S)
+            elapsed_s, looked_at = loop.time() - looked_at, loop.time()
+            for worker in self.workers:
+                worker.look(elapsed_s)
+
+    async def _keep(self, worker: WorkerHandle) -> None:
+        """Run one process of a worker after the other until the stop."""
+        loop = asyncio.get_running_loop()
+        while not self._stopping.is_set():
             started_at = loop.time()
             members = Members(self._version, self._numbers(worker.number))
-            await worker.run(self._make_orders(worker.number, worker.restarts.count, members))
-            if self._is_stopping:
+            await worker.run(self._make_orders(worker, members))
+            if self._stopping.is_set():
                 return
             self._refuse_hopeless(worker)
             pause_s = worker.restarts.pause_s(loop.time() - started_at)
@@ -145,7 +158,8 @@ class WorkerTeam:
                 worker.how_ended(),
                 pause_s,
             )
-            await asyncio.sleep(pause_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_s)
 
     def _refuse_hopeless(self, worker: WorkerHandle) -> None:
         """Raise if the worker can never serve: it ended at the first start, or found that the store is not its own."""
@@ -167,7 +181,7 @@ class WorkerTeam:
         """Tell all workers who runs, whenever that has changed since they were told last."""
         up = tuple(worker.number for worker in self.workers if worker.is_up)
         is_first_start = self._version == 1 and not all(worker.was_up for worker in self.workers)
-        if self._is_stopping or is_first_start or up == self._told:
+        if self._stopping.is_set() or is_first_start or up == self._told:
             return
         self._version, self._told = self._version + 1, up
         self.tell(Members(self._version, up))

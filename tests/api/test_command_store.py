@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
+import pytest
 
-from tests.support.processes.commands import JOB, JOB_ID, StartServer, dequeue, enqueue, until_status
+from tests.support.processes.commands import (
+    JOB,
+    JOB_ID,
+    Server,
+    StartServer,
+    dequeue,
+    enqueue,
+    until_status,
+)
+from tests.support.processes.file_limit import without_files
 from tests.support.stores.server import StoreFactory, StoreServer
+
+each_form = pytest.mark.parametrize("words", [(), ("--workers", "2")], ids=["one process", "workers"])
 
 
 async def test_a_store_that_is_away_at_the_start_is_waited_for(
@@ -54,6 +67,61 @@ async def test_an_embedded_store_that_dies_comes_back_with_its_jobs(
     assert f"embedded_store_died pid={dead} exit_code=-9" in server.stderr
     await until_status(http, f"{url}/deepstatus/", 200)
     assert await dequeue(http, url, "?wait=5000") == JOB_ID
+
+
+def kill_stores_until(server: Server, is_enough: Callable[[], bool]) -> None:
+    """Kill the server's store, and each one that it starts then, as soon as it is there."""
+    known = children_of(server)
+    os.kill(server.store_pid(), signal.SIGKILL)
+    while not is_enough():
+        assert server.process.poll() is None, server.stderr
+        new = children_of(server) - known
+        for pid in new:
+            os.kill(pid, signal.SIGKILL)
+        known |= new
+
+
+def children_of(server: Server) -> set[int]:
+    pid = server.process.pid
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+@each_form
+async def test_a_store_that_is_killed_as_it_starts_again_is_started_once_more(
+    start: StartServer, http: aiohttp.ClientSession, words: tuple[str, ...]
+) -> None:
+    server = start(*words)
+    url = server.url()
+    await until_status(http, f"{url}/readyz", 200)
+    assert await enqueue(http, url) == 201
+    kill_stores_until(server, lambda: "embedded_store_start_cut_short" in server.stderr)
+    server.until(lambda: server.stderr.count("embedded_store_ready") > server.stderr.count("store_died"))
+    await until_status(http, f"{url}/deepstatus/", 200)
+    assert await dequeue(http, url, "?wait=5000") == JOB_ID
+    assert server.stop() == 0
+
+
+def test_a_stop_between_two_starts_of_the_store_ends_at_once(start: StartServer) -> None:
+    server = start(SHARQ_SERVER_SHUTDOWN_TIMEOUT="1000")
+    server.url()
+    kill_stores_until(server, lambda: server.stderr.count("embedded_store_start_cut_short") == 3)
+    server.stop()
+    assert "stopping signal=SIGTERM" in server.stderr
+    assert "stop_overdue" not in server.stderr and "Traceback" not in server.stderr
+
+
+@each_form
+async def test_a_system_without_files_for_a_moment_does_not_end_the_server(
+    start: StartServer, http: aiohttp.ClientSession, words: tuple[str, ...]
+) -> None:
+    server = start(*words)
+    url = server.url()
+    await until_status(http, f"{url}/readyz", 200)
+    with without_files(server.process.pid):
+        os.kill(server.store_pid(), signal.SIGKILL)
+        server.until(lambda: "embedded_store_start_cut_short" in server.stderr)
+    await until_status(http, f"{url}/deepstatus/", 200)
+    assert server.stop() == 0
 
 
 def test_a_store_that_cannot_come_back_ends_the_server(start: StartServer, tmp_path: Path) -> None:

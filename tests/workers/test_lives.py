@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.support.processes.file_limit import without_files
 from tests.support.processes.servers import SharqServer, running_server
 from tests.support.waits import wait_until
 from tests.workers.servers import children, clients, is_there, until_gone
@@ -180,6 +181,15 @@ def test_a_wrong_configuration_that_workers_find_is_said_once(tmp_path: Path) ->
     assert server.log.count("cannot be read") == 1
 
 
+def test_a_system_without_files_for_a_worker_does_not_end_the_server(server: SharqServer) -> None:
+    victim, survivor = children(server)["workers"]
+    with without_files(server.pid):
+        os.kill(victim, signal.SIGKILL)
+        server.until(lambda: "its process cannot be started: " in server.log)
+    assert survivor in until_workers(server, 2, without=victim)
+    assert "Traceback" not in server.log
+
+
 def test_a_crash_loop_ends_with_a_message(server: SharqServer) -> None:
     def kill_a_worker() -> bool:
         if not server.is_running:
@@ -193,16 +203,3 @@ def test_a_crash_loop_ends_with_a_message(server: SharqServer) -> None:
     wait_until(kill_a_worker, 60, "the server gives up")
     assert server.wait() == 1
     assert "times in a row within 10 s of its start" in server.log
-
-
-async def test_a_paused_worker_gets_no_connections(server: SharqServer) -> None:
-    paused, _ = children(server)["workers"]
-    os.kill(paused, signal.SIGSTOP)
-    try:
-        await asyncio.sleep(4)
-        async with clients(server, 4) as made, asyncio.timeout(20):
-            for number, client in enumerate(made):
-                assert (await client.enqueue("paused", f"q{number}", "j"))[0] == 201
-                assert (await client.dequeue("paused"))[0] == 200
-    finally:
-        os.kill(paused, signal.SIGCONT)

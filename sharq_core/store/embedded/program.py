@@ -5,7 +5,9 @@ Not here: the process (server.py).
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -21,6 +23,38 @@ _SHOWN_LOG_LINES = 8
 
 class EmbeddedStoreError(Exception):
     """A store that cannot be started; the message says why, with the last lines of its log."""
+
+
+class StoreStartCutShort(EmbeddedStoreError):
+    """A start that did not end by the store's own fault, so that the next one may succeed.
+
+    A signal ended the store, it did not answer in time, or the system had no process or no file for it.
+    """
+
+
+_PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""The errors of a system that has no processes, memory or files left for now."""
+
+
+def refused_by_system(what: str, error: OSError) -> EmbeddedStoreError:
+    """Return the error of a start that the system refused.
+
+    Args:
+        what: begins the message.
+    """
+    kind = StoreStartCutShort if error.errno in _PASSING else EmbeddedStoreError
+    place = f"{error.filename}: " if error.filename else ""
+    return kind(f"{what}: {place}{error.strerror or error}")
+
+
+def ended_at_start(exit_code: int) -> EmbeddedStoreError:
+    """Return the error of a store that ended as it started. One that is sent SIGTERM as it reads its data returns 0."""
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        return StoreStartCutShort(f"the embedded store was ended by {name} as it started")
+    if exit_code == 0:
+        return StoreStartCutShort("the embedded store was told to end as it started")
+    return EmbeddedStoreError(f"the embedded store ended with exit code {exit_code}")
 
 
 def choose_socket_path(data_dir: Path) -> Path:

@@ -30,16 +30,19 @@ from sharq_core.store.embedded.memory_limit import default_limit_bytes
 from sharq_core.store.embedded.program import (
     SOCKET_NAME,
     EmbeddedStoreError,
+    StoreStartCutShort,
     choose_socket_path,
+    ended_at_start,
     find_server,
     log_tail,
+    refused_by_system,
     way_on,
 )
 from sharq_core.store.embedded.repair import cut_zeros
 from sharq_core.store.embedded.server_settings import SERVER_SETTINGS, as_options
 from sharq_core.store.embedded.unwritten import Unwritten, read_unwritten
 
-__all__ = ["EmbeddedStore", "EmbeddedStoreError", "Unwritten", "url_of_running"]
+__all__ = ["EmbeddedStore", "EmbeddedStoreError", "StoreStartCutShort", "Unwritten", "url_of_running"]
 
 log = logging.getLogger("sharq.store")
 
@@ -144,12 +147,15 @@ class EmbeddedStore:
         """Start the store again after it died, on the same directory and socket.
 
         Raises:
+            StoreStartCutShort: it did not come up, and not by its own fault: another try may succeed.
             EmbeddedStoreError: it did not come up; nothing runs, and only the store itself may have changed files.
         """
         self._refuse_broken()
         noted, before = read_sizes(self._data_dir), sizes_now(self._data_dir)
         try:
             await self._bring_up()
+        except StoreStartCutShort:
+            raise
         except EmbeddedStoreError:
             if not await asyncio.to_thread(cut_zeros, self._data_dir, find_server()):
                 raise
@@ -171,13 +177,13 @@ class EmbeddedStore:
             log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
             self._process = await self._spawn()
         except OSError as error:
-            raise EmbeddedStoreError(f"the embedded store cannot be started: {error}") from error
+            raise refused_by_system("the embedded store cannot be started", error) from error
         try:
             await self._wait_until_ready()
         except EmbeddedStoreError as error:
             await self._end(_STOP_TIMEOUT_S)
             tail = log_tail(self.log_path, log_start)
-            raise EmbeddedStoreError(f"{error}{tail}\n{way_on(self._data_dir)}") from error
+            raise type(error)(f"{error}{tail}\n{way_on(self._data_dir)}") from error
 
     async def unwritten(self) -> Unwritten | None:
         """Return the acknowledged work that is not in the file yet; None for none, or if the store does not say."""
@@ -211,9 +217,7 @@ class EmbeddedStore:
                 f"the embedded store is not started: {error}\n{way_on(self._data_dir)}"
             ) from error
         except OSError as error:
-            raise EmbeddedStoreError(
-                f"the embedded store is not started: {error.filename}: {error.strerror}"
-            ) from error
+            raise refused_by_system("the embedded store is not started", error) from error
 
     def _say_cut(self, cut: list[CutFile]) -> None:
         self.cut = cut
@@ -285,11 +289,11 @@ class EmbeddedStore:
             while (answer := await _ask(client)) is not _StoreAnswer.READY:
                 exit_code = self._running().returncode
                 if exit_code is not None:
-                    raise EmbeddedStoreError(f"the embedded store ended with exit code {exit_code}")
+                    raise ended_at_start(exit_code)
                 if answer is _StoreAnswer.LOADING:
                     deadline_s = started_s + _LOADING_TIMEOUT_S
                 if loop.time() > deadline_s:
-                    raise EmbeddedStoreError("the embedded store does not answer")
+                    raise StoreStartCutShort("the embedded store does not answer")
                 await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _end(self, timeout_s: float) -> bool:

@@ -1,8 +1,8 @@
-"""The restarts of a worker that has ended."""
+"""The restarts of a child process that has ended."""
 
 from __future__ import annotations
 
-from sharq_server.workers.restarts import PAUSES_S, QUICK_S, Restarts
+from sharq_server.restarts import PAUSES_S, QUICK_S, Restarts
 
 
 def test_the_first_restart_is_at_once_and_the_pauses_grow() -> None:
