@@ -128,6 +128,11 @@ class CapSet:
         grants = self._pool.take(now_us, terms, count, min(now_us, latest_us) - delay_us)
         return grants, grants[0].terms.units if grants else terms.units
 
+    def is_valid(self, grants: Sequence[CapGrant]) -> bool:
+        """Return False if other servers have become primaries since some slots were asked for."""
+        reign = self._source.reign
+        return all(grant.reign == reign for grant in grants)
+
     def put_back(self, grants: Sequence[CapGrant], used: int) -> None:
         """Note that a dequeue has used some of the slots that were taken for it, and keep the others.
 
@@ -185,7 +190,7 @@ class CapSet:
         return min((at_us for at_us in ends if at_us is not None and at_us > now_us), default=None)
 
     def _expire(self, now_us: int) -> None:
-        lost = self._pool.expire(now_us)
+        lost = self._pool.expire(now_us, self._source.reign)
         if lost:
             self._appetite.note(0, len(lost))
             self._forget(lost)

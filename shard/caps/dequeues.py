@@ -70,6 +70,7 @@ class CappedDequeue:
         self._claim = claim
         self._grants = grants
         self._is_over = False
+        self._is_void = False
         self._answer: asyncio.Future[tuple[Reply[CappedReply], float]] | None = None
 
     def send(self, pipeline: Pipeline, call: FunctionCall[CappedReply]) -> None:
@@ -90,12 +91,14 @@ class CappedDequeue:
         except SharqError as error:
             self._fail(error)
             raise
-        return _LATE if reply.value is None else reply.value.dequeue
+        return _LATE if reply.value is None or self._is_void else reply.value.dequeue
 
     def observe(self, submitted: SingleCall[CappedReply], reply: Reply[CappedReply], sent_at: float) -> None:
         """Record the state of the set after the call, and keep the unused slots."""
         value = reply.value
         leases = _leases_of(reply)
+        # The store may have sent the call to a new primary, whose ledger may have given the same slots.
+        self._is_void = not self._cap_set.is_valid(self._grants)
         self._end(len(leases.value.jobs) if leases.value is not None else 0)
         parked, claim = self._dequeues.parked, self._claim
         if value is None:
@@ -112,7 +115,7 @@ class CappedDequeue:
         if news is not None:
             self._dequeues.on_news(self.partition, claim.queue_type, news.changed)
         self._dequeues.observer.note_leases(self.partition, claim.queue_type, leases, 1, sent_at)
-        if submitted.future.done():  # the server was given up, so no request waits for these leases
+        if submitted.future.done() or self._is_void:  # no request waits for these leases, or gets them
             self._dequeues.observer.void(leases)
 
     def give_up(self) -> None:

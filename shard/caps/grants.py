@@ -40,6 +40,7 @@ class CapGrant(msgspec.Struct, frozen=True, order=True):
         terms: what it is for.
         slots: the slot of each cap, in the order in which they were reserved.
         permits: the permits of the slots of caps with max_leased.
+        reign: Executor.reign when the first of the slots was asked for.
     """
 
     from_us: int
@@ -47,6 +48,7 @@ class CapGrant(msgspec.Struct, frozen=True, order=True):
     terms: SlotTerms
     slots: tuple[tuple[str, CapSlot], ...]
     permits: tuple[Permit, ...] = ()
+    reign: int = 0
 
     @property
     def is_usable_ever(self) -> bool:
@@ -54,7 +56,9 @@ class CapGrant(msgspec.Struct, frozen=True, order=True):
         return self.from_us <= self.until_us
 
 
-def grants_of(name: str, reply: CapReply, terms: SlotTerms, sent_us: int, came_us: int) -> list[CapGrant]:
+def grants_of(
+    name: str, reply: CapReply, terms: SlotTerms, sent_us: int, came_us: int, reign: int = 0
+) -> list[CapGrant]:
     """Return the slots of a reply as grants, earliest first. A call that took too long gives grants without a time.
 
     Args:
@@ -68,6 +72,7 @@ def grants_of(name: str, reply: CapReply, terms: SlotTerms, sent_us: int, came_u
             terms,
             ((name, slot),),
             ((name, slot.serial),) if reply.has_permits else (),
+            reign,
         )
         for slot in reply.slots
     ]
@@ -89,7 +94,8 @@ def joined(one: Sequence[CapGrant], other: Sequence[CapGrant]) -> tuple[list[Cap
         if from_us <= until_us:
             terms = min(first.terms, second.terms)
             slots, permits = first.slots + second.slots, first.permits + second.permits
-            pairs.append(CapGrant(from_us, until_us, terms, slots, permits))
+            reign = min(first.reign, second.reign)
+            pairs.append(CapGrant(from_us, until_us, terms, slots, permits, reign))
             left, right = left + 1, right + 1
         elif first.until_us < second.from_us or not first.is_usable_ever:
             alone.append(first)
@@ -115,11 +121,13 @@ class GrantPool:
         for grant in grants:
             insort(self._grants, grant)
 
-    def expire(self, now_us: int) -> list[CapGrant]:
-        """Remove the grants that may not be used any more, and return them."""
-        lost = [grant for grant in self._grants if grant.until_us < now_us]
+    def expire(self, now_us: int, reign: int) -> list[CapGrant]:
+        """Remove the grants that may not be used any more, because of the time or of the reign, and return them."""
+        lost = [grant for grant in self._grants if grant.until_us < now_us or grant.reign != reign]
         if lost:
-            self._grants = [grant for grant in self._grants if grant.until_us >= now_us]
+            self._grants = [
+                grant for grant in self._grants if grant.until_us >= now_us and grant.reign == reign
+            ]
         return lost
 
     def take_all(self) -> list[CapGrant]:

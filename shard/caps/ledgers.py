@@ -78,6 +78,7 @@ class CapLedgers:
     Args:
         ownership: the name under which the node takes its turns.
         weigh: returns the node's share of a cap beside other nodes: its number of due queues.
+        reign: returns Executor.reign.
 
     Attributes:
         on_settled: called with a cap after permits of it were given back.
@@ -92,6 +93,7 @@ class CapLedgers:
         ownership: Ownership,
         counts: CapCounts,
         weigh: Callable[[str], int],
+        reign: Callable[[], int],
     ) -> None:
         self._pipeline = pipeline
         self._calls = calls
@@ -99,6 +101,7 @@ class CapLedgers:
         self._ownership = ownership
         self._counts = counts
         self._weigh = weigh
+        self._reign = reign
         self._paces: dict[str, _CapPace] = {}
         self._room = asyncio.Semaphore(ASKS_AT_ONCE)
         self._trouble = Trouble(log, "cap_ledger_failed", "cap=%s", ": its queues wait")
@@ -107,6 +110,11 @@ class CapLedgers:
         self._is_settling = False
         self.on_settled: Callable[[str], None] = lambda _: None
         self.on_held: Callable[[str], None] = lambda _: None
+
+    @property
+    def reign(self) -> int:
+        """Executor.reign: a primary that was replaced may have given slots that its successor gives, too."""
+        return self._reign()
 
     def next_us(self, name: str, *, is_ahead: bool) -> int:
         """Return the time before which it is of no use to ask a cap; 0 if nothing is known of it.
@@ -157,6 +165,7 @@ class CapLedgers:
             after_us=after_us,
             not_after_us=self._clocks.not_after_us(partition),
         )
+        reign = self.reign
         asked_us, asked_at = elapsed_us(), monotonic()
         try:
             reply, sent_at = await self._pipeline.submit(call, is_urgent=True)
@@ -176,7 +185,7 @@ class CapLedgers:
             pace.due_us = next_us
         # The call cannot have run before it was sent. If the machine slept in between, that seems earlier than it was.
         sent_us = asked_us + int((sent_at - asked_at) * 1e6)
-        return Taken(grants_of(name, answer, terms, sent_us, came_us), next_us)
+        return Taken(grants_of(name, answer, terms, sent_us, came_us, reign), next_us)
 
     def give_back(self, grants: Iterable[CapGrant]) -> None:
         """Give slots back in the background. A ledger takes those that are not due yet; the others are lost."""

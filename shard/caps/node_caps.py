@@ -79,7 +79,9 @@ class NodeCaps:
         self._parked = ParkedIndex(self._on_claim, executor.now_us)
         self.knows = self._parked.knows
         self._listings = Listings(pipeline, self._calls, self._parked)
-        self.ledgers = CapLedgers(pipeline, calls.caps, clocks, ownership, self._counts, self._weigh)
+        self.ledgers = CapLedgers(
+            pipeline, calls.caps, clocks, ownership, self._counts, self._weigh, lambda: executor.reign
+        )
         self.ledgers.on_settled = self._on_settled
         self.ledgers.on_held = self._on_held
         self.leases = NodeCapLeases(pipeline, self._calls, clocks, self.ledgers)

@@ -36,6 +36,11 @@ class Taken(msgspec.Struct, frozen=True):
 class SlotSource(Protocol):
     """The ledgers of all caps (shard/caps/ledgers.py)."""
 
+    @property
+    def reign(self) -> int:
+        """Executor.reign: slots of an earlier one may not be used."""
+        ...
+
     def next_us(self, name: str, *, is_ahead: bool) -> int:
         """Return the time before which it is of no use to ask a cap; 0 if nothing is known of it."""
         ...

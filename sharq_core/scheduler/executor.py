@@ -69,6 +69,11 @@ class Executor:
         """True if every partition is refused."""
         return self.lost is not None and len(self.lost.partitions) == len(self._slots) - 1
 
+    @property
+    def reign(self) -> int:
+        """How often other servers of the store have become primaries, as far as this process knows."""
+        return self._store.reigns
+
     def node_of(self, partition: int) -> StoreNode | None:
         """Return the server that holds a partition; None if no server does."""
         return self._store.node_of(self._slots[partition])

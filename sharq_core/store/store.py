@@ -56,6 +56,7 @@ class Store:
         layout_unknown_since: the loop's time in seconds of the first failed reading of the layout since a successful
             one; None after a success.
         on_clock_news: called when a server's clock has stepped, or other servers are primaries; None for no listener.
+        reigns: how often other servers have become primaries, as far as this process knows.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Store:
         self.resent_calls = 0
         self.layout_unknown_since: float | None = None
         self.on_clock_news: Callable[[], None] | None = None
+        self.reigns = 0
         self._promise = promise
         self._witness: Witness | None = None
         self._topology = topology
@@ -248,6 +250,8 @@ class Store:
         """Note that `node` owns the slot now, as its former owner says."""
         self._owners[slot] = node
         self._only = None
+        if node not in self._primaries:
+            self.reigns += 1
         self.doubt()
 
     def doubt(self) -> None:
@@ -339,6 +343,8 @@ class Store:
         self._owners, self._was_found = owners, True
         self._primaries = tuple(map(self._node, layout.urls()))
         self._only = owners[0] if len(self._primaries) == 1 and None not in owners else None
+        if {*layout.urls()} != {*self._layout.urls()}:
+            self.reigns += 1
         if layout.urls() != self._layout.urls():
             log.info("store_primaries mode=%s count=%d", self.mode, len(self._primaries))
             self.inspector.look_soon()

@@ -83,7 +83,7 @@ def test_a_pool_gives_the_grants_that_end_soonest_and_only_in_their_time() -> No
     assert pool.next_us(always) == 100
     assert pool.take(40, terms(), 5, 40) == []
     assert pool.take(200, terms(), 1, 200) == [early]
-    assert pool.expire(9_501) == [late]
+    assert pool.expire(9_501, 0) == [late]
     assert pool.take_ahead(7_999) == [ahead]
     assert not len(pool)
 

@@ -80,9 +80,18 @@ async def put_cap(http: aiohttp.ClientSession, stage: Stage, cap: NamedCap) -> N
 
 
 async def play_named(
-    stage: Stage, scenario: str, fault: NamedFault, promise: Promise | None = None
+    stage: Stage,
+    scenario: str,
+    fault: NamedFault,
+    promise: Promise | None = None,
+    *,
+    may_forget: bool = False,
 ) -> tuple[Counts, History]:
-    """Play a scenario under named caps, until each of their limits has held a lease back."""
+    """Play a scenario under named caps, until each of their limits has held a lease back.
+
+    Args:
+        may_forget: see Stage.play.
+    """
     found = promise or promise_of()
 
     async def fault_and_more(crowd: Crowd) -> None:
@@ -95,7 +104,12 @@ async def play_named(
         for cap in found.named:
             await put_cap(http, stage, cap)
     counts, history = await stage.play(
-        f"named caps: {scenario}", fault_and_more, habits=LIMITED, queues=QUEUES, promise=found
+        f"named caps: {scenario}",
+        fault_and_more,
+        habits=LIMITED,
+        queues=QUEUES,
+        may_forget=may_forget,
+        promise=found,
     )
     assert any(end.held_cap for end in history.ends), "a cap was held"
     for cap in found.named:

@@ -46,6 +46,7 @@ ROUNDS = 1 if is_quick() else 5
 Event: TypeAlias = Callable[[SentinelGroup, random.Random], Coroutine[None, None, None]]
 
 ARGUMENTS = {
+    "fast": AOF,
     "replicated": (*AOF, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "3"),
     "synced": ("--appendonly", "yes", "--appendfsync", "always"),
 }

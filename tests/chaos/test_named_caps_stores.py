@@ -1,9 +1,13 @@
-"""Named caps keep their bound when stores fail over and when the clock of a store steps; each ledger fails alone."""
+"""Named caps keep their bound when stores fail over, when the clock of a store steps, and while ledgers and queues move
+between servers; each ledger fails alone.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -23,16 +27,20 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.skipif(is_quick(), reason="m
 
 
 @pytest.mark.parametrize("durability", ["replicated", "fast"])
-async def test_named_caps_are_kept_through_failovers(durability: str, seed: int, report: Report) -> None:
-    """The new primary may lack reservations, and the ledger begins a horizon later."""
-    events = list(EVENTS)
+@pytest.mark.parametrize("event", EVENTS)
+async def test_named_caps_are_kept_through_failovers(
+    event: str, durability: str, seed: int, report: Report
+) -> None:
+    """The new primary may lack reservations, and the ledger begins a horizon later.
+
+    With `fast` it lacks jobs and leases, too, and only the caps are judged.
+    """
+
+    async def fault(stage: Stage, crowd: Crowd) -> None:
+        await play_events(stage, group, crowd, event, ROUNDS)
+
     with sentinel_stage(durability, 2, seed, report) as (found, group):
-        for name in events:
-
-            async def fault(stage: Stage, crowd: Crowd, name: str = name) -> None:
-                await play_events(stage, group, crowd, name, ROUNDS)
-
-            await play_named(found, f"{name}, {durability}, 2 replicas", fault)
+        await play_named(found, f"{event}, {durability}, 2 replicas", fault, may_forget=durability == "fast")
 
 
 @pytest.mark.parametrize(
@@ -58,16 +66,7 @@ async def test_named_caps_are_kept_when_the_stores_clock_steps(
 
 async def test_only_the_queues_of_a_ledger_that_is_away_stand_still(seed: int, report: Report) -> None:
     """Its server hangs: no queue with that cap gives a job anywhere, and the queues of the other servers go on."""
-    with (
-        running_cluster(replicas=0) as group,
-        stage(
-            group.servers[0],
-            seed,
-            report,
-            address=group.address,
-            audited=lambda prefix: cluster_clients(group, prefix),
-        ) as found,
-    ):
+    with _cluster_stage(seed, report) as (found, group):
 
         async def fault(stage: Stage, crowd: Crowd) -> None:
             ledger = crowd.history.promise.named[0]
@@ -100,6 +99,48 @@ async def test_only_the_queues_of_a_ledger_that_is_away_stand_still(seed: int, r
             fault,
             _promise_with_ledgers_apart(found, group),
         )
+
+
+@pytest.mark.parametrize("way", ["whole", "key by key"])
+async def test_named_caps_are_kept_while_their_ledgers_and_queues_move(
+    way: str, seed: int, report: Report
+) -> None:
+    """The partitions of ledgers and queues move to the next server of a Redis Cluster, until all are back."""
+    with _cluster_stage(seed, report) as (found, group):
+
+        def move(slot: int) -> None:
+            target = group.servers[(group.servers.index(group.slots.owner(slot)) + 1) % len(group.servers)]
+            if way == "whole":
+                group.slots.move_whole(slot, slot, target)
+            else:
+                group.slots.move_by_keys(slot, target)
+
+        async def fault(stage: Stage, crowd: Crowd) -> None:
+            ledgers = {home_of(cap) for cap in crowd.history.promise.named}
+            queues = {partition_of(crowd.kind, queue, DEFAULT_PARTITIONS) for queue in crowd.queues}
+            slots = Keys(stage.prefix, DEFAULT_PARTITIONS).slots
+            for _ in group.servers:
+                for partition in sorted(ledgers | queues):
+                    await asyncio.to_thread(move, slots[partition])
+                await stage.go_on(crowd)
+
+        await play_named(found, f"ledgers and queues move, {way}, a Redis Cluster", fault)
+
+
+@contextmanager
+def _cluster_stage(seed: int, report: Report) -> Iterator[tuple[Stage, RedisCluster]]:
+    """A cluster on a Redis Cluster of three servers."""
+    with (
+        running_cluster(replicas=0) as group,
+        stage(
+            group.servers[0],
+            seed,
+            report,
+            address=group.address,
+            audited=lambda prefix: cluster_clients(group, prefix),
+        ) as found,
+    ):
+        yield found, group
 
 
 def _promise_with_ledgers_apart(found: Stage, group: RedisCluster) -> Promise:

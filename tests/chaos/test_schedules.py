@@ -28,6 +28,12 @@ ROUNDS = 2 if is_quick() else 6
 STOP_S = 0.6
 """How long the store stands still; calls have a second and more."""
 
+LEASE_MS = 10_000
+"""Jobs of a dequeue without an answer come again after this, which is less than QUIET_S."""
+
+SAFE_TO_REPEAT = frozenset({"unavailable", "overloaded", "outcome_unknown"})
+"""The codes of a finish that another try may answer; a shard may reach its store later than the one before."""
+
 HEIR_S = 3.0
 """Less than the time after which the partitions of a dead shard have another owner."""
 
@@ -66,27 +72,45 @@ class Campaign:
             assert status == 200, answer
             await asyncio.sleep(EVERY_MS / 1000 / SCHEDULES)
 
-    async def collect(self) -> int:
-        """Finish the jobs that are there; none may come twice. Returns their number."""
-        status, answer = await self.ask("POST", f"/dequeue/{self.kind}/?count=1000")
+    async def collect(self) -> None:
+        """Finish the jobs that are there; none may come twice."""
+        status, answer = await self.ask("POST", f"/dequeue/{self.kind}/?count=1000&lease={LEASE_MS}")
         if status != 200:
-            return 0
+            return
         for job in answer["jobs"]:
             name, _, slot = job["job_id"].rpartition("@")
             assert int(slot) not in self.jobs[name], f"{job['job_id']} came twice"
             self.jobs[name][int(slot)] = job["enqueued_at"]
         keys = ("queue_id", "job_id", "lease")
-        bodies = [{"queue_type": self.kind, **{key: job[key] for key in keys}} for job in answer["jobs"]]
-        status, answer = await self.ask("POST", "/finish/", {"jobs": bodies})
-        assert (status, answer["failed"]) == (200, 0)
-        return len(bodies)
+        await self._finish(
+            [{"queue_type": self.kind, **{key: job[key] for key in keys}} for job in answer["jobs"]]
+        )
+
+    async def _finish(self, jobs: list[dict[str, Any]]) -> None:
+        """Finish jobs; those that were not finished, or perhaps, again."""
+        deadline_s = time.monotonic() + QUIET_S
+        while True:
+            status, answer = await self.ask("POST", "/finish/", {"jobs": jobs})
+            results = answer["results"] if status == 200 else [answer] * len(jobs)
+            failed = [(job, result) for job, result in zip(jobs, results, strict=True) if "code" in result]
+            if not failed:
+                return
+            assert all(result["code"] in SAFE_TO_REPEAT for _, result in failed), failed
+            assert time.monotonic() < deadline_s, failed
+            jobs = [job for job, _ in failed]
+            await asyncio.sleep(0.1)
 
     async def stop(self) -> None:
-        """Pause all schedules, and collect what they have enqueued."""
+        """Pause all schedules, and collect what they have enqueued, leases among it that nobody was told of."""
         for number in range(SCHEDULES):
             await until_answer(partial(self._pause, self.name(number)), timeout_s=QUIET_S)
-        while await self.collect():
-            pass
+        await until_answer(self._is_drained, timeout_s=QUIET_S)
+
+    async def _is_drained(self) -> bool:
+        """Collect what is there. Return True if no queue has a job, be it leased."""
+        await self.collect()
+        status, answer = await self.ask("GET", f"/metrics/{self.kind}/")
+        return status == 200 and not answer["queue_ids"]
 
     async def _pause(self, name: str) -> bool:
         status, _ = await self.ask("POST", f"/schedule/{name}/pause/")
