@@ -76,7 +76,7 @@ class Dequeuer:
         self._port = port
         self._set_aside = set_aside
         self._caps = caps
-        caps.serve(self)
+        caps.serve(self, CALL_US)
         self.capped_types: Container[str] = caps.funded
         self._loop = asyncio.get_running_loop()
         self._requests: dict[str, deque[DequeueRequest]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from math import ceil
 from typing import Protocol, TypeAlias
 
 from shard.batching.pipeline import Pipeline, SingleCall
@@ -140,7 +141,11 @@ class CappedDequeue:
 
 
 class CappedDequeues:
-    """The sender of one node's dequeues with slots of caps."""
+    """The sender of one node's dequeues with slots of caps.
+
+    Args:
+        most_us: CPU time (µs) of the store for the choice of the jobs of one call.
+    """
 
     def __init__(
         self,
@@ -150,7 +155,9 @@ class CappedDequeues:
         parked: ParkedIndex,
         on_news: NewsListener,
         observer: DequeueObserver,
+        most_us: int,
     ) -> None:
+        self._most_us = most_us
         self.parked = parked
         self.on_news = on_news
         self.observer = observer
@@ -189,6 +196,8 @@ class CappedDequeues:
                 units,
                 lease_us,
                 os.urandom(8),
+                per_queue=ceil(count / claim.places[partition].queues),
+                most_us=self._most_us,
                 max_bytes=min(max_bytes // len(shares), MAX_CALL_BYTES),
                 permits=[grant.permits for grant in own],
                 not_after_us=limit[0],

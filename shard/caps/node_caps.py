@@ -89,10 +89,14 @@ class NodeCaps:
         index.on_subscribed = self._on_awaited
         registry.register(self._counts)
 
-    def serve(self, observer: DequeueObserver) -> None:
-        """Set the part of the node that follows the replies of dequeues."""
+    def serve(self, observer: DequeueObserver, most_us: int) -> None:
+        """Set the part of the node that follows the replies of dequeues.
+
+        Args:
+            most_us: CPU time (µs) of the store for the choice of the jobs of one call.
+        """
         self._dequeues = CappedDequeues(
-            self._pipeline, self._calls, self._clocks, self._parked, self.hear, observer
+            self._pipeline, self._calls, self._clocks, self._parked, self.hear, observer, most_us
         )
 
     def listen(self, surveyor: Surveyor, refresher: Refresher, reaper: Reaper | None) -> None:

@@ -17,6 +17,11 @@ from shard.cluster.partition_clocks import elapsed_us
 Names = tuple[str, ...]
 """The names of a set of caps, sorted."""
 
+QUEUES_AT_ONCE = 8
+"""Most queues of a place that give jobs before those of another place that have been due for longer. A call that leases
+several jobs in one partition costs the store much less than a call for each job.
+"""
+
 MOST_REORDERED_US = 1_000_000
 """The most by which a reply may overtake another. A reading that seems older by more came after a step."""
 
@@ -100,10 +105,11 @@ class CapClaim:
         return max((place.cost for place in self.places.values() if place.due_us <= now_us), default=1)
 
     def spread(self, now_us: int, count: int, units: int) -> dict[int, int]:
-        """Return partition → how many of `count` jobs to lease there: those of the longest due queues.
+        """Return partition → how many of `count` jobs to lease there: those of the longest due queues, approximately.
 
         Only the first due time of a place is known. Queues that take turns are due at even distances, so the others are
-        taken to be due evenly between that time and now.
+        taken to be due evenly between that time and now. Each time, the longest due place gives a job of each of its
+        due queues, up to QUEUES_AT_ONCE.
 
         Args:
             units: places whose next job costs more are left out.
@@ -118,10 +124,11 @@ class CapClaim:
         while row and count > 0:
             _, served, partition = row[0]
             place = self.places[partition]
-            shares[partition] = served = served + 1
+            given = min(count, QUEUES_AT_ONCE, place.queues - served % place.queues)
+            shares[partition] = served = served + given
+            count -= given
             step_us = max((now_us - place.due_us) // place.queues, 1)
             heapq.heapreplace(row, (place.due_us + served * step_us, served, partition))
-            count -= 1
         return shares
 
     def put(self, partition: int, place: ParkedPlace) -> None:

@@ -25,7 +25,7 @@ DEMAND = struct.Struct(">QHHQI8sB")
 """rounds.lua's DEMAND: not_after_us, count, jobs per queue, lease (µs), payload bytes, random bytes, KNOWS_CAPS."""
 
 MOST_TIME = struct.Struct(">I")
-"""rounds.lua's MOST_TIME, which may follow the demand of a dequeue."""
+"""rounds.lua's MOST_TIME, which may follow the demand of a dequeue and the slots of one of queues with caps."""
 
 KNOWS_CAPS = 15
 """Says that the caller can decode the cost, the priority, the expiry and the trace of a leased job, the number of jobs

@@ -117,6 +117,20 @@ def test_the_longest_due_queues_of_all_places_are_served_first() -> None:
     assert claim.spread(1_000_000, 31, 1) == {0: 30, 1: 1}
 
 
+def test_the_queues_of_a_place_give_their_jobs_together() -> None:
+    """One call for several jobs costs the store much less than a call for each."""
+    claim = claim_with(ParkedPlace(970_000, 4, 1, 0), ParkedPlace(971_000, 4, 1, 0))
+    assert claim.spread(1_000_000, 3, 1) == {0: 3}
+    assert claim.spread(1_000_000, 6, 1) == {0: 4, 1: 2}
+    claim = claim_with(ParkedPlace(970_000, 20, 1, 0), ParkedPlace(971_000, 20, 1, 0))
+    assert claim.spread(1_000_000, 20, 1) == {0: 12, 1: 8}
+
+
+def test_no_queue_gives_its_next_job_while_another_has_given_fewer() -> None:
+    claim = claim_with(ParkedPlace(900_000, 1, 1, 0), ParkedPlace(901_000, 2, 1, 0))
+    assert claim.spread(1_000_000, 6, 1) == {0: 2, 1: 4}
+
+
 def test_one_queue_may_take_all_slots_and_none_goes_to_a_place_that_is_not_due() -> None:
     claim = claim_with(ParkedPlace(990_000, 1, 1, 0), ParkedPlace(1_000_001, 9, 1, 0))
     assert claim.spread(1_000_000, 7, 1) == {0: 7}

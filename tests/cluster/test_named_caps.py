@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ from sharq_core.models import ExtendJob, FinishJob, LeasedJob, LeaseOutcome, Lea
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import FunctionCall
 from tests.support.nodes.parts import LEASE_US, Parts, enqueued, job
-from tests.support.waits import until
+from tests.support.waits import until, until_answer
 
 KIND = "sms"
 
@@ -144,6 +145,33 @@ async def test_a_slot_is_told_to_the_type_that_comes_first_and_to_others_only_on
     parts.node.unwatch("sms", watches["sms"])
     await until(lambda: any(in_us is not None and in_us > 0 for in_us in told["voice"]))
     parts.node.unwatch("voice", watches["voice"])
+
+
+async def test_queues_of_a_partition_use_the_slots_of_one_call(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call for several jobs costs the store much less than a call for each, and no queue gives two of them."""
+    places: dict[int, list[str]] = {}
+    for name in (f"q{n}" for n in range(2_000)):
+        places.setdefault(partition_of(KIND, name, parts.node.settings.partitions), []).append(name)
+    queues = [name for names in list(places.values())[:3] for name in names[:6]]
+    await put_cap(parts.node, "acct", 3_600_000_000, 1_000)
+    await enqueued(parts, *(job(KIND, queue, f"j{n}", caps=("acct",)) for n in range(9) for queue in queues))
+    calls = parts.node._calls.functions.capped
+    make, asked = calls.dequeue_capped, list[tuple[int, int]]()
+
+    def noted(
+        partition: int, queue_type: str, names: tuple[str, ...], count: int, *rest: Any, **more: Any
+    ) -> Any:
+        asked.append((count, more["per_queue"]))
+        return make(partition, queue_type, names, count, *rest, **more)
+
+    monkeypatch.setattr(calls, "dequeue_capped", noted)
+    # A dequeue takes the slots that are there at once, which are fewer at first, and if a busy machine loses some.
+    leased = await until_answer(lambda: parts.dequeue(KIND, 6), lambda found: len(found) == 6 == asked[-1][0])
+    assert asked[-1] == (6, 1)
+    assert len({one.queue_id for one in leased}) == 6
+    assert len({partition_of(KIND, one.queue_id, parts.node.settings.partitions) for one in leased}) == 1
 
 
 async def test_jobs_wait_for_all_caps_of_their_queue(parts: Parts) -> None:

@@ -61,6 +61,7 @@ class CappedDriver(WindowDriver):
         per_queue: int = MAX_BATCH,
         max_bytes: int = MAX_CALL_BYTES,
         permits: Sequence[Sequence[Permit]] = (),
+        most_us: int | None = None,
     ) -> CappedReply:
         """Lease up to `count` jobs of queues with exactly these caps."""
         return self.value(
@@ -75,6 +76,7 @@ class CappedDriver(WindowDriver):
                 per_queue=per_queue,
                 max_bytes=max_bytes,
                 permits=permits,
+                most_us=most_us,
                 now_us=self.now_us,
             )
         )

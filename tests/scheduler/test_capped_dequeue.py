@@ -50,6 +50,29 @@ def test_no_more_jobs_leave_than_there_are_slots(caps: CappedDriver) -> None:
     assert_keys_agree(caps)
 
 
+def test_the_reply_counts_the_queues_that_are_due_afterwards_and_tells_the_first(caps: CappedDriver) -> None:
+    """Queues beyond those that the call read, such as it served, and such as wait for their rate."""
+    caps.enqueue(*(capped(f"{n}", "a", queue_id="slow", interval_us=SECOND_US) for n in range(2)))
+    caps.enqueue(*(capped(f"{n}", "a", queue_id="free") for n in range(2)))
+    caps.advance(1)
+    reply = caps.capped_reply("a", count=1)
+    assert (reply.dequeue.due_before, reply.dequeue.due_after, reply.due_us) == (2, 2, START_US)
+    caps.advance(1)
+    reply = caps.capped_reply("a", count=1)
+    assert [(job.queue_id, job.job_id) for job in reply.dequeue.jobs] == [("slow", "0")]
+    assert (reply.dequeue.due_before, reply.dequeue.due_after, reply.due_us) == (2, 1, START_US + 1)
+    reply = caps.capped_reply("a")
+    assert [job.queue_id for job in reply.dequeue.jobs] == ["free"]
+    due_us = START_US + 2 + SECOND_US
+    assert (reply.dequeue.due_before, reply.dequeue.due_after, reply.due_us) == (1, 0, due_us)
+    assert caps.parked_sets() == {("a",): (due_us, 0)}
+    reply = caps.capped_reply("a")
+    assert (reply.dequeue.due_before, reply.dequeue.due_after, reply.due_us) == (0, 0, due_us)
+    caps.advance(SECOND_US)
+    assert (caps.capped_ids("a"), caps.capped_reply("a").due_us) == (["1"], None)
+    assert_keys_agree(caps)
+
+
 def test_queues_take_turns_and_the_longest_due_comes_first(caps: CappedDriver) -> None:
     for n, queue_id in enumerate("cab"):
         caps.advance(n)

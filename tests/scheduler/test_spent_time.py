@@ -10,6 +10,7 @@ import redis
 from sharq_core.job_life import Retry
 from tests.scheduler.batch_driver import cancel_step as cancel_batch_step
 from tests.scheduler.batch_driver import member
+from tests.scheduler.capped_driver import CappedDriver, capped
 from tests.scheduler.driver import HOUR_US, MINUTE_US, Driver, new_job
 from tests.scheduler.expiring import mortal
 from tests.scheduler.job_driver import JobDriver
@@ -37,6 +38,13 @@ def timed_jobs(jobs: JobDriver) -> JobDriver:
     return jobs
 
 
+@pytest.fixture
+def timed_caps(caps: CappedDriver) -> CappedDriver:
+    if not has_clock(caps):
+        pytest.skip(NO_CLOCK)
+    return caps
+
+
 def test_a_step_of_a_walk_ends_when_its_time_is_over(timed: Driver) -> None:
     timed.enqueue(*(mortal(str(n)) for n in range(50)), mortal("live", None))
     timed.advance(MINUTE_US)
@@ -55,6 +63,19 @@ def test_a_dequeue_leases_fewer_jobs_when_its_time_is_over(timed: Driver) -> Non
     assert (len(first.jobs), first.is_cut, first.due_after) == (16, True, 24)
     assert_keys_agree(timed)
     second = timed.dequeue_reply(40, most_us=HOUR_US)
+    assert (second.is_cut, second.due_after) == (False, 0)
+    ids = [job.job_id for job in (*first.jobs, *second.jobs)]
+    assert ids == [f"{n:02}" for n in range(40)]
+
+
+def test_a_dequeue_of_queues_with_caps_leases_fewer_jobs_when_its_time_is_over(
+    timed_caps: CappedDriver,
+) -> None:
+    timed_caps.enqueue(*(capped(f"{n:02}", "a", queue_id=f"q{n:02}") for n in range(40)))
+    first = timed_caps.capped_reply("a", count=30, most_us=0).dequeue
+    assert (len(first.jobs), first.is_cut, first.due_after) == (14, True, 26)
+    assert_keys_agree(timed_caps)
+    second = timed_caps.capped_reply("a", count=30, most_us=HOUR_US).dequeue
     assert (second.is_cut, second.due_after) == (False, 0)
     ids = [job.job_id for job in (*first.jobs, *second.jobs)]
     assert ids == [f"{n:02}" for n in range(40)]

@@ -84,6 +84,7 @@ class CappedCalls:
         max_bytes: int = MAX_CALL_BYTES,
         permits: Sequence[Sequence[Permit]] = (),
         clock_number: int | None = None,
+        most_us: int | None = None,
         not_after_us: int | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[CappedReply]:
@@ -92,7 +93,7 @@ class CappedCalls:
         Args:
             names: the names of the caps, sorted.
             units: the most points that each job may cost. A queue whose next job costs more gives none.
-            random, per_queue, max_bytes: as in Functions.dequeue.
+            random, per_queue, max_bytes, most_us: as in Functions.dequeue.
             permits: those of each slot, empty for one without. The first job that is leased gets the first ones, and so
                 on.
             clock_number: the number of changes of the partition's time in the reading from which not_after_us was
@@ -102,7 +103,8 @@ class CappedCalls:
             not_after_us or 0, count, per_queue, lease_us, max_bytes, random, packed.KNOWS_CAPS
         )
         slots = packed.SLOTS.pack(units, ANY_CLOCK if clock_number is None else clock_number)
-        arguments: list[Word] = [demand + slots, packed.cap_names(names)]
+        time = b"" if most_us is None else packed.MOST_TIME.pack(most_us)
+        arguments: list[Word] = [demand + slots + time, packed.cap_names(names)]
         if any(permits):
             arguments += map(pack_permits, permits)
         decode = partial(_decode_capped, queue_type)

@@ -46,7 +46,8 @@ local clock = {
   -- seconds. If a node knows a time further ahead, it read a partition whose time has been corrected since.
   MOST_LOST_US = 15000000,
   MOST_KNOWN = 16384,
-  known = {},  -- counters key -> the record at its latest reading: told (the store's clock then), shift, seen, flags
+  -- counters key -> the record at its latest reading: told (the store's clock then), number, shift, seen, flags
+  known = {},
   count = 0,   -- entries in known
 }
 
@@ -77,15 +78,16 @@ end
 
 -- Keep the contents of a record, so that calls within the next GRAIN_US need not read it. Reading and writing the
 -- record in each call would add 4 % to its cost. A server cannot lose the partition and get it back within that time.
-local function remember(tx, told, shift, seen, flags)
+local function remember(tx, told, number, shift, seen, flags)
   local key = tx.keys[KEY.counters]
   local known = clock.known[key]
   if known then
-    known.told, known.shift, known.seen, known.flags = told, shift, seen, flags
+    known.told, known.number, known.shift, known.seen, known.flags = told, number, shift, seen, flags
     return
   end
   if clock.count == clock.MOST_KNOWN then clock.known, clock.count = {}, 0 end
-  clock.known[key], clock.count = {told = told, shift = shift, seen = seen, flags = flags}, clock.count + 1
+  clock.known[key], clock.count =
+    {told = told, number = number, shift = shift, seen = seen, flags = flags}, clock.count + 1
 end
 
 -- Return true if a call may run. not_after: see clock.set. told: the store's clock. now: the partition's time.
@@ -152,7 +154,7 @@ function clock.set(tx, raw, not_after, runs_late)
   if now < seen then
     number, shift, now = number + 1, seen - told, seen
   elseif now < seen + clock.GRAIN_US then
-    remember(tx, told, shift, seen, flags)
+    remember(tx, told, number, shift, seen, flags)
     set_time(tx, now, flags)
     return true
   end
@@ -166,6 +168,12 @@ end
 -- Return the number of changes of the shift, with that of this call. The partition's time is set.
 function clock.number(tx)
   return (clock.unpack(tx.tick or call('HGET', tx.keys[KEY.counters], clock.FIELD)))
+end
+
+-- Return the same for a call that clock.set or clock.is_set let run in time: one of them knows the record.
+function clock.known_number(tx)
+  if tx.tick then return (clock.unpack(tx.tick)) end
+  return clock.known[tx.keys[KEY.counters]].number
 end
 
 -- Write the record, even if it says the same as before, so that a WAIT after the call covers what the call read.

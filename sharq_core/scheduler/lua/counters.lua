@@ -253,10 +253,9 @@ end
 
 -- Let a stopped type with parked queues be looked at again once it goes on, because nobody knows more of them.
 function counters.watch_parked(tx)
+  if not tx.is_limited or not counters.is_stopped(tx) then return end
   local counts, _, parked = tx.counters, counters.parking(tx.counters)
-  if parked > 0 and counters.is_stopped(tx) and not (counts.ready_at and counts.ready_at < tx.now) then
-    counts.ready_at = tx.now
-  end
+  if parked > 0 and not (counts.ready_at and counts.ready_at < tx.now) then counts.ready_at = tx.now end
 end
 
 -- Return the earliest ready time that the call set in a type with settings, or false. ready: that of its queues. If the

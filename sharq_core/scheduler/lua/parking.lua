@@ -90,13 +90,17 @@ function parking.heads(tx, set, at, count)
   return call('ZRANGE', parking.key(tx), from, to, 'BYLEX', 'LIMIT', 0, count)
 end
 
+-- Return how many queues of a set are due.
+function parking.count_due(tx, set)
+  return call('ZLEXCOUNT', parking.key(tx), lex_bounds(set, tx.now))
+end
+
 -- Return the time of the first queue of a set (µs; nil: there is none), and how many are due.
 function parking.see(tx, set)
   local head = parking.heads(tx, set, nil, 1)[1]
   if not head then return nil, 0 end
   local _, at = parking.unpack(head)
-  if at > tx.now then return at, 0 end
-  return at, call('ZLEXCOUNT', parking.key(tx), lex_bounds(set, tx.now))
+  return at, at <= tx.now and parking.count_due(tx, set) or 0
 end
 
 -- Write the changes of the sets, and count them and the parked queues.

@@ -19,6 +19,10 @@ local queue_life = {
   LENGTH = 41,
 }
 
+-- The bytes of this part if it says nothing.
+queue_life.NONE = retry_policy.NONE
+  .. '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+
 -- Read this part of a record, from raw[first] on.
 function queue_life.unpack(queue, raw, first)
   if #raw < first + queue_life.LENGTH - 1 then
@@ -36,11 +40,15 @@ function queue_life.unpack(queue, raw, first)
   if class > 0 then queue.walk = {class = class, seq = seq, least = least} end
 end
 
+-- Return true if this part says something.
+function queue_life.is_known(queue)
+  return queue.retry or queue.expires or queue.on_expiry or queue.expires_from or queue.walk
+end
+
 -- Return this part of a record, or what a newer version wrote if this part says nothing.
 function queue_life.pack(queue)
   local walk, tail = queue.walk, queue_windows.pack(queue)
-  if tail == '' and not queue.retry and not queue.expires and not queue.on_expiry
-    and not queue.expires_from and not walk then return '' end
+  if not queue_life.is_known(queue) then return tail == '' and '' or queue_life.NONE .. tail end
   return retry_policy.pack(queue.retry)
     .. pack_bytes(queue_life.FORMAT, queue.expires or 0, queue.on_expiry or 0, queue.expires_from or 0,
       walk and walk.class or 0, walk and walk.seq or 0, walk and walk.least or 0)

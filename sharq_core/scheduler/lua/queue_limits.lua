@@ -11,7 +11,7 @@
 --
 -- The bytes after these are the defaults of its jobs' lives (queue_life.lua).
 --
--- Uses: shortcuts, queue_life
+-- Uses: shortcuts, queue_caps, queue_windows, queue_life
 
 local queue_limits = {
   -- settings, max_leased (0: no limit), held until (0: no hold), hundredths of the burst, weight (0: 1), given; then
@@ -23,6 +23,11 @@ local queue_limits = {
   LONGEST_HOLD_US = 86400000000,  -- for holds until a time that a caller names
   MINUTE_LENGTH = 12,
 }
+
+-- The bytes before the caps (queue_caps.lua) of a queue that has nothing else of all this. They are neither packed nor
+-- unpacked, which saves a twentieth of the price of a lease.
+queue_limits.CAPS_ONLY = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' .. queue_life.NONE .. queue_windows.NONE
+queue_limits.CAPS_ONLY_LENGTH = #queue_limits.CAPS_ONLY
 
 -- Give a queue this part. The bytes after its older minutes are those of a newer version.
 function queue_limits.extend(queue)
@@ -37,6 +42,11 @@ end
 function queue_limits.unpack(queue, ahead)
   local raw = queue.older
   local first = 2 + string.byte(raw) * queue_limits.MINUTE_LENGTH
+  local caps_at = first + queue_limits.CAPS_ONLY_LENGTH
+  if #raw >= caps_at and sub(raw, first, caps_at - 1) == queue_limits.CAPS_ONLY then
+    queue.settings, queue.newer_limits, queue.is_flagged, queue.older = 0, '', true, sub(raw, 1, first - 1)
+    return queue_caps.unpack(queue, raw, caps_at)
+  end
   local settings, max_leased, held_until, hundredths, weight, given, at =
     unpack_bytes(queue_limits.FORMAT, raw, first)
   queue.settings, queue.newer_limits, queue.is_flagged = settings, '', true
@@ -54,9 +64,13 @@ end
 -- Return this part of a record, or '' if it says nothing.
 function queue_limits.pack(queue)
   if not queue.settings then return '' end
+  local is_blank = queue.settings == 0 and not queue.max_leased and not queue.held_until and not queue.hundredths
+    and not queue.weight and not queue.given
+  if is_blank and queue.cap_set and not queue_life.is_known(queue) and not queue_windows.is_known(queue) then
+    return queue_limits.CAPS_ONLY .. queue_caps.pack(queue)
+  end
   local life = queue_life.pack(queue)
-  if queue.settings == 0 and life == '' and not queue.max_leased and not queue.held_until and not queue.hundredths
-    and not queue.weight and not queue.given then return '' end
+  if is_blank and life == '' then return '' end
   return pack_bytes(queue_limits.FORMAT, queue.settings, queue.max_leased or 0, queue.held_until or 0,
     queue.hundredths or 0, queue.weight or 0, queue.given or 0) .. life
 end

@@ -13,6 +13,7 @@
 local queue_windows = {
   IGNORED = 0,           -- the number of the line of jobs that ignore windows
   FORMAT = '>I4B',       -- window (0: none), number of lines; then each line
+  NONE = '\0\0\0\0\0',  -- no window and no line
   LINE = '>BI4I4I4I4',   -- base, number, queued, delayed, leased
   MOST = 26,             -- lines of a queue besides the main line, half of them below it and half above
 }
@@ -38,11 +39,16 @@ function queue_windows.is_unused(queue, line)
   return line.queued == 0 and line.delayed == 0 and line.leased == 0 and not queue.is_unswept
 end
 
+-- Return true if this part says something.
+function queue_windows.is_known(queue)
+  return queue.window or queue.lines and #queue.lines > 0
+end
+
 -- Return this part of a record, empty if it says nothing.
 function queue_windows.pack(queue)
   local lines, packed, tail = queue.lines, '', queue_caps.pack(queue)
   local count = lines and #lines or 0
-  if count == 0 and not queue.window and tail == '' then return '' end
+  if not queue_windows.is_known(queue) then return tail == '' and '' or queue_windows.NONE .. tail end
   for index = 1, count do
     local line = lines[index]
     packed = packed .. pack_bytes(queue_windows.LINE, line.base, line.number, line.queued, line.delayed, line.leased)

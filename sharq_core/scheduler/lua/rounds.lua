@@ -47,7 +47,7 @@ end
 -- Return the turns of a round: one for each due queue, longest ready first. A place without a waiting queue is removed.
 -- source: see rounds.lease. A queue that must wait for its rate, its hold or its windows leaves the row.
 local function open_turns(tx, source, ids, scores, due)
-  local opened, count, now, set = {}, math.min(due, #ids), tx.now, source.set
+  local opened, count, now, set = {}, math.min(due, #ids), tx.now, tx.own_set
   unit.read_queues(tx, ids, 1, count)
   for index = 1, count do
     local queue_id = ids[index]
@@ -283,9 +283,9 @@ end
 
 -- Lease up to `count` jobs from due queues and add them to the reply.
 -- source: where the queues stand: read(tx, limit) returns ids, scores (µs), how many are due, and when the first one
--- after these is due (nil: not known); drop(tx, queue_id, score) removes a place without a waiting queue; set is the
--- cap set of the queues, nil for none. ids, scores, due, rest: what read returned. most_cost: leave jobs that cost
--- more, nil for none.
+-- after these is due (nil: none); drop(tx, queue_id, score) removes a place without a waiting queue. All of the queues
+-- have the cap set tx.own_set, nil for none.
+-- ids, scores, due, rest: what read returned. most_cost: leave jobs that cost more, nil for none.
 -- Returns true if the payload bytes or the time ended the call, and ids, scores, due and rest as they were read last.
 function rounds.lease(tx, source, demand, count, reply, ids, scores, due, rest, most_cost)
   local is_cut, left = serve(tx, open_turns(tx, source, ids, scores, due), demand, count, reply, most_cost)

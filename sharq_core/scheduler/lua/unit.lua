@@ -308,8 +308,12 @@ end
 -- ready. Returns the list of queues that leave ready.
 local function park(tx, queue, unready)
   local set, score = queue.cap_set, queue.ready_score
-  cap_sets.count(tx, queue.counted_set, -(queue.counted or 0))
-  cap_sets.count(tx, set, queue.queued)
+  if queue.counted_set == set then
+    cap_sets.count(tx, set, queue.queued - queue.counted)
+  else
+    cap_sets.count(tx, queue.counted_set, -(queue.counted or 0))
+    cap_sets.count(tx, set, queue.queued)
+  end
   queue.counted_set, queue.counted = set, queue.queued
   if set and queue.queued > 0 and not queue.is_paused and not queue_limits.is_full(queue) then
     if score ~= UNMOVED or queue.parked_set ~= set then
