@@ -71,7 +71,7 @@ class Executor:
 
     @property
     def reign(self) -> int:
-        """How often other servers of the store have become primaries, as far as this process knows."""
+        """The number of times that other servers of the store have become primaries, as far as this process knows."""
         return self._store.reigns
 
     def node_of(self, partition: int) -> StoreNode | None:

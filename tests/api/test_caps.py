@@ -67,6 +67,7 @@ async def test_a_cap_is_shown_as_it_was_defined_with_its_state(api: Api, name: s
         "held_until": None,
         "leased": 0,
         "next_slot_in": 0,
+        "slots_used": 0,
         "blocked_by": None,
     }
     assert answer == state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +13,12 @@ from playwright.sync_api import Locator, Page, expect
 
 from router.access.token_file import new_token
 from tests.console.conftest import OpenPage
+from tests.console.reader import Reader
 from tests.console.site import NARROW, WIDE, Site, Watched, events, numbers, until
 from tests.support.extent import is_full
 from tests.support.processes.servers import running_server
 
+DEADLINE_S = 30.0
 PLACES = ("overview", "types", "type", "customers", "queue", "dead", "windows", "caps", "schedules", "ring")
 FOCUS_IS_SHOWN = """() => {
   const style = getComputedStyle(document.activeElement);
@@ -129,6 +132,31 @@ def test_a_customer_is_found_and_the_rate_is_changed(site: Site, open_page: Open
     assert "40/s" in agree(page, "Change")
     expect(page.locator("#notices")).to_contain_text("40/s")
     assert site.get(f"/queue/{kind}/globex%2Feu/")["rate"] == "40/s"
+
+
+def test_a_cap_is_defined_seen_in_use_and_deleted(site: Site, open_page: OpenPage, kind: str) -> None:
+    name = f"cap-of-{kind}"
+    reader = Reader(open_page())
+    page = reader.open("caps")
+    reader.button("Define a cap").click()
+    reader.field("Name").fill(name)
+    reader.field("Limits").fill("20/s burst 2")
+    reader.button("Define").click()
+    reader.confirm("Define")
+    reader.said(f"The cap {name} is defined.")
+    job = {"queue_type": kind, "queue_id": "acme", "interval": 0, "caps": [name], "payload": 1}
+    site.call("POST", "/enqueue/", {"jobs": [{**job, "job_id": f"j{number}"} for number in range(1000)]})
+    row = page.get_by_role("region", name="All caps").get_by_role("row", name=re.compile(name))
+    deadline = time.monotonic() + DEADLINE_S
+    while re.search(r"[1-9]\S*/s \([1-9]\d* %\)", text := row.inner_text()) is None:
+        assert time.monotonic() < deadline, text
+        site.call("POST", f"/dequeue/{kind}/?count=10")
+        page.wait_for_timeout(100)
+    reader.button("Delete the cap").click()
+    assert "1 queue has it" in reader.confirm("Delete")
+    reader.said(f"The cap {name} is deleted.")
+    assert site.call("GET", f"/cap/{name}/")["code"] == "not_found"
+    reader.forgive()
 
 
 def test_the_reason_of_a_failed_job_is_seen_and_the_job_retried(

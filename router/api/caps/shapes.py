@@ -69,6 +69,14 @@ NextSlotOut: TypeAlias = Annotated[
         "because as many jobs are leased as it allows."
     ),
 ]
+SlotsUsedOut: TypeAlias = Annotated[
+    int,
+    Meta(
+        description="Number of slots that leases have used since the cap was defined; a slot whose time passed unused "
+        "after a shard had reserved it counts too. The difference of two answers, divided by the time between them, is "
+        "the rate in use."
+    ),
+]
 BlockedByOut: TypeAlias = Annotated[
     CapReason | None,
     Meta(
@@ -89,6 +97,7 @@ class CapRow(Shape, frozen=True, kw_only=True):
     held_until: HeldUntilOut
     leased: LeasedOut
     next_slot_in: NextSlotOut
+    slots_used: SlotsUsedOut
     blocked_by: BlockedByOut
 
 
@@ -108,6 +117,7 @@ class CapDefined(Success, frozen=True, kw_only=True):
     held_until: HeldUntilOut
     leased: LeasedOut
     next_slot_in: NextSlotOut
+    slots_used: SlotsUsedOut
     blocked_by: BlockedByOut
     warning: (
         Annotated[
@@ -126,6 +136,7 @@ class CapAnswer(Success, frozen=True, kw_only=True):
     held_until: HeldUntilOut
     leased: LeasedOut
     next_slot_in: NextSlotOut
+    slots_used: SlotsUsedOut
     blocked_by: BlockedByOut
     queues: UsesOut
     queued: Annotated[

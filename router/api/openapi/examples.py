@@ -82,6 +82,7 @@ _CAP: Final[Named] = {
     "held_until": None,
     "leased": None,
     "next_slot_in": 12,
+    "slots_used": 17,
     "blocked_by": "rate",
 }
 _BULK_LEASES: Final[Named] = {"jobs": [_LEASED_JOB, {**_LEASED_JOB, "job_id": "order-18"}]}

@@ -89,5 +89,6 @@ def _facts(state: CapState) -> dict[str, Any]:
         "held_until": None if held_us is None else -(-held_us // 1000),
         "leased": None if definition.max_leased is None else state.leased,
         "next_slot_in": None if slot_us is None else -(-slot_us // 1000),
+        "slots_used": state.reserved,
         "blocked_by": state.blocked_by,
     }

@@ -46,6 +46,9 @@ class CapState(msgspec.Struct, frozen=True, kw_only=True):
             clock; None if it is not held.
         leased: the number of leases that count towards max_leased; None without one.
         next_slot_in: the time until the cap allows the next lease, 0 if it does now; None if it is not known.
+        slots_used: the number of slots that leases have used since the cap was defined, and of reserved slots whose
+            time passed; the difference of two states over the time between them is the rate in use. None if the server
+            is older and does not tell it.
         blocked_by: why it allows no lease now: "hold", "max_leased" or "rate"; None if it allows one.
         queues: the number of queues that have the cap; None in a list, and after put_cap.
         queued: the number of queued jobs of these queues; None as well.
@@ -59,6 +62,7 @@ class CapState(msgspec.Struct, frozen=True, kw_only=True):
     leased: int | None
     next_slot_in: int | None
     blocked_by: str | None
+    slots_used: int | None = None
     queues: int | None = None
     queued: int | None = None
     warning: str = ""

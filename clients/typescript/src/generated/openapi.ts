@@ -1019,6 +1019,11 @@ export interface components {
              */
             next_slot_in: number | null;
             /**
+             * Format: int64
+             * @description Number of slots that leases have used since the cap was defined; a slot whose time passed unused after a shard had reserved it counts too. The difference of two answers, divided by the time between them, is the rate in use.
+             */
+            slots_used: number;
+            /**
              * @description Why the cap allows no lease now: `hold`, `max_leased` or `rate`; null if it allows one.
              * @enum {string|null}
              */
@@ -1054,6 +1059,11 @@ export interface components {
              * @description Time until the cap allows the next lease, in ms, 0 if it does now; null if it is not known, because as many jobs are leased as it allows.
              */
             next_slot_in: number | null;
+            /**
+             * Format: int64
+             * @description Number of slots that leases have used since the cap was defined; a slot whose time passed unused after a shard had reserved it counts too. The difference of two answers, divided by the time between them, is the rate in use.
+             */
+            slots_used: number;
             /**
              * @description Why the cap allows no lease now: `hold`, `max_leased` or `rate`; null if it allows one.
              * @enum {string|null}
@@ -1105,6 +1115,11 @@ export interface components {
              * @description Time until the cap allows the next lease, in ms, 0 if it does now; null if it is not known, because as many jobs are leased as it allows.
              */
             next_slot_in: number | null;
+            /**
+             * Format: int64
+             * @description Number of slots that leases have used since the cap was defined; a slot whose time passed unused after a shard had reserved it counts too. The difference of two answers, divided by the time between them, is the rate in use.
+             */
+            slots_used: number;
             /**
              * @description Why the cap allows no lease now: `hold`, `max_leased` or `rate`; null if it allows one.
              * @enum {string|null}

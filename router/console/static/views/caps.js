@@ -1,6 +1,7 @@
 // The named caps: limits that any queues share, with what waits for each, and a form to define, change, hold and delete one.
 
 import { call, path } from "../api.js";
+import { CapUsage } from "../cap_usage.js";
 import { h, replace } from "../dom.js";
 import { DURATION_HINT, readDuration } from "../durations.js";
 import { FieldError } from "../field_error.js";
@@ -20,6 +21,7 @@ import { table } from "../widgets/table.js";
 
 /**
  * @typedef {object} Limit
+ * @property {number} [interval] ms; answers have it
  * @property {string} rate
  * @property {number} burst
  * @property {"job" | "cost"} unit
@@ -33,6 +35,7 @@ import { table } from "../widgets/table.js";
  * @property {number | null} held_until ms since the epoch
  * @property {number | null} leased
  * @property {number | null} next_slot_in ms
+ * @property {number} slots_used since the cap was defined
  * @property {"hold" | "max_leased" | "rate" | null} blocked_by
  * @property {number} [queues]
  * @property {number} [queued]
@@ -56,7 +59,8 @@ const WORDS = /** @type {import("../session.js").Word[]} */ (["operate"]);
  */
 export async function show(root, parameters, { signal }) {
   const place = h("div", null);
-  const list = capTable((cap) => void open(cap.name));
+  const usage = new CapUsage();
+  const list = capTable((cap) => void open(cap.name), usage);
   const define = changeButton("Define a cap", { words: WORDS, type: null, onClick: async () => edit(null) });
   replace(
     root,
@@ -75,6 +79,7 @@ export async function show(root, parameters, { signal }) {
 
   async function load() {
     const answer = await call("GET", "/caps/", { query: { limit: MOST_LISTED }, signal });
+    usage.note(answer.caps, performance.now());
     const byName = (/** @type {Cap} */ one, /** @type {Cap} */ other) => (one.name < other.name ? -1 : 1);
     list.update([...answer.caps].sort(byName));
   }
@@ -114,13 +119,17 @@ export async function show(root, parameters, { signal }) {
   }
 }
 
-/** @param {(cap: Cap) => void} onOpen */
-function capTable(onOpen) {
+/**
+ * @param {(cap: Cap) => void} onOpen
+ * @param {CapUsage} usage
+ */
+function capTable(onOpen, usage) {
   return table({
     columns: [
       { name: "name", label: "Cap", cell: (/** @type {Cap} */ cap) => cap.name, isMain: true },
       { name: "state", label: "Now", cell: (cap) => stateOf(cap) },
       { name: "limits", label: "Limits", cell: (cap) => cap.limits.map(limitText).join("; ") || "none" },
+      { name: "used", label: "In use", cell: (cap) => usage.text(cap), isNumber: true },
       { name: "leased", label: "Leased", cell: (cap) => leasedText(cap) },
     ],
     key: (cap) => cap.name,
@@ -147,6 +156,16 @@ function limitText({ rate, burst, unit }) {
 /** @param {Cap} cap */
 function leasedText({ max_leased, leased }) {
   return max_leased === null ? "" : `${leased} of ${max_leased}`;
+}
+
+/**
+ * Read a cap again: jobs that named it may have come since it was opened.
+ *
+ * @param {Cap} cap
+ * @returns {Promise<Cap>}
+ */
+function asItIs(cap) {
+  return call("GET", path("cap", cap.name));
 }
 
 /** @param {Cap} cap */
@@ -194,7 +213,7 @@ function capForm(cap, onChange) {
   const reason = refusal(WORDS, null);
   if (reason !== null) forbid(form.button, reason);
   if (cap !== null) {
-    const drop = () => dropCap(cap, () => onChange(null));
+    const drop = async () => dropCap(await asItIs(cap), () => onChange(null));
     form.foot.append(
       changeButton("Delete the cap", { words: WORDS, type: null, isDangerous: true, onClick: drop }),
     );
@@ -207,12 +226,13 @@ function capForm(cap, onChange) {
     if (cap === null && (await isTaken(path("cap", name)))) {
       throw new FieldError("cap", "there is a cap of this name; open it to change it");
     }
+    const queues = cap ? ((await asItIs(cap)).queues ?? 0) : 0;
     const answer = await change({
       title: cap ? `Change the cap ${name}?` : `Define the cap ${name}?`,
       text: [
         `Limits: ${body.limits.map(limitText).join("; ") || "none"}.`,
         `Leases at a time: ${body.max_leased ?? "any number"}.`,
-        ...(cap ? [`${amount(cap.queues ?? 0, "queue")} of any types have it.`] : []),
+        ...(cap ? [`${amount(queues, "queue has it", "queues have it")}, of any types.`] : []),
       ],
       action: cap ? "Change" : "Define",
       perform: () => call("PUT", path("cap", name), { body }),

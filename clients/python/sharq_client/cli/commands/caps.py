@@ -151,6 +151,7 @@ def _show(session: Session, cap: CapState) -> None:
             ("now", _now(cap)),
             *(("limit", limit_text(limit)) for limit in cap.limits),
             ("max leased", None if cap.max_leased is None else f"{cap.leased} of {cap.max_leased} leased"),
+            ("slots used", str(cap.slots_used) if cap.slots_used else None),
             ("held until", None if cap.held_until is None else moment(cap.held_until)),
             ("queues", None if cap.queues is None else f"{cap.queues} (jobs queued: {cap.queued})"),
             ("warning", (cap.warning, ODD) if cap.warning else None),
