@@ -31,6 +31,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_finish() -> None:
     """Take what is there before the first test out of the later collections, which then take a few milliseconds."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

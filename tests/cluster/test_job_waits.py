@@ -143,7 +143,7 @@ async def test_a_thousand_jobs_are_waited_for_at_once(parts: Parts) -> None:
     await parked(parts, 1000)
     finished = [FinishJob(KIND, "q", job_id, leases[job_id]) for job_id in ids]
     await parts.dispatch.finish(finished)
-    answers = await asyncio.wait_for(asyncio.gather(*waits), 5)
+    answers = await asyncio.wait_for(asyncio.gather(*waits), SOON_S)
     assert {status.state for status in answers if status} == {JobState.FINISHED}
     assert_nobody_waits(parts)
 

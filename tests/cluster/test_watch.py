@@ -13,6 +13,8 @@ from tests.support.nodes.parts import job, running_node
 KIND = "sms"
 REPEATED_AFTER_S = 0.3
 REMEMBERED_FOR_S = 0.9
+LEAST = 100
+"""So many repetitions come in time, however busy the machine is."""
 """Two looks at what a partition remembers are a second apart, and what the first kept may go with the second."""
 
 
@@ -26,7 +28,7 @@ async def test_a_finish_is_remembered_for_a_moment_however_many_there_are(
         async def work(word: str, until_s: float) -> None:
             nonlocal repeated
             number, done = 0, deque[tuple[float, FinishJob]]()
-            while time.monotonic() < until_s:
+            while time.monotonic() < until_s or len(repeated) <= LEAST:
                 number += 10
                 await parts.dispatch.enqueue([job(KIND, "q", f"{word}-{number + n}") for n in range(10)])
                 ends = [FinishJob(KIND, "q", one.job_id, one.lease) for one in await parts.dequeue(KIND, 10)]
@@ -39,5 +41,5 @@ async def test_a_finish_is_remembered_for_a_moment_however_many_there_are(
                         repeated += outcomes
 
         await asyncio.gather(*(work(word, time.monotonic() + 5) for word in "abcd"))
-    assert len(repeated) > 100
+    assert len(repeated) > LEAST
     assert all(outcome == LeaseOutcome(LeaseStatus.DONE) for outcome in repeated)

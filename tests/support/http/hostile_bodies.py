@@ -15,6 +15,12 @@ FULL_BYTES = (16 << 20) - 1024
 PAYLOAD_BYTES = 256 * 1024
 """The longest payload that is allowed by default."""
 
+PART_BYTES, MOST_PARTS = 1 << 16, 8
+"""Parts of a large random value: 16 MiB of random choices take the tests longer than all their requests."""
+
+MOST_LEVELS = 480
+"""So deep are random values nested at most, which is less than is refused."""
+
 Make = Callable[[int, random.Random], bytes]
 """A function that makes a JSON value, or invalid JSON, of about the given number of bytes."""
 
@@ -48,24 +54,31 @@ def _keys(size: int, _: random.Random) -> bytes:
 
 
 def _mixed(size: int, chance: random.Random) -> bytes:
-    """Random small values in random nesting, valid up to its end."""
-    text = bytearray(b"[")
-    open_ends = bytearray(b"]")
+    """Random small values in random nesting, valid up to its end. What is larger than some parts repeats them."""
+    parts = [
+        _tangle(min(size, PART_BYTES), chance) for _ in range(min(MOST_PARTS, max(1, size // PART_BYTES)))
+    ]
+    return parts[0] if size <= PART_BYTES else _filled(b",".join(parts), size)
+
+
+def _tangle(size: int, chance: random.Random) -> bytes:
+    text, ends, is_first = bytearray(b"["), bytearray(b"]"), True
     atoms = (b"1", b'""', b'"["', b'"\\""', b"null", b"-0.5e3", '"ü漢"'.encode(), b"[]", b"{}")
-    while len(text) + len(open_ends) < size:
+    while len(text) + len(ends) < size:
         kind = chance.random()
-        if kind < 0.2 and len(open_ends) < 480:
-            opening, closing, key = chance.choice(((b"[", b"]", b""), (b"{", b"}", b'"k":')))
-            text += opening + key
-            open_ends += closing
-            text += chance.choice(atoms)
-        elif kind < 0.35 and len(open_ends) > 1:
-            text += open_ends[-1:]
-            del open_ends[-1:]
+        if kind < 0.15 and len(ends) > 1:
+            text.append(ends.pop())
+            is_first = False
+            continue
+        text += (b"" if is_first else b",") + (b'"k":' if ends.endswith(b"}") else b"")
+        is_first = kind < 0.35 and len(ends) < MOST_LEVELS
+        if is_first:
+            opening, closing = chance.choice((b"[]", b"{}"))
+            text.append(opening)
+            ends.append(closing)
         else:
-            key = b'"k":' if open_ends[-1:] == b"}" else b""
-            text += b"," + key + chance.choice(atoms)
-    return bytes(text + open_ends[::-1])
+            text += chance.choice(atoms)
+    return bytes(text + ends[::-1])
 
 
 SHAPES: dict[str, Make] = {

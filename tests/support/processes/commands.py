@@ -15,12 +15,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import aiohttp
 
 from sharq_core.process.launch import tied
 from tests.support.ports import free_ports_in_a_row
+from tests.support.processes.loaded_programs import PRIVATE, Forked, fork
 from tests.support.waits import LOOK_AGAIN_S
 
 DEADLINE_S = 60.0
@@ -46,7 +47,7 @@ class _Command:
         self._start_s, self._stop_s = start_s, stop_s
         inherited = {name: text for name, text in os.environ.items() if not name.startswith("SHARQ_")}
         with self._outputs[0].open("wb") as stdout, self._outputs[1].open("wb") as stderr:
-            self.process = subprocess.Popen(
+            self.process = self._fork(words, inherited | environ, (stdout, stderr)) or subprocess.Popen(
                 words,
                 cwd=directory,
                 env=inherited | environ,
@@ -54,6 +55,16 @@ class _Command:
                 stdout=stdout,
                 stderr=stderr,
             )
+
+    def _fork(
+        self, words: list[str], environ: dict[str, str], outputs: tuple[BinaryIO, BinaryIO]
+    ) -> Forked | None:
+        match words:
+            case [sys.executable, "-m", module, *arguments]:
+                umask = os.umask(PRIVATE)
+                os.umask(umask)
+                return fork(module, arguments, self._outputs[0].parent, environ, outputs, umask)
+        return None
 
     @property
     def stdout(self) -> str:

