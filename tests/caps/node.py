@@ -47,6 +47,15 @@ class Deadline(Struct, frozen=True):
     shifts: int
 
 
+def is_valid(reign: int, heard: int) -> bool:
+    """Return True if a slot may be used that was asked for when the node knew of so many failovers of its ledger.
+
+    Args:
+        heard: how many it knows of now. The ledgers before the latest one may have given the slots of that, too.
+    """
+    return reign == heard
+
+
 def grants(reply: Reply, sent_us: int, came_us: int) -> list[Grant]:
     """Return the slots of a reply by the node's clock. Empty ones, which came too late to be used, are left in."""
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,20 @@ SEEDS = range(600, 2_000)
 @settings(max_examples=5_000 if is_full() else 150, deadline=None)
 def test_no_walk_exceeds_the_bound_of_a_cap(seed: int, slow_part: float) -> None:
     Walk(seed, slow_part=slow_part).go(STEPS)
+
+
+TwoPrimaries = partial(world.World, serves_on=True)
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=2_000 if is_full() else 50, deadline=None)
+def test_no_walk_exceeds_the_bound_while_a_former_primary_serves_on(seed: int) -> None:
+    Walk(seed, world_of=TwoPrimaries).go(STEPS)
+
+
+def test_slots_of_a_former_primary_must_not_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "is_valid", lambda *_: True)
+    assert finds_breach(world_of=TwoPrimaries)
 
 
 @given(seed=st.integers(0, 2**32))
@@ -98,11 +113,11 @@ def go_on_at_once(ledger: Ledger, told_us: int) -> None:
     ledger.free, ledger.open = [], set()
 
 
-def finds_breach(slow_part: float = 0.1) -> bool:
+def finds_breach(slow_part: float = 0.1, world_of: Callable[..., world.World] = world.World) -> bool:
     """Return True if a walk of some finds a breach."""
     for seed in SEEDS:
         try:
-            Walk(seed, slow_part=slow_part).go(STEPS)
+            Walk(seed, slow_part=slow_part, world_of=world_of).go(STEPS)
         except AssertionError:
             return True
     return False

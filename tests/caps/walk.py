@@ -68,6 +68,8 @@ class Walk:
             self._kill: 1,
             self._lose_time: 5,
         }
+        if self.world.serves_on:
+            self._steps |= {self._hear_of_failover: 10, self._fail_over: 10, self._copy: 10}
         if has_unnoticed_steps:
             self._steps |= {self._gain: 1, self._slip: 1, self._slip_of_ledger: 2}
 
@@ -155,6 +157,9 @@ class Walk:
             cap, replica = self._random.choice(self._replicas[-3:])
             self._replicas = [one for one in self._replicas if one[0] != cap]
             self.world.fail_over(cap, replica, self._random.choice([0, 300_000, 2_000_000]))
+
+    def _hear_of_failover(self) -> None:
+        self.world.hear_of_failover(self._node(), self._cap())
 
     def _change(self) -> None:
         self.world.change(self._cap(), self._limit())

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct, field
 
 from tests.caps.ledger import Ledger, Limit, Reply, Slot
-from tests.caps.node import Contact, Deadline, Grant, deadline, grants, shared
+from tests.caps.node import Contact, Deadline, Grant, deadline, grants, is_valid, shared
 
 
 class Clock(Struct):
@@ -34,7 +34,11 @@ class Clock(Struct):
 
 
 class Take(Struct):
-    """A call of cap_take on its way; reply is None until the ledger has carried it out."""
+    """A call of cap_take on its way; reply is None until the ledger has carried it out.
+
+    Attributes:
+        reign: how many failovers of the ledger the node had heard of.
+    """
 
     node: str
     cap: str
@@ -42,14 +46,20 @@ class Take(Struct):
     sent_us: int
     reply: Reply | None = None
     weight: float = 1.0
+    reign: int = 0
 
 
 class Dequeue(Struct):
-    """A dequeue on its way: the caps of its queue, and until when the server may run it."""
+    """A dequeue on its way: the caps of its queue, and until when the server may run it.
+
+    Attributes:
+        reigns: cap → how many failovers of its ledger the node had heard of.
+    """
 
     node: str
     caps: tuple[str, ...]
     until: Deadline
+    reigns: dict[str, int]
 
 
 class Lease(Struct, frozen=True):
@@ -78,9 +88,14 @@ class Step(Struct, frozen=True):
 
 
 class Node(Struct):
-    """A shard: its clock, its unused slots by cap, and its latest contact with the queue's server."""
+    """A shard: its clock, its unused slots by cap, and its latest contact with the queue's server.
+
+    Attributes:
+        heard: cap → how many failovers of its ledger it has heard of.
+    """
 
     clock: Clock
+    heard: dict[str, int]
     grants: dict[str, list[Grant]] = field(default_factory=dict)
     contact: Contact | None = None
 
@@ -91,14 +106,19 @@ class World:
     Args:
         limits: cap → its limit.
         nodes: the names of the nodes.
+        serves_on: the servers of ledgers have their caps' queues, too, and serve on after they are replaced. Nothing
+            that they lease then is handed out (docs/decisions/replicated-failover.md).
     """
 
-    def __init__(self, limits: dict[str, Limit], nodes: Iterable[str]) -> None:
+    def __init__(self, limits: dict[str, Limit], nodes: Iterable[str], *, serves_on: bool = False) -> None:
+        self.serves_on = serves_on
+        self.reigns = dict.fromkeys(limits, 0)
+        self._formers: dict[tuple[str, int], tuple[Ledger, Clock]] = {}
         self.real_us = 10_000_000
         self.ledgers = {cap: Ledger(limit, latest_us=0) for cap, limit in limits.items()}
         self.ledger_clocks = {cap: Clock(1_000_000 * number) for number, cap in enumerate(limits)}
         self.server = Clock(7_000_000)
-        self.nodes = {name: Node(Clock(-1_000_000 * number)) for number, name in enumerate(nodes)}
+        self.nodes = {name: self._new_node(Clock(-1_000_000 * number)) for number, name in enumerate(nodes)}
         self.takes: list[Take] = []
         self.dequeues: list[Dequeue] = []
         self.leases: list[Lease] = []
@@ -116,19 +136,24 @@ class World:
 
     def ask(self, name: str, cap: str, want: int, weight: float = 1.0) -> Take:
         """Send a cap_take."""
-        take = Take(name, cap, want, self.node_us(name), weight=weight)
+        reign = self.nodes[name].heard[cap]
+        take = Take(name, cap, want, self.node_us(name), weight=weight, reign=reign)
         self.takes.append(take)
         return take
 
     def run_take(self, take: Take) -> None:
-        """Let the ledger carry the call out."""
-        take.reply = self.ledgers[take.cap].take(self.ledger_us(take.cap), take.node, take.want, take.weight)
+        """Let the ledger carry the call out that the node takes for the present one."""
+        present = self.ledgers[take.cap], self.ledger_clocks[take.cap]
+        ledger, clock = self._formers.get((take.cap, take.reign), present)
+        take.reply = ledger.take(clock.told_us(self.real_us), take.node, take.want, take.weight)
 
     def deliver(self, take: Take) -> None:
         """Let the node have the reply."""
         assert take.reply is not None
         self.takes.remove(take)
         node = self.nodes[take.node]
+        if not is_valid(take.reign, node.heard[take.cap]):
+            return
         node.grants.setdefault(take.cap, []).extend(grants(take.reply, take.sent_us, self.node_us(take.node)))
 
     def meet(self, name: str, sent_before_us: int, told_before_us: int) -> None:
@@ -154,7 +179,7 @@ class World:
         assert window is not None, "all of them may be used now"
         for cap, grant in zip(caps, chosen, strict=True):
             node.grants[cap].remove(grant)
-        dequeue = Dequeue(name, tuple(caps), deadline(window[1], node.contact))
+        dequeue = Dequeue(name, tuple(caps), deadline(window[1], node.contact), dict(node.heard))
         self.dequeues.append(dequeue)
         return dequeue
 
@@ -178,7 +203,7 @@ class World:
         self.dequeues.remove(dequeue)
         until = dequeue.until
         is_late = self.server.told_us(self.real_us) > until.not_after_us
-        if is_late or self.server.shifts != until.shifts:
+        if is_late or self.server.shifts != until.shifts or self._is_void(dequeue):
             return False
         self.leases.append(Lease(self.real_us, dequeue.caps))
         return True
@@ -193,7 +218,7 @@ class World:
 
     def kill(self, name: str) -> None:
         """Let a node forget everything, and let its calls be lost unless a server has them already."""
-        self.nodes[name] = Node(self.nodes[name].clock)
+        self.nodes[name] = self._new_node(self.nodes[name].clock)
         self.takes = [take for take in self.takes if take.node != name]
 
     def copy_ledger(self, cap: str) -> Ledger:
@@ -211,12 +236,37 @@ class World:
         """
         clock = self.ledger_clocks[cap]
         former, limit = self.ledgers[cap], self.eras[cap][-1].limit
+        if self.serves_on:
+            self._formers[cap, self.reigns[cap]] = former, copy.copy(clock)
+            self.reigns[cap] += 1
         clock.lose(max(0, min(lost_us, self.ledger_us(cap) - replica.latest_us)))
         self.ledgers[cap] = replica
         # Changes of the limit are kept: they are acknowledged only once a replica has them.
         replica.change(replica.latest_us, limit)
         replica.reach_us = max(replica.reach_us, former.reach_us)
         replica.fail_over(self.ledger_us(cap))
+
+    def hear_of_failover(self, name: str, cap: str) -> None:
+        """Let a node know which server has the ledger of a cap now."""
+        node, reign = self.nodes[name], self.reigns[cap]
+        if not is_valid(node.heard[cap], reign):
+            node.grants.pop(cap, None)
+        node.heard[cap] = reign
+
+    def _is_void(self, dequeue: Dequeue) -> bool:
+        """Return True if a node hands out nothing of a dequeue.
+
+        It ran at a server that was replaced, or at the successor, to which the store has sent it on.
+        """
+        heard = self.nodes[dequeue.node].heard
+        return any(
+            heard[cap] != self.reigns[cap] or not is_valid(dequeue.reigns[cap], heard[cap])
+            for cap in dequeue.caps
+        )
+
+    def _new_node(self, clock: Clock) -> Node:
+        """Return a node that has just started: it asks who has the ledgers."""
+        return Node(clock, dict(self.reigns))
 
     def change(self, cap: str, limit: Limit) -> None:
         """Change the limit of a cap.
