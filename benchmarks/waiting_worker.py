@@ -1,7 +1,7 @@
 """A worker process of the rate benchmarks: long polls, bulk finishes, and a note of every job that came.
 
-Run as a program: URL, long polls at once of each queue type, seconds to work, file for the notes, queue types (those of
-mix.py if there is none).
+Run as a program: URL, long polls at once of each argument that follows, seconds to work, file for the notes, and queue
+types (that of mix.py if there is none). Types with commas between them are asked for by one poll together.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class _Job(msgspec.Struct, frozen=True):
     lease: str
     lease_expires_at: int
     cost: int = 1
+    queue_type: str = ""
 
 
 class _Jobs(msgspec.Struct, frozen=True):
@@ -85,15 +86,18 @@ class _Worker:
     def _is_working(self) -> bool:
         return time.monotonic() < self._until_s
 
-    async def poll(self, queue_type: str) -> None:
+    async def poll(self, queue_types: list[str]) -> None:
         """One long poll after another; 404 is an empty answer, anything else that is not 200 an error."""
-        dequeue = f"{self._url}/dequeue/{queue_type}/?count={_COUNT}&wait={_WAIT_MS}&lease={LEASE_MS}"
+        terms = f"count={_COUNT}&wait={_WAIT_MS}&lease={LEASE_MS}"
+        dequeue = f"{self._url}/dequeue/{queue_types[0]}/?{terms}"
+        if len(queue_types) > 1:
+            dequeue = f"{self._url}/dequeue/?{'&'.join(f'type={name}' for name in queue_types)}&{terms}"
         while self._is_working:
             async with self._session.post(dequeue) as answer:
                 content = await answer.read()
                 received_us = time.time_ns() // 1000
                 if answer.status == 200:
-                    self._take(_JOBS.decode(content).jobs, queue_type, received_us)
+                    self._take(_JOBS.decode(content).jobs, queue_types[0], received_us)
                 elif answer.status != 404:
                     answer.raise_for_status()
 
@@ -101,7 +105,9 @@ class _Worker:
         self.notes += [
             Note(job.queue_id, job.lease_expires_at - LEASE_MS, received_us, job.cost) for job in jobs
         ]
-        self._done += [_Finish(job.queue_id, job.job_id, job.lease, queue_type) for job in jobs]
+        self._done += [
+            _Finish(job.queue_id, job.job_id, job.lease, job.queue_type or queue_type) for job in jobs
+        ]
 
     async def finish(self) -> None:
         """Finish the done jobs in bulk, until the end."""
@@ -121,8 +127,8 @@ async def _work(url: str, polls: int, work_s: float, types: list[str]) -> list[N
         worker = _Worker(session, url, time.monotonic() + work_s)
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.finish())
-            for queue_type in types * polls:
-                group.create_task(worker.poll(queue_type))
+            for names in types * polls:
+                group.create_task(worker.poll(names.split(",")))
     return worker.notes
 
 

@@ -90,6 +90,8 @@ class Dequeuer:
             Unavailable: the store cannot be reached. Nothing was leased.
             OutcomeUnknown: jobs may have been leased; they come back when their leases end.
         """
+        while queue_type in self.capped_types and (early_s := self._caps.early_s(queue_type)) > 0:  # noqa: ASYNC110 - timers may be early
+            await asyncio.sleep(early_s)
         jobs = await self._dequeue(queue_type, count, lease_us)
         if self._caps.knows(queue_type):
             if not jobs and self._caps.may_lease(queue_type) and await self._caps.look(queue_type, count):

@@ -29,8 +29,8 @@ class DequeueAttempt:
     """One dequeue that does not wait.
 
     Args:
-        has_choice: True if several types are asked for. Then a shard that falls silent after it was asked for jobs does
-            not keep the others from being asked; the jobs of its late answer are given back.
+        has_choice: True if several types and several shards are asked. Then a shard that falls silent after it was
+            asked for jobs does not keep the others from being asked; the jobs of its late answer are given back.
 
     Attributes:
         jobs: the leased jobs.
@@ -98,24 +98,19 @@ class DequeueAttempt:
                 self._fail(shard, error)
 
     async def take_from(self, places: Sequence[Place]) -> None:
-        """Lease from one place after the other until there are enough jobs.
+        """Lease from one place after the other until there are enough jobs; first a job of each of several types.
 
         A shard that failed is not asked again, because it may take its whole timeout to fail.
         """
         try:
-            for queue_type, shard in places:
+            if self._count - len(self.jobs) > 1 and any(place[0] != places[0][0] for place in places):
+                places = await self._take_together(places)
+            for place in places:
                 wanted = self._count - len(self.jobs)
                 if wanted <= 0 or self._size_bytes >= ENOUGH_BYTES:
                     return
-                if shard in self._failed:
-                    continue
-                self.peeked.discard((queue_type, shard))
-                if self._has_choice:
-                    await self._take(queue_type, shard, wanted)
-                else:
-                    await self._hear(
-                        queue_type, shard, shard.call(Dequeue(queue_type, wanted, self._lease_us))
-                    )
+                if place[1] not in self._failed:
+                    await self._take(place, wanted)
             while self._late and not self.jobs:
                 late, place = self._late.popitem()
                 await self._hear(*place, late)
@@ -124,8 +119,30 @@ class DequeueAttempt:
                 late.cancel()  # the link gives the jobs of its answer back
             self._late.clear()
 
-    async def _take(self, queue_type: str, shard: ShardPort, wanted: int) -> None:
-        """Lease jobs from one place, or leave it behind if its shard falls silent."""
+    async def _take_together(self, places: Sequence[Place]) -> list[Place]:
+        """Lease one job from each of several places, and as many as there is room for from the first.
+
+        The calls share a pipeline to the store, and the way there. One after the other, each would have both to itself.
+
+        Returns:
+            The places that may have more jobs, the longest due first.
+        """
+        wanted = self._count - len(self.jobs)
+        first, *others = places[:wanted]
+        await asyncio.gather(
+            self._take(first, wanted - len(others)), *(self._take(place, 1) for place in others)
+        )
+        order = [queue_type for queue_type, _ in places]
+        self.jobs.sort(key=lambda job: order.index(job.queue_type))
+        return [*self._hints.due([first, *others]), *places[wanted:]]
+
+    async def _take(self, place: Place, wanted: int) -> None:
+        """Lease jobs from one place, or leave it behind if its shard falls silent and there is another."""
+        queue_type, shard = place
+        self.peeked.discard(place)
+        if not self._has_choice:
+            await self._hear(queue_type, shard, shard.call(Dequeue(queue_type, wanted, self._lease_us)))
+            return
         answer = asyncio.ensure_future(shard.call(Dequeue(queue_type, wanted, self._lease_us)))
         self._late[answer] = queue_type, shard
         while not answer.done():

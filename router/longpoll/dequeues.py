@@ -132,7 +132,7 @@ class Polls:
         if not shards:
             raise Unavailable("no shard can be reached")
         attempt = DequeueAttempt(
-            self._hints, self._directory, count, lease_us, has_choice=len(queue_types) > 1
+            self._hints, self._directory, count, lease_us, has_choice=min(len(queue_types), len(shards)) > 1
         )
         places = [(queue_type, shard) for queue_type in queue_types for shard in shards]
         first = self._directory.informed(shards)

@@ -28,6 +28,11 @@ from sharq_core.scheduler.executor import Executor
 SETS_AT_ONCE = 16
 """Most sets of caps of which one dequeue uses slots, or asks for some."""
 
+EARLY_US = 3_000
+"""How long before slots may be used the routers are told to send their dequeues, which then wait here for the slots.
+Otherwise the way from a router's timer to this node would take of the few milliseconds in which a slot may be used.
+"""
+
 FORGET_EVERY_S = 1.0
 
 TAKES_ON_S = 0.05
@@ -127,6 +132,14 @@ class NodeCaps:
         claim = self._sets[usable[0]].claims[queue_type]
         others_at = self._index.next_uncapped(queue_type)
         return others_at is None or monotonic() + (claim.first_us - elapsed_us()) / 1e6 <= others_at
+
+    def early_s(self, queue_type: str) -> float:
+        """Return for how long a dequeue of a type should wait, because it came early for its slots (EARLY_US)."""
+        first_us, now_us = self._funded_first_us(queue_type), elapsed_us()
+        if first_us is None or not 0 < first_us - now_us <= EARLY_US:
+            return 0.0
+        early_s, others_at = (first_us - now_us) / 1e6, self._index.next_uncapped(queue_type)
+        return early_s if others_at is None else min(early_s, others_at - monotonic())
 
     def may_lease(self, queue_type: str) -> bool:
         """Return True if a dequeue of a type that gets nothing might get a job after `look`."""
@@ -277,7 +290,7 @@ class NodeCaps:
         if first_us is None:
             del self.funded[queue_type]
         if first_us != before_us:
-            due_at = None if first_us is None else monotonic() + (first_us - elapsed_us()) / 1e6
+            due_at = None if first_us is None else monotonic() + (first_us - elapsed_us() - EARLY_US) / 1e6
             self._index.set_capped(queue_type, due_at)
 
     def _funded_first_us(self, queue_type: str) -> int | None:

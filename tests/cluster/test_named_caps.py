@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 from shard.node import ShardNode
 from sharq_core.caps import MIN_GRACE_US, CapDefinition, CapState
 from sharq_core.limits import CapHold, Limit, LimitUnit
+from sharq_core.link.messages import Dequeue
 from sharq_core.models import ExtendJob, FinishJob, LeasedJob, LeaseOutcome, LeaseStatus
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import FunctionCall
@@ -173,6 +175,52 @@ async def test_queues_of_a_partition_use_the_slots_of_one_call(
     assert asked[-1] == (6, 1)
     assert len({one.queue_id for one in leased}) == 6
     assert len({partition_of(KIND, one.queue_id, parts.node.settings.partitions) for one in leased}) == 1
+
+
+async def test_a_dequeue_that_comes_early_for_its_slot_waits_for_it(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The routers are told early, because their way to the node would take of the time in which a slot may be used."""
+    monkeypatch.setattr("shard.caps.node_caps.EARLY_US", 400_000)
+    await put_cap(parts.node, "acct", 1_000_000)
+    await enqueued(parts, *(job(KIND, "q", f"j{n}", caps=("acct",)) for n in range(50)))
+    told: list[tuple[float, int]] = []
+
+    def on_due(in_us: int | None) -> None:
+        if in_us is not None:
+            told.append((monotonic(), in_us))
+
+    parts.node.watch(KIND, on_due)
+    await parts.dequeue(KIND, wait_us=5_000_000)
+
+    async def waited() -> float:
+        """Return for how long a dequeue waited that was sent as soon as the node said; 0 if it got no job."""
+        told.clear()
+        await until(lambda: told)
+        at, in_us = told[-1]
+        await asyncio.sleep(max(at + in_us / 1e6 - monotonic(), 0))
+        began = monotonic()
+        leased = await parts.node.call(Dequeue(KIND, 1, LEASE_US))
+        return monotonic() - began if leased.jobs else 0.0
+
+    # A busy machine may lose a slot, or send the dequeue late.
+    assert 0.3 < await until_answer(waited, lambda wait_s: wait_s > 0.3) < 0.9
+    parts.node.unwatch(KIND, on_due)
+
+
+async def test_a_dequeue_does_not_wait_for_a_slot_while_a_queue_without_caps_is_due(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shard.caps.node_caps.EARLY_US", 60_000_000)
+    await put_cap(parts.node, "acct", 60_000_000)
+    await enqueued(parts, *(job(KIND, "held", f"j{n}", caps=("acct",)) for n in range(5)))
+    assert len(await parts.dequeue(KIND, wait_us=10_000_000)) == 1
+    poll = asyncio.create_task(parts.dequeue(KIND, wait_us=60_000_000))
+    await until(lambda: parts.node._caps.early_s(KIND) > 1, what="the next slot is reserved")
+    await enqueued(parts, job(KIND, "free", "j"))
+    (leased,) = (await parts.node.call(Dequeue(KIND, 5, LEASE_US))).jobs
+    assert leased.queue_id == "free"
+    poll.cancel()
 
 
 async def test_jobs_wait_for_all_caps_of_their_queue(parts: Parts) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from router.longpoll.dequeues import Polls
@@ -45,8 +46,8 @@ class Scene:
         self.directory = Shards(first, second)
         self.polls = Polls(self.directory)
 
-    def dequeue(self, *types: str) -> asyncio.Task[Any]:
-        return asyncio.create_task(self.polls.dequeue(types, 1, 1_000_000, 0, lambda: False))
+    def dequeue(self, *types: str, count: int = 1) -> asyncio.Task[Any]:
+        return asyncio.create_task(self.polls.dequeue(types, count, 1_000_000, 0, lambda: False))
 
     async def asked_for_jobs(self, number: int) -> asyncio.Future[Dequeued]:
         """Return the next dequeue that a shard gets."""
@@ -93,6 +94,34 @@ async def test_the_late_answer_counts_if_no_other_shard_has_a_job(answer: Dequeu
         silent.set_exception(answer)
         with pytest.raises(OutcomeUnknown):
             await asyncio.wait_for(poll, DEADLINE_S)
+
+
+async def test_a_dequeue_of_several_jobs_asks_all_due_types_at_once_and_the_longest_due_comes_first() -> None:
+    scene = Scene(IndexedShard(sms=-9), IndexedShard(mail=-1))
+    poll = scene.dequeue(*TYPES, count=5)
+    first, second = await scene.asked_for_jobs(0), await scene.asked_for_jobs(1)
+    asked = [shard.asked[-1] for shard in scene.shards]
+    assert asked == [Dequeue("sms", 4, 1_000_000), Dequeue("mail", 1, 1_000_000)]
+    letter = msgspec.structs.replace(JOB, queue_type="mail")
+    second.set_result(Dequeued([letter], -1))
+    await asyncio.sleep(0)
+    first.set_result(Dequeued([JOB], None))
+    # The other type says that it has more, so it is asked once more, for what there is room for.
+    (await scene.asked_for_jobs(1)).set_result(Dequeued([letter, letter], None))
+    assert scene.shards[1].asked[-1] == Dequeue("mail", 3, 1_000_000)
+    assert await asyncio.wait_for(poll, DEADLINE_S) == [JOB, letter, letter, letter]
+
+
+async def test_no_more_types_are_asked_than_jobs_are_wanted() -> None:
+    scene = Scene(IndexedShard(sms=-9, mail=-5, voice=-1), IndexedShard())
+    poll = scene.dequeue("sms", "mail", "voice", count=2)
+    answers = [await scene.asked_for_jobs(0) for _ in range(2)]
+    assert [call.queue_type for call in scene.shards[0].asked if isinstance(call, Dequeue)] == ["sms", "mail"]
+    for answer in answers:
+        answer.set_result(Dequeued([], None))
+    (await scene.asked_for_jobs(0)).set_result(Dequeued([JOB], None))
+    assert scene.shards[0].asked[-1] == Dequeue("voice", 2, 1_000_000)
+    assert await asyncio.wait_for(poll, DEADLINE_S) == [JOB]
 
 
 async def test_an_empty_dequeue_asks_each_shard_once_about_all_types() -> None:

@@ -3,11 +3,11 @@
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, demand (DEMAND of rounds.lua)
--- Reply: {0, now, head of ready or -1, timer hint, due queues before, due queues after, 1 if the payload bytes or the
---        time ended the call, leases ended by timers, jobs of those that became dead letters at their limit, then for
---        each job: queue_id, job_id, payload, lease (LEASE of rounds.lua); then, if jobs expired and the caller can
---        decode it, their number and that of those that were dropped; then, if queues of the type have or had caps and
---        the caller can decode it, NEWS}
+-- Reply: {0, now, head of ready or -1, timer hint, due queues before (perhaps too few, if the type has settings), due
+--        queues after, 1 if the payload bytes or the time ended the call, leases ended by timers, jobs of those that
+--        became dead letters at their limit, then for each job: queue_id, job_id, payload, lease (LEASE of
+--        rounds.lua); then, if jobs expired and the caller can decode it, their number and that of those that were
+--        dropped; then, if queues of the type have or had caps and the caller can decode it, NEWS}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Cost: O(log n) a job, and at most 16 timers, 100 expired jobs, and 16 queues behind those that they held up
 --
@@ -34,7 +34,7 @@ end
 
 -- Read the type's first queues, longest ready first.
 -- Returns their ids, their scores (µs), how many queues of the type are due, and when the first queue after these is
--- due or nil.
+-- due or nil. Of a type with settings only the first of the due queues after these is counted (settle_agenda).
 local function read_heads(tx, limit)
   local row, count = read_row(tx, limit)
   if not row[1] then return {}, {}, 0 end
@@ -45,7 +45,9 @@ local function read_heads(tx, limit)
     ids[at], scores[at] = row[2 * at - 1], score
     if score <= now then due = at end
   end
-  if rest and rest <= now then due = call('ZCOUNT', tx.keys[KEY.ready], '-inf', now) end
+  if rest and rest <= now then
+    due = tx.settings and count + 1 or call('ZCOUNT', tx.keys[KEY.ready], '-inf', now)
+  end
   return ids, scores, due, rest
 end
 
@@ -73,7 +75,8 @@ local function wait_for_limits(tx, settings)
 end
 
 -- Set the agenda to the exact time of the type's next queue, or of its limits. settings: nil for none. Returns how many
--- queues may be leased from.
+-- queues may be leased from. Those of a type with settings are counted only if its limits allow another lease, which
+-- they seldom do: a count costs a twentieth of a dequeue.
 local function settle_agenda(tx, ids, scores, due, rest, settings)
   local first, now = rest, tx.now
   local last = now
@@ -84,8 +87,9 @@ local function settle_agenda(tx, ids, scores, due, rest, settings)
     if at and not (first and first <= at) then first = at end
   end
   tx.counters.ready_at, tx.ready_hint = first, false
-  if settings and not wait_for_limits(tx, settings) then return 0 end
-  return due
+  if not settings then return due end
+  if not wait_for_limits(tx, settings) then return 0 end
+  return rest and rest <= now and call('ZCOUNT', tx.keys[KEY.ready], '-inf', last) or due
 end
 
 -- Lease nothing, because the type says no. None of its queues is looked at. Returns as unit.reply.
@@ -135,7 +139,9 @@ function dequeue.run(tx, args, first)
       if is_cut then reply[before + 7] = 1 end
     end
     unit.flush(tx)
-    reply[before + 6] = settle_agenda(tx, ids, scores, due, rest, settings)
+    local after = settle_agenda(tx, ids, scores, due, rest, settings)
+    reply[before + 6] = after
+    if settings and after > reply[before + 5] then reply[before + 5] = after end
   end
   if tx.expired or tx.counters.newer then add_news(tx, demand, reply) end
   unit.close_counters(tx, reply)
