@@ -17,9 +17,9 @@ CAPS = (
         types=TypesAt.ALL,
         methods=("PUT",),
         paths=("/cap/{cap}/",),
-        summary="Define a cap: the limits that all queues that name it share. One of this name is replaced. In any time t "
-        "at most burst + (t + g) / interval leases begin, where g is a twentieth of the interval of the fastest limit, at "
-        "least 10 ms and at most 250 ms.",
+        summary="Define a cap: the limits that all queues that name it share. One of this name is replaced. In any "
+        "time t at most burst + (t + g) / interval leases begin, where g is a twentieth of the interval of the fastest "
+        "limit, at least 10 ms and at most 250 ms.",
         body=CapBody,
         needs_body=True,
         answers={200: (CapDefined,)},
