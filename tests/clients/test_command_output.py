@@ -195,8 +195,7 @@ def test_terminal_is_asked_before_many_jobs_are_cancelled(
     words = [str(SCRIPT), "cancel", kind, "acme", "--prefix", "order-"]
     with Terminal(words, sharq.environ(), columns=100) as terminal:
         terminal.until(f"Cancel all jobs order-* of {kind} acme that wait? [y/N]:")
-        terminal.press(keys)
-        ended = terminal.exit_code()
+        ended = terminal.answer(keys)
     status = client.job(kind, "acme", "order-1")
     assert status is not None and (ended, status.state) == (code, state), terminal.seen
 

@@ -5,6 +5,7 @@ whatever happens to the shards.
 from __future__ import annotations
 
 import asyncio
+import statistics
 import tempfile
 import time
 import uuid
@@ -175,6 +176,8 @@ class TestOneNamespace:
     async def test_long_poll_at_one_router_wakes_for_an_enqueue_at_the_other(
         self, routers: list[Api], http: aiohttp.ClientSession, kind: str
     ) -> None:
+        """A poll that is not woken looks again once a second, so that half of them would wait for half a second."""
+        woken_after_s: list[float] = []
         for number, (here, there) in zip(range(20), cycle([routers, routers[::-1]]), strict=False):
 
             async def is_parked(here: Api = here) -> bool:
@@ -185,8 +188,9 @@ class TestOneNamespace:
             await there.enqueue(kind, f"q{number}", job_id=f"j{number}")
             enqueued_s = time.monotonic()
             assert (await poll).json["job_id"] == f"j{number}"
-            assert time.monotonic() - enqueued_s < 1.0
+            woken_after_s.append(time.monotonic() - enqueued_s)
             await there.post(f"/finish/{kind}/q{number}/j{number}/")
+        assert statistics.median(woken_after_s) < 0.4, woken_after_s
 
     async def test_bulk_is_split_by_shard_and_answered_in_its_order(
         self, routers: list[Api], kind: str

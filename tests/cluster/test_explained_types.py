@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shard.index import explanations
 from shard.node import NodeSettings
 from sharq_core.limits import BlockedBy
 from sharq_core.link.control_calls import Explain, ExplainTypes
@@ -27,6 +28,12 @@ PAUSED, DELAYED, GATHERED = TYPES[3], TYPES[7], "mail~carrier"
 async def parts(store_url: str, prefix: str) -> AsyncIterator[Parts]:
     async with running_node(store_url, NodeSettings(key_prefix=prefix)) as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def _remembers_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer than a second from one question to the next."""
+    monkeypatch.setattr(explanations, "REMEMBERED_S", 60.0)
 
 
 @pytest.fixture

@@ -30,6 +30,9 @@ from tests.support.nodes.parts import Parts, job
 from tests.support.stores.server import StoreFactory
 from tests.support.waits import until
 
+SOON_S = 6.0
+"""Much less than the deadline of a call that would wait for it."""
+
 
 async def test_a_call_that_is_read_too_late_is_not_done(parts: Parts) -> None:
     async with shard_end(parts.node) as shard, raw_router(shard.address) as raw:
@@ -76,7 +79,7 @@ async def test_a_call_without_an_answer_ends_at_its_deadline(parts: Parts) -> No
             end.link.call(Enqueue([job(KIND, "q", "j")])),
         )
         read, write = await asyncio.gather(*calls, return_exceptions=True)
-        assert 0.25 < time.monotonic() - started < 2
+        assert 0.25 < time.monotonic() - started < SOON_S
         assert isinstance(read, Unavailable)
         assert isinstance(write, OutcomeUnknown)
         assert (end.link.in_flight, end.link.is_up) == (0, True)
@@ -99,7 +102,7 @@ async def test_a_silent_shard_is_suspect_in_half_a_second(own_store: StoreFactor
     """A paused process: reads are given up at once, and all is well when it goes on."""
     async with (
         shard_process(own_store().url, prefix) as (address, process),
-        router_end(address, timeout_s=3.0) as end,
+        router_end(address, timeout_s=30.0) as end,
     ):
         await end.link.call(CheckStore())
         process.send_signal(signal.SIGSTOP)
@@ -107,10 +110,10 @@ async def test_a_silent_shard_is_suspect_in_half_a_second(own_store: StoreFactor
         read = asyncio.create_task(end.link.call(Peek(KIND)))
         write = asyncio.create_task(end.link.call(Enqueue([job(KIND, "q", "j")])))
         await until(lambda: end.link.is_suspect)
-        assert 0.4 < time.monotonic() - started < 1.4
+        assert 0.4 < time.monotonic() - started < SOON_S
         with pytest.raises(Unavailable, match="no sign of life"):
             await read
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < SOON_S
         process.send_signal(signal.SIGCONT)
         assert await write == [Enqueued(EnqueueStatus.QUEUED, 0)]
         assert not end.link.is_suspect

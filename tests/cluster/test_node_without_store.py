@@ -31,7 +31,7 @@ async def test_a_store_that_hangs_answers_perhaps_and_then_no_and_does_nothing_l
             server.pause()
             started = time.monotonic()
             (outcome,) = await parts.dispatch.enqueue([job(KIND, "q", "late")])
-            assert time.monotonic() - started < 2
+            assert time.monotonic() - started < 6
             server.resume()
             await until_answered(parts)
             if isinstance(outcome, OutcomeUnknown):

