@@ -91,7 +91,10 @@ class Dequeuer:
             OutcomeUnknown: jobs may have been leased; they come back when their leases end.
         """
         jobs = await self._dequeue(queue_type, count, lease_us)
-        if self._caps.knows(queue_type):
+        has_caps = self._caps.knows(queue_type)
+        if has_caps or not jobs:
+            self._caps.note_lease(queue_type, lease_us)
+        if has_caps:
             if not jobs and self._caps.may_lease(queue_type) and await self._caps.look(queue_type, count):
                 jobs = await self._dequeue(queue_type, count, lease_us)
             if jobs:
