@@ -93,7 +93,10 @@ class Dequeuer:
         while queue_type in self.capped_types and (early_s := self._caps.early_s(queue_type)) > 0:  # noqa: ASYNC110 - timers may be early
             await asyncio.sleep(early_s)
         jobs = await self._dequeue(queue_type, count, lease_us)
-        if self._caps.knows(queue_type):
+        has_caps = self._caps.knows(queue_type)
+        if has_caps or not jobs:
+            self._caps.note_lease(queue_type, lease_us)
+        if has_caps:
             if not jobs and self._caps.may_lease(queue_type) and await self._caps.look(queue_type, count):
                 jobs = await self._dequeue(queue_type, count, lease_us)
             if jobs:

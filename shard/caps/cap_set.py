@@ -23,7 +23,7 @@ LEAD_US = 5_000
 """How long before a queue is due a slot is asked for."""
 
 USUAL_LEASE_US = 60_000_000
-"""The length of leases that slots are reserved for until a dequeue asks for longer ones."""
+"""The length of leases that slots are reserved for while it is not known what dequeues ask for."""
 
 LINGER_US = 10_000
 """How long slots are kept after the last worker has left: most come back at once."""
@@ -37,6 +37,8 @@ class CapSet:
 
     Args:
         is_awaited: returns True if workers wait for a type.
+        lease_of: returns the longest lease that dequeues of a type ask for, in µs; 0 if that is not known. If it were
+            guessed too long, a new primary would give no permit for too long (lua/permits.lua).
         on_change: called after the slots have changed.
         tasks: holds the running tasks of all sets.
 
@@ -51,6 +53,7 @@ class CapSet:
         source: SlotSource,
         counts: CapCounts,
         is_awaited: Callable[[str], bool],
+        lease_of: Callable[[str], int],
         on_change: Callable[[CapSet], None],
         tasks: set[asyncio.Task[None]],
     ) -> None:
@@ -59,6 +62,7 @@ class CapSet:
         self._source = source
         self._counts = counts
         self._is_awaited = is_awaited
+        self._lease_of = lease_of
         self._on_change = on_change
         self._tasks = tasks
         self._pool = GrantPool()
@@ -66,7 +70,7 @@ class CapSet:
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._ask_us = 0
-        self._lease_us = USUAL_LEASE_US
+        self._lease_us = 0
         self._told_us: int | None = None
 
     def ask_again(self) -> None:
@@ -218,7 +222,7 @@ class CapSet:
                 elif now_us >= awaited_us + LINGER_US:
                     self._give_back(now_us)
                     if not len(self._pool):
-                        self._lease_us = USUAL_LEASE_US
+                        self._lease_us = 0
                         return
                 room = self._appetite.room(len(self._pool))
                 wait_us = self._wait_us(now_us, first_us, room)
@@ -246,7 +250,8 @@ class CapSet:
 
     async def _reserve(self, count: int, start_us: int, *, is_ahead: bool) -> None:
         units = max((claim.cost(start_us) for claim in self.claims.values()), default=1)
-        terms = SlotTerms(units, self._lease_us)
+        lease_us = max(self._lease_us, *map(self._lease_of, self.claims))
+        terms = SlotTerms(units, lease_us or USUAL_LEASE_US)
         taken = await reserve(self._source, self.names, count, terms, start_us=start_us, is_ahead=is_ahead)
         if is_ahead:
             self._ask_us = taken.next_us

@@ -40,6 +40,12 @@ TAKES_ON_S = 0.05
 again and again never wait, and would never see those of queues with caps.
 """
 
+LEASE_KNOWN_S = 600.0
+"""How long the longest lease is known that a dequeue of a type has asked for. Workers may wait for minutes."""
+
+MOST_LEASES = 10_000
+"""Most types of which that is known."""
+
 WEIGHED_FOR_US = 100_000
 """How long the number of a cap's due queues is remembered."""
 
@@ -79,6 +85,7 @@ class NodeCaps:
         self._by_cap: dict[str, set[Names]] = {}
         self.funded: dict[str, DueTimes[Names]] = {}
         self._taken_until: dict[str, float] = {}
+        self._leases: dict[str, tuple[int, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._weights: dict[str, tuple[int, int]] = {}
         self._parked = ParkedIndex(self._on_claim, executor.now_us)
@@ -115,6 +122,18 @@ class NodeCaps:
         """Note the number of the latest change of a type's parked queues; read what is new if workers take jobs."""
         if self._parked.hear(partition, queue_type, change) and self._is_awaited(queue_type):
             self._listings.read_soon(queue_type)
+
+    def note_lease(self, queue_type: str, lease_us: int) -> None:
+        """Note the length of the leases that a dequeue of a type asks for; slots are reserved for the longest.
+
+        A worker may wait before any queue of the type has a cap.
+        """
+        now = monotonic()
+        known = self._leases.get(queue_type)
+        if known is None and len(self._leases) >= MOST_LEASES:
+            self._leases.clear()
+        if known is None or lease_us >= known[0] or known[1] < now:
+            self._leases[queue_type] = lease_us, now + LEASE_KNOWN_S
 
     def note_demand(self, queue_type: str) -> None:
         """Note that a worker got jobs of a type and may soon take more, also of its queues with caps."""
@@ -251,7 +270,13 @@ class NodeCaps:
             return
         if cap_set is None:
             cap_set = self._sets[claim.names] = CapSet(
-                claim.names, self.ledgers, self._counts, self._is_awaited, self._refresh, self._tasks
+                claim.names,
+                self.ledgers,
+                self._counts,
+                self._is_awaited,
+                self._lease_of,
+                self._refresh,
+                self._tasks,
             )
             for name in claim.names:
                 self._by_cap.setdefault(name, set()).add(claim.names)
@@ -301,6 +326,11 @@ class NodeCaps:
         """Return True if workers wait for a type, or have just taken jobs of it."""
         until = self._taken_until.get(queue_type) if self._taken_until else None
         return queue_type in self._index.subscribers or (until is not None and until > monotonic())
+
+    def _lease_of(self, queue_type: str) -> int:
+        """Return the longest lease that dequeues of a type ask for (µs); 0 if that is not known."""
+        known = self._leases.get(queue_type)
+        return known[0] if known is not None and known[1] > monotonic() else 0
 
     def _weigh(self, name: str) -> int:
         """Return the number of due queues of this node that have a cap."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis
 
 from shard.node import ShardNode
 from sharq_core.caps import MIN_GRACE_US, CapDefinition, CapState
@@ -340,6 +341,21 @@ async def test_leases_of_a_cap_at_one_time_are_bounded_and_come_back_with_the_fi
         held += await parts.dequeue(KIND, 5, wait_us=10_000_000)
         assert len(held) == 3, f"{left} jobs were left"
     assert (await read_cap(parts, "acct")).leased == 3
+
+
+async def test_permits_last_as_long_as_the_leases_that_workers_ask_for(
+    parts: Parts, store_url: str, prefix: str
+) -> None:
+    """A new primary gives none until the longest that it may lack has ended."""
+    await put_cap(parts.node, "acct", 1_000, max_leased=3)
+    waiting = asyncio.create_task(parts.dequeue(KIND, wait_us=20_000_000, lease_us=1_000_000))
+    await until(lambda: KIND in parts.node._index.subscribers)
+    await enqueued(parts, *(job(KIND, f"q{n}", "j", caps=("acct",)) for n in range(3)))
+    (leased,) = await waiting
+    with redis.Redis.from_url(store_url) as client:
+        (key,) = client.scan_iter(match=f"*{prefix}*permits")
+        ends_us = [end_us for _, end_us in client.zrange(key, 0, -1, withscores=True)]
+    assert max(ends_us) < leased.leased_until_us + 20_000_000, "a margin of 15 s"
 
 
 async def test_an_extended_lease_keeps_its_permit(parts: Parts) -> None:
