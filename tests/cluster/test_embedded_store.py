@@ -108,6 +108,14 @@ async def test_the_store_keeps_nothing_in_memory_only_and_evicts_nothing(data_di
         }
 
 
+async def test_the_records_of_a_few_jobs_are_packed_tightly(data_dir: Path) -> None:
+    async with running(data_dir) as store, client_of(store) as client:
+        await client.hset("records", mapping={f"queue:{number}": "x" * 200 for number in range(10)})
+        await client.zadd("places", {f"{number}" + "x" * 100: 0 for number in range(10)})
+        assert await client.object("encoding", "records") == b"listpack"
+        assert await client.object("encoding", "places") == b"listpack"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc shows a process's environment on Linux")
 class TestAllocator:
     @pytest.fixture(autouse=True)

@@ -12,12 +12,15 @@ SERVER_SETTINGS = {
     "maxmemory-policy": "noeviction",
     "hash-max-listpack-entries": "16",
     "zset-max-listpack-entries": "16",
+    "hash-max-listpack-value": "256",
+    "zset-max-listpack-value": "128",
 }
 """Settings with which acknowledged work survives the store's process. A crash of the machine may take the last second,
 and so may a kill during a sync, because until that has ended the store answers before it writes.
 
 Lists that are searched from end to end are short: at 128 entries, the default, the searches were 15 % of the store's
-instructions.
+instructions. Their values may be long: a record of a job or of a queue has more than 64 bytes, the default, at which a
+hash of one record would become a table. With a hundred queues a type that is a quarter of the store's memory.
 """
 
 
