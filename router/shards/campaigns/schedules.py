@@ -13,6 +13,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable
+from contextlib import suppress
+from time import monotonic
 
 from router.shards.dispatch import Dispatch
 from router.shards.upgrade import newer_field_of_job, refusal
@@ -43,8 +45,10 @@ log = logging.getLogger(__name__)
 TRIES = 20
 """Most beginnings of one change. Each one after the first means that another change of the schedule came first."""
 
-UNFOUND_TRIES = 6
-"""Repetitions of a pause that finds no record although the home knows the name."""
+PUT_S, LOOK_AGAIN_S = 3.0, 0.05
+"""How long a pause waits for the record of a put if it finds none although the home knows the name, and how often it
+looks. The put was refused by the pause, and takes as long again.
+"""
 
 FIRST_PAUSE_S, MOST_DOUBLINGS = 0.005, 6
 """The longest pause before a change begins again doubles each time, up to a third of a second."""
@@ -102,9 +106,11 @@ class ScheduleRouting:
             if _is_found(changes):
                 return
             # A put may be between its drop and its record. It is refused now, and begins again as paused as this says.
-            if attempt >= UNFOUND_TRIES:
-                await self._settle(name, claim.version, None)
-                raise _not_found(name)
+            # Another claim would refuse it again.
+            if await self._is_put_since(name, claim.version):
+                return
+            await self._settle(name, claim.version, None)
+            raise _not_found(name)
         raise _contended(name)
 
     async def delete(self, name: str) -> None:
@@ -160,6 +166,17 @@ class ScheduleRouting:
         if not claim.version:
             raise _not_found(name)
         return claim
+
+    async def _is_put_since(self, name: str, version: int) -> bool:
+        """Wait for a record that is newer than a version; return False if none comes in PUT_S."""
+        until_s = monotonic() + PUT_S
+        while monotonic() < until_s:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            with suppress(NotFound):
+                schedule, _, _ = await self.get(name)
+                if schedule.version > version:
+                    return True
+        return False
 
     async def _settle(self, name: str, version: int, target: int | None) -> None:
         """End a change that is done. If that fails, the next change asks more partitions than it must."""
