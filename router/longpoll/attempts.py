@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from itertools import compress
 
 from router.longpoll.due_hints import Hints, Place
 from router.shards.directory import Directory
@@ -129,41 +130,47 @@ class DequeueAttempt:
         """
         wanted = self._count - len(self.jobs)
         first, *others = places[:wanted]
-        await asyncio.gather(
+        have_more = await asyncio.gather(
             self._take(first, wanted - len(others)), *(self._take(place, 1) for place in others)
         )
         order = [queue_type for queue_type, _ in places]
         self.jobs.sort(key=lambda job: order.index(job.queue_type))
-        return [*self._hints.due([first, *others]), *places[wanted:]]
+        return [*compress(places, have_more), *places[wanted:]]
 
-    async def _take(self, place: Place, wanted: int) -> None:
-        """Lease jobs from one place, or leave it behind if its shard falls silent and there is another."""
+    async def _take(self, place: Place, wanted: int) -> bool:
+        """Lease jobs from one place, or leave it behind if its shard falls silent and there is another.
+
+        Returns:
+            True if it says that it has more that are due.
+        """
         queue_type, shard = place
         self.peeked.discard(place)
         if not self._has_choice:
-            await self._hear(queue_type, shard, shard.call(Dequeue(queue_type, wanted, self._lease_us)))
-            return
+            return await self._hear(
+                queue_type, shard, shard.call(Dequeue(queue_type, wanted, self._lease_us))
+            )
         answer = asyncio.ensure_future(shard.call(Dequeue(queue_type, wanted, self._lease_us)))
         self._late[answer] = queue_type, shard
         while not answer.done():
             await asyncio.wait((answer,), timeout=LOOK_EVERY_S)
             if not answer.done() and self._is_silent(shard):
                 self._failed.add(shard)
-                return
+                return False
         del self._late[answer]
-        await self._hear(queue_type, shard, answer)
+        return await self._hear(queue_type, shard, answer)
 
-    async def _hear(self, queue_type: str, shard: ShardPort, answer: Awaitable[Dequeued]) -> None:
-        """Take the jobs of an answer."""
+    async def _hear(self, queue_type: str, shard: ShardPort, answer: Awaitable[Dequeued]) -> bool:
+        """Take the jobs of an answer; return True if it says that more are due."""
         try:
             reply = await answer
         except SharqError as error:
             self._fail(shard, error)
             self._failed.add(shard)
-        else:
-            self.jobs += reply.jobs
-            self._size_bytes += sum(len(job.payload) for job in reply.jobs)
-            self._hints.hear(queue_type, shard, reply.next_due_in_us)
+            return False
+        self.jobs += reply.jobs
+        self._size_bytes += sum(len(job.payload) for job in reply.jobs)
+        self._hints.hear(queue_type, shard, reply.next_due_in_us)
+        return reply.next_due_in_us is not None and reply.next_due_in_us <= 0
 
     async def _peek_at(self, shard: ShardPort, queue_types: list[str]) -> None:
         try:

@@ -130,6 +130,7 @@ class Pipeline:
         self._given_up: dict[StoreNode, StoreAway] = {}
         self._is_scheduled = False
         self._is_flushing = False
+        self._has_pushed = False
         self._fresh = 0
         self.waiting_bytes = 0
         self.bulk_in_flight = IN_FLIGHT
@@ -157,10 +158,13 @@ class Pipeline:
     def push(self, *, is_urgent: bool = False) -> None:
         """Send the waiting calls if they fill a pipeline or are urgent.
 
-        Do not call this between the jobs of one bulk call: they must stay together to stay in order (I3).
+        Of the urgent calls of one tick only the first leaves at once. The others leave together at the end of the tick,
+        because each pipeline has a price. Do not call this between the jobs of one bulk call: they must stay together
+        to stay in order (I3).
         """
-        if is_urgent or self._fresh >= FULL:
+        if self._fresh >= FULL or (is_urgent and not self._has_pushed):
             self.flush()
+            self._has_pushed = is_urgent
 
     def submit(
         self, call: FunctionCall[T], observer: Observer | None = None, *, is_urgent: bool = False
@@ -229,7 +233,7 @@ class Pipeline:
         if self._is_flushing:
             self._schedule()
             return
-        self._is_scheduled, self._fresh, self._is_flushing = False, 0, True
+        self._is_scheduled, self._has_pushed, self._fresh, self._is_flushing = False, False, 0, True
         try:
             waiting_bytes = 0
             for lane in self._lanes.values():

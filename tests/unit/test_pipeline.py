@@ -187,6 +187,21 @@ async def test_urgent_calls_are_not_behind_the_others(executor: HeldExecutor, pi
     assert urgent.done()
 
 
+async def test_of_the_urgent_calls_of_a_tick_the_first_leaves_at_once_and_the_others_together(
+    executor: HeldExecutor, pipeline: Pipeline
+) -> None:
+    for _ in range(2):
+        for _ in range(5):
+            pipeline.submit(CALL, is_urgent=True)
+            pipeline.push(is_urgent=True)
+        assert executor.sent in ([], [1]), "before Python 3.12 a task does not begin at once"
+        await some_ticks()
+        assert executor.sent == [1, 4]
+        for _ in executor.sent:
+            await executor.let_go()
+        executor.sent.clear()
+
+
 @pytest.mark.parametrize(
     ("is_awaited", "most_calls"), [(True, JOBS_WHILE_AWAITED // 10), (False, CALLS_AT_ONCE)]
 )
