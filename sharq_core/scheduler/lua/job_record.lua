@@ -37,13 +37,47 @@ local job_record = {
   LINE_TO = '\0\133',
   DELAYED_CLASS = '\255', DELAYED_NUMBER = 255,
   FIRST_LINE = 7, LINE_WIDTH = 9,  -- the first class of the first line, and how many each line has
-  FORMAT = '>BBBBBI7i4I4I7I7',  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due
+  -- format, length, state, flags, priority, seq, requeue limit, attempt, enqueued, due; then what follows: token and
+  -- rarely used fields, payload
+  FORMAT = '>BBBBBI7i4I4I7I7', WRITTEN = '>BBBBBI7i4I4I7I7c0c0', NEW = '>BBBBBI7i4I4I7I7c0',
   LENGTH = 34,
   DEAD_EXPIRED = '\4\8',        -- state and flags of a job that died because it expired
   TOKEN_END = 50,               -- the token takes 16 bytes
   LAST = '\255\255\255\255\255\255\255\255\255',          -- above every seq
   NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',  -- stands before newer bytes if there is no token
+  KEPT = 128, KEPT_BYTES = 1024,  -- tables to fill again, and the size of the largest record that stays in one
 }
+
+-- The tables of jobs that later calls fill again, and how many of them the present call uses. To fill a table again
+-- costs a third of making one.
+local kept_jobs, used_jobs = {}, 0
+
+-- Begin a call. Nothing may use the jobs of earlier calls any more.
+function job_record.begin()
+  used_jobs = 0
+end
+
+local function new_table()
+  return {queue_id = '', field = '', state = 0, flags = 0, priority = 0, seq = 0, limit = 0, attempt = 0, enqueued = 0,
+    due = 0, raw = '', payload_at = 0, payload_bytes = 0, token = false, newer = false, payload = false}
+end
+
+-- Return a table for a job of the call.
+local function take_table(raw)
+  if used_jobs >= job_record.KEPT or #raw > job_record.KEPT_BYTES then return new_table() end
+  used_jobs = used_jobs + 1
+  local job = kept_jobs[used_jobs]
+  if not job then
+    job = new_table()
+    kept_jobs[used_jobs] = job
+  end
+  return job
+end
+
+-- Keep a job, which was the last to be unpacked, out of the tables that are filled again: it gets fields of its own.
+function job_record.keep_out(job)
+  if kept_jobs[used_jobs] == job then kept_jobs[used_jobs] = nil end
+end
 
 -- Return the job id of a field (queue_id:job_id).
 function job_record.job_id(queue_id, field)
@@ -51,15 +85,14 @@ function job_record.job_id(queue_id, field)
 end
 
 -- Return the job of a record. field: its field in jobs:<type>. due (µs): since when it is queued, until when it is
--- delayed or leased, or when it died.
+-- delayed or leased, or when it died. token, newer: false for none.
 function job_record.unpack(queue_id, field, raw)
-  local _, length, state, flags, priority, seq, limit, attempt, enqueued, due, token_at =
+  local job = take_table(raw)
+  local _, length, token_at
+  _, length, job.state, job.flags, job.priority, job.seq, job.limit, job.attempt, job.enqueued, job.due, token_at =
     unpack_bytes(job_record.FORMAT, raw)
-  local job = {
-    queue_id = queue_id, field = field, state = state, flags = flags, priority = priority, seq = seq, limit = limit,
-    attempt = attempt, enqueued = enqueued, due = due, raw = raw, payload_at = length + 1,
-    payload_bytes = #raw - length,
-  }
+  job.queue_id, job.field, job.raw, job.payload_at, job.payload_bytes = queue_id, field, raw, length + 1, #raw - length
+  job.token, job.newer, job.payload = false, false, false
   if length >= token_at then
     local token = sub(raw, token_at, job_record.TOKEN_END)
     if token ~= job_record.NO_TOKEN then job.token = token end
@@ -288,8 +321,8 @@ end
 function job_record.pack(job)
   local extra = job.token or ''
   if job.newer then extra = (job.token or job_record.NO_TOKEN) .. job.newer end
-  return pack_bytes(job_record.FORMAT, 1, job_record.LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
-    job.limit, job.attempt, job.enqueued, job.due) .. extra .. (job.payload or sub(job.raw, job.payload_at))
+  return pack_bytes(job_record.WRITTEN, 1, job_record.LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
+    job.limit, job.attempt, job.enqueued, job.due, extra, job.payload or sub(job.raw, job.payload_at))
 end
 
 -- Return the record of a job that was never leased. rare_fields: see pack_rare.
@@ -300,8 +333,7 @@ function job_record.pack_new(state, priority, seq, limit, enqueued, due, payload
     length = job_record.TOKEN_END + #rare_fields
     if has_bit(string.byte(rare_fields), job_record.NOTED) then flags = job_record.TRACED end
   end
-  return pack_bytes(job_record.FORMAT, 1, length, state, flags, priority, seq, limit, 0, enqueued, due)
-    .. payload
+  return pack_bytes(job_record.NEW, 1, length, state, flags, priority, seq, limit, 0, enqueued, due, payload)
 end
 
 -- Return the member of a new job in queued:<type>.

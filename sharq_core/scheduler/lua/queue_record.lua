@@ -5,7 +5,8 @@
 --                that has the flag LIMITED (queue_limits.lua), bytes of a newer version
 --
 -- Rarely used fields (fence, flags) are nil in memory. A queue then has at most 16 fields in a call. Lua doubles the
--- table at the 17th, and a table of 32 is larger than what the allocator keeps at hand.
+-- table at the 17th, and a table of 32 is larger than what the allocator keeps at hand. To fill a table again costs a
+-- third of making one, so later calls fill the tables of queues without rarely used fields again.
 --
 -- A call adds two notes to a queue:
 --   is_changed   The record must be written.
@@ -23,12 +24,33 @@ local queue_record = {
   AHEAD_US = 5000000,              -- a last lease further in the future than this is not believed
   LATEST_US = 9007199254740992,    -- numbers are exact up to here
   -- format, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, the latest minute, jobs
-  -- enqueued in it, jobs leased in it
-  FORMAT = '>BBI6I4I7I7I7I7I4I4I4I7I4I4I4',
+  -- enqueued in it, jobs leased in it; then the number of older minutes, or all that follows
+  READ = '>BBI6I4I7I7I7I7I4I4I4I7I4I4I4B',
+  WRITTEN = '>BBI6I4I7I7I7I7I4I4I4I7I4I4I4c0',
   MINUTE = '>I4I4I4',              -- minute, enqueued, leased
   MINUTE_LENGTH = queue_limits.MINUTE_LENGTH,
   OLDER = 9,                       -- minutes kept besides the latest
+  KEPT = 128,                      -- tables to fill again
 }
+
+-- The tables of queues that later calls fill again, and how many of them the present call uses.
+local kept_queues, used_queues = {}, 0
+
+-- Begin a call. Nothing may use the queues of earlier calls any more.
+function queue_record.begin()
+  used_queues = 0
+end
+
+-- Return a table for a queue of the call.
+local function take_table()
+  used_queues = used_queues + 1
+  local queue = kept_queues[used_queues]
+  if queue and not queue.is_flagged and not queue.fence then return queue end
+  queue = {queue_id = '', interval = 0, burst = 1, tat = 0, last = 0, active = 0, timer = 0, queued = 0, delayed = 0,
+    leased = 0, minute = 0, minute_enqueued = 0, minute_leased = 0, older = '', ready_score = false, is_changed = false}
+  if used_queues <= queue_record.KEPT then kept_queues[used_queues] = queue end
+  return queue
+end
 
 -- Return a new queue.
 -- timer: an idle timer stands at this time (µs) or earlier; 0: none. older: the number of older minutes, their bytes,
@@ -67,21 +89,24 @@ end
 -- future belongs to a time that was taken back (clock.lua), or to a version without partition time. The queue then
 -- continues as if that lease had been now.
 function queue_record.unpack(queue_id, raw, now)
-  local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, minute_enqueued,
-    minute_leased, older_at = unpack_bytes(queue_record.FORMAT, raw)
-  local is_ahead, stored_last = last > now and last > now + queue_record.AHEAD_US, last
-  if is_ahead then tat, last = now + (tat > last and tat - last or 0), now end
-  local queue = {queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
-    timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute,
-    minute_enqueued = minute_enqueued, minute_leased = minute_leased, older = sub(raw, older_at),
-    ready_score = queued > 0 and UNMOVED}
+  local queue = take_table()
+  local _, flags, last, queued, leased, fence, older, behind
+  _, flags, queue.interval, queue.burst, queue.tat, last, queue.active, queue.timer, queued, queue.delayed, leased,
+    fence, queue.minute, queue.minute_enqueued, queue.minute_leased, older, behind =
+    unpack_bytes(queue_record.READ, raw)
+  queue.queue_id, queue.queued, queue.leased = queue_id, queued, leased
+  queue.older = older == 0 and behind > #raw and '\0' or sub(raw, behind - 1)
+  local is_ahead = last > now and last > now + queue_record.AHEAD_US
   if is_ahead then
-    queue.is_changed = true
-    if queue.ready_score then queue.ready_score = now end
+    local tat = queue.tat
+    queue.tat, queue.last, queue.is_changed = now + (tat > last and tat - last or 0), now, true
+    queue.ready_score = queued > 0 and now
+  else
+    queue.last, queue.is_changed, queue.ready_score = last, false, queued > 0 and UNMOVED
   end
   if fence > 0 then queue.fence = fence end
-  if flags > 0 then unpack_flags(queue, flags, stored_last - last) end
-  local may_go = queued == 0 and leased == 0 and (now - active > queue_record.KEEP_US or flags > 0)
+  if flags > 0 then unpack_flags(queue, flags, is_ahead and last - now or 0) end
+  local may_go = queued == 0 and leased == 0 and (now - queue.active > queue_record.KEEP_US or flags > 0)
   if may_go and queue_record.is_forgettable(queue, now) then return false, queue.cap_set end
   return queue
 end
@@ -93,9 +118,9 @@ function queue_record.pack(queue)
     flags, limits = pack_flags(queue)
     tail = tail .. limits
   end
-  return pack_bytes(queue_record.FORMAT, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
+  return pack_bytes(queue_record.WRITTEN, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
     queue.timer, queue.queued, queue.delayed, queue.leased, queue.fence or 0, queue.minute,
-    queue.minute_enqueued, queue.minute_leased) .. tail
+    queue.minute_enqueued, queue.minute_leased, tail)
 end
 
 -- Return the minutes with any counts as {minute, enqueued, leased}, the latest last.
