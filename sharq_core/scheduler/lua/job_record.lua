@@ -45,12 +45,16 @@ local job_record = {
   TOKEN_END = 50,               -- the token takes 16 bytes
   LAST = '\255\255\255\255\255\255\255\255\255',          -- above every seq
   NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',  -- stands before newer bytes if there is no token
-  KEPT = 128, KEPT_BYTES = 1024,  -- tables to fill again, and the size of the largest record that stays in one
 }
 
 -- The tables of jobs that later calls fill again, and how many of them the present call uses. To fill a table again
 -- costs a third of making one.
 local kept_jobs, used_jobs = {}, 0
+local MOST_KEPT, KEPT_BYTES = 128, 1024  -- how many are kept, and the size of the largest record that stays in one
+
+-- The values that each job needs, as locals: to read a field of a table costs six times as much.
+local FORMAT, TOKEN_END, NO_TOKEN = job_record.FORMAT, job_record.TOKEN_END, job_record.NO_TOKEN
+local LENGTH, WRITTEN, NEW = job_record.LENGTH, job_record.WRITTEN, job_record.NEW
 
 -- Begin a call. Nothing may use the jobs of earlier calls any more.
 function job_record.begin()
@@ -64,7 +68,7 @@ end
 
 -- Return a table for a job of the call.
 local function take_table(raw)
-  if used_jobs >= job_record.KEPT or #raw > job_record.KEPT_BYTES then return new_table() end
+  if used_jobs >= MOST_KEPT or #raw > KEPT_BYTES then return new_table() end
   used_jobs = used_jobs + 1
   local job = kept_jobs[used_jobs]
   if not job then
@@ -90,13 +94,13 @@ function job_record.unpack(queue_id, field, raw)
   local job = take_table(raw)
   local _, length, token_at
   _, length, job.state, job.flags, job.priority, job.seq, job.limit, job.attempt, job.enqueued, job.due, token_at =
-    unpack_bytes(job_record.FORMAT, raw)
+    unpack_bytes(FORMAT, raw)
   job.queue_id, job.field, job.raw, job.payload_at, job.payload_bytes = queue_id, field, raw, length + 1, #raw - length
   job.token, job.newer, job.payload = false, false, false
   if length >= token_at then
-    local token = sub(raw, token_at, job_record.TOKEN_END)
-    if token ~= job_record.NO_TOKEN then job.token = token end
-    if length > job_record.TOKEN_END then job.newer = sub(raw, job_record.TOKEN_END + 1, length) end
+    local token = sub(raw, token_at, TOKEN_END)
+    if token ~= NO_TOKEN then job.token = token end
+    if length > TOKEN_END then job.newer = sub(raw, TOKEN_END + 1, length) end
   end
   return job
 end
@@ -321,19 +325,19 @@ end
 function job_record.pack(job)
   local extra = job.token or ''
   if job.newer then extra = (job.token or job_record.NO_TOKEN) .. job.newer end
-  return pack_bytes(job_record.WRITTEN, 1, job_record.LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
+  return pack_bytes(WRITTEN, 1, LENGTH + #extra, job.state, job.flags, job.priority, job.seq,
     job.limit, job.attempt, job.enqueued, job.due, extra, job.payload or sub(job.raw, job.payload_at))
 end
 
 -- Return the record of a job that was never leased. rare_fields: see pack_rare.
 function job_record.pack_new(state, priority, seq, limit, enqueued, due, payload, rare_fields)
-  local length, flags = job_record.LENGTH, 0
+  local length, flags = LENGTH, 0
   if rare_fields then
     payload = job_record.NO_TOKEN .. rare_fields .. payload
     length = job_record.TOKEN_END + #rare_fields
     if has_bit(string.byte(rare_fields), job_record.NOTED) then flags = job_record.TRACED end
   end
-  return pack_bytes(job_record.NEW, 1, length, state, flags, priority, seq, limit, 0, enqueued, due, payload)
+  return pack_bytes(NEW, 1, length, state, flags, priority, seq, limit, 0, enqueued, due, payload)
 end
 
 -- Return the member of a new job in queued:<type>.

@@ -30,11 +30,15 @@ local queue_record = {
   MINUTE = '>I4I4I4',              -- minute, enqueued, leased
   MINUTE_LENGTH = queue_limits.MINUTE_LENGTH,
   OLDER = 9,                       -- minutes kept besides the latest
-  KEPT = 128,                      -- tables to fill again
 }
 
 -- The tables of queues that later calls fill again, and how many of them the present call uses.
 local kept_queues, used_queues = {}, 0
+local MOST_KEPT = 128
+
+-- The values that each queue needs, as locals: to read a field of a table costs six times as much.
+local READ, WRITTEN = queue_record.READ, queue_record.WRITTEN
+local KEEP_US, AHEAD_US = queue_record.KEEP_US, queue_record.AHEAD_US
 
 -- Begin a call. Nothing may use the queues of earlier calls any more.
 function queue_record.begin()
@@ -48,7 +52,7 @@ local function take_table()
   if queue and not queue.is_flagged and not queue.fence then return queue end
   queue = {queue_id = '', interval = 0, burst = 1, tat = 0, last = 0, active = 0, timer = 0, queued = 0, delayed = 0,
     leased = 0, minute = 0, minute_enqueued = 0, minute_leased = 0, older = '', ready_score = false, is_changed = false}
-  if used_queues <= queue_record.KEPT then kept_queues[used_queues] = queue end
+  if used_queues <= MOST_KEPT then kept_queues[used_queues] = queue end
   return queue
 end
 
@@ -93,10 +97,10 @@ function queue_record.unpack(queue_id, raw, now)
   local _, flags, last, queued, leased, fence, older, behind
   _, flags, queue.interval, queue.burst, queue.tat, last, queue.active, queue.timer, queued, queue.delayed, leased,
     fence, queue.minute, queue.minute_enqueued, queue.minute_leased, older, behind =
-    unpack_bytes(queue_record.READ, raw)
+    unpack_bytes(READ, raw)
   queue.queue_id, queue.queued, queue.leased = queue_id, queued, leased
   queue.older = older == 0 and behind > #raw and '\0' or sub(raw, behind - 1)
-  local is_ahead = last > now and last > now + queue_record.AHEAD_US
+  local is_ahead = last > now and last > now + AHEAD_US
   if is_ahead then
     local tat = queue.tat
     queue.tat, queue.last, queue.is_changed = now + (tat > last and tat - last or 0), now, true
@@ -106,7 +110,7 @@ function queue_record.unpack(queue_id, raw, now)
   end
   if fence > 0 then queue.fence = fence end
   if flags > 0 then unpack_flags(queue, flags, is_ahead and last - now or 0) end
-  local may_go = queued == 0 and leased == 0 and (now - queue.active > queue_record.KEEP_US or flags > 0)
+  local may_go = queued == 0 and leased == 0 and (now - queue.active > KEEP_US or flags > 0)
   if may_go and queue_record.is_forgettable(queue, now) then return false, queue.cap_set end
   return queue
 end
@@ -118,7 +122,7 @@ function queue_record.pack(queue)
     flags, limits = pack_flags(queue)
     tail = tail .. limits
   end
-  return pack_bytes(queue_record.WRITTEN, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
+  return pack_bytes(WRITTEN, 1, flags, queue.interval, queue.burst, queue.tat, queue.last, queue.active,
     queue.timer, queue.queued, queue.delayed, queue.leased, queue.fence or 0, queue.minute,
     queue.minute_enqueued, queue.minute_leased, tail)
 end
