@@ -40,7 +40,6 @@ local function unpack_dead_letter(queue_id, field, raw)
     caps_of_queue = sub(raw, names_at, job_at - 1)
   end
   local job = job_record.unpack(queue_id, field, sub(raw, job_at))
-  job_record.keep_out(job)
   job.died, job.interval, job.burst, job.note, job.caps = died, interval, burst, note, caps_of_queue
   job.hundredths, job.max_leased = hundredths > 0 and hundredths or nil, max_leased > 0 and max_leased or nil
   return job

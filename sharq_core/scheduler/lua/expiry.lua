@@ -4,7 +4,7 @@
 -- A walk goes in steps. Its position is in queue.walk, so that it does not matter who runs the next step. It need not
 -- meet the jobs that wait anew: queue_life.note_expiry takes their time of expiry into walk.least.
 --
--- Uses: shortcuts, job_record, queue_limits, dead_letters, unit, transitions
+-- Uses: shortcuts, job_record, dead_letters, unit, transitions
 
 local expiry = {
   MOST = 100,           -- expired jobs that a call removes at the heads of queues, at most: about half a millisecond;
@@ -26,7 +26,6 @@ local function expire(tx, queue, field, raw, member, job)
   local prefix = queue.letter_prefix
   if not prefix then
     prefix = dead_letters.prefix(tx, queue)
-    queue_limits.extend(queue)  -- so that no later queue takes over the table with its prefix
     queue.letter_prefix = prefix
   end
   transitions.expire_plain(tx, queue, field, raw, member, prefix)

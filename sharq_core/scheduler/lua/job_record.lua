@@ -47,41 +47,9 @@ local job_record = {
   NO_TOKEN = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0',  -- stands before newer bytes if there is no token
 }
 
--- The tables of jobs that later calls fill again, and how many of them the present call uses. To fill a table again
--- costs a third of making one.
-local kept_jobs, used_jobs = {}, 0
-local MOST_KEPT, KEPT_BYTES = 128, 1024  -- how many are kept, and the size of the largest record that stays in one
-
 -- The values that each job needs, as locals: to read a field of a table costs six times as much.
 local FORMAT, TOKEN_END, NO_TOKEN = job_record.FORMAT, job_record.TOKEN_END, job_record.NO_TOKEN
 local LENGTH, WRITTEN, NEW = job_record.LENGTH, job_record.WRITTEN, job_record.NEW
-
--- Begin a call. Nothing may use the jobs of earlier calls any more.
-function job_record.begin()
-  used_jobs = 0
-end
-
-local function new_table()
-  return {queue_id = '', field = '', state = 0, flags = 0, priority = 0, seq = 0, limit = 0, attempt = 0, enqueued = 0,
-    due = 0, raw = '', payload_at = 0, payload_bytes = 0, token = false, newer = false, payload = false}
-end
-
--- Return a table for a job of the call.
-local function take_table(raw)
-  if used_jobs >= MOST_KEPT or #raw > KEPT_BYTES then return new_table() end
-  used_jobs = used_jobs + 1
-  local job = kept_jobs[used_jobs]
-  if not job then
-    job = new_table()
-    kept_jobs[used_jobs] = job
-  end
-  return job
-end
-
--- Keep a job, which was the last to be unpacked, out of the tables that are filled again: it gets fields of its own.
-function job_record.keep_out(job)
-  if kept_jobs[used_jobs] == job then kept_jobs[used_jobs] = nil end
-end
 
 -- Return the job id of a field (queue_id:job_id).
 function job_record.job_id(queue_id, field)
@@ -89,14 +57,14 @@ function job_record.job_id(queue_id, field)
 end
 
 -- Return the job of a record. field: its field in jobs:<type>. due (µs): since when it is queued, until when it is
--- delayed or leased, or when it died. token, newer: false for none.
+-- delayed or leased, or when it died.
 function job_record.unpack(queue_id, field, raw)
-  local job = take_table(raw)
-  local _, length, token_at
-  _, length, job.state, job.flags, job.priority, job.seq, job.limit, job.attempt, job.enqueued, job.due, token_at =
-    unpack_bytes(FORMAT, raw)
-  job.queue_id, job.field, job.raw, job.payload_at, job.payload_bytes = queue_id, field, raw, length + 1, #raw - length
-  job.token, job.newer, job.payload = false, false, false
+  local _, length, state, flags, priority, seq, limit, attempt, enqueued, due, token_at = unpack_bytes(FORMAT, raw)
+  local job = {
+    queue_id = queue_id, field = field, state = state, flags = flags, priority = priority, seq = seq, limit = limit,
+    attempt = attempt, enqueued = enqueued, due = due, raw = raw, payload_at = length + 1,
+    payload_bytes = #raw - length,
+  }
   if length >= token_at then
     local token = sub(raw, token_at, TOKEN_END)
     if token ~= NO_TOKEN then job.token = token end

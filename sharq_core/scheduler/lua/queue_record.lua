@@ -5,8 +5,7 @@
 --                that has the flag LIMITED (queue_limits.lua), bytes of a newer version
 --
 -- Rarely used fields (fence, flags) are nil in memory. A queue then has at most 16 fields in a call. Lua doubles the
--- table at the 17th, and a table of 32 is larger than what the allocator keeps at hand. To fill a table again costs a
--- third of making one, so later calls fill the tables of queues without rarely used fields again.
+-- table at the 17th, and a table of 32 is larger than what the allocator keeps at hand.
 --
 -- A call adds two notes to a queue:
 --   is_changed   The record must be written.
@@ -32,29 +31,9 @@ local queue_record = {
   OLDER = 9,                       -- minutes kept besides the latest
 }
 
--- The tables of queues that later calls fill again, and how many of them the present call uses.
-local kept_queues, used_queues = {}, 0
-local MOST_KEPT = 128
-
 -- The values that each queue needs, as locals: to read a field of a table costs six times as much.
 local READ, WRITTEN = queue_record.READ, queue_record.WRITTEN
 local KEEP_US, AHEAD_US = queue_record.KEEP_US, queue_record.AHEAD_US
-
--- Begin a call. Nothing may use the queues of earlier calls any more.
-function queue_record.begin()
-  used_queues = 0
-end
-
--- Return a table for a queue of the call.
-local function take_table()
-  used_queues = used_queues + 1
-  local queue = kept_queues[used_queues]
-  if queue and not queue.is_flagged and not queue.fence then return queue end
-  queue = {queue_id = '', interval = 0, burst = 1, tat = 0, last = 0, active = 0, timer = 0, queued = 0, delayed = 0,
-    leased = 0, minute = 0, minute_enqueued = 0, minute_leased = 0, older = '', ready_score = false, is_changed = false}
-  if used_queues <= MOST_KEPT then kept_queues[used_queues] = queue end
-  return queue
-end
 
 -- Return a new queue.
 -- timer: an idle timer stands at this time (µs) or earlier; 0: none. older: the number of older minutes, their bytes,
@@ -93,24 +72,21 @@ end
 -- future belongs to a time that was taken back (clock.lua), or to a version without partition time. The queue then
 -- continues as if that lease had been now.
 function queue_record.unpack(queue_id, raw, now)
-  local queue = take_table()
-  local _, flags, last, queued, leased, fence, older, behind
-  _, flags, queue.interval, queue.burst, queue.tat, last, queue.active, queue.timer, queued, queue.delayed, leased,
-    fence, queue.minute, queue.minute_enqueued, queue.minute_leased, older, behind =
-    unpack_bytes(READ, raw)
-  queue.queue_id, queue.queued, queue.leased = queue_id, queued, leased
-  queue.older = older == 0 and behind > #raw and '\0' or sub(raw, behind - 1)
-  local is_ahead = last > now and last > now + AHEAD_US
+  local _, flags, interval, burst, tat, last, active, timer, queued, delayed, leased, fence, minute, minute_enqueued,
+    minute_leased, older, behind = unpack_bytes(READ, raw)
+  local is_ahead, stored_last = last > now and last > now + AHEAD_US, last
+  if is_ahead then tat, last = now + (tat > last and tat - last or 0), now end
+  local queue = {queue_id = queue_id, interval = interval, burst = burst, tat = tat, last = last, active = active,
+    timer = timer, queued = queued, delayed = delayed, leased = leased, minute = minute,
+    minute_enqueued = minute_enqueued, minute_leased = minute_leased,
+    older = older == 0 and behind > #raw and '\0' or sub(raw, behind - 1), ready_score = queued > 0 and UNMOVED}
   if is_ahead then
-    local tat = queue.tat
-    queue.tat, queue.last, queue.is_changed = now + (tat > last and tat - last or 0), now, true
-    queue.ready_score = queued > 0 and now
-  else
-    queue.last, queue.is_changed, queue.ready_score = last, false, queued > 0 and UNMOVED
+    queue.is_changed = true
+    if queue.ready_score then queue.ready_score = now end
   end
   if fence > 0 then queue.fence = fence end
-  if flags > 0 then unpack_flags(queue, flags, is_ahead and last - now or 0) end
-  local may_go = queued == 0 and leased == 0 and (now - queue.active > KEEP_US or flags > 0)
+  if flags > 0 then unpack_flags(queue, flags, stored_last - last) end
+  local may_go = queued == 0 and leased == 0 and (now - active > KEEP_US or flags > 0)
   if may_go and queue_record.is_forgettable(queue, now) then return false, queue.cap_set end
   return queue
 end

@@ -44,7 +44,7 @@ local function release_one(tx, queue_id, field, token, delay, is_void, report, r
   local has_failed = false
   if is_void then
     local is_permitted = job_record.has(job, job_record.PERMITTED)
-    job.attempt, job.token, job.flags = job.attempt - 1, false, job_record.lasting_flags(job)
+    job.attempt, job.token, job.flags = job.attempt - 1, nil, job_record.lasting_flags(job)
     if is_permitted then job_record.mark(job, job_record.PERMITTED) end
   else
     has_failed = give_back(tx, found, job, report)

@@ -28,8 +28,6 @@ end
 -- In the table: queues has records by queue_id, false for none. records has the bytes of jobs by field, as the call
 -- leaves them.
 function unit.open(keys, now, type, shared)
-  queue_record.begin()
-  job_record.begin()
   return {keys = keys, type = type, now = now, queues = {}, records = {}, counters = false,
     jobs_gone = false, jobs = false, places_gone = false, places = false, timers_gone = false, timers = false,
     tombstones = false, ready_hint = false, timer_hint = false, shared = shared or false}
@@ -48,8 +46,6 @@ end
 -- Open the transaction again for the next call of a joint call, at a third of the cost of a new one. The counts stay,
 -- and counters.open overwrites them.
 function unit.reopen(tx, keys, now)
-  queue_record.begin()
-  job_record.begin()
   tx.now = now
   if tx.shift then tx.shift = nil end
   if tx.tick then tx.tick = nil end
