@@ -190,6 +190,19 @@ def test_a_system_without_files_for_a_worker_does_not_end_the_server(server: Sha
     assert "Traceback" not in server.log
 
 
+def test_a_stop_between_two_starts_of_a_worker_ends_in_order_and_starts_none(server: SharqServer) -> None:
+    _, survivor = children(server)["workers"]
+    # The pauses are 0, 0.5, 1 and 2 s.
+    for deaths in range(1, 5):
+        victim = next(pid for pid in until_workers(server, 2, without=0) if pid != survivor)
+        os.kill(victim, signal.SIGKILL)
+        server.until(lambda deaths=deaths: server.log.count("worker_ended worker=0") == deaths)  # type: ignore[misc]
+    assert "restart_in_s=2.0" in server.log
+    assert children(server)["workers"] == [survivor]
+    assert server.stop() == 0
+    assert server.log.count("stopped worker=") == 1
+
+
 def test_a_crash_loop_ends_with_a_message(server: SharqServer) -> None:
     def kill_a_worker() -> bool:
         if not server.is_running:

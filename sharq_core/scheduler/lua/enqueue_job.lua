@@ -26,6 +26,9 @@ local enqueue_job = {
 
 do -- the functions below are private to this file
 
+-- The header of the latest job and its values. Jobs that come together often have the same.
+local latest_header, latest_interval, latest_burst, latest_delay, latest_limit, latest_cap, latest_flags, latest_at
+
 -- Return true if a job is live, or, for a repeat, if it is remembered as finished or dead. Called only for a job that
 -- has a record or is a repeat.
 local function is_duplicate(tx, queue, live, queue_id, field, is_repeat, retention, dead_retention)
@@ -194,7 +197,12 @@ end
 -- retention, dead_retention: how long finished jobs and dead letters are remembered (µs).
 -- Returns the status, and the number of jobs queued and delayed before it.
 function enqueue_job.enqueue(tx, queue_id, field, header, payload, retention, dead_retention)
-  local interval, burst, delay, limit, cap, flags, limits_at = unpack_bytes(enqueue_job.HEADER, header)
+  if header ~= latest_header then
+    latest_header, latest_interval, latest_burst, latest_delay, latest_limit, latest_cap, latest_flags, latest_at =
+      header, unpack_bytes(enqueue_job.HEADER, header)
+  end
+  local interval, burst, delay, limit, cap, flags, limits_at = latest_interval, latest_burst, latest_delay,
+    latest_limit, latest_cap, latest_flags, latest_at
   local is_repeat, trace = flags % 2 == 1, nil
   if flags >= enqueue_job.TRACED then header, trace = split_trace(header) end
   local rest = limits_at <= #header and rest_of(tx, header, limits_at) or nil

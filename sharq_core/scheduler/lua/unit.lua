@@ -255,7 +255,7 @@ function unit.drop_job(tx, field)
 end
 
 function unit.put_place(tx, member)
-  tx.places = append(tx.places, 0, member)
+  tx.places = append(tx.places, '0', member)
 end
 
 function unit.drop_place(tx, member)
