@@ -213,9 +213,12 @@ async def test_two_nodes_that_both_believe_to_own_the_partition_fire_each_slot_o
         async with running_node(store_url, settings[1]) as b:
             slots = [slot_ms(await lease(a)) for _ in range(5)]
             await routing(a.node).set_paused(NAME, is_paused=True)
-            slots += [slot_ms(leased) for leased in await a.dequeue(KIND, 100)]
-            fired = [_fired(each) for each in (a, b)]
             state, _, _ = await routing(a.node).get(NAME)
+            while len(slots) < state.fired:  # the node has yet to hear of what the other one has enqueued
+                slots.append(slot_ms(await lease(a)))
+            assert await a.dequeue(KIND, 100) == []
+            await until(lambda: _fired(a) + _fired(b) >= state.fired)
+            fired = [_fired(each) for each in (a, b)]
     assert slots == list(range(slots[0], slots[0] + len(slots) * SECOND_MS, SECOND_MS))
     assert sum(fired) == state.fired == len(slots)
 

@@ -100,7 +100,7 @@ def _secured_address(kind: str, security: Security, stack: ExitStack) -> StoreAd
 
 @pytest.fixture
 async def parts(address: StoreAddress, prefix: str) -> AsyncIterator[Parts]:
-    async with running_node(address, NodeSettings(key_prefix=prefix)) as running:
+    async with running_node(address, NodeSettings(key_prefix=prefix), PATIENT_S) as running:
         # Sentinels on a busy machine may not answer in time at first; the node then tries on in the background.
         await until(lambda: running.node.is_ready)
         yield running

@@ -69,6 +69,12 @@ class ClientLoad:
         times = sorted(itertools.chain.from_iterable(self.leased_ms.values()))
         return (bisect_left(times, until_ms) - bisect_left(times, from_ms)) * 1000 / (until_ms - from_ms)
 
+    def queues_leased_from(self, from_ms: float, until_ms: float) -> set[str]:
+        """Return the queues of which a job was leased between two times of the store's clock."""
+        return {
+            queue for queue, times in self.leased_ms.items() if any(from_ms <= at < until_ms for at in times)
+        }
+
     async def go_on_until(self, store_ms: float) -> None:
         """Let it run until a lease was made at or after a time of the store's clock."""
         async with asyncio.timeout(DEADLINE_S):
