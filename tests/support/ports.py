@@ -8,8 +8,10 @@ import random
 import socket
 from collections.abc import Iterator
 
-PORTS = range(10_000, 30_000)
-"""Below the ephemeral ports of Linux and macOS: no outgoing connection takes one between two starts."""
+PORTS = range(10_000, 20_000)
+"""Below the ephemeral ports of Linux and macOS, so that no outgoing connection takes one between two starts, and below
+those from which sharq-cluster chooses for its processes.
+"""
 
 MOST_WORKERS = 8
 """Test processes side by side that get ports of their own."""
@@ -39,7 +41,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise RuntimeError("no free port among 100 of 10000-29999")
+    raise RuntimeError("no free port among 100 of 10000-19999")
 
 
 def free_ports_in_a_row(count: int) -> int:
