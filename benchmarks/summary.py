@@ -130,6 +130,8 @@ def _line(target: Target, row: Row | None, reasons: Mapping[str, str], known: Co
     if row is None:
         missing = "this run has no such figure" if target.benchmark in known else "not run"
         return Line(target, None, reasons.get(target.benchmark, missing))
+    if row.unit != target.unit:
+        return Line(target, None, f"this run measured it in {row.unit}")
     return Line(target, row, row.measured if isinstance(row.measured, str) else "")
 
 

@@ -155,6 +155,12 @@ def test_a_saved_result_is_held_against_the_goal_of_today() -> None:
     assert text.splitlines()[-1].startswith("0 of ")
 
 
+def test_a_saved_result_in_another_unit_than_the_goal_of_today_is_none() -> None:
+    formerly = msgspec.structs.replace(targets.STORE_ON_8.row(Spread.of([20.0])), unit="µs")
+    text = summary.for_readme([Result(MACHINE, report_of(formerly, name="store"))])
+    assert line_of(text, targets.STORE_ON_8.figure)[3] == "not run: this run measured it in µs"
+
+
 def test_rows_of_different_days_or_processors_have_their_own_dates() -> None:
     reports = [
         report_of(targets.START.row(Spread.of([0.5])), name="start"),
