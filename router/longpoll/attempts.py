@@ -103,6 +103,7 @@ class DequeueAttempt:
 
         A shard that failed is not asked again, because it may take its whole timeout to fail.
         """
+        places = [place for place in places if place[1] not in self._failed]
         try:
             if self._count - len(self.jobs) > 1 and any(place[0] != places[0][0] for place in places):
                 places = await self._take_together(places)

@@ -112,6 +112,16 @@ async def test_a_dequeue_of_several_jobs_asks_all_due_types_at_once_and_the_long
     assert await asyncio.wait_for(poll, DEADLINE_S) == [JOB, letter, letter, letter]
 
 
+async def test_a_shard_that_failed_is_not_asked_again_for_several_jobs() -> None:
+    scene = Scene(IndexedShard(sms=-9, mail=-5), IndexedShard())
+    poll = scene.dequeue(*TYPES, count=5)
+    for answer in [await scene.asked_for_jobs(0) for _ in TYPES]:
+        answer.set_exception(OutcomeUnknown("no answer"))
+    with pytest.raises(OutcomeUnknown):
+        await asyncio.wait_for(poll, DEADLINE_S)
+    assert sum(isinstance(call, Dequeue) for call in scene.shards[0].asked) == len(TYPES)
+
+
 async def test_no_more_types_are_asked_than_jobs_are_wanted() -> None:
     scene = Scene(IndexedShard(sms=-9, mail=-5, voice=-1), IndexedShard())
     poll = scene.dequeue("sms", "mail", "voice", count=2)
