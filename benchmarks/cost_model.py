@@ -19,7 +19,7 @@ _TERMS = ("job", "request", "frame", "pipeline", "call", "process-second")
 
 
 class Model(msgspec.Struct, frozen=True):
-    """What each part costs.
+    """The cost of each part.
 
     Attributes:
         costs_us: CPU time by the part's name, in µs.

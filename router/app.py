@@ -1,4 +1,4 @@
-"""Assembles the router's HTTP interface from its parts. Not here: serving it (router/lifecycle.py)."""
+"""Assembles the router's HTTP interface from its parts."""
 
 from __future__ import annotations
 

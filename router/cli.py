@@ -1,7 +1,4 @@
-"""Parses the command line of `sharq-router` and loads the configuration.
-
-Not here: running the router (router/main.py), and the settings (sharq_core/config).
-"""
+"""Parses the command line of `sharq-router` and loads the configuration."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Opens, serves and closes the HTTP server, for every process that serves the API.
-
-Not here: the handlers of requests (router/app.py), and the start and stop order of a whole process
-(sharq_server/main.py for `sharq-server`, router/main.py for `sharq-router`).
-"""
+"""Opens, serves and closes the HTTP server, for every process that serves the API."""
 
 from __future__ import annotations
 

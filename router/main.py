@@ -1,7 +1,6 @@
 """Runs `sharq-router`, the HTTP front end of a cluster, as a process: its start and stop order.
 
-A router has no access to the store and discovers the shards through its seeds. Not here: the command line
-(router/cli.py), the handlers of requests (router/app.py), and the shards that it knows (router/shards/directory.py).
+A router has no access to the store and discovers the shards through its seeds.
 """
 
 from __future__ import annotations
@@ -61,7 +60,9 @@ _LINK_S = 0.5
 """The time of a call on the link, beyond the timeout of the shard's call to its store."""
 
 MAX_NOTICE_BYTES = 1 << 20
-"""The most bytes of notices in one answer of /cluster/, over all members. One problem of a store is told by each."""
+"""The most bytes of notices in one answer of /cluster/, over all members. Each member reports the same problem of a
+store.
+"""
 
 NOTICES_LEFT_OUT = "left out, because the answer would be too long; ask the shard's metrics or its log"
 
@@ -198,6 +199,7 @@ async def _cluster_info(directory: ShardDirectory, stores: ShardStores, notices:
             reason=reason,
             notices=list(notices.all()),
         )
+    # This is the ring of all members, also of those that this router does not reach.
     ring = Ring.build(view.version, view.serving(), view.partitions)
     links = {link.address: link for link in directory.links()}
     members = [

@@ -1,4 +1,4 @@
-"""Holds the limits and defaults that the handlers apply. Not here: the configuration itself (sharq_core/config)."""
+"""Holds the limits and defaults that the handlers apply."""
 
 from __future__ import annotations
 

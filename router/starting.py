@@ -1,7 +1,6 @@
 """Responds to requests while the server starts.
 
-/healthz reports that the process is alive, and all other requests wait shortly for the gateway or get 503. Not here:
-the responses after the start (router/http/gateway.py).
+/healthz reports that the process is alive, and all other requests wait shortly for the gateway or get 503.
 """
 
 from __future__ import annotations

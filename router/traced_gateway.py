@@ -1,4 +1,4 @@
-"""The entry point of requests while tracing is on: a span around each request. Not here: the gateway itself.
+"""The entry point of requests while tracing is on: a span around each request.
 
 The spans follow OpenTelemetry's conventions for HTTP servers; docs/tracing.md describes them.
 """

@@ -1,7 +1,4 @@
-"""Parses the command line of `sharq-shard` and loads the configuration.
-
-Not here: running the node (shard/main.py), and the settings (sharq_core/config).
-"""
+"""Parses the command line of `sharq-shard` and loads the configuration."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class LinkGate:
             self.refuse(request.remote, "a web page asks for a link")
             raise web.HTTPForbidden(text="web pages may not open a link")
         if self._asks_certificate and not request.get_extra_info("peercert"):
-            self.refuse(request.remote, "a certificate is asked for, and none was shown")
+            self.refuse(request.remote, "a certificate is required, and none was shown")
             raise web.HTTPForbidden(text="a link needs a client certificate of the configured authority")
         if len(self._unproved) >= MAX_UNPROVED:
             self._end_oldest(request.remote)

@@ -246,6 +246,7 @@ class _Link:
         secret = self._server.secret
         frames.check_proof(secret, frames.ROUTER, nonce, theirs.nonce, theirs.proof)
         self._server.gate.prove(self, self._connection)
+        # The view may have changed while the router was proving the secret.
         _, view = self._server.hello()
         ours = frames.prove(secret, frames.SHARD, nonce, theirs.nonce)
         self.outbox.add(frames.encode(Welcome(ours, view)), ())
@@ -318,6 +319,7 @@ class _Link:
             log.exception("call_failed call=%s", type(call).__name__)
             self._fail(number, SharqError(f"the call failed: {type(error).__name__}"))
         else:
+            # Leased jobs go with the answer, so that their leases are void if it cannot be sent.
             jobs = result.jobs if isinstance(result, Dequeued) else ()
             self._deliver(number, frames.encode(ReplyFrame(number, result)), jobs)
         finally:

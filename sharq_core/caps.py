@@ -1,8 +1,6 @@
 """Defines the values of named caps: limits that any queues share, wherever they are (docs/decisions/named-caps.md).
 
 A cap has a ledger in its home partition. A node reserves slots there ahead of time, and each slot allows one lease.
-
-Not here: the use of slots (shard/caps).
 """
 
 from __future__ import annotations
@@ -33,16 +31,16 @@ MOST_IN_PARTITION = 100_000
 MIN_GRACE_US = 10_000
 MOST_GRACE_US = 250_000
 GRACE_PART = 20
-"""A slot may be used this part of the shortest interval after its due time (grace_us), within these two bounds."""
+"""The part of the shortest interval for which a slot may be used after its due time (grace_us), and its two bounds."""
 
 EXTEND_WITHIN_US = 5_000_000
-"""How long after the renewal of its permits a lease may be extended."""
+"""Time after the renewal of its permits within which a lease may be extended."""
 
 MIN_HORIZON_US = 20_000
 MOST_HORIZON_US = 100_000
 HORIZON_SLOTS = 64
-"""Slots are reserved so many intervals of the slowest limit ahead (horizon_us), within these two bounds, but always one
-interval. A longer time makes fewer calls, and a shorter one makes a hold and the end of a shard cost less.
+"""Slots are reserved this many intervals of the slowest limit ahead (horizon_us), within these two bounds, and at least
+one interval. A longer time makes fewer calls, and a shorter one makes a hold and the end of a shard cost less.
 """
 
 
@@ -188,12 +186,12 @@ class CapUses(msgspec.Struct, frozen=True, array_like=True):
 
 
 def horizon_us(intervals_us: Iterable[int]) -> int:
-    """Return the time ahead for which slots are reserved of a cap whose limits have these intervals (caps.lua)."""
+    """Return how far ahead slots of a cap with these intervals are reserved (caps.lua)."""
     longest_us = max(intervals_us, default=0)
     return max(longest_us, MIN_HORIZON_US, min(HORIZON_SLOTS * longest_us, MOST_HORIZON_US))
 
 
 def grace_us(intervals_us: Iterable[int]) -> int:
-    """Return how long after its time a slot may be used of a cap whose limits have these intervals (caps.lua)."""
+    """Return for how long after its due time a slot of a cap with these intervals may be used (caps.lua)."""
     shortest_us = min(intervals_us, default=0)
     return max(MIN_GRACE_US, min(shortest_us // GRACE_PART, MOST_GRACE_US))

@@ -90,8 +90,8 @@ class RemoteClock:
     def arrival_us(self) -> int | None:
         """Return the remote time in µs at which a call that leaves now arrives at the earliest; None before the first.
 
-        That is `now_us` and the time of the fastest call of the last 10 to 20 seconds, at most 1 ms: a call that leaves
-        so that it just is not early by this time is less late by its way.
+        That is `now_us` plus the time of the fastest call of the last 10 to 20 seconds, at most 1 ms. A call that is
+        timed by it is not late by its own way to the server.
         """
         if self._best is None:
             return None

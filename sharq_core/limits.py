@@ -24,7 +24,7 @@ Burst: TypeAlias = int | float
 
 
 class BlockedBy(enum.StrEnum):
-    """The reason why nothing is leased. If there are several, the first one in this order is told."""
+    """The reason why nothing is leased. If there are several, the first one in this order counts."""
 
     ALL_PAUSED = "all_paused"
     TYPE_PAUSED = "type_paused"
@@ -86,8 +86,8 @@ class QueueSettings(msgspec.Struct, frozen=True):
             1.
         hold_us: nothing is leased for this time from now, up to MAX_HOLD_US. A hold only grows; clearing ends it.
         retry: the retry policy of jobs that have none of their own.
-        expires_us: the time after which jobs expire that do not say it themselves, counted from when they are due.
-        on_expiry: the fate of expired jobs that do not say it themselves.
+        expires_us: the time after which jobs without an expiry of their own expire, counted from when they are due.
+        on_expiry: the fate of expired jobs that do not name one.
         window: the name of the window outside of which nothing is leased.
         caps: the caps that the queue shares with others, sorted names. Clearing leaves them to the next enqueue that
             carries some.
@@ -180,7 +180,8 @@ class TypeStats(msgspec.Struct, frozen=True, array_like=True):
         next_ready_in_us: time until one of its queues may be leased from, 0 if one is ready; None if it is not known.
         retry, expires_us, on_expiry, window: as in TypeSettings; None for none.
         quotas: the quotas, with what is used of them.
-        is_window_unknown: nothing is told and nothing was done, because a change names a window that does not exist.
+        is_window_unknown: the change names a window that does not exist; nothing was done, and the other fields are
+            void.
         caps: the caps of the queue that comes first, if one of them is the reason.
     """
 

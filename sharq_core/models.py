@@ -329,7 +329,8 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
         settings: the names of the fields that an operator set, such as interval, burst, max_leased, weight and caps.
         retry, expires_us, on_expiry: the defaults of its jobs, as in QueueSettings; None for none.
         window: the name of its window; None for none.
-        is_window_unknown: nothing is told and nothing was done, because a change names a window that does not exist.
+        is_window_unknown: the change names a window that does not exist; nothing was done, and the other fields are
+            void.
         caps: the names of the caps that it shares with other queues, sorted.
     """
 

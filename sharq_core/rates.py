@@ -1,7 +1,4 @@
-"""Converts between intervals and rates as people write them (25 ms is 40/s), and compares a queue with its rate.
-
-Not here: reading a rate from a request (router/api/limits.py).
-"""
+"""Converts between intervals and rates as people write them (25 ms is 40/s), and compares a queue with its rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joins what several partitions or shards say of a type: why a dequeue gets nothing, and its numbers of jobs."""
+"""Merges the answers of several partitions or shards about a type: its numbers, and why a dequeue gets nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sharq_core.limits import BlockedBy, Explanation, TypeSummary
 
 _NEARNESS = {reason: place for place, reason in enumerate(BlockedBy)} | {BlockedBy.EMPTY: -1}
-"""Reason → how near a queue with it is to giving a job: reasons further down in BlockedBy are looked at later."""
+"""Reason → how near a queue with it is to giving a job: BlockedBy has the reasons in the order of the checks."""
 
 NOTHING = Explanation(BlockedBy.EMPTY, None)
 """The explanation of a type without queues."""

@@ -1,7 +1,7 @@
 """Provides `sharq config check` and `sharq config show`, which say what a server would do with a configuration.
 
 The command `sharq` of the client loads this through the entry point group `sharq.commands`, and brings typer with it.
-Nothing of the server imports it. Not here: reading the configuration (sharq_core/config).
+Nothing of the server imports it.
 """
 
 from __future__ import annotations
@@ -68,21 +68,21 @@ def check(file: File = None, *, as_json: AsJson = False, no_environment: NoEnvir
     The exit code is 1 if a server would not start with them. Settings without effect are reported, too, and change
     nothing about the exit code. Nothing is connected to, and no certificate or tokens_file is read.
     """
-    found = _inspect(file, no_environment=no_environment)
+    inspection = _inspect(file, no_environment=no_environment)
     notices: tuple[str, ...] = ()
-    if found.config is not None:
-        config = found.config
+    if inspection.config is not None:
+        config = inspection.config
         notices = (*config.notices, *config.readable_secrets, *_missing_store(config))
     if as_json:
-        _write({"ok": not found.problems, "problems": found.problems, "notices": notices})
+        _write({"ok": not inspection.problems, "problems": inspection.problems, "notices": notices})
     else:
-        for problem in found.problems:
+        for problem in inspection.problems:
             typer.echo(problem)
         for notice in notices:
             typer.echo(f"notice: {notice}")
-        if not found.problems:
+        if not inspection.problems:
             typer.echo("The configuration is right.")
-    if found.problems:
+    if inspection.problems:
         raise typer.Exit(WRONG)
 
 
@@ -99,18 +99,22 @@ def show(
     It shows what a server has that is started with this file in this environment. Options of its command line, such as
     --port, override both.
     """
-    found = _inspect(file, no_environment=no_environment)
-    if found.config is None:
-        for problem in found.problems:
+    inspection = _inspect(file, no_environment=no_environment)
+    if inspection.config is None:
+        for problem in inspection.problems:
             typer.echo(f"sharq: {problem}", err=True)
         raise typer.Exit(WRONG)
-    settings = [one for one in found.settings if not only_set or one.layer is not Layer.DEFAULT]
+    settings = [
+        setting for setting in inspection.settings if not only_set or setting.layer is not Layer.DEFAULT
+    ]
     if as_json:
-        _write({"settings": [_in_json(one) for one in settings], "store": str(found.config.store)})
+        _write(
+            {"settings": [_in_json(setting) for setting in settings], "store": str(inspection.config.store)}
+        )
         return
     for line in [*_table(settings), ""] if settings else []:
         typer.echo(line)
-    typer.echo(f"The store is {found.config.store}: {found.config.store_chosen_by}.")
+    typer.echo(f"The store is {inspection.config.store}: {inspection.config.store_chosen_by}.")
 
 
 def _inspect(file: Path | None, *, no_environment: bool) -> Inspection:

@@ -1,7 +1,4 @@
-"""Carries out `sharq-server --make-token`: makes a token at the first start, prints it, and keeps its hash in a file.
-
-Not here: the format of the file (router/access) and the check of requests (router/http/tokens.py).
-"""
+"""Runs `sharq-server --make-token`: makes a token at the first start, prints it, and keeps its hash in a file."""
 
 from __future__ import annotations
 
@@ -38,7 +35,7 @@ Send it as the header Authorization: Bearer TOKEN, or set SHARQ_TOKEN for sharq 
 
 
 def require_tokens(config: Config, data_dir: Path) -> Config:
-    """Return the configuration with the file of tokens in data_dir, unless it says already who may call.
+    """Return the configuration with the file of tokens in data_dir, unless it already configures who may call.
 
     The first call for a directory makes the file with one token, and prints the token to stdout. Of several processes
     that do this at the same time, one makes the file and prints, and all use it.

@@ -1,7 +1,6 @@
 """Runs `sharq-server`: router and shard in one process, with an embedded store or the server that [redis] names.
 
-This module is responsible for the start and stop order. Not here: the command line (sharq_server/cli.py), the
-HTTP application (router/app.py) and the shard node (shard/node.py).
+This module is responsible for the start and stop order.
 """
 
 from __future__ import annotations

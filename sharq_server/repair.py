@@ -1,8 +1,4 @@
-"""Carries out `sharq-server --repair`: checks the files of a stopped embedded store, and repairs them with `--yes`.
-
-Not here: the repair itself (sharq_core/store/embedded/repair.py), and the lock of the data directory
-(sharq_core/store/embedded/data_dir.py).
-"""
+"""Carries out `sharq-server --repair`: checks the files of a stopped embedded store, and repairs them with `--yes`."""
 
 from __future__ import annotations
 

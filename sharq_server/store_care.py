@@ -1,7 +1,4 @@
-"""Looks after the store of `sharq-server`: starts the embedded one again when it dies, and checks its disk.
-
-Not here: the embedded store itself (sharq_core/store/embedded/server.py).
-"""
+"""Looks after the store of `sharq-server`: starts the embedded one again when it dies, and checks its disk."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ async def look_after(store: EmbeddedStore, tell_cut: Callable[[StoreCut], None])
     """Restart the store whenever it dies, and check its disk. This does not return.
 
     Args:
-        tell_cut: is told after each restart which data the files had lost.
+        tell_cut: called after each restart with the data that the files had lost.
 
     Raises:
         EmbeddedStoreError: the store cannot start, or died too often in a row.

@@ -1,7 +1,7 @@
 """Provides `sharq token new`, `ls` and `revoke`, which change the file of tokens of a server on this machine.
 
 The command `sharq` of the client loads this through the entry point group `sharq.commands`, and brings typer with it.
-Nothing of the server imports it. Not here: the file itself (sharq_server/token_file.py).
+Nothing of the server imports it.
 """
 
 from __future__ import annotations
@@ -187,17 +187,17 @@ def _file(file: Path | None, config: Path | None) -> Path:
     """Return the file of tokens, or end the command if none is named."""
     if file is not None:
         return file
-    found = inspect(config, os.environ, {})
-    if found.config is None:
-        for problem in found.problems:
+    inspection = inspect(config, os.environ, {})
+    if inspection.config is None:
+        for problem in inspection.problems:
             typer.echo(f"sharq: {problem}", err=True)
         raise typer.Exit(FAILED)
-    if found.config.auth.tokens_file is None:
+    if inspection.config.auth.tokens_file is None:
         raise typer.BadParameter(
             "required, unless --config or SHARQ_AUTH_TOKENS_FILE names the file of tokens",
             param_hint="--file",
         )
-    return found.config.auth.tokens_file
+    return inspection.config.auth.tokens_file
 
 
 def _given(option: str, text: str | None, read: Callable[[str], ValueT]) -> ValueT | None:

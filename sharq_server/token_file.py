@@ -1,7 +1,4 @@
-"""Changes the file of tokens: adds a line, or takes one out. A server that follows the file finds it whole.
-
-Not here: the form of a line (router/access/words.py), and reading the file (router/access/token_file.py).
-"""
+"""Changes the file of tokens: adds a line, or takes one out. A server that follows the file finds it whole."""
 
 from __future__ import annotations
 

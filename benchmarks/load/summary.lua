@@ -1,4 +1,4 @@
--- What a run came to, as one line of JSON after the word SUMMARY; every script of this folder begins with it.
+-- Prints the result of a run as one line of JSON after the word SUMMARY; every script of this folder begins with it.
 -- Latencies in ms. failures: answers above 399, and connections that broke or gave no answer in time.
 
 function done(summary, latency)

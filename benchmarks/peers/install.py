@@ -1,7 +1,4 @@
-"""Installs other systems outside of this tree, each once, in a version that is written here.
-
-Not here: what they are asked to do (benchmarks/peers/queue_systems.py, benchmarks/original.py).
-"""
+"""Installs other systems outside of this tree, each once, in a version that is written here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models dashboards, rows, panels and queries. Not here: their JSON (render.py)."""
+"""Models dashboards, rows, panels and queries."""
 
 from __future__ import annotations
 

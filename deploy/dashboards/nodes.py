@@ -82,7 +82,7 @@ NAMED_CAPS = Row(
     (
         graph(
             "Slots of named caps",
-            "Slots that a shard reserved, and of those used, given back, or lost because a call came later than 10 ms. "
+            "Slots that a shard reserved, and of those used, given back, or lost because a call came after the grace. "
             "Lost slots mean a slow store or a busy machine: the caps deliver less than they may.",
             Query(per_second("sharq_cap_grants_total", "outcome"), "{{outcome}}"),
             unit="ops",

@@ -21,7 +21,7 @@ REFRESH_S = 0.25
 LINE_S = 1.0
 
 EVENTS = 4
-"""How many of the last events stand over the table, so that it fits a small terminal."""
+"""Number of latest events shown above the table, which must fit a small terminal."""
 
 SPACING = ("spacing/ms", "interval/ms")
 """Headings of the smallest time between leases, and of what it is held against."""

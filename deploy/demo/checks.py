@@ -21,7 +21,7 @@ DELIVERED_AT_LEAST = 0.95
 """The share of its promise that a customer with a backlog gets at the least."""
 
 NAMED_CAP_SLACK_MS = 10.0
-"""How much earlier than its slot a lease under a named cap may begin (docs/limits.md, What a cap promises)."""
+"""The most by which a lease under a named cap may begin before its slot (docs/limits.md, What a cap promises)."""
 
 ROUNDING_MS = 1.0
 """Times on the wire are whole milliseconds."""

@@ -9,16 +9,16 @@ import msgspec
 from sharq_client import RetryPolicy
 
 SEND_S = 18.0
-"""How long the customers send, and over which delivered is held against promised."""
+"""Time for which the customers send. Over it, the delivered jobs are compared with the promised ones."""
 
 DRAIN_S = 3.0
-"""How long the workers go on after that, at most."""
+"""The longest time for which the workers go on after that."""
 
 KILL_AT_S = 6.0
 RATE_CHANGE_AT_S = 9.0
 
 KILLS_AT_S = {"shard": 11.0, "router": 14.5}
-"""Which process of a cluster is killed when; over three seconds before the end, in which its effect is seen."""
+"""The process of a cluster → when it is killed: over three seconds before the end, so that the effect is seen."""
 
 LEASE_MS = 2_500
 """Short, so that the jobs of a killed worker are seen to return within the run."""
@@ -137,7 +137,7 @@ CARRIER_CUSTOMERS = tuple(
 """Each may take all of the cap if the others are silent. Together they send twice what the carrier takes."""
 
 ACCOUNT = Customer("all of acct17", 12, share=0.97)
-"""A named cap, as if it were one customer: so much a second may its queues do together, of whatever type they are."""
+"""A named cap, with the rate that its queues may have together, also those of different types."""
 
 ACCOUNT_NAME = "acct17"
 CALLS = "calls"

@@ -22,7 +22,7 @@ from sharq_client import AsyncClient, LeasedJob, Outcome, Worker, errors
 STDIN, STDOUT = 0, 1
 
 CARRIER_S = (0.1, 0.3)
-"""How long the phone network takes for a message, from and to."""
+"""The shortest and the longest time that the phone network takes for a message."""
 
 
 def tell(record: Ready | Leased | Finished) -> None:

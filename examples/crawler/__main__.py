@@ -21,10 +21,10 @@ from sharq_client import AsyncClient, Worker
 
 DELAYS_S = {"news.example": 0.1, "docs.example": 0.2, "shop.example": 0.5}
 NEW_DELAY_S = 0.1
-"""What shop.example asks for from the middle of the run on."""
+"""The delay that shop.example asks for from the middle of the run on."""
 
 AHEAD_S = 0.5
-"""How long a request may take from the server to the host."""
+"""The longest time from the lease of a request to its arrival at the host."""
 
 
 async def main(options: Options) -> int:

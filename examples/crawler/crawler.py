@@ -18,7 +18,7 @@ FIRST_DELAY_MS = 1_000
 """The pace of a host whose robots.txt is not known yet, or does not say one."""
 
 ROBOTS_EVERY_MS = 1_000
-"""How often robots.txt is read again. A real crawler does it once a day."""
+"""Interval between two readings of robots.txt. A real crawler reads it once a day."""
 
 
 class Crawler:

@@ -28,10 +28,10 @@ from examples.verdict import LEAST_SHARE, Verdict
 from sharq_client import AsyncClient, EnqueueJob, Worker
 
 PER_S = {"gold": 4, "ada": 2, "bob": 2, "trial": 1}
-"""How many prompts each tenant has for each second of the run; ada's come first, all at once."""
+"""Prompts of each tenant for each second of the run; ada's come first, all at once."""
 
 AHEAD_S = 0.5
-"""How long a request may take from the server to the provider."""
+"""The longest time from the lease of a request to its arrival at the provider."""
 
 
 async def main(options: Options) -> int:

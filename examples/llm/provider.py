@@ -10,7 +10,7 @@ from aiohttp import web
 
 LATENCY_S = 0.05
 TOKENS_PER_S = 1_000
-"""How fast an answer is written."""
+"""The speed at which an answer is written."""
 
 
 @dataclass(frozen=True)

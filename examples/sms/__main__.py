@@ -21,7 +21,7 @@ from sharq_client import AsyncClient, OpenRange, Window, Worker
 URGENT = 1
 CODE_LIFE_S = 2.25
 LATE_S = 0.5
-"""How long a message may take from the worker to the carrier."""
+"""The longest time that a message takes from the worker to the carrier."""
 
 
 def campaign(seconds: float) -> Iterator[dict[str, object]]:

@@ -22,7 +22,7 @@ CALLS_PER_S, CHANNELS, BURST = 10, 5, 2
 SHORT_S, LONG_S = 0.2, 2.6
 CUSTOMERS = ("clinic", "institute")
 AHEAD_S = 0.5
-"""How long a call may take from the server to the trunk."""
+"""The longest time from the lease of a call to its arrival at the trunk."""
 
 
 def jobs(seconds: float) -> Iterator[EnqueueJob]:

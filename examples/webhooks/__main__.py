@@ -22,7 +22,7 @@ from sharq_client import AsyncClient, DeadLetter, Worker
 
 CUSTOMERS = tuple(AT_ONCE)
 AHEAD_S = 0.5
-"""How long a request may take from the server to the customer."""
+"""The longest time from the lease of a request to its arrival at the customer."""
 
 
 async def main(options: Options) -> int:

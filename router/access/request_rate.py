@@ -18,7 +18,7 @@ class RequestRate:
         self._filled_at_s = monotonic()
 
     def take(self) -> bool:
-        """Count a request, and return True unless it is one too many."""
+        """Count a request, and return True unless it exceeds the rate."""
         now_s = monotonic()
         self._free = min(self.rps, self._free + (now_s - self._filled_at_s) * self.rps)
         self._filled_at_s = now_s

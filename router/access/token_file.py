@@ -1,7 +1,6 @@
 """Reads the file of tokens, and makes new tokens and their lines.
 
-A token has 256 random bits, so an unsalted SHA-256 in the file does not reveal it. Not here: the form of a line
-(router/access/words.py), and the changes that `sharq token` makes (sharq_server/token_file.py).
+A token has 256 random bits, so an unsalted SHA-256 in the file does not reveal it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Reads and writes a line of the tokens file: a name, a digest, and words that limit the token.
-
-Not here: reading the file (router/access/token_file.py), and changing it (sharq_server/token_command.py).
-"""
+"""Reads and writes a line of the tokens file: a name, a digest, and words that limit the token."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 It decodes all at once, and one by one only if something is wrong, so that a bad job fails alone and with its own
 message. A list is decoded into a Struct of MAX_BULK fields: msgspec checks the length of a list only after it has
-decoded all items, and 16 MiB hold millions. Not here: decoding a single body, and the messages
-(router/api/decoding.py).
+decoded all items, and 16 MiB hold millions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The shapes of GET /cluster/: the shards as this router knows them, and the state of their stores.
-
-Not here: the shapes of other answers (router/api/response_shapes.py).
-"""
+"""The shapes of GET /cluster/: the shards as this router knows them, and the state of their stores."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Decodes JSON bodies and query strings into Structs, and explains in the API's terms what is wrong with them.
 
 A message names the field and its allowed values: `jobs[3].interval: expected a number of ..., got a string`.
-Not here: the range of each field (router/api/fields.py).
 """
 
 from __future__ import annotations
@@ -173,10 +172,12 @@ class Decoder(Generic[FormT]):
         if too_many:
             name = next(name for name, bound in self._lists.items() if bound in (None, int(too_many[1])))
             return name, f"expected {self._expected[name]}, got more"
+        # msgspec puts the place of the problem at the end of its message.
         place = _PLACE.search(message)
         field = place[1] if place else ""
         if place:
             message = message[: place.start()]
+        # A missing or unknown field is named in the message itself, and not in its place.
         named = _NAMED.match(message)
         if named:
             problem = (
@@ -185,8 +186,8 @@ class Decoder(Generic[FormT]):
                 else f"unknown; the known fields are: {self._known(field)}"
             )
             return _join(field, named[2][:100]), problem
-        found = _FOUND.search(message)
-        got = f", got {_TYPE_NAMES.get(found[1], found[1])}" if found else ""
+        match = _FOUND.search(message)
+        got = f", got {_TYPE_NAMES.get(match[1], match[1])}" if match else ""
         name, _, place_in_list = field.partition("[")
         of_item = self._items.get(name) if place_in_list.endswith("]") else None
         expected = self._expected.get(field) or of_item or self._expected.get(name, whole)

@@ -1,7 +1,4 @@
-"""The types of the fields of requests: each has its range, its description for OpenAPI and its text for messages.
-
-Not here: the fields of limits (router/api/limits.py), and the fields of each request (router/api/request_shapes.py).
-"""
+"""The types of the fields of requests: each has its range, its description for OpenAPI and its text for messages."""
 
 from __future__ import annotations
 
@@ -88,7 +85,7 @@ PATH_PARTS: dict[str, tuple[Callable[[str], object], str]] = {
     name: (re.compile(rf"(?=.{{1,{MAX_NAME}}}$){pattern}").match, _WORDS[pattern])
     for name, pattern in PATH_PATTERNS.items()
 }
-"""What matches each part of a path, and the words for it in messages."""
+"""The pattern that matches each part of a path, and its description in messages."""
 
 
 class Expected(Struct, frozen=True):

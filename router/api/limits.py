@@ -1,7 +1,4 @@
-"""The fields of limits (rates, cost, holds, leases at once), and rates as people write them: 40/s, 90/min, 2000/h.
-
-Not here: the other fields (router/api/fields.py), and the rules of the limits (sharq_core/scheduler/lua).
-"""
+"""The fields of limits (rates, cost, holds, leases at once), and rates as people write them: 40/s, 90/min, 2000/h."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Parses requests into the scheduler's values, or raises an error that names the field.
 
-This is the only place that validates user input; the layers below trust the values. Not here: the shapes of the bodies
-(router/api/request_shapes.py), and requests about queues (router/api/queue_parsing.py).
+This is the only place that validates user input; the layers below trust the values.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Parses requests about queues and types into the scheduler's values, or raises an error that names the field.
-
-Not here: requests about jobs and leases (router/api/parsing.py).
-"""
+"""Parses requests about queues and types into the scheduler's values, or raises an error that names the field."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ from sharq_core.top_queues import TopOrder
 ValueT = TypeVar("ValueT")
 
 DEFAULT_PAGE = 100
-"""Items of a page if the request does not say."""
+"""Items of a page if the request names no limit."""
 
 _RATE = Decoder(RateBody)
 _SETTINGS = Decoder(SettingsBody)

@@ -1,7 +1,6 @@
 """Defines the shapes of answers about queues, types and their counts.
 
-The OpenAPI document is made from them. An optional field that an answer lacks is UNSET. Durations are in ms. Not here:
-answers about jobs, failures and the small answers (router/api/response_shapes.py).
+The OpenAPI document is made from them. An optional field that an answer lacks is UNSET. Durations are in ms.
 """
 
 from __future__ import annotations

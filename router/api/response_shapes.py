@@ -1,8 +1,7 @@
 """Defines the shapes of answers about jobs and leases, of failures, and of the small answers.
 
 The OpenAPI document is made from them. An optional field that an answer lacks is UNSET. Times are in ms since the epoch
-by the store's clock, and durations in ms. Not here: answers about queues and types (router/api/queue_shapes.py), and
-the choice of the answer (router/handlers).
+by the store's clock, and durations in ms.
 """
 
 from __future__ import annotations

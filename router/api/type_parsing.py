@@ -1,7 +1,4 @@
-"""Parses the settings of gathered types, or raises an error that names the field.
-
-Not here: the other requests about queues and types (router/api/queue_parsing.py).
-"""
+"""Parses the settings of gathered types, or raises an error that names the field."""
 
 from __future__ import annotations
 

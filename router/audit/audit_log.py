@@ -1,7 +1,7 @@
 """Writes the audit log: who changed what and when, with which outcome.
 
 An entry is written for each change that was made, that was perhaps made, or that was refused because the caller may not
-make it. Not here: the values that an entry shows (fields.py), and the traffic of jobs, which it leaves out.
+make it.
 """
 
 from __future__ import annotations
@@ -135,14 +135,14 @@ class AuditLog:
 def shown_query(query: Mapping[str, str]) -> dict[str, str]:
     """Return the first _MAX_QUERY_BYTES of the names and values of a query."""
     shown: dict[str, str] = {}
-    left = _MAX_QUERY_BYTES
+    remaining = _MAX_QUERY_BYTES
     for name, value in query.items():
-        if left <= 0:
+        if remaining <= 0:
             break
-        cut_name = name.encode()[:left].decode(errors="ignore")
-        left -= len(cut_name.encode())
-        shown[cut_name] = value.encode()[:left].decode(errors="ignore")
-        left -= len(shown[cut_name].encode())
+        cut_name = name.encode()[:remaining].decode(errors="ignore")
+        remaining -= len(cut_name.encode())
+        shown[cut_name] = value.encode()[:remaining].decode(errors="ignore")
+        remaining -= len(shown[cut_name].encode())
     return shown
 
 

@@ -1,8 +1,7 @@
 """Decompresses a body piece by piece, so that its length stays bounded and a missing end is detected.
 
 aiohttp would decompress all received bytes in one step, up to the whole limit, and would accept a gzip body whose end
-is missing. Its decompression is therefore off (router/http/server.py). Not here: the choice of the process that
-decompresses a body (router/http/request.py).
+is missing. Its decompression is therefore off (router/http/server.py).
 """
 
 from __future__ import annotations

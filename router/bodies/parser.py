@@ -2,7 +2,6 @@
 
 msgspec does not release the GIL, so parsing 16 MiB blocks every thread of the process for 30 to 600 ms, depending on
 the content. Small bodies full of mistakes take milliseconds, too, so the event loop parses only a few of them a second.
-Not here: the parsing functions (router/api/*parsing.py).
 """
 
 from __future__ import annotations
@@ -159,7 +158,7 @@ class _ParserLane:
         *_, limit_bytes = call
         await self._enter(
             max(len(body), limit_bytes)
-        )  # content as long as it may be: how long it is, nobody knows
+        )  # the length of decompressed content is unknown: assume the greatest
         try:
             answer = await self._ask(body, call)
         finally:

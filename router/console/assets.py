@@ -95,8 +95,8 @@ class AssetHandlers:
         asset = self._assets.get(name)
         if asset is None:
             raise NotFound("the console has no such file")
-        known = request.headers.get(_IF_NONE_MATCH, "")
-        if asset.tag in {tag.strip().removeprefix("W/") for tag in known.split(",")}:
+        known_tags = request.headers.get(_IF_NONE_MATCH, "")
+        if asset.tag in {tag.strip().removeprefix("W/") for tag in known_tags.split(",")}:
             return _Unmodified(asset.headers)
         return Response(asset.content, headers=asset.headers)
 

@@ -1,4 +1,4 @@
-"""Makes rates of the counters that the shards report: jobs per second, failures per minute, delays.
+"""Computes rates from the counters that the shards report: jobs per second, failures per minute, delays.
 
 A shard's own counters begin at zero with its process, so a smaller value than before counts from zero. The counters of
 the store do not, but a type's sum jumps while partitions move between shards, so the points before are dropped then.
@@ -23,7 +23,7 @@ FAILURES_S = 60.0
 """The time over which failures and delays are taken."""
 
 SLACK_S = 0.5
-"""A point may be older than asked for by this much, because a snapshot may come late."""
+"""A point may be this much older than requested, because a snapshot may come late."""
 
 EVERYTHING = ""
 """The name of all types together."""
@@ -145,7 +145,7 @@ class History:
         return None if delay is None else round(delay * 1000, 1)
 
     def _past(self, span_s: float, name: str = EVERYTHING) -> _Point | None:
-        """Return the earliest point that tells of a type and is at most span_s old; None for none but the latest."""
+        """Return the earliest point that covers a type and is at most span_s old; None if only the latest one does."""
         earliest_s = self._points[-1].at_s - span_s - SLACK_S
         for point in self._points:
             if point.at_s >= earliest_s and (point.is_whole or name in point.jobs):
@@ -172,9 +172,9 @@ class History:
         self._delays = self._delays or [0] * len(load.delays)
         if before is None:
             return
-        known = {part.queue_type: part for part in (*before.types, before.whole)}
+        previous = {part.queue_type: part for part in (*before.types, before.whole)}
         for part in (*load.types, load.whole):
-            old = known.get(part.queue_type)
+            old = previous.get(part.queue_type)
             if old is not None or _is_whole(before):
                 self._leases[part.queue_type] += _growth(part.leases, old.leases if old else 0)
                 self._failed[part.queue_type] += _growth(part.failed, old.failed if old else 0)

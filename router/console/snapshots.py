@@ -1,7 +1,7 @@
 """Makes the snapshots of the cluster that the console shows: one every two seconds for all who watch, none otherwise.
 
 Every number is the cluster's, not this router's: shards report their load from memory, and the counts by minute come
-from the store. Not here: sending them (router/console/stream.py).
+from the store.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CAPPED_ASKED = 16
 
 
 class Snapshots:
-    """The latest summary of the cluster, made while someone watches.
+    """The latest summary of the cluster, made while there are watchers.
 
     Args:
         cluster_info: returns the members, as /cluster/ does.
@@ -67,7 +67,7 @@ class Snapshots:
         self._is_ended = False
 
     def watch(self) -> Callable[[], None]:
-        """Have summaries made from now on; return the function that ends this watch and may be called twice."""
+        """Begin to make summaries; return a function that ends this watch. It may be called twice."""
         self.watchers += 1
         if self._making is None or self._making.done():
             self._making = asyncio.create_task(self._make_all())
@@ -100,7 +100,7 @@ class Snapshots:
         self._news.set()
 
     async def _make_all(self) -> None:
-        """Make summaries until nobody watches. What is known is then forgotten, because it would be old."""
+        """Make summaries until no watcher is left, then forget them, because they would be outdated."""
         minutes = asyncio.create_task(self._read_minutes())
         try:
             pause_s = FIRST_EVERY_S
@@ -144,13 +144,13 @@ class Snapshots:
         except SharqError as error:
             log.debug("console_caps_unknown error=%r", error.message)
             return set()
-        known = {
+        explanations = {
             name: explanation
             for name, explanation in zip(names, explained, strict=True)
             if explanation is not None
         }
-        reasons = await self._reasons.of_all(list(known.values()))
-        return {name for name, reason in zip(known, reasons, strict=True) if reason.text is None}
+        reasons = await self._reasons.of_all(list(explanations.values()))
+        return {name for name, reason in zip(explanations, reasons, strict=True) if reason.text is None}
 
     async def _read_minutes(self) -> None:
         """Read the counts by minute once a minute until cancelled."""

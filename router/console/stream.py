@@ -1,4 +1,4 @@
-"""Handles the console's stream: server-sent events with the snapshots, and with the queue or type that is looked at.
+"""Handles the console's stream: server-sent events with the snapshots, and with the queue or type that the page shows.
 
 The page reads the stream with fetch, so that it can send its token. A client that reads slowly misses snapshots; it
 never makes the router keep them.

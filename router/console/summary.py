@@ -1,7 +1,4 @@
-"""Sums what the shards report into one snapshot of the cluster.
-
-Not here: the rates, which come from several reports (router/console/history.py).
-"""
+"""Sums what the shards report into one snapshot of the cluster."""
 
 from __future__ import annotations
 
@@ -80,14 +77,14 @@ class Summary:
 
     def _snapshot(self, names: Collection[str], totals: WatchedTotals, *, is_whole: bool) -> Snapshot:
         members = self._cluster.members
-        known = max((load.types_total for load in self._loads.by_shard.values()), default=0)
+        most_types = max((load.types_total for load in self._loads.by_shard.values()), default=0)
         return Snapshot(
             at=self._at,
             every_ms=self._every_ms,
             totals=totals,
             minutes=self._minutes if is_whole else None,
             types=[self._type(name) for name in nlargest(MAX_SHOWN, names, key=self._weight)],
-            types_total=max(known, len(names)) if is_whole else len(names),
+            types_total=max(most_types, len(names)) if is_whole else len(names),
             version=self._cluster.version,
             partitions=self._cluster.partitions,
             shards=members if is_whole else [_without_notices(member) for member in members],
@@ -163,8 +160,8 @@ class Summary:
 
 def _sum(numbers: Sequence[float | None]) -> float | None:
     """Return the sum of the known numbers; None if none is known."""
-    known = [number for number in numbers if number is not None]
-    return round(sum(known), 2) if known else None
+    values = [number for number in numbers if number is not None]
+    return round(sum(values), 2) if values else None
 
 
 def idle_at_caps(loads: ShardLoads, history: History) -> list[str]:

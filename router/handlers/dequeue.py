@@ -1,7 +1,4 @@
-"""Handler of dequeue, with and without `count` and `wait`.
-
-Not here: the choice of the job, and the wait (router/longpoll/dequeues.py).
-"""
+"""Handler of dequeue, with and without `count` and `wait`."""
 
 from __future__ import annotations
 
@@ -66,6 +63,8 @@ class DequeueHandlers:
         jobs = await self._polls.dequeue(
             queue_types, count or 1, lease_us, wait_us, partial(is_gone, request), request.when_gone
         )
+        # Nobody works on jobs that the client does not receive, so they go back at once, not when the leases
+        # end.
         if jobs and may_have_left(request) and await has_left(request, partial(self._polls.give_back, jobs)):
             await self._polls.give_back(jobs)
             return Response(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)

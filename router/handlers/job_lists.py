@@ -1,7 +1,4 @@
-"""Handlers of the lists of jobs: those of a queue in one state, and the dead letters of a type.
-
-Not here: lists of queues and types (router/handlers/listings.py).
-"""
+"""Handlers of the lists of jobs: those of a queue in one state, and the dead letters of a type."""
 
 from __future__ import annotations
 
@@ -33,14 +30,14 @@ LISTINGS_AT_ONCE = 1
 LISTED_BYTES_S = 64 << 20
 """Bytes of jobs per second that all lists together may read, apart from the first LISTED_BURST_BYTES.
 
-The event loop and the store take about 0.1 s of processor time each for so much.
+That takes the event loop and the store about 0.1 s of processor time each.
 """
 
 LISTED_BURST_BYTES = 64 << 20
 """Bytes of jobs that lists may read without waiting: more than one full list, whatever its jobs are."""
 
 JOB_WORK_BYTES = 4 << 10
-"""Bytes that a job counts besides its payload: it takes as long to list as so many bytes of payload."""
+"""Bytes that a job counts in addition to its payload. To list a job takes as long as to list this many bytes."""
 
 MAX_STEPS = 100
 """Calls of a shard for one list of the jobs of a queue. Past them the answer ends with a cursor."""
@@ -75,7 +72,8 @@ class JobListHandlers:
 class ListTurns:
     """The turns of the lists: LISTINGS_AT_ONCE pages are read at a time, and all pages together keep to a rate.
 
-    Clients that read long lists one after the other would else take most of the time of the event loop and the store.
+    Clients that read long lists one after the other would otherwise take most of the time of the event loop and the
+    store.
 
     Args:
         bytes_s: the rate, in bytes per second.

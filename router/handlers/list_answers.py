@@ -1,7 +1,4 @@
-"""Makes the answers of lists: whole if they are short, streamed if they are long.
-
-Not here: sending a streamed answer (router/http/streamed_response.py).
-"""
+"""Makes the answers of lists: whole if they are short, streamed if they are long."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Handlers of the lists of queues and types with their numbers: /queues/<type>/ and /types/.
-
-Not here: the ids of queues alone, and counts by minute (router/handlers/counts.py).
-"""
+"""Handlers of the lists of queues and types with their numbers: /queues/<type>/ and /types/."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from router.shards.dispatch import Dispatch
 from sharq_core.errors import Unavailable
 
 QUEUE_TYPE_LABEL = "queue_type"
-"""The label of the queue type, of which the samples of a caller who does not see all types depend."""
+"""The label of the queue type. A caller who may not see all types gets only the samples of its own types."""
 
 
 class OperationHandlers:

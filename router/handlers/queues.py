@@ -1,7 +1,4 @@
-"""Handlers of one queue: change its rate and settings, show, pause, hold, resume and delete it.
-
-Not here: lists of queues and types (router/handlers/listings.py), and pauses of types (router/handlers/types.py).
-"""
+"""Handlers of one queue: change its rate and settings, show, pause, hold, resume and delete it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Handlers of types: the limits of gathered types, and the pauses of all queues of a type and of everything.
-
-Not here: the pause of one queue (router/handlers/queues.py), and the list of types (router/handlers/listings.py).
-"""
+"""Handlers of types: the limits of gathered types, and the pauses of all queues of a type and of everything."""
 
 from __future__ import annotations
 

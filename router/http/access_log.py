@@ -1,8 +1,7 @@
 """Writes the access log: one line a request, or one line for every n-th request.
 
 Responses of 500 and above are always logged. A line has the original's format, or is JSON without the query, since a
-query may hold a lease token. Not here: the process's own log (sharq_core/logs/setup.py), and the queue that keeps
-requests from waiting for the file (sharq_core/logs/line_queue.py).
+query may hold a lease token.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Exports the connection metrics of the HTTP server to Prometheus.
-
-Not here: the metrics that all HTTP ports share (sharq_core/http_port/metrics.py), and those of requests
-(router/http/metrics.py).
-"""
+"""Exports the connection metrics of the HTTP server to Prometheus."""
 
 from __future__ import annotations
 

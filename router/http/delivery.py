@@ -1,7 +1,4 @@
-"""Writes the bytes of a response to its connection.
-
-Not here: sending and counting large responses (router/http/unread_answers.py).
-"""
+"""Writes the bytes of a response to its connection."""
 
 from __future__ import annotations
 

@@ -37,20 +37,20 @@ def failed(error: SharqError) -> FailureAnswer:
 def failure_answer(error: Exception, operation: str) -> Response:
     """Return the response for an exception. An unexpected exception is logged and answered with status 500."""
     headers = dict(JSON_HEADERS)
-    known = _known(error)
-    if known is None:
+    api_error = _known(error)
+    if api_error is None:
         _logger.error("request_failed operation=%s", operation, exc_info=error)
-        known = SharqError("internal error; the request may have been carried out, see the server's log")
-    if known.retry_after_s is not None:
-        headers["Retry-After"] = str(known.retry_after_s)
+        api_error = SharqError("internal error; the request may have been carried out, see the server's log")
+    if api_error.retry_after_s is not None:
+        headers["Retry-After"] = str(api_error.retry_after_s)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="sharq"'
     if isinstance(error, UnsupportedEncoding):
         headers["Accept-Encoding"] = "gzip, deflate"
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed))
-    answer = Response(_encode(failed(known)), known.status, known.code, tuple(headers.items()))
-    if isinstance(known, TooSlow):
+    answer = Response(_encode(failed(api_error)), api_error.status, api_error.code, tuple(headers.items()))
+    if isinstance(api_error, TooSlow):
         answer.force_close()
     return answer
 

@@ -1,7 +1,7 @@
 """Rejects requests by their head, before the body is read.
 
 It rejects cross-site calls of web pages, unknown host names, and transfer and content encodings that the server does
-not support. Not here: recognising a web page's request (sharq_core/web_pages.py), and tokens (router/http/tokens.py).
+not support. A web page's request is recognised in sharq_core/web_pages.py.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Gate:
                     f"{header}: web pages of other sites may not call this API; nothing was done ([sharq-server] "
                     "allowed_origins lists the sites that may)"
                 )
+        # An IP address cannot be a name that a page has rebound.
         elif self._hosts.takes_address(headers):
             return
         host = self._hosts.refused(headers, request.target_host)

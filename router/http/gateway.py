@@ -1,7 +1,4 @@
-"""The top of every request: routing, admission control, metrics, and the response to every failure.
-
-Not here: the form of failures (router/http/errors.py), and the work of a request (router/handlers).
-"""
+"""The top of every request: routing, admission control, metrics, and the response to every failure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Exports the request metrics of a router to Prometheus, labelled by operation and result, never by queue.
 
 sharq_router_requests_total counts every response; a bulk call counts once. sharq_router_request_duration_seconds leaves
-out dequeues with `wait`, since the client chooses how long they last. Not here: the metrics of shards.
+out dequeues with `wait`, since the client chooses how long they last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Maps a request's method and path to its target.
 
-aiohttp's own router tries its patterns one by one, which takes a quarter of a small request's time. Not here: the paths
-themselves (router/api/routes).
+aiohttp's own router tries its patterns one by one, which takes a quarter of a small request's time.
 """
 
 from __future__ import annotations

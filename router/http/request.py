@@ -44,7 +44,7 @@ def is_gone(request: Request) -> bool:
 
 
 def may_have_left(request: Request) -> bool:
-    """Return False if the client is certainly connected, so that `has_left` need not be asked."""
+    """Return False if the client is certainly connected, so that `has_left` need not be called."""
     return is_gone(request) or getattr(request.protocol, "is_half_closed", False)
 
 

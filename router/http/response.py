@@ -1,8 +1,4 @@
-"""Encodes the router's responses as HTTP, and sends each with one write.
-
-Not here: the shapes of the bodies (router/api/response_shapes.py), and streamed responses
-(router/http/streamed_response.py).
-"""
+"""Encodes the router's responses as HTTP, and sends each with one write."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Sends a response piece by piece, so that memory holds only the part of a long list that the client has yet to read.
-
-Not here: the bound of unread bytes over all connections (router/http/unread_answers.py).
-"""
+"""Sends a response piece by piece, so that memory holds only the unread part of a long list."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Authenticates requests with the bearer tokens of a file.
-
-Not here: the file (router/access/token_file.py), its reload (sharq_core/process/file_reload.py), and the response to a
-refused request (router/http/errors.py).
-"""
+"""Authenticates requests with the bearer tokens of a file."""
 
 from __future__ import annotations
 

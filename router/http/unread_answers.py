@@ -1,8 +1,7 @@
 """Sends large responses piece by piece, and bounds the memory of unread responses over all connections.
 
 An honest client reads its response within milliseconds. If unread responses take too much memory together, the
-connections whose responses are oldest are cut off; new requests are not refused. Not here: the longest time for which
-one response may stay unread (router/http/server.py).
+connections whose responses are oldest are cut off; new requests are not refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tries once to lease jobs of some types from some shards, longest due first.
 
-A shard that falls silent meanwhile, because its process is paused or cut off, holds up nobody: the others are asked
-instead. Not here: which shards are tried, and what follows a try (router/longpoll/dequeues.py).
+A shard that falls silent meanwhile, because its process is paused or cut off, delays no dequeue: the others are asked
+instead.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class DequeueAttempt:
         by_shard: dict[ShardPort, list[str]] = {}
         for queue_type, shard in places:
             by_shard.setdefault(shard, []).append(queue_type)
+        # A single shard is awaited in any case: no other one can answer in its place.
         if len(by_shard) == 1:
             for shard, queue_types in by_shard.items():
                 await self._peek_at(shard, queue_types)
@@ -84,6 +85,7 @@ class DequeueAttempt:
                 done, waiting = await asyncio.wait(waiting, timeout=LOOK_EVERY_S)
                 for peek in done:
                     peek.result()
+                # A silent shard may take its whole timeout to fail. The dequeue goes on with the others.
                 for peek in [peek for peek in waiting if self._is_silent(peeks[peek])]:
                     waiting.remove(peek)
                     self._fail(peeks[peek], Unavailable("a shard has fallen silent"))
@@ -114,11 +116,11 @@ class DequeueAttempt:
                 if place[1] not in self._failed:
                     await self._take(place, wanted)
             while self._late and not self.jobs:
-                late, place = self._late.popitem()
-                await self._hear(*place, late)
+                late_answer, place = self._late.popitem()
+                await self._hear(*place, late_answer)
         finally:
-            for late in self._late:
-                late.cancel()  # the link gives the jobs of its answer back
+            for late_answer in self._late:
+                late_answer.cancel()  # the link gives the jobs of its answer back
             self._late.clear()
 
     async def _take_together(self, places: Sequence[Place]) -> list[Place]:

@@ -1,8 +1,7 @@
 """Dequeues across types and shards: asks by hints, every shard before a 404, and parks long polls.
 
 A parked poll costs nothing but its memory: shards report when a type's next job becomes due, and only then does the
-router claim jobs for the waiting polls (router/longpoll/parked.py). Not here: one try at some shards
-(router/longpoll/attempts.py), and all other operations (router/shards/dispatch.py).
+router claim jobs for the waiting polls (router/longpoll/parked.py).
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from sharq_core.models import LeasedJob
 log = logging.getLogger(__name__)
 
 TOLD_WITHIN_US = 100_000
-"""A poll that waits for so long need not ask the shards beside polls that wait: a job that was ready when the poll came
-is told of by then.
+"""A poll that waits at least this long need not ask the shards itself while others of its type wait: by then the shards
+have reported a job that was ready when the poll came.
 """
 
 MAX_WAITING = 20_000
@@ -77,6 +76,7 @@ class Polls:
             Unavailable: no shard or no store can be reached. Nothing was leased.
             OutcomeUnknown: a job may have been leased; it is requeued when its lease ends.
         """
+        # If shards have told other polls that nothing is due, asking them again would only cost CPU time.
         may_park = wait_us >= TOLD_WITHIN_US and self._is_none_due(queue_types) and not self._is_draining
         if not may_park:
             jobs = await self._lease_now(queue_types, count, lease_us)
@@ -190,6 +190,7 @@ class Polls:
         try:
             return await waiter.future
         except asyncio.CancelledError:
+            # The client left at the moment at which its poll got jobs.
             if waiter.future.done() and not waiter.future.cancelled() and not waiter.future.exception():
                 await asyncio.shield(self.give_back(waiter.future.result()))
             raise
@@ -198,6 +199,8 @@ class Polls:
             self._waiting -= 1
             for queue_type, lobby in zip(queue_types, waiter.lobbies, strict=True):
                 lobby.leave(waiter)
+                # The last poll of a type ends the subscriptions, so that an idle type costs the shards
+                # nothing.
                 if not lobby.waiters and self._lobbies.get(queue_type) is lobby:
                     lobby.close()
                     del self._lobbies[queue_type]

@@ -1,7 +1,7 @@
 """Asks shards for the hints that have grown old, each shard once at a time, however many dequeues find them old.
 
-Not here: the last look at every shard before a router answers that nothing is ready. It must begin after the dequeue
-has arrived (I6), so it is one of its own (router/longpoll/dequeues.py).
+The last look at every shard, before a router answers that nothing is ready, must begin after the dequeue has arrived
+(I6), so it does not share these readings (router/longpoll/dequeues.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Requests that wait for the end of a job: they are parked here until the job is finished, dead, cancelled or expired.
 
-All requests about one job share one watch. The shard that owns the job tells when a call has perhaps ended it; other
-ends, such as that of the last lease by time, are found by asking from time to time. Either way the job is read again
-before anybody is answered.
+All requests about one job share one watch. The shard that owns the job reports when a call has perhaps ended it; other
+ends, such as the timeout of the last lease, are found by reading the job from time to time. Either way the job is read
+again before a request is answered.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_WAITING = 20_000
 """Maximum number of requests of one router that wait for the ends of jobs."""
 
 ASK_EVERY_S = 1.0
-"""Seconds between two reads of a watched job of which nothing is heard."""
+"""Seconds between two reads of a watched job without news."""
 
 PAUSE_AFTER_FAILURE_S = 0.1
 
@@ -198,7 +198,7 @@ class _JobWatch:
             self.end_wait(waiter)
 
     def close(self) -> None:
-        """Drop the subscription: nobody waits any more."""
+        """Drop the subscription: no request waits any more."""
         self._task.cancel()
         self._unsubscribe()
 
@@ -218,13 +218,14 @@ class _JobWatch:
             self._shard = None
 
     async def _run(self) -> None:
-        """Read the job after each piece of news, and from time to time, until nobody waits."""
+        """Read the job after each piece of news, and from time to time, until no request waits."""
         call = GetJob(QueueKey(self._job.queue_type, self._job.queue_id), self._job.job_id, knows_life=True)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pause_s()):
                     await self._news.wait()
             self._news.clear()
+            # The owner may have changed. The new one must watch the job before it is read, or its end may be missed.
             self.follow()
             try:
                 status = await self._reader.route(call)

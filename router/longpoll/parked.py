@@ -1,7 +1,4 @@
-"""Parks the long polls of one queue type, and claims jobs for them when a shard reports that one is due.
-
-Not here: the first, immediate try of a dequeue (router/longpoll/dequeues.py).
-"""
+"""Parks the long polls of one queue type, and claims jobs for them when a shard reports that one is due."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Keeps this router's knowledge of the shards and their partitions: from seeds at first, then from pushed views.
 
 A shard whose link is broken or silent is passed over. The ring is built again without it, so that its partitions go to
-other nodes, which are asked to cover them until the membership changes, too. Not here: a link (router/shards/link.py)
-and the calls over it (router/shards/dispatch.py, router/longpoll/dequeues.py).
+other nodes, which are asked to cover them until the membership changes, too.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class Directory(Protocol):
         ...
 
     def informed(self, shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:
-        """Return those of all shards that dequeues ask first, and that together tell waiting ones of every job."""
+        """Return the shards that dequeues ask first. Together they notify waiting dequeues of every job."""
         ...
 
     def on_change(self, tell: Callable[[], None]) -> None:
@@ -229,7 +228,7 @@ class ShardDirectory:
         return list(self._links.values())
 
     async def _run(self) -> None:
-        """Look after the links until cancelled."""
+        """Maintain the links until cancelled."""
         resolve_at = 0.0
         while True:
             if not self._usable and self._loop.time() >= resolve_at:

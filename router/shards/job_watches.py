@@ -42,6 +42,6 @@ class JobWatches:
             on_end()
 
     def tell_all(self) -> None:
-        """Tell all watchers: the link broke, and a word may have been lost."""
+        """Tell all watchers: the link broke, and a notice may have been lost."""
         for job in list(self._watchers):
             self.tell(job)

@@ -1,7 +1,4 @@
-"""Keeps a router's link to one shard: connects, proves the secret, carries calls and pushes, and reconnects.
-
-Not here: the calls in flight (router/shards/pending_calls.py) and the wire format (sharq_core/link/frames.py).
-"""
+"""Keeps a router's link to one shard: connects, proves the secret, carries calls and pushes, and reconnects."""
 
 from __future__ import annotations
 
@@ -251,6 +248,7 @@ class ShardLink:
                 socket = await self._open(session)
         except (aiohttp.ClientError, OSError) as error:
             return why_not_connected(error, HELLO_S, has_tls=self._tls is not None)
+        # This stays if the task is cancelled, which is how the router closes the link.
         reason, code = "this router has closed it", aiohttp.WSCloseCode.GOING_AWAY
         try:
             await self._serve(socket)

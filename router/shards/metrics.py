@@ -1,7 +1,6 @@
 """Exports a router's links and its view of the cluster to Prometheus, read at each scrape.
 
-The label is the shard's address: members are few, and the series of a link end with it. Not here: the metrics of
-requests (router/http/metrics.py).
+The label is the shard's address: members are few, and the series of a link end with it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Decides which shard is asked about each partition: its owner, or a stand-in if the owner does not reach the store.
 
-In an outage of the store all shards report that they do not reach it; then there are no stand-ins. Not here: the
-members and the state of the links (router/shards/directory.py).
+In an outage of the store all shards report that they do not reach it; then there are no stand-ins.
 """
 
 from __future__ import annotations

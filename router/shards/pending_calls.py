@@ -1,7 +1,4 @@
-"""Tracks the calls in flight on one connection to a shard: their numbers, deadlines and answers or errors.
-
-Not here: the connection itself (router/shards/link.py).
-"""
+"""Tracks the calls in flight on one connection to a shard: their numbers, deadlines and answers or errors."""
 
 from __future__ import annotations
 

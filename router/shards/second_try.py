@@ -1,7 +1,7 @@
 """Repeats a call once at another shard if the first shard does not reach its store or is gone.
 
 A call that was perhaps done is repeated only if that does no harm (router/shards/retry.py). If every shard is known to
-be away, no shard is asked. Not here: the first try (router/shards/dispatch.py).
+be away, no shard is asked.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class SecondTry:
             SharqError: the second error, but the first if the first call was perhaps done: it stays in doubt, and so
                 does each of its jobs that the second call refuses.
         """
+        # Some calls are sent in another form now: an enqueue as a repeat, for example.
         again = repeated(call, error)
         other = None if again is None else self._other(partition, failed, is_away=error.is_away)
         if again is None or other is None:
@@ -48,6 +49,7 @@ class SecondTry:
             reply = await other.call(again)
         except errors.SharqError as second:
             raise error if error.perhaps_done else second from error
+        # A refusal by the second shard proves nothing about the first call, which may still run.
         if error.perhaps_done and isinstance(reply, list):
             doubt = Failure(error.code, error.message, error.is_away)
             reply[:] = [doubt if is_refused(answer) else answer for answer in reply]
@@ -83,6 +85,7 @@ class SecondTry:
         """
         again: dict[ShardPort, dict[int, JobT]] = {}  # by shard and index in jobs
         done: set[tuple[str, str]] = set()
+        # From the end, so that it is known for each job if a later one of its queue was done.
         for index in reversed(range(len(jobs))):
             job, answer = jobs[index], answers[index]
             queue = (job.queue_type, job.queue_id)

@@ -61,7 +61,7 @@ class CapLeases(Protocol):
         end: Callable[[Sequence[Any]], None],
         /,
     ) -> bool:
-        """Do what the ends and extends of some leases mean for caps, and call `end` with the outcomes after that.
+        """Apply the ends and extends of some leases to their caps, then call `end` with the outcomes.
 
         Returns:
             False if there is nothing to do; `end` is not called then.
@@ -241,16 +241,18 @@ class JobBatch(Generic[JobT, OutcomeT]):
         for trace in self.traces:
             error = reply if isinstance(reply, SharqError) else None
             trace.add_store_call(self.call.function.name, len(self.jobs), sent_at, error)
+        # A full store must not keep jobs from being finished: only their results are left out.
         if isinstance(reply, StoreFull) and self.call.fallback is not None:
             self.call = self.call.fallback
             self._verb.pipeline.resubmit(self, self._key[0])
             return
         if isinstance(reply, SharqError) or reply.value is None:
-            late = Unavailable("the call reached the store too late; nothing was done")
-            failure = _failure(reply if isinstance(reply, SharqError) else late)
+            expired = Unavailable("the call reached the store too late; nothing was done")
+            failure = _failure(reply if isinstance(reply, SharqError) else expired)
             for bulk_reply, index in self.places:
                 bulk_reply.settle(index, failure)
             return
+        # If caps must hear of these leases, their follower gives the outcomes later.
         caps = self._verb.caps
         if caps is None or not caps.follow(*self._key, self.jobs, reply.value, self._end):
             for (bulk_reply, index), outcome in zip(self.places, reply.value, strict=True):
@@ -281,6 +283,7 @@ class JobBatch(Generic[JobT, OutcomeT]):
                 parts.append(JobBatch(self._verb, *self._key, self.since, follows=bool(parts)))
                 room = MAX_CALL_BYTES
             part = parts[-1]
+            # Each part counts for every trace of the batch: a part does not know whose jobs it has.
             part.traces = self.traces
             part.jobs.append(job)
             part.places.append(place)

@@ -129,7 +129,7 @@ class ServerLane:
     """The waiting calls and the pipelines in flight of one server.
 
     Args:
-        flusher: is told when a pipeline has returned, so that there is room for another.
+        flusher: is notified when a pipeline has returned, so that there is room for another.
         durations: counts the duration of each pipeline.
         awaited_types: the queue types for which workers wait now.
         owner_notes: each pipeline carries the notes that its calls need.

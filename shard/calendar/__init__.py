@@ -1,1 +1,1 @@
-"""Holds what a shard reckons ahead: when windows open, when periods of quotas end, and when schedules are due."""
+"""Computes ahead of time when windows open, when periods of quotas end, and when schedules are due."""

@@ -1,8 +1,8 @@
 """Forgets batches that ended a retention ago in all partitions.
 
 A partition alone does not know that a batch goes on elsewhere, so it keeps its numbers and names the batch to the
-reaper's call (reap.lua), again each time that the retention has passed. The node then asks all partitions, those of
-other nodes, too. A node that ends before it has done so is followed by another one that is told the same.
+reaper's call (reap.lua), again each time that the retention has passed. The node then asks all partitions, including
+those of other nodes. If it stops before that, the next owner of the partition gets the same names.
 """
 
 from __future__ import annotations
@@ -107,6 +107,7 @@ class BatchEnds:
         answers = await asyncio.gather(
             *(self._pipeline.value(self._calls.ask_batches(p, queue_type, batches)) for p in partitions)
         )
+        # A batch that goes on in one partition is kept in all of them, because its numbers are their sum.
         goes_on = {
             batch
             for states in answers
@@ -125,6 +126,7 @@ class BatchEnds:
                 drops.append(self._drop(partition, queue_type, over))
         await asyncio.gather(*drops)
         self._metrics.forgotten += len(ended)
+        # Other partitions name the same batch, and need not ask again so soon.
         for batch in goes_on:
             self._asked[queue_type, batch] = self._loop.time()
             self._asked.move_to_end((queue_type, batch))

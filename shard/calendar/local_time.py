@@ -2,7 +2,7 @@
 
 Within a stretch, the local clock is the time plus a constant, so that each reading of it occurs once. Readings that a
 change skips are in no stretch, and readings that a change repeats are in two. Times are whole seconds since the epoch,
-and local seconds are those of the local clock, counted in the same way from 1970-01-01 00:00 of the wall.
+and local seconds are those of the local clock, counted in the same way from 1970-01-01 00:00 of that clock.
 """
 
 from __future__ import annotations

@@ -61,12 +61,12 @@ def openings_ahead(definition: bytes, now_us: int) -> KnownOpenings:
 def _openings(definition: bytes, hour: int) -> KnownOpenings:
     window = msgspec.json.decode(definition, type=Window)
     begin, until = hour - BEHIND_S, hour + HOUR_S + AHEAD_S
-    found = openings_between(window, begin, until)
+    openings = openings_between(window, begin, until)
     # The next opening may be months away: a window of one day a year. Jobs must know when it comes, and workers too.
-    while not any(end > hour for _, end in found) and until < hour + SEARCHED_S:
+    while not any(end > hour for _, end in openings) and until < hour + SEARCHED_S:
         since, until = until, min(until + _SEARCH_STEP_S, hour + SEARCHED_S)
-        found = openings_between(window, since, until)
-    return KnownOpenings(until * 1_000_000, [(start * 1_000_000, end * 1_000_000) for start, end in found])
+        openings = openings_between(window, since, until)
+    return KnownOpenings(until * 1_000_000, [(start * 1_000_000, end * 1_000_000) for start, end in openings])
 
 
 def openings_between(window: Window, begin: int, end: int) -> list[tuple[int, int]]:

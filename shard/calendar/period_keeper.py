@@ -1,9 +1,9 @@
-"""Keeps the days and hours that quotas count by known in the partitions of this node.
+"""Keeps the partitions of this node supplied with the days and hours by which quotas count.
 
 The store knows no time zones, so a shard computes when the periods of each zone begin and end, from two days ago to
 four days ahead, and puts that into the partitions that have quotas. A quota whose period is not known allows no lease,
 so the node looks every few seconds whether the store's clock still leaves at least two days. The call that sets quotas
-brings their periods itself (shard/call_handlers.py). Not here: when periods begin and end (shard/calendar/periods.py).
+brings their periods itself (shard/call_handlers.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 log = logging.getLogger(__name__)
 
 EVERY_S = 5.0
-"""Seconds between two looks at what this node knows; a look alone asks the store nothing."""
+"""Seconds between two checks of what this node knows. A check alone makes no call to the store."""
 
 READ_EVERY_S = 600.0
 """Seconds after which the calendars of a partition are read again, for zones that calls to other nodes brought."""
@@ -92,11 +92,11 @@ class PeriodKeeper:
             ) from error
 
     def read_soon(self, partition: int) -> None:
-        """Read the calendars of a partition at the next look, because a call may have brought new ones."""
+        """Read the calendars of a partition at the next check, because a call may have brought new ones."""
         self._known.pop(partition, None)
 
     async def run(self) -> None:
-        """Look after the calendars of all owned partitions until cancelled."""
+        """Keep the calendars of all owned partitions up to date until cancelled."""
         while True:
             try:
                 await self._look()
@@ -108,7 +108,7 @@ class PeriodKeeper:
             await asyncio.sleep(EVERY_S)
 
     async def _look(self) -> None:
-        """Read the calendars that are not known or long known, and put those that do not reach far enough."""
+        """Read the calendars that are unknown or were read long ago, and renew those that do not reach far enough."""
         owned = self._ownership.mine
         self._known = {partition: known for partition, known in self._known.items() if partition in owned}
         oldest = time.monotonic() - READ_EVERY_S
@@ -125,7 +125,7 @@ class PeriodKeeper:
         self._known[partition] = _Partition({calendar.zone: calendar for calendar in calendars}, read_at)
 
     async def _extend(self, partition: int, known: _Partition) -> None:
-        """Put the calendars of a partition that the store's clock leaves too little of."""
+        """Renew the calendars of a partition that end too soon by the store's clock."""
         now_us = self._now_us(partition)
         if now_us is None:
             return

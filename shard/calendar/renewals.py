@@ -1,4 +1,4 @@
-"""Renews in time what the partitions of this node know of the future: the openings of windows.
+"""Renews, before it runs out, what the partitions of this node know ahead: the openings of windows.
 
 A partition is renewed when this node takes it over, once an hour, when the store's clock is no longer within that hour,
 and after a correction of the partition's time. What fails is tried again after some seconds, and what is known reaches

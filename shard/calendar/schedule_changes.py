@@ -62,6 +62,8 @@ class ScheduleChanges:
     async def _put(self, call: PutSchedule) -> ScheduleChange:
         partition, job = call.partition, call.job
         view = await self._read(partition, call.name)
+        # The store cannot compute slots, so the put brings the first one, by the store's clock of this
+        # reading.
         slot_us = _next_after(call.rule, view.now_us)
         change = await self._pipeline.value(
             self._calls.put_schedule(
@@ -78,6 +80,7 @@ class ScheduleChanges:
         )
         if change.status is not ScheduleStatus.DONE:
             return change
+        # A schedule that is replaced keeps the history of its firings.
         before = view.schedule
         schedule = Schedule(
             name=call.name,
@@ -110,6 +113,7 @@ class ScheduleChanges:
                     not_after_us=self._clocks.not_after_us(call.partition),
                 )
             )
+            # Another call came between the reading and the change, so the next slot may be another one.
             if change.status is ScheduleStatus.CHANGED:
                 continue
             if schedule is not None and change.status is ScheduleStatus.DONE:

@@ -171,13 +171,13 @@ class Schedules:
         # A change that is noted during the reading sets an earlier time, which stays.
         self._read_at[partition] = self._loop.time() + RELOAD_S
         before = dict(self._known.get(partition, {}))
-        found: dict[str, Schedule] = {}
+        schedules: dict[str, Schedule] = {}
         dropped: list[tuple[str, int]] = []
         scan = 0
         try:
             while True:
                 page = await self._pipeline.value(self._calls.list_schedules(partition, scan, MAX_BATCH))
-                found.update({schedule.name: schedule for schedule in page.schedules})
+                schedules.update({schedule.name: schedule for schedule in page.schedules})
                 dropped += page.dropped
                 scan = page.scan
                 if not scan:
@@ -185,7 +185,7 @@ class Schedules:
             for name, version in dropped:
                 await self._pipeline.value(self._calls.forget_schedule(partition, name, version))
             if partition in self._ownership.mine:
-                await self._take(partition, before, found)
+                await self._take(partition, before, schedules)
         except SharqError as error:
             level = logging.DEBUG if error.is_away else logging.WARNING
             log.log(level, "schedules_not_read partition=%d error=%r", partition, error.message)
@@ -194,14 +194,14 @@ class Schedules:
             log.exception("schedules_not_read partition=%d", partition)
             self._read_soon(partition, RELOAD_S)
 
-    async def _take(self, partition: int, before: dict[str, Schedule], found: dict[str, Schedule]) -> None:
+    async def _take(self, partition: int, before: dict[str, Schedule], after: dict[str, Schedule]) -> None:
         """Follow the schedules that were found, except those that changed here during the reading."""
-        known = self._known.setdefault(partition, {})
-        for name in before.keys() - found.keys():
-            if known.get(name) is before[name]:
-                del known[name]
-        for name, schedule in found.items():
-            if known.get(name) is before.get(name):
+        followed = self._known.setdefault(partition, {})
+        for name in before.keys() - after.keys():
+            if followed.get(name) is before[name]:
+                del followed[name]
+        for name, schedule in after.items():
+            if followed.get(name) is before.get(name):
                 self.note(partition, await self._heal(partition, schedule))
 
     async def _heal(self, partition: int, schedule: Schedule) -> Schedule:
@@ -308,6 +308,7 @@ class Schedules:
             self._await_slot(partition, schedule)
             return
         try:
+            # Slots that passed while no node fired them count as one: the latest is fired.
             slot_us, next_us = _slots_at(schedule, schedule.slot_us, now_us)
             not_after_us = self._clocks.not_after_us(partition)
             call = self._calls.fire_schedule(partition, schedule, slot_us, next_us, not_after_us=not_after_us)
@@ -334,6 +335,7 @@ class Schedules:
         if fired.status is FireStatus.EARLY:
             self._await_slot(partition, schedule, EARLY_S)
             return
+        # Another node has fired this slot or changed the schedule.
         if fired.status is FireStatus.STALE:
             self._read_soon(partition, 0.0)
             return
@@ -341,9 +343,9 @@ class Schedules:
         if fired.enqueued not in (EnqueueStatus.QUEUED, EnqueueStatus.DUPLICATE):
             status = fired.enqueued.name.lower()
             log.warning("schedule_not_enqueued name=%s status=%s", schedule.name, status, kind=status)
-        known = self._known.get(partition, {})
-        if known.get(schedule.name) is schedule:
-            known[schedule.name] = after = msgspec.structs.replace(
+        followed = self._known.get(partition, {})
+        if followed.get(schedule.name) is schedule:
+            followed[schedule.name] = after = msgspec.structs.replace(
                 schedule, slot_us=next_us, last_slot_us=slot_us
             )
             self._await_slot(partition, after)

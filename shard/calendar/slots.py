@@ -36,8 +36,8 @@ def next_after(rule: ScheduleRule, now_us: int, slot_us: int | None = None) -> i
             return -(-now_us // _MS) * _MS + rule.every_us
         return slot_us + ((now_us - slot_us) // rule.every_us + 1) * rule.every_us
     # Within a repeated hour the library may count from the first pass of the clock, and so begin before the time.
-    for found in CronSim(rule.cron, _local(rule, now_us)):
-        if (found_us := _us_of(found)) > now_us:
+    for slot in CronSim(rule.cron, _local(rule, now_us)):
+        if (found_us := _us_of(slot)) > now_us:
             return _first_between(rule, now_us, found_us)
     return None
 
@@ -47,9 +47,9 @@ def _first_between(rule: ScheduleRule, now_us: int, found_us: int) -> int:
 
     Where the clocks change by half an hour, it may step over slots after the change. On the way back it does not.
     """
-    found = _local(rule, found_us)
-    if _local(rule, now_us - _NEAR_US).utcoffset() != found.utcoffset():
-        for earlier in CronSim(rule.cron, found, reverse=True):
+    first = _local(rule, found_us)
+    if _local(rule, now_us - _NEAR_US).utcoffset() != first.utcoffset():
+        for earlier in CronSim(rule.cron, first, reverse=True):
             if (earlier_us := _us_of(earlier)) <= now_us:
                 break
             found_us = min(earlier_us, found_us)
@@ -62,8 +62,8 @@ def latest_by(rule: ScheduleRule, slot_us: int, now_us: int) -> int:
         return slot_us + (now_us - slot_us) // rule.every_us * rule.every_us
     latest_us = slot_us
     second_later = _local(rule, now_us) + timedelta(seconds=1)
-    found = next(CronSim(rule.cron, second_later, reverse=True), None)
-    if found is not None and slot_us < (found_us := _us_of(found)) <= now_us:
+    slot = next(CronSim(rule.cron, second_later, reverse=True), None)
+    if slot is not None and slot_us < (found_us := _us_of(slot)) <= now_us:
         latest_us = found_us
     # Around a change of the clocks the way back may miss slots that the way forward finds.
     while (later_us := next_after(rule, latest_us)) is not None and later_us <= now_us:

@@ -57,7 +57,7 @@ class WindowCalendar:
             SharqError: the store did not do it, or perhaps did.
         """
         try:
-            known = openings_ahead(call.definition, self._clock(call.partition))
+            computed = openings_ahead(call.definition, self._clock(call.partition))
         except ZoneInfoNotFoundError:
             raise InvalidRequest("tz: the time zone database of a shard does not have this zone") from None
         return await self._pipeline.value(
@@ -66,8 +66,8 @@ class WindowCalendar:
                 call.name,
                 call.definition,
                 call.version,
-                known.until_us,
-                known.openings,
+                computed.until_us,
+                computed.openings,
                 not_after_us=self._not_after_us(call.partition),
             )
         )
@@ -91,13 +91,13 @@ class WindowCalendar:
             now_us = self._clock(partition)
             wanted = [openings_ahead(window.definition, now_us) for window in page.windows]
             extensions = [
-                self._extend(partition, window, known)
-                for window, known in zip(page.windows, wanted, strict=True)
-                if not _is_known(window, known, now_us)
+                self._extend(partition, window, computed)
+                for window, computed in zip(page.windows, wanted, strict=True)
+                if not _is_known(window, computed, now_us)
             ]
             must_rescore |= page.must_rescore or any(await asyncio.gather(*extensions))
             must_rescore |= is_corrected and any(window.uses for window in page.windows)
-            until_us += [known.until_us for known in wanted]
+            until_us += [computed.until_us for computed in wanted]
             scan = page.scan
             if not scan:
                 break
@@ -120,15 +120,15 @@ class WindowCalendar:
                 return
             await asyncio.sleep(STEP_PAUSE_S)
 
-    async def _extend(self, partition: int, window: StoredWindow, known: KnownOpenings) -> bool:
+    async def _extend(self, partition: int, window: StoredWindow, computed: KnownOpenings) -> bool:
         """Put later openings of a window, unless it was changed since it was read; return True if a walk is due."""
         return await self._pipeline.value(
             self._calls.extend_window(
                 partition,
                 window.name,
                 window.version,
-                known.until_us,
-                known.openings,
+                computed.until_us,
+                computed.openings,
                 not_after_us=self._not_after_us(partition),
             )
         )
@@ -140,9 +140,9 @@ class WindowCalendar:
         return now_us
 
 
-def _is_known(window: StoredWindow, known: KnownOpenings, now_us: int) -> bool:
+def _is_known(window: StoredWindow, computed: KnownOpenings, now_us: int) -> bool:
     """Return True if a partition has the openings already."""
     to_come = [opening for opening in window.openings if opening[1] > now_us]
-    return window.until_us == known.until_us and to_come == [
-        opening for opening in known.openings if opening[1] > now_us
+    return window.until_us == computed.until_us and to_come == [
+        opening for opening in computed.openings if opening[1] > now_us
     ]

@@ -1,4 +1,4 @@
-"""Does what the ends and extends of leases mean for the caps of their queues.
+"""Applies the ends and extends of leases to the caps of their queues.
 
 A finish or release may hold a cap, and correct what the job cost. An extend of a lease with permits (of caps with
 max_leased) changes nothing at first: the permits are renewed, and then the lease is extended. A lease never lasts
@@ -49,7 +49,7 @@ class NodeCapLeases:
         outcomes: Sequence[LeaseOutcome],
         end: Callable[[Sequence[Any]], None],
     ) -> bool:
-        """Do what some ends or extends of leases mean for caps, and call `end` with the outcomes after that.
+        """Apply some ends or extends of leases to their caps, then call `end` with the outcomes.
 
         Args:
             jobs: the jobs of a finish, release or extend, of one type and partition.
@@ -83,7 +83,7 @@ class NodeCapLeases:
     async def _tell_then(
         self, holds: Sequence[CapHold], outcomes: Sequence[LeaseOutcome], end: Callable[[Sequence[Any]], None]
     ) -> None:
-        """Hold caps and correct costs. The jobs have ended, whatever becomes of it."""
+        """Hold caps and correct costs. The jobs have ended even if that fails."""
         changes: Counter[str] = Counter()
         for outcome in outcomes:
             if outcome.corrected is not None:
@@ -105,20 +105,20 @@ class NodeCapLeases:
         outcomes: Sequence[LeaseOutcome],
         end: Callable[[Sequence[Any]], None],
     ) -> None:
-        found: list[LeaseOutcome | Failure] = []
+        answers: list[LeaseOutcome | Failure] = []
         try:
-            found = await self._extend_all(partition, queue_type, jobs, outcomes)
+            answers = await self._extend_all(partition, queue_type, jobs, outcomes)
         except Exception as error:
             log.exception("extend_failed queue_type=%s", queue_type)
             failure = OutcomeUnknown(f"an error in this process: {type(error).__name__}")
-            found = [Failure(failure.code, failure.message)] * len(jobs)
-        end(found)
+            answers = [Failure(failure.code, failure.message)] * len(jobs)
+        end(answers)
 
     async def _extend_all(
         self, partition: int, queue_type: str, jobs: Sequence[ExtendJob], outcomes: Sequence[LeaseOutcome]
     ) -> list[LeaseOutcome | Failure]:
         """Return the outcomes of an extend, after those jobs were extended whose outcomes name permits."""
-        found: list[LeaseOutcome | Failure] = [
+        answers: list[LeaseOutcome | Failure] = [
             msgspec.structs.replace(outcome, permits=()) if outcome.permits else outcome
             for outcome in outcomes
         ]
@@ -130,11 +130,11 @@ class NodeCapLeases:
             extended = await self._extend(partition, queue_type, [jobs[index] for index in ready], sent_us)
         except SharqError as error:
             for index in places:
-                found[index] = Failure(error.code, error.message, error.is_away)
-            return found
+                answers[index] = Failure(error.code, error.message, error.is_away)
+            return answers
         for index, outcome in zip(ready, extended, strict=True):
-            found[index] = outcome
-        return found
+            answers[index] = outcome
+        return answers
 
     async def _renew(self, jobs: Sequence[ExtendJob], outcomes: Sequence[LeaseOutcome]) -> set[Permit]:
         """Renew the permits of some leases; return those that last long enough now."""

@@ -1,7 +1,7 @@
 """Holds the slots of one set of caps on this node, and reserves more while workers wait for its queues.
 
-Nothing is asked while no worker waits or no queue is due. When the last worker leaves, the slots that are not due yet
-go back to their ledgers. Times are integer µs by this node's clock (partition_clocks.elapsed_us).
+It asks for nothing while no worker waits or no queue is due. When the last worker leaves, the slots that are not due
+yet go back to their ledgers. Times are integer µs by this node's clock (partition_clocks.elapsed_us).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from shard.cluster.partition_clocks import elapsed_us
 log = logging.getLogger(__name__)
 
 LEAD_US = 5_000
-"""How long before a queue is due a slot is asked for."""
+"""Time before a queue is due at which a slot for it is requested."""
 
 USUAL_LEASE_US = 60_000_000
 """The length of leases that slots are reserved for while it is not known what dequeues ask for."""
 
 LINGER_US = 10_000
-"""How long slots are kept after the last worker has left: most come back at once."""
+"""Time for which slots are kept after the last worker has left: most workers come back at once."""
 
 YIELD_US = 3_000
-"""How long after its time a slot is left to the type whose queue has been due for longest, if workers wait for that."""
+"""Time for which a due slot is reserved for the type whose queue has been due longest, if workers wait for it."""
 
 
 class CapSet:

@@ -45,7 +45,7 @@ class DequeueObserver(Protocol):
 
 
 NewsListener: TypeAlias = Callable[[int, str, int], None]
-"""Is told of a partition, a type and the number of the latest change of its parked queues."""
+"""A function that takes a partition, a type and the number of the latest change of its parked queues."""
 
 
 class CappedDequeue:
@@ -183,6 +183,7 @@ class CappedDequeues:
         for partition, count in shares.items():
             own = grants[at : at + count]
             at += count
+            # The store must not run the call after the first of its slots has ended.
             limit = self._clocks.deadline(partition, min(grant.until_us for grant in own))
             dequeue = CappedDequeue(self, cap_set, claim, partition, own)
             if limit is None:
@@ -205,6 +206,7 @@ class CappedDequeues:
             )
             dequeue.send(self._pipeline, call)
             sent.append(dequeue)
+        # There are fewer due jobs than slots.
         if at < len(grants):
             cap_set.put_back(grants[at:], 0)
         return sent

@@ -40,16 +40,16 @@ class DueTimes(Generic[KeyT]):
 
     def due(self, now_us: int, limit: int) -> list[KeyT]:
         """Return up to `limit` keys whose time has come, earliest first."""
-        found: dict[KeyT, int] = {}
-        while len(found) < limit:
+        popped: dict[KeyT, int] = {}
+        while len(popped) < limit:
             self._drop_outdated()
             if not self._heap or self._heap[0][0] > now_us:
                 break
             at_us, key = heapq.heappop(self._heap)
-            found[key] = at_us
-        for key, at_us in found.items():
+            popped[key] = at_us
+        for key, at_us in popped.items():
             heapq.heappush(self._heap, (at_us, key))
-        return list(found)
+        return list(popped)
 
     def _drop_outdated(self) -> None:
         while self._heap and self._times.get(self._heap[0][1]) != self._heap[0][0]:

@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.caps import CapReply, CapSlot, Permit
 
 GATHER_US = 4_000
-"""How long grants wait for those that may be used soon after them, which is well within their grace."""
+"""Time for which grants wait for others that become usable soon after them. It is well within their grace."""
 
 
 class SlotTerms(msgspec.Struct, frozen=True, order=True):
@@ -78,7 +78,7 @@ def grants_of(
     ]
 
 
-def joined(one: Sequence[CapGrant], other: Sequence[CapGrant]) -> tuple[list[CapGrant], list[CapGrant]]:
+def joined(grants: Sequence[CapGrant], others: Sequence[CapGrant]) -> tuple[list[CapGrant], list[CapGrant]]:
     """Join grants of different caps that may be used together; both are sorted, earliest first.
 
     Returns:
@@ -86,9 +86,10 @@ def joined(one: Sequence[CapGrant], other: Sequence[CapGrant]) -> tuple[list[Cap
     """
     pairs: list[CapGrant] = []
     alone: list[CapGrant] = []
-    left, right = 0, 0
-    while left < len(one) and right < len(other):
-        first, second = one[left], other[right]
+    index, other_index = 0, 0
+    # Both lists are sorted by time, so one pass finds the partners, as in a merge.
+    while index < len(grants) and other_index < len(others):
+        first, second = grants[index], others[other_index]
         from_us = max(first.from_us, second.from_us)
         until_us = min(first.until_us, second.until_us)
         if from_us <= until_us:
@@ -96,14 +97,14 @@ def joined(one: Sequence[CapGrant], other: Sequence[CapGrant]) -> tuple[list[Cap
             slots, permits = first.slots + second.slots, first.permits + second.permits
             reign = min(first.reign, second.reign)
             pairs.append(CapGrant(from_us, until_us, terms, slots, permits, reign))
-            left, right = left + 1, right + 1
+            index, other_index = index + 1, other_index + 1
         elif first.until_us < second.from_us or not first.is_usable_ever:
             alone.append(first)
-            left += 1
+            index += 1
         else:
             alone.append(second)
-            right += 1
-    return pairs, [*alone, *one[left:], *other[right:]]
+            other_index += 1
+    return pairs, [*alone, *grants[index:], *others[other_index:]]
 
 
 class GrantPool:
@@ -142,7 +143,7 @@ class GrantPool:
         costs the store much less than one for each.
 
         Args:
-            first_us: returns the time from which there is a job of up to so many points of cost; None for never.
+            first_us: returns the time from which there is a job of up to a number of points of cost; None for never.
             delay_us: how long each grant is left to others.
         """
         first: int | None = None

@@ -1,8 +1,8 @@
 """Asks the ledgers of caps for slots, and gives slots back.
 
-A cap has its ledger in its home partition, which may be that of another node: the store is asked directly. There is at
-most one question at a time about one cap, and a bounded number in all. How soon it is of use to ask a cap again is
-remembered from its answers.
+A cap has its ledger in its home partition, which may be that of another node: the store is asked directly. At most one
+question about a cap is under way at a time, and a bounded number in all. The answers say when it is of use to ask about
+a cap again.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ AFTER_NOTHING_US = 2_000
 """Least pause after an answer without a slot, if that says nothing of the next one."""
 
 TELL_FOR_S = 3.0
-"""Time for which a ledger that failed is told of a hold or a correction again. A stepped clock is corrected sooner."""
+"""Time for which a hold or a correction is sent again to a ledger that failed. A stepped clock is corrected sooner."""
 
 TELL_AGAIN_S = 0.1
-"""Pause between two tries of that."""
+"""Pause between two such tries."""
 
 WHILE_FULL_US = 50_000
 """Pause before a cap is asked again that has as many leases as it allows: any of them may end."""
@@ -264,7 +264,7 @@ class CapLedgers:
         self.on_held(hold.name)
 
     async def correct(self, name: str, difference: int) -> None:
-        """Let later slots of a cap pay for what jobs cost more than their slots. A lasting failure is logged."""
+        """Charge later slots of a cap for jobs that cost more than their slots. A lasting failure is logged."""
         partition = self._home(name)
 
         def call() -> FunctionCall[bool]:
@@ -295,7 +295,7 @@ class CapLedgers:
     async def _tell(
         self, name: str, call: Callable[[], FunctionCall[bool]], *, may_be_repeated: bool
     ) -> None:
-        """Run a call to a ledger whose answer says nothing, again for TELL_FOR_S if it failed.
+        """Run a call to a ledger whose answer does not matter; if it fails, repeat it for up to TELL_FOR_S.
 
         Args:
             call: makes it anew, with a deadline by what is known of the partition's time by then.

@@ -61,6 +61,6 @@ class Listings:
         page = value_of(reply)
         # First this: a reading under a stopped type asks for another listing.
         self._parked.note_listed(partition, queue_type, page.changed, has_more=page.has_more)
-        for found in page.sets:
-            reading = ParkedReading(found.due_us, found.due_queues, page.now_us, page.type_ready_us)
-            self._parked.settle(partition, queue_type, found.names, reading)
+        for cap_set in page.sets:
+            reading = ParkedReading(cap_set.due_us, cap_set.due_queues, page.now_us, page.type_ready_us)
+            self._parked.settle(partition, queue_type, cap_set.names, reading)

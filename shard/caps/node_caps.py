@@ -29,25 +29,25 @@ SETS_AT_ONCE = 16
 """Most sets of caps of which one dequeue uses slots, or asks for some."""
 
 EARLY_US = 3_000
-"""How long before slots may be used the routers are told to send their dequeues, which then wait here for the slots.
-Otherwise the way from a router's timer to this node would take of the few milliseconds in which a slot may be used.
+"""Time before slots become usable at which routers are told to send their dequeues, which then wait here for the slots.
+Otherwise the way from a router's timer to this node would take part of the few milliseconds in which a slot is usable.
 """
 
 FORGET_EVERY_S = 1.0
 
 TAKES_ON_S = 0.05
-"""How long after a dequeue that got jobs slots are reserved for the next one. Workers that find jobs of other queues
-again and again never wait, and would never see those of queues with caps.
+"""Time after a dequeue that got jobs for which slots are reserved for the next one. Workers that find jobs of other
+queues again and again never wait, and would otherwise never see those of queues with caps.
 """
 
 LEASE_KNOWN_S = 600.0
-"""How long the longest lease is known that a dequeue of a type has asked for. Workers may wait for minutes."""
+"""Time for which the longest lease requested by a dequeue of a type is remembered. Workers may wait for minutes."""
 
 MOST_LEASES = 10_000
 """Most types of which that is known."""
 
 WEIGHED_FOR_US = 100_000
-"""How long the number of a cap's due queues is remembered."""
+"""Time for which the number of a cap's due queues is remembered."""
 
 
 class NodeCaps:
@@ -55,14 +55,14 @@ class NodeCaps:
 
     Args:
         registry: receives the metrics.
-        index: is told when a queue with caps may be leased from, and knows for which types workers wait.
+        index: gets the times from which queues with caps may be leased from, and knows for which types workers wait.
         ownership: the partitions that it serves, and its name.
 
     Attributes:
         ledgers: the ledgers of the caps.
         funded: the types with slots that may be used, now or later, and when, by set of caps.
         knows: returns True if queues of a type wait for caps, or may do so.
-        leases: does what the ends and extends of leases mean for caps.
+        leases: applies the ends and extends of leases to caps.
     """
 
     def __init__(
@@ -129,10 +129,10 @@ class NodeCaps:
         A worker may wait before any queue of the type has a cap.
         """
         now = monotonic()
-        known = self._leases.get(queue_type)
-        if known is None and len(self._leases) >= MOST_LEASES:
+        longest = self._leases.get(queue_type)
+        if longest is None and len(self._leases) >= MOST_LEASES:
             self._leases.clear()
-        if known is None or lease_us >= known[0] or known[1] < now:
+        if longest is None or lease_us >= longest[0] or longest[1] < now:
             self._leases[queue_type] = lease_us, now + LEASE_KNOWN_S
 
     def note_demand(self, queue_type: str) -> None:
@@ -235,14 +235,14 @@ class NodeCaps:
         now_us = elapsed_us()
         due = [claim for claim in self._parked.claims(queue_type) if claim.first_us <= now_us]
         due.sort(key=_first)
-        found: list[CapSet] = []
+        cap_sets: list[CapSet] = []
         for claim in due:
             cap_set = self._sets[claim.names]
             if cap_set.may_ask(now_us):
-                found.append(cap_set)
-                if len(found) == SETS_AT_ONCE:
+                cap_sets.append(cap_set)
+                if len(cap_sets) == SETS_AT_ONCE:
                     break
-        return found
+        return cap_sets
 
     def _on_settled(self, name: str) -> None:
         """Ask a cap again that may have more leases now."""
@@ -264,6 +264,7 @@ class NodeCaps:
     def _on_claim(self, claim: CapClaim) -> None:
         """Follow a change of the queues of a type that wait for a set of caps."""
         cap_set = self._sets.get(claim.names)
+        # No queue of the type waits for the set any more.
         if not claim.places:
             if cap_set is not None:
                 self._remove(cap_set, claim)
@@ -309,6 +310,7 @@ class NodeCaps:
             if due_us is None:
                 return
             funded = self.funded[queue_type] = DueTimes()
+        # The index is told only of changes of the earliest time: routers wake up for each one.
         before_us = funded.first_us()
         funded.put(names, due_us)
         first_us = funded.first_us()
@@ -329,15 +331,15 @@ class NodeCaps:
 
     def _lease_of(self, queue_type: str) -> int:
         """Return the longest lease that dequeues of a type ask for (µs); 0 if that is not known."""
-        known = self._leases.get(queue_type)
-        return known[0] if known is not None and known[1] > monotonic() else 0
+        longest = self._leases.get(queue_type)
+        return longest[0] if longest is not None and longest[1] > monotonic() else 0
 
     def _weigh(self, name: str) -> int:
         """Return the number of due queues of this node that have a cap."""
         now_us = elapsed_us()
-        known = self._weights.get(name)
-        if known is not None and known[0] > now_us:
-            return known[1]
+        weighed = self._weights.get(name)
+        if weighed is not None and weighed[0] > now_us:
+            return weighed[1]
         weight = sum(self._sets[names].queues(now_us) for names in self._by_cap.get(name, ()))
         self._weights[name] = now_us + WEIGHED_FOR_US, weight
         return weight

@@ -124,6 +124,8 @@ class CapClaim:
         while row and count > 0:
             _, served, partition = row[0]
             place = self.places[partition]
+            # A place stays first until each of its due queues has given a job: one call for several jobs is
+            # cheaper.
             given = min(count, QUEUES_AT_ONCE, place.queues - served % place.queues)
             shares[partition] = served = served + given
             count -= given
@@ -208,7 +210,7 @@ class ParkedIndex:
         self._news.pop(queue_type, None)
 
     def settle(self, partition: int, queue_type: str, names: Names, reading: ParkedReading) -> None:
-        """Record the state of a type and set in a partition. A reading that was overtaken makes nothing later."""
+        """Record the state of a type and set in a partition. An outdated reading never makes a due time later."""
         claim = self._types.get(queue_type, {}).get(names)
         place = claim.places.get(partition) if claim is not None else None
         due_us, told_us = self._due_us(partition, reading), reading.told_us

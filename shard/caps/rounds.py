@@ -18,7 +18,7 @@ from sharq_core.caps import Permit
 ROUNDS = 2
 
 MOST_AHEAD_US = 3_600_000_000
-"""How far ahead slots are asked for. The ledger gives none beyond its horizon."""
+"""The furthest time ahead for which slots are requested. The ledger gives none beyond its horizon."""
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -78,14 +78,16 @@ async def reserve(
         is_ahead: also reserve slots that are due later, up to the horizon of each cap.
     """
     within_us = MOST_AHEAD_US if is_ahead else 0
+    # The cap whose slot comes last decides when all can be used, so the others are asked for that time.
     order = sorted(names, key=lambda name: -source.next_us(name, is_ahead=is_ahead))
     next_us = start_us
     for _ in range(ROUNDS if len(names) > 1 else 1):
-        taken, late = await _round(source, order, want, terms, start_us, within_us)
-        if taken.grants or late is None:
+        taken, latest = await _round(source, order, want, terms, start_us, within_us)
+        if taken.grants or latest is None:
             return taken
-        order.remove(late)
-        order.insert(0, late)
+        # The next round begins with the cap that was too late for the others.
+        order.remove(latest)
+        order.insert(0, latest)
         start_us = next_us = taken.next_us
     return Taken([], next_us)
 
@@ -110,6 +112,7 @@ async def _round(
         others = await source.take(name, len(joint), terms, within_us=last_us, after_us=after_us)
         pairs, alone = joined(joint, others.grants)
         source.give_back(alone)
+        # No slot of this cap fits those of the caps before it. All of them have gone back.
         if not pairs:
             late_us = others.grants[0].from_us if others.grants else others.next_us + last_us
             return Taken([], late_us), name

@@ -113,6 +113,7 @@ class Server:
         silence_s = self.silence_s(now)
         is_troubled = silence_s >= AWAY_AFTER_S or (not self.node.is_reachable and silence_s >= TROUBLE_S)
         is_flapping = False
+        # Trouble that comes back within a short time is not awaited in full: the contact is unstable.
         if is_troubled and not self._is_troubled:
             is_flapping = self._trouble_at is not None and now - self._trouble_at < FLAPPING_S
             self._trouble_at = now
@@ -215,6 +216,7 @@ class Contact:
                 if server.is_silent(now):
                     nodes.add(node)
         is_new = self._ownership.stand_aside(aside, now + ASIDE_S)
+        # Refused calls fail at once, so that the routers ask the other nodes before their timeout.
         for node in nodes - self._given_up:
             self._given_up.add(node)
             reason = node.health.reason or "it is silent"
@@ -226,6 +228,8 @@ class Contact:
         is_changed = False
         for server in self._servers.values():
             server.note_layout(self._store.layout_unknown_since)
+            # While this process stood still, answers may have arrived unread: they say nothing about the
+            # server.
             if stood_still_s:
                 server.excuse(stood_still_s)
             elif server.judge(now):

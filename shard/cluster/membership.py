@@ -93,6 +93,7 @@ class Membership:
             if refused is not None:
                 if refused.is_lasting:
                     raise NotAMember(refused.reason)
+                # The holder may be this process's dead predecessor, whose membership ends within this time.
                 if give_up_at is None:
                     give_up_at = loop.time() + 2 * (self._ttl_s + self._interval_s)
                     log.warning(
@@ -159,6 +160,7 @@ class Membership:
                 outcome = await self._ask(names_members=True)
             if isinstance(outcome, Refused):
                 return outcome
+            # The store does not hold this node's data set.
             if not isinstance(outcome, View):
                 if self._guard is not None:
                     self._guard.suspect()

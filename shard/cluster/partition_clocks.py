@@ -220,12 +220,12 @@ class PartitionClocks:
         shift_us = reading.clock.shift_us + by_us
         asked_us = elapsed_us()
         told_us, held = await self._set(partition, now_us, reading.clock.number, earlier.seen_us, shift_us)
-        found = _Time.told(told_us, held, asked_us)
+        mended = _Time.told(told_us, held, asked_us)
         if held.is_set:
             log.debug("partition_time_mended partition=%d shift_us=%d", partition, held.shift_us)
-            return found
+            return mended
         has_stepped = not now_us <= told_us <= self._latest_us(now_us)
-        return earlier if has_stepped or found.off_us(earlier) > TOLERANCE_US else found
+        return earlier if has_stepped or mended.off_us(earlier) > TOLERANCE_US else mended
 
     async def _set(
         self, partition: int, read_us: int, number: int, seen_us: int, shift_us: int

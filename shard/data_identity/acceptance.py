@@ -50,11 +50,11 @@ async def accept_data_loss(
 def _report(accepted: Accepted | None, partitions: int) -> str:
     if accepted is None:
         return f"nothing to accept: every partition ({partitions}) belongs to the data set that the store names\n"
-    found = ", ".join(
+    counts = ", ".join(
         f"{count} of {f'the data set {data_id}' if data_id != NONE else 'none'}"
         for data_id, count in accepted.found.items()
     )
     return (
         f"accepted: the data set is {accepted.data_id} from now on (generation {accepted.generation}). Before, of "
-        f"{counted(partitions, 'partition')}: {found}. Running nodes go on within about a second\n"
+        f"{counted(partitions, 'partition')}: {counts}. Running nodes go on within about a second\n"
     )

@@ -256,14 +256,17 @@ class DataGuard:
 
     async def _judge(self, record: DataRecord, *, is_suspicious: bool) -> None:
         """Determine the loss from the record and, if it is suspicious, from all partitions."""
+        # An operator accepted a loss: the store's data set continues the one of this node.
         if record.data_id != self.data_id != NONE and self.data_id in record.follows:
             self._take_over(record)
         if record.data_id == self.data_id != NONE and record.partitions != self._keys.partitions:
             self._on_misfit(ConfigError(other_partitions(self._keys.partitions, record.partitions or 0)))
+        # A begun data set that a crash left unfinished is completed.
         if record.data_id == self.data_id != NONE and not record.is_whole:
             await self._settle(await self._data.begin(record), record)
         elif is_suspicious or not self._is_ours(record):
             if (
+                # A lasting loss is read again only now and then, since that reads all partitions.
                 self._loss is None
                 or self._is_ours(record)
                 or self._loop.time() >= self._read_at + READ_EVERY_S

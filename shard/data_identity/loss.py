@@ -93,19 +93,20 @@ class DataSet:
         self, record: DataRecord, ids: dict[int, str], expected: Sequence[str]
     ) -> Accepted | None:
         """Accept the loss; return None if another call has changed the record in the meantime."""
-        found = dict(sorted(Counter(ids.values()).items()))
-        replaced = [data_id for data_id in (*found, *expected) if data_id != NONE]
+        counts = dict(sorted(Counter(ids.values()).items()))
+        replaced = [data_id for data_id in (*counts, *expected) if data_id != NONE]
         data_id = new_id()
         acceptance = await self._executor.one(self.calls.accept(data_id, record.data_id, replaced))
         if acceptance.partitions is not None:
             raise ConfigError(other_partitions(self.partitions, acceptance.partitions))
         if not acceptance.is_done:
             return None
+        # Another node may have accepted the loss after this call; its generation then counts.
         begun = await self._executor.one(self.calls.look(None, ""))
         if begun.data_id == data_id:
             follows = dict.fromkeys([*begun.follows, *replaced])
             await self.begin(msgspec.structs.replace(begun, follows=tuple(follows)))
-        return Accepted(data_id, begun.generation, found)
+        return Accepted(data_id, begun.generation, counts)
 
     async def _read_all_ids(self) -> dict[int, str]:
         ids = await self.read_ids()

@@ -53,6 +53,7 @@ class Pulse:
             self._inspector.tell("data_rolled_back", None)
         if not record.pulse:
             return
+        # The distance in time is compared, because the pulse grows faster the more nodes there are.
         if self.seen is not None:
             behind_s = (self.seen - record.pulse) / self.per_s
             if behind_s > ROLLED_BACK_S:

@@ -1,4 +1,4 @@
-"""Tells other nodes what this node's calls make due, and takes what they tell into the ready index.
+"""Tells other nodes what this node's calls make due, and adds what they report to the ready index.
 
 The workers of one `sharq-server` use it (sharq_server/workers/note_links.py): each of them serves every partition, and
 a poll that waits at one must wake up for a job that arrives at another. Times are of this machine's clock
@@ -33,6 +33,6 @@ class DueNotes:
             self._index.listeners.pop(queue_type, None)
 
     def hear(self, queue_type: str, notes: Sequence[tuple[int, float]]) -> None:
-        """Take (partition, due time) of a type from another node; the polls that wait here are told."""
+        """Take (partition, due time) of a type from another node, and notify the polls that wait here."""
         for partition, due_at in notes:
             self._index.hear(partition, queue_type, due_at)

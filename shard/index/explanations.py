@@ -1,7 +1,7 @@
 """Explains why a dequeue of a type gets nothing from this node's partitions, and remembers it for a second.
 
 Idle workers poll all the time, so a reason is read from the store once a second at most. Any call about the type drops
-what is remembered. Not here: the reason of one partition (scheduler/lua/explain.lua).
+what is remembered. The reason of one partition comes from scheduler/lua/explain.lua.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ class Explanations:
         for queue_type in queue_types:
             for place in self._places(queue_type):
                 by_place[place].append(queue_type)
+        # All types of a partition are read with one call.
         parts: dict[str, list[Explanation]] = {queue_type: [] for queue_type in queue_types}
         places = list(by_place)
         for at in range(0, len(places), PARTITIONS_AT_ONCE):

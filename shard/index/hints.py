@@ -28,7 +28,7 @@ class NodeHints:
         self._reaper = reaper
 
     def note(self, partition: int, queue_type: str, hint: Hint) -> None:
-        """Record a reply's hint: a queue became due earlier, or a timer was set. Forget why nothing came.
+        """Record a reply's hint: a queue became due earlier, or a timer was set. Forget why nothing was leased.
 
         The node serves a partition of another node for a while after a call for it.
         """

@@ -1,7 +1,7 @@
 """Tells the watchers of single jobs when a call of this node has perhaps ended their job.
 
-A router watches the jobs for whose ends clients wait (router/longpoll/job_waits.py), and asks for their state when it
-is told.
+A router watches the jobs for whose ends clients wait (router/longpoll/job_waits.py), and reads their state when it is
+notified.
 """
 
 from __future__ import annotations

@@ -130,8 +130,12 @@ class Surveyor:
 
         Partitions of other nodes are never fully known, since their owners change them.
         """
-        known = filter(self._is_read, self._ownership.known)
-        return [p for p in known if (reading := self._readings.get(p)) is None or reading.is_behind]
+        served = filter(self._is_read, self._ownership.known)
+        return [
+            partition
+            for partition in served
+            if (reading := self._readings.get(partition)) is None or reading.is_behind
+        ]
 
     def _is_read(self, partition: int) -> bool:
         """Return True if this node serves the partition and its data is not lost."""
@@ -351,6 +355,7 @@ class Surveyor:
             shift_us: the time by which the rows' times are ahead of that clock.
             with_timers: if True, a type with a due timer counts as ready.
         """
+        # The partition may have gone to another node during the call.
         if not rows or not self._ownership.covers(partition):
             return
         self._rows_since_pause += len(rows)
@@ -363,8 +368,10 @@ class Surveyor:
             if timer_us is not None:
                 if self._reaper is not None and is_owned:
                     self._reaper.note_at(partition, name, timer_us / 1e6 + offset_s)
+                # A dequeue runs due timers itself, so a type with one may have a ready job.
                 if self._reaper is None or (with_timers and timer_us <= own_us):
                     ready_us = timer_us if ready_us is None else min(timer_us, ready_us)
+            # Rows have the partition's time, and the index compares with the store's clock.
             heads.append((name, None if ready_us is None else ready_us - shift_us))
             if row is not None and row.changed:
                 self.on_parked(partition, name, row.changed)

@@ -74,6 +74,7 @@ class _Search:
             reply = await self._pipeline.value(
                 make(partition, call.queue_type, call.by, call.limit, scan=scan, count=RECORDS_A_CALL)
             )
+            # Only the first ones so far are kept, so that memory does not grow with the scan.
             self.found = first([*self.found, *reply.queues], call.by, call.limit)
             self._looked_at, scan = self._looked_at + reply.looked_at, reply.scan
             if not scan:

@@ -2,7 +2,7 @@
 
 A partition may hold 100,000 types in no order, so all are read, in small consecutive calls, and the first ones are
 kept. The counts of a type do not say whether its queues are paused or held, so the reasons of the listed types are read
-once more. Not here: the numbers that the metrics show (shard/index/census.py), which may be a second old.
+once more.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ async def list_types(pipeline: Pipeline, calls: TypeCalls, call: ListTypes) -> l
         SharqError: a partition could not be read.
     """
     waiting = deque(call.partitions)
-    found: list[TypeSummary] = []
+    listed: list[TypeSummary] = []
     reasons: dict[str, dict[int, Explanation]] = {}
 
     async def read() -> None:
-        nonlocal found
+        nonlocal listed
         while waiting:
             partition = waiting.popleft()
             types = await _read_partition(pipeline, calls, partition, call.after)
-            found = merge_types([*found, *types], call.limit)
+            listed = merge_types([*listed, *types], call.limit)
             for summary in types:
                 reasons.setdefault(summary.queue_type, {})[partition] = Explanation(summary.blocked_by, None)
-            for name in reasons.keys() - {summary.queue_type for summary in found}:
+            for name in reasons.keys() - {summary.queue_type for summary in listed}:
                 del reasons[name]
 
     await asyncio.gather(*(read() for _ in range(PARTITIONS_AT_ONCE)))
     explained = await _explain(pipeline, calls, {name: reasons[name] for name in sorted(reasons)})
-    return [_with_reason(summary, reasons, explained) for summary in found]
+    return [_with_reason(summary, reasons, explained) for summary in listed]
 
 
 def _with_reason(
@@ -111,12 +111,13 @@ async def _explain_type(
     first = 0
     while first < len(unsure):
         some = unsure[first : first + (EXPLAINED_AT_ONCE if first else 1)]
-        found = await asyncio.gather(
+        parts = await asyncio.gather(
             *(pipeline.value(calls.explain(partition, queue_type)) for partition in some)
         )
-        timeless = [msgspec.structs.replace(part, next_ready_in_us=None) for part in found]
+        # Only the reasons are listed, not the times.
+        timeless = [msgspec.structs.replace(part, next_ready_in_us=None) for part in parts]
         reasons.update(zip(some, timeless, strict=True))
-        if any(part.blocked_by is None for part in found):
+        if any(part.blocked_by is None for part in parts):
             return
         first += len(some)
 

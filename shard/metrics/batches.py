@@ -1,4 +1,4 @@
-"""Counts and exports what becomes of batches. No label names a batch, because there may be thousands."""
+"""Counts and exports the ends of batches. No label names a batch, because there may be thousands."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ class BatchMetrics(Collector):
         )
         yield GaugeMetricFamily(
             "sharq_batches_ending",
-            "Batches that have ended in a partition and wait for the question if others still have jobs of them",
+            "Batches that have ended in one partition while the other partitions have not been asked yet",
             value=self.waiting(),
         )

@@ -1,7 +1,6 @@
 """Reports the load of a node to routers: jobs by type, delays and failures, from memory.
 
-Only the reasons why types give no jobs are read from the store, and few of them for each report. Not here: the same
-numbers as Prometheus metrics (shard/metrics/node.py).
+Only the reasons why types give no jobs are read from the store, and few of them for each report.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ REASON_S = 60.0
 """The time after which a reason is forgotten."""
 
 READY_S = 1.0
-"""The time from which on a type that seems ready is asked for its reason: its queues may have been paused since."""
+"""The time after which a type that still seems ready is asked for its reason: its queues may have been paused since."""
 
 
 class LoadReports:
@@ -141,11 +140,11 @@ class LoadReports:
 
     async def _read_reasons(self, names: list[str]) -> None:
         """Read the reasons of the types whose turn is next; a type that was read longest ago comes first."""
-        known = {name: self._turns.get(name, 0.0) for name in names}
-        self._turns, remaining, reads = known, READS_A_REPORT, list[str]()
-        self._reasons = {name: entry for name, entry in self._reasons.items() if name in known}
+        turns = {name: self._turns.get(name, 0.0) for name in names}
+        self._turns, remaining, reads = turns, READS_A_REPORT, list[str]()
+        self._reasons = {name: entry for name, entry in self._reasons.items() if name in turns}
         places = max(len(self._covered()), 1)
-        for name in sorted(known, key=known.__getitem__):
+        for name in sorted(turns, key=turns.__getitem__):
             cost = 1 if is_gathered(name) else places
             if reads and cost > remaining:
                 break

@@ -1,7 +1,6 @@
 """Samples how much of its limits and quotas each gathered type uses.
 
-A gathered type is in one partition, so one node leases all its jobs and can count the units that its limits count. Not
-here: why a type gives no job, and how much of its rate a queue gets (shard/metrics/limit_samples.py).
+A gathered type is in one partition, so one node leases all its jobs and can count the units that its limits count.
 """
 
 from __future__ import annotations

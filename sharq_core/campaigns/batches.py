@@ -36,7 +36,7 @@ class BatchCounts(msgspec.Struct, frozen=True, array_like=True):
 
 
 class BatchState(enum.IntEnum):
-    """The knowledge of a partition about a batch."""
+    """The state of a batch in one partition."""
 
     UNKNOWN = 0
     OVER = 1
@@ -58,14 +58,14 @@ class BatchStep(msgspec.Struct, frozen=True, array_like=True):
 
 def sum_of(parts: Iterable[BatchCounts]) -> BatchCounts:
     """Return the numbers of a batch from those of its partitions."""
-    found = list(parts)
+    counts = list(parts)
     return BatchCounts(
-        queued=sum(part.queued for part in found),
-        delayed=sum(part.delayed for part in found),
-        leased=sum(part.leased for part in found),
-        finished=sum(part.finished for part in found),
-        dead=sum(part.dead for part in found),
-        cancelled=sum(part.cancelled for part in found),
-        is_cancelled=any(part.is_cancelled for part in found),
-        is_over=all(part.is_over for part in found),
+        queued=sum(part.queued for part in counts),
+        delayed=sum(part.delayed for part in counts),
+        leased=sum(part.leased for part in counts),
+        finished=sum(part.finished for part in counts),
+        dead=sum(part.dead for part in counts),
+        cancelled=sum(part.cancelled for part in counts),
+        is_cancelled=any(part.is_cancelled for part in counts),
+        is_over=all(part.is_over for part in counts),
     )

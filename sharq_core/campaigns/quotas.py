@@ -1,7 +1,4 @@
-"""Defines the periods that quotas count by: days and hours of a zone, and their calendars.
-
-Not here: quotas themselves (sharq_core/limits.py), and when periods begin and end (shard/calendar/periods.py).
-"""
+"""Defines the periods that quotas count by: days and hours of a zone, and their calendars."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ class Zone(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Calendar(msgspec.Struct, frozen=True, array_like=True):
-    """The time that a partition knows the periods of a zone for.
+    """The span of time for which a partition knows the periods of a zone.
 
     Attributes:
         first_us, last_us: the first and the last bound between two periods, µs by the store's clock; 0 for none.

@@ -1,4 +1,4 @@
-"""Defines the bounds of what workers tell of their jobs: results of finished jobs, and progress of leased ones.
+"""Defines the size limits of what workers report about jobs: results of finished jobs, and progress of leased ones.
 
 sharq_core/scheduler/lua/results.lua keeps the results, and notes.lua the progress.
 """

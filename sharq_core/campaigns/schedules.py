@@ -105,7 +105,7 @@ class ScheduleClaim(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ScheduleHome(msgspec.Struct, frozen=True, array_like=True):
-    """The knowledge of a home partition: as in ScheduleClaim."""
+    """The record of a home partition, as in ScheduleClaim."""
 
     version: int
     is_paused: bool
@@ -113,7 +113,7 @@ class ScheduleHome(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ScheduleView(msgspec.Struct, frozen=True, array_like=True):
-    """The knowledge of one partition about a schedule.
+    """The state of a schedule in one partition.
 
     Attributes:
         now_us: the store's clock.

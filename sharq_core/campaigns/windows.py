@@ -1,7 +1,4 @@
-"""Defines the values of windows: when jobs may be leased, as people write it, and what a partition keeps of it.
-
-Not here: the times at which a window opens and closes (shard/calendar/openings.py).
-"""
+"""Defines the values of windows: their definitions as people write them, and the form that a partition keeps."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Reads the configuration (sharq.conf, environment and command line) once into frozen values.
-
-Not here: the settings (settings.py), the kinds of their values (kinds.py), their sources (sources.py), the store that
-they name (store_address.py), and everything that is wrong at once (inspection.py).
-"""
+"""Reads the configuration (sharq.conf, environment and command line) once into frozen values."""
 
 from __future__ import annotations
 
@@ -60,7 +56,7 @@ _TOGETHER = (
     (Key("sharq-server", "tls_cert"), Key("sharq-server", "tls_key")),
     (Key("cluster", "link_tls_cert"), Key("cluster", "link_tls_key"), Key("cluster", "link_tls_ca")),
 )
-"""Groups of keys; all of a group are given, or none."""
+"""Groups of keys that are given together or not at all."""
 
 _SECTION_FIELDS = {section: "server" if section == "sharq-server" else section for section in SECTIONS}
 """The field of Config that holds the settings of each section."""
@@ -124,7 +120,7 @@ def load(path: Path | None, environ: Mapping[str, str], options: Mapping[Key, st
 
 
 def parse_values(given: Source, refuse: Refuse) -> dict[Key, object]:
-    """Return the value of each setting that is given. Call `refuse` for each text that is no such value."""
+    """Return the value of each setting that is given. Call `refuse` for each invalid text."""
     values: dict[Key, object] = {}
     for key, _, kind in SETTINGS:
         if key not in given:

@@ -1,7 +1,4 @@
-"""Reads the configuration as a start does, and says everything that is wrong, or where each setting comes from.
-
-Not here: reading it for a start, which ends at the first problem (sharq_core/config/__init__.py).
-"""
+"""Reads the configuration as a start does, and reports every problem, or the origin of each setting."""
 
 from __future__ import annotations
 
@@ -48,8 +45,8 @@ class Inspection(msgspec.Struct, frozen=True):
 def inspect(path: Path | None, environ: Mapping[str, str], options: Mapping[Key, str]) -> Inspection:
     """Read the configuration as `load` does. Report all problems instead of the first one.
 
-    Settings that are wrong together, as two that contradict each other, are looked at once each is right by itself, and
-    only the first such problem is reported.
+    Contradictions between settings are checked once each setting is valid by itself, and only the first one is
+    reported.
     """
     problems: list[str] = []
     gathered = gather(path, environ, options, problems.append)

@@ -1,7 +1,4 @@
-"""Defines the kinds of setting values: how each is read from text, and the form that an error asks for.
-
-Not here: the kind of each setting (settings.py) and the sources of the text (sources.py).
-"""
+"""Defines the kinds of setting values: how each is read from text, and the form that an error asks for."""
 
 from __future__ import annotations
 

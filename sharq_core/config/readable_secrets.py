@@ -1,6 +1,6 @@
 """Finds the secrets of a configuration that every user of the machine can read.
 
-A file that its owner and its group can read is well: containers mount secrets with mode 0440.
+A file that only its owner and its group can read is fine: containers mount secrets with mode 0440.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def _file_of(key: Key, value: Given) -> Path | None:
 
 
 def _open_mode(path: Path) -> int | None:
-    """Return the mode of a file that everyone can read; None for another one, or one that cannot be looked at."""
+    """Return the mode of a file that everyone can read; None for any other file, or if the mode cannot be read."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         is_open = mode & stat.S_IROTH and all(
             folder.stat().st_mode & stat.S_IXOTH for folder in path.absolute().parents
         )
-    except (OSError, ValueError):  # whoever reads the file says so
+    except (OSError, ValueError):  # the reader of the file reports it
         return None
     return mode if is_open else None

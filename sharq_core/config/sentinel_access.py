@@ -1,7 +1,4 @@
-"""Resolves how to authenticate to Sentinels: as to the servers that they monitor, or with keys of their own.
-
-Not here: their addresses (store_address.py), and queries to them (sharq_core/store/topology/sentinel.py).
-"""
+"""Resolves how to authenticate to Sentinels: as to the servers that they monitor, or with keys of their own."""
 
 from __future__ import annotations
 

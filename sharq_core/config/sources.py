@@ -1,7 +1,6 @@
 """Reads settings from an INI file, the environment or the command line; each gives a map of key to text.
 
-Only known keys leave this module. A key that names a file (`password_file`) is replaced by the file's content. Not
-here: the meaning of the text (kinds.py, settings.py).
+Only known keys leave this module. A key that names a file (`password_file`) is replaced by the file's content.
 """
 
 from __future__ import annotations

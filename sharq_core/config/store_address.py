@@ -1,7 +1,4 @@
-"""Resolves the store that the [redis] keys name together: one server, Sentinel, Redis Cluster, or the embedded one.
-
-Not here: the keys themselves (settings.py), and the connection (the store package).
-"""
+"""Resolves the store that the [redis] keys name together: one server, Sentinel, Redis Cluster, or the embedded one."""
 
 from __future__ import annotations
 

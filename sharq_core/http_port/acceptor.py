@@ -1,7 +1,7 @@
 """Accepts the connections of a listening socket for a port, so that each counts from its first moment.
 
 The event loop's own server counts a TLS connection only after its handshake, and reports nothing if the process runs
-out of file descriptors. Not here: the bounds (port.py).
+out of file descriptors.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Handles one connection of a port.
 
 Input is bounded, malformed HTTP is answered and counted, and a client that closes its sending half gets its answer. The
-class extends aiohttp's protocol (sharq_core/_compat/aiohttp.py). Not here: the bounds of all connections together
-(port.py).
+class extends aiohttp's protocol (sharq_core/_compat/aiohttp.py).
 """
 
 from __future__ import annotations
@@ -102,6 +101,7 @@ class PortConnection(OpenHandler):
         is_whole = request is not None and request.content.is_eof()
         is_rest = self.body is not None and not self.body.is_eof()
         super().data_received(data)
+        # The request is complete, so these bytes belong to the next ones, which wait in memory.
         if is_whole:
             self._read_ahead(len(data))
         elif request is not None:
@@ -124,6 +124,7 @@ class PortConnection(OpenHandler):
             return None
         if request is None and not self.messages:
             return None
+        # The rest of the body can no longer come.
         if request is not None and not request.content.is_eof():
             request.content.set_exception(RequestPayloadError("the client has closed its sending half"))
         if getattr(request, "may_last", False) and not self._can_be_asked(request):
@@ -133,6 +134,7 @@ class PortConnection(OpenHandler):
         if not self.messages:
             self.close()
         if getattr(request, "may_last", False):
+            # Only the fate of sent bytes shows if the client still reads, so some are sent before the answer.
             transport.write(_CONTINUE)
             self._end_if_gone()
         return True

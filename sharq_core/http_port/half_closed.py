@@ -2,7 +2,7 @@
 
 Both cases look the same: nothing more comes. They differ once something is sent. The client's system acknowledges it if
 the socket is still open, and refuses it if the client has closed the socket or has ended. Linux shows which (TCP_INFO).
-With TLS the end of one half is the end of both. Not here: the requests that need the answer (connection.py).
+With TLS the end of one half is the end of both.
 """
 
 from __future__ import annotations

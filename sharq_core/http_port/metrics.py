@@ -1,6 +1,6 @@
 """Exports the counts of a port's connections to Prometheus, read at each scrape.
 
-A refused connection never becomes a request, so no other metric shows it. Not here: the bounds (port.py).
+A refused connection never becomes a request, so no other metric shows it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Defines the calls about limits: settings, holds, pauses above a queue, lists with numbers, and explanations.
 
-Most are of format 2, and those about several types of format 7. A router sends none before every member knows it. Not
-here: the calls that every version knows (sharq_core/link/messages.py).
+Most are of format 2, and those about several types of format 7. A router sends none before every member knows it.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ class ExplainTypes(Call[Explanation], frozen=True):
 
 
 class PeekTypes(Call[list[int | None]], frozen=True):
-    """A call for what Peek tells of each of several types, in order."""
+    """A call for the answer of Peek about each of several types, in order."""
 
     is_read: ClassVar[bool] = True
     formats: ClassVar[int] = 7

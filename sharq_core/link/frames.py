@@ -1,7 +1,6 @@
 """Defines the wire of a link between a router and a shard: entries, frames, and the proof of the shared secret.
 
-docs/link.md describes it in full. Not here: the sockets and the time of sending (sharq_core/link/socket.py), and the
-calls (sharq_core/link/messages.py).
+docs/link.md describes it in full.
 """
 
 from __future__ import annotations
@@ -179,7 +178,7 @@ class Away(msgspec.Struct, frozen=True, array_like=True, tag=11):
 
 
 class SubscribeJob(msgspec.Struct, frozen=True, array_like=True, tag=12):
-    """A request for a word whenever a call through the shard has perhaps ended a job."""
+    """A request to be notified whenever a call through the shard has perhaps ended a job."""
 
     job: JobKey
 
@@ -191,7 +190,7 @@ class UnsubscribeJob(msgspec.Struct, frozen=True, array_like=True, tag=13):
 
 
 class JobEnded(msgspec.Struct, frozen=True, array_like=True, tag=14):
-    """The word that a job is perhaps over."""
+    """The notice that a job is perhaps over."""
 
     job: JobKey
 

@@ -1,4 +1,4 @@
-"""Defines what a router watches at a shard to hear of the end of a job."""
+"""Defines the subscription through which a router learns that a job has perhaps ended."""
 
 from __future__ import annotations
 

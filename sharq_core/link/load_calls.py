@@ -9,7 +9,7 @@ from sharq_core.link.node_load import NodeLoad
 
 
 class DescribeLoad(Call[NodeLoad], frozen=True):
-    """A call for the load of the node, with the max_types types that have most jobs. It hardly reads the store."""
+    """A call for the load of the node, with the max_types types that have most jobs. It reads little of the store."""
 
     is_read: ClassVar[bool] = True
     formats: ClassVar[int] = 6

@@ -95,7 +95,7 @@ class JobsCall(Call[ReplyT], Generic[ReplyT], frozen=True):
 
     Attributes:
         text_field: the field of the jobs that holds JSON text, whose bytes are bounded; empty for none.
-        ends_jobs: a job may be over after the call, so its watchers are told (JobEnds).
+        ends_jobs: a job may be over after the call, so its watchers are notified (JobEnds).
     """
 
     text_field: ClassVar[str] = ""
@@ -314,7 +314,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     """One shard node.
 
     Attributes:
-        incarnation: random and new for each process, so that a restart is told from a pause.
+        incarnation: random and new for each process, so that a restart differs from a pause.
         address: host:port of its link; empty for a node inside a router's process.
         is_draining: it stops soon; it owns nothing any more and still answers.
         formats: the newest format (FORMATS) that it can handle.
@@ -376,8 +376,8 @@ class ShardPort(Protocol):
     def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
         """Call on_end whenever a call through this shard has perhaps ended the job.
 
-        Nothing is heard of the end of a lease by time, and of calls through other shards, so the watcher asks for the
-        job's state from time to time.
+        A lease that ends by time, and a call through another shard, cause no notice, so the watcher reads the job's
+        state from time to time.
         """
         ...
 

@@ -1,8 +1,4 @@
-"""Sends the entries of one tick as one frame, and receives frames, at both ends of a link.
-
-Not here: the content of a frame (sharq_core/link/frames.py), and its handling (shard/link_server.py,
-router/shards/link.py).
-"""
+"""Sends the entries of one tick as one frame, and receives frames, at both ends of a link."""
 
 from __future__ import annotations
 

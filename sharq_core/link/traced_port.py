@@ -62,13 +62,13 @@ class TracedPort:
 
 
 def _attributes(call: Call[Any], shard: str) -> dict[str, str | int]:
-    found: dict[str, str | int] = {"sharq.call": type(call).__name__}
+    attributes: dict[str, str | int] = {"sharq.call": type(call).__name__}
     if shard:
-        found["sharq.shard"] = shard
+        attributes["sharq.shard"] = shard
     if isinstance(call, Dequeue | PartitionCall):
-        found["sharq.queue_type"] = call.queue_type
+        attributes["sharq.queue_type"] = call.queue_type
     elif isinstance(call, QueueCall):
-        found["sharq.queue_type"] = call.key.queue_type
+        attributes["sharq.queue_type"] = call.key.queue_type
     elif isinstance(call, JobsCall):
-        found["sharq.jobs"] = len(call.jobs)  # type: ignore[attr-defined] # every such call has them
-    return found
+        attributes["sharq.jobs"] = len(call.jobs)  # type: ignore[attr-defined] # every such call has them
+    return attributes

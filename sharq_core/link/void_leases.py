@@ -1,7 +1,4 @@
-"""Voids leases that no worker received: the jobs go back to their places, and the attempt does not count.
-
-Not here: the detection of an undelivered lease (the callers).
-"""
+"""Voids leases that no worker received: the jobs go back to their places, and the attempt does not count."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Adds to the reason of a failed connection the setting to change.
-
-Not here: the reasons themselves (reasons.py, sharq_core/store/failures.py, router/shards/link_reasons.py).
-"""
+"""Adds to the reason of a failed connection the setting to change."""
 
 from __future__ import annotations
 
@@ -83,7 +80,7 @@ _ADVICE = (
     ("its certificate is not valid: certificate is not yet valid", "check the clocks, and {shown_there}"),
     ("its certificate is not valid", "check {trusted}, and {shown_there}"),
 )
-"""Parts of reasons, and what to do then. The first one that fits counts."""
+"""Parts of reasons, each with its advice. The first match counts."""
 
 
 def with_advice(reason: str, settings: ConnectionSettings) -> str:

@@ -1,8 +1,7 @@
 """Writes the lines of a log in a thread, so that no caller waits for the log's reader or disk.
 
 A queue holds a bounded number of bytes. A line that finds no room, or that cannot be written, is lost and counted. The
-loss is reported as soon as lines can be written again. Not here: the contents of the lines (setup.py,
-router/http/access_log.py).
+loss is reported as soon as lines can be written again.
 """
 
 from __future__ import annotations

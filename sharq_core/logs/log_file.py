@@ -1,7 +1,4 @@
-"""Opens the file of a log that a thread writes, and opens it again after it was moved away.
-
-Not here: the queue of the lines (line_queue.py) and their contents (router/http/access_log.py, router/audit).
-"""
+"""Opens the file of a log that a thread writes, and opens it again after it was moved away."""
 
 from __future__ import annotations
 

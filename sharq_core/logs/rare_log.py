@@ -14,7 +14,7 @@ REFUSAL_EVERY_S = 30.0
 """The same for refused peers, which try again by themselves."""
 
 MOST_KINDS = 100
-"""The most kinds that are told apart; further ones share one line, so that strangers cannot use up memory."""
+"""The most kinds that are counted apart; further ones share one line, so that strangers cannot use up memory."""
 
 _OTHERS = ""
 
@@ -54,9 +54,9 @@ class RareLog(logging.LoggerAdapter[logging.Logger]):
         self.logger.log(level, msg, *args, **kwargs)
 
     def _key(self, kind: str, now_s: float) -> str:
-        """Return the kind itself if it is told apart, else the one of all others."""
+        """Return the kind itself if it is counted apart, else the kind of all others."""
         if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
-            self._kinds = {known: entry for known, entry in self._kinds.items() if now_s < entry[0]}
+            self._kinds = {name: entry for name, entry in self._kinds.items() if now_s < entry[0]}
             if len(self._kinds) >= MOST_KINDS:
                 return _OTHERS
         return kind

@@ -1,6 +1,6 @@
 """Explains why a connection failed, in words that hold no address, user, password or path and may be shown to anybody.
 
-The log has the original error beside them. Not here: errors that a store answers (store/failures.py).
+The log has the original error beside them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def why_tls_failed(error: ssl.SSLError) -> str:
     if reason in _NO_TLS or "WRONG_VERSION" in reason:
         return "it does not speak TLS there, and this end does"
     if reason in _WANTS_CERTIFICATE:
-        return "a certificate is asked for, and none was shown"
+        return "a certificate is required, and none was shown"
     return _ALERTS.get(reason, f"TLS failed ({reason or 'it ended the handshake'})")
 
 

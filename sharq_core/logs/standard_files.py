@@ -1,7 +1,4 @@
-"""Makes stdin, stdout and stderr usable even if the parent closed them, and writes stdout and stderr without waiting.
-
-Not here: the log (setup.py) and the threads that write (line_queue.py).
-"""
+"""Makes stdin, stdout and stderr usable even if the parent closed them, and writes to them without waiting."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Logs a lasting problem when it begins, every 30 s while it lasts, and when it ends.
-
-Not here: events that happen again and again (rare_log.py).
-"""
+"""Logs a lasting problem when it begins, every 30 s while it lasts, and when it ends."""
 
 from __future__ import annotations
 

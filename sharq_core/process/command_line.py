@@ -1,7 +1,4 @@
-"""The parts that the four command lines share: `--config`, `--version`, examples and notices.
-
-Not here: the arguments of a single command (the command modules of router, shard and cluster).
-"""
+"""The parts that the four command lines share: `--config`, `--version`, examples and notices."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Refuses to serve, or warns, if a port has a public address and lets everyone in, or everyone can read a secret.
-
-Not here: the definitions of a public address (sharq_core/process/listening.py) and of such a secret
-(sharq_core/config/readable_secrets.py).
-"""
+"""Refuses to serve, or warns, if a port has a public address and lets everyone in, or everyone can read a secret."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Keeps what is wrong with this process itself, such as a certificate that ends soon, for /readyz and /cluster/.
-
-Not here: the problems of the store (sharq_core/store/settings_audit.py), and the log lines, which whoever finds a
-problem writes.
-"""
+"""Keeps the problems of this process itself, such as a certificate that ends soon, for /readyz and /cluster/."""
 
 from __future__ import annotations
 

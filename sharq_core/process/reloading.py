@@ -1,7 +1,4 @@
-"""Reloads on SIGHUP whatever can be reloaded while the process runs, and logs which settings need a restart.
-
-Not here: files that are checked once a second anyway (file_reload.py), and the other signals (stopping.py).
-"""
+"""Reloads on SIGHUP whatever can be reloaded while the process runs, and logs which settings need a restart."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Runs a process on one event loop and returns its exit status.
-
-Not here: the signals that end it (stopping.py) and its log (sharq_core/logs/setup.py).
-"""
+"""Runs a process on one event loop and returns its exit status."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Tells the service manager that started this process (systemd, `Type=notify`) when it is ready, reloads and stops.
 
 The protocol is that of sd_notify(3): datagrams of lines `NAME=text` to the socket that $NOTIFY_SOCKET names. Without
-that variable nothing is sent. Not here: the reasons for which a process is not ready (the main module of each program).
+that variable nothing is sent.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class ServiceManager:
         self._send("STOPPING=1", "STATUS=stopping")
 
     def _tell_readiness(self, reason: str | None) -> None:
-        """Report the readiness if it has changed. READY=1 is said once: a service manager knows no way back from it."""
+        """Report the readiness if it has changed. READY=1 is sent once, because it cannot be taken back."""
         status = "ready" if reason is None else f"not ready: {' '.join(reason.split())}"
         if status == self._status:
             return

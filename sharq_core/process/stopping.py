@@ -1,7 +1,4 @@
-"""Stops a process within its time limit: the first signal asks for the stop, the second one ends the process at once.
-
-Not here: the work that each process finishes at its stop, and the reload on SIGHUP (reloading.py).
-"""
+"""Stops a process within its time limit: the first signal begins the stop, the second one ends the process at once."""
 
 from __future__ import annotations
 
@@ -77,7 +74,7 @@ class Stop:
             self._limit.cancel()
 
     async def wait(self) -> None:
-        """Wait until the stop is asked for."""
+        """Wait until the stop is requested."""
         await self._asked.wait()
 
     async def within(self, work: Coroutine[None, None, None], what: str) -> None:
@@ -90,7 +87,7 @@ class Stop:
             self.exit_status = 1
 
     def left_s(self, least_s: float = 0.0) -> float:
-        """Return the rest of the timeout in seconds; all of it before the stop was asked for."""
+        """Return the rest of the timeout in seconds; all of it before the stop is requested."""
         spent_s = self._loop.time() - self._asked_at if self._asked_at else 0.0
         return max(self.timeout_s - spent_s, least_s)
 
@@ -153,7 +150,7 @@ def stop_on_signals(timeout_s: float, manager: ServiceManager) -> Stop:
     A second SIGTERM or SIGINT ends the process in the middle of its work.
 
     Args:
-        manager: is told of reloads.
+        manager: gets a notice of each reload.
     """
     stop = Stop(timeout_s)
     loop = asyncio.get_running_loop()

@@ -1,8 +1,4 @@
-"""Makes the TLS contexts of the servers and the links from files, and reloads their certificates.
-
-Not here: TLS to the store (sharq_core/config/store_address.py), the check for changed files (file_reload.py), and the
-ends of certificates (certificates/watch.py).
-"""
+"""Makes the TLS contexts of the servers and the links from files, and reloads their certificates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packs what a call says of each job: identifiers, lease tokens and the binary headers that the Lua unpacks."""
+"""Packs the fields of each job in a call: identifiers, lease tokens and the binary headers that the Lua unpacks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ IS_RENEWED = 4
 """Says in the byte after the terms of an extend that the permits of the leases were renewed."""
 
 RENEWED = struct.Struct(">Bq")
-"""What follows the terms of such an extend: that byte, and the number of changes of the partition's time."""
+"""The bytes after the terms of such an extend: that byte, and the number of changes of the partition's time."""
 
 KNOWS_EXPIRED = 2
 """Says in the flags of a job of an enqueue or a release that the caller can decode the number of jobs that expired."""
@@ -168,16 +168,16 @@ def enqueue_header(job: NewJob) -> bytes:
 
 
 def _life(job: NewJob) -> bytes:
-    """Return what a job says of its life."""
-    kind, when_us = (2, job.expires_at_us) if job.expires_us is None else (1, job.expires_us)
+    """Return the packed life of a new job: priority, due time and expiry."""
+    expiry_kind, when_us = (2, job.expires_at_us) if job.expires_us is None else (1, job.expires_us)
     if when_us is None:
-        kind, when_us = 0, 0
-    head = _ENQUEUE_LIFE.pack(job.priority, job.at_us or 0, kind, when_us, on_expiry(job.on_expiry))
+        expiry_kind, when_us = 0, 0
+    head = _ENQUEUE_LIFE.pack(job.priority, job.at_us or 0, expiry_kind, when_us, on_expiry(job.on_expiry))
     return head + retry(job.retry)
 
 
 def _campaign(job: NewJob) -> bytes:
-    """Return what a job says of windows, of its batch and of caps, and its trace."""
+    """Return the packed window, batch, caps and trace of a new job."""
     window, batch = (job.window or "").encode(), (job.batch or "").encode()
     flags = _IGNORES_WINDOW if job.ignores_window else 0
     caps = b""
@@ -212,9 +212,9 @@ def burst_parts(burst: Burst) -> tuple[int, int]:
 
 
 def reports(jobs: Sequence[FinishJob] | Sequence[ReleaseJob]) -> list[bytes]:
-    """Return what the workers report of each job beside the end of its lease; an empty list if nobody reports."""
-    found = [_report(job) for job in jobs]
-    return found if any(found) else []
+    """Return the report of each job besides the end of its lease; an empty list if no job has one."""
+    packed = [_report(job) for job in jobs]
+    return packed if any(packed) else []
 
 
 def _report(job: FinishJob | ReleaseJob) -> bytes:
@@ -228,15 +228,15 @@ def _report(job: FinishJob | ReleaseJob) -> bytes:
 
 
 def progress(jobs: Sequence[ExtendJob]) -> list[bytes]:
-    """Return the progress that the workers report of each job; an empty list if nobody reports."""
-    found = [job.progress for job in jobs]
-    return found if any(found) else []
+    """Return the progress reported for each job; an empty list if no job has any."""
+    packed = [job.progress for job in jobs]
+    return packed if any(packed) else []
 
 
 def change(wanted: JobChange) -> tuple[bytes, bytes]:
     """Return a change of a job as change_job.lua unpacks it, and the new payload (empty if it stays)."""
     given, delay_us, at_us, priority, cost = 0, 0, 0, 0, 0
-    kind, expires_us, payload = 0, 0, b""
+    expiry_kind, expires_us, payload = 0, 0, b""
     if wanted.payload is not UNSET:
         given, payload = given + _PAYLOAD, wanted.payload
     if wanted.delay_us is not UNSET:
@@ -250,10 +250,10 @@ def change(wanted: JobChange) -> tuple[bytes, bytes]:
     if wanted.expires_us is not UNSET or wanted.expires_at_us is not UNSET:
         given += _EXPIRY
         if isinstance(wanted.expires_us, int):
-            kind, expires_us = 1, wanted.expires_us
+            expiry_kind, expires_us = 1, wanted.expires_us
         elif isinstance(wanted.expires_at_us, int):
-            kind, expires_us = 2, wanted.expires_at_us
-    return _CHANGE.pack(given, delay_us, at_us, priority, cost, kind, expires_us), payload
+            expiry_kind, expires_us = 2, wanted.expires_at_us
+    return _CHANGE.pack(given, delay_us, at_us, priority, cost, expiry_kind, expires_us), payload
 
 
 def queue_settings(settings: QueueSettings) -> list[Word]:
@@ -261,12 +261,12 @@ def queue_settings(settings: QueueSettings) -> list[Word]:
 
     The last pair says that the caller can decode the defaults of the lives of jobs, the window and the caps.
     """
-    found: list[Word] = []
+    fields: list[Word] = []
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         if value is not UNSET:
-            found += (name, _setting(value))
-    return [*found, "life", "3"]
+            fields += (name, _setting(value))
+    return [*fields, "life", "3"]
 
 
 def _setting(value: bool | Burst | Retry | OnExpiry | str | tuple[str, ...] | None, /) -> Word:  # noqa: FBT001 - a setting of any kind

@@ -350,7 +350,7 @@ def _split(cursor: re.Pattern[str], scan: str) -> tuple[str, ...]:
     Raises:
         InvalidRequest: it is none that a reply gave out.
     """
-    found = cursor.fullmatch(scan)
-    if found is None:
+    match = cursor.fullmatch(scan)
+    if match is None:
         raise InvalidRequest("cursor: not a cursor that this server gave out")
-    return found.groups()
+    return match.groups()

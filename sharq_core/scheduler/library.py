@@ -271,7 +271,7 @@ _UNPROMISED = frozenset(
         CAP_RENEW,
     }
 )
-"""The nodes' internal functions: no client is told of their results, and nodes repeat what a failover undoes.
+"""The nodes' internal functions: no client sees their results, and nodes repeat what a failover undoes.
 
 claim_partitions is not among them. On a Redis Cluster the jobs may be on other servers than the number of partitions,
 and no job may outlive that number, or a node with another number could start on the same data.

@@ -92,7 +92,7 @@ class MembershipCalls:
             view.version if view else 0,
         ]
         if view is not None and names_members:
-            arguments += [word for known in view.members for word in _describe(known)]
+            arguments += [word for node in view.members for word in _describe(node)]
 
         def decode(raw: list[Any]) -> Reply[View | Refused | DataMissed | MembersLost]:
             return Reply(_hint(raw), _decode_heartbeat(raw, member.node_id, self._keys.partitions, most))

@@ -129,7 +129,8 @@ class ReapReply(msgspec.Struct, frozen=True):
         expired: number of jobs that expired.
         dropped: number of those that were dropped; the others became dead letters.
         ended_batches: the batches whose last job in this partition ended so long ago that they may be forgotten.
-        settled: the permits of leases that ended, to be given back to the ledgers of their caps. They are told once.
+        settled: the permits of leases that ended, to be given back to the ledgers of their caps. They are reported
+            once.
     """
 
     handled: int
@@ -231,7 +232,7 @@ def triples(flat: list[int]) -> list[tuple[int, int, int]]:
 
 
 def decode_enqueue(jobs: int, raw: list[Any]) -> Reply[list[Enqueued]]:
-    """Decode the reply of an enqueue of so many jobs; the numbers of expired jobs follow if there are any."""
+    """Decode the reply of an enqueue of this number of jobs; the numbers of expired jobs follow if there are any."""
     if raw[0]:
         return Reply(hint_of(raw), None, is_expired=True)
     end = _HEAD + 2 * jobs
@@ -323,7 +324,7 @@ def decode_statuses(raw: list[Any]) -> list[LeaseOutcome]:
 
 
 def decode_release(jobs: int, raw: list[Any]) -> Reply[list[LeaseOutcome]]:
-    """Decode the reply of a release of so many jobs; the numbers of expired jobs follow if there are any."""
+    """Decode the reply of a release of this number of jobs; the numbers of expired jobs follow if there are any."""
     if raw[0]:
         return Reply(hint_of(raw), None, is_expired=True)
     end = _HEAD + jobs

@@ -1,4 +1,4 @@
-"""Decodes what the functions tell of queues, of single jobs and of dead letters."""
+"""Decodes the replies about queues, single jobs and dead letters."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def decode_queue_stats_page(raw: list[Any]) -> QueueStatsPage:
 
 @decoder
 def decode_most_dead(raw: list[Any]) -> TopReply:
-    """Decode the reply of top_queues in the order of dead letters, which tells nothing else of the queues."""
+    """Decode the reply of top_queues in the order of dead letters, which has no other numbers of the queues."""
     rows = zip(raw[6::2], raw[7::2], strict=True)
     queues = [TopQueue(shown_id(queue_id), 0, 0, 0, None, None, None, dead) for queue_id, dead in rows]
     return TopReply(queues, int(raw[4]), int(raw[5]))
@@ -170,7 +170,7 @@ def fate_of(number: int) -> OnExpiry | None:
 def _status(
     head: bytes, payload: bytes, error: bytes, output: bytes, batch: bytes, window: bytes, trace: bytes = b""
 ) -> JobStatus:
-    """Return the status of a job as job_status.lua tells it.
+    """Return the status of a job from the values of job_status.lua.
 
     Args:
         output: the result of a finished job, the progress of any other; empty for none.

@@ -1,7 +1,7 @@
 """Remembers steps of the store's clock for the log, the notices and the metrics.
 
 A step is a change of a server's clock that this machine's own clock did not see, or the difference of two servers'
-clocks at a failover. Not here: detecting and absorbing a step (shard/cluster/partition_clocks.py).
+clocks at a failover.
 """
 
 from __future__ import annotations

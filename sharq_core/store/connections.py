@@ -1,6 +1,6 @@
 """Opens plain connections to one server and keeps them for reuse.
 
-The driver's own retries are off: they repeat commands that are not safe to repeat. Not here: the pipelines (node.py).
+The driver's own retries are off: they repeat commands that are not safe to repeat.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Loads the function library into one server that has none, or one of a lower revision.
-
-Not here: the time of the check (node.py), and the library (scheduler/library.py).
-"""
+"""Loads the function library into one server that has none, or one of a lower revision."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """Runs pipelines on one server of the store over a few connections, and tracks its clock.
 
-A pipeline that was sent is never sent again: a call without an answer in time is *perhaps done*. Not here: the routing
-of calls to servers (store.py), the function library (library_loader.py), the contact with a server that fails
-(reach.py), and the confirmation by replicas (replication/replication_guard.py).
+A pipeline that was sent is never sent again: a call without an answer in time is *perhaps done*.
 """
 
 from __future__ import annotations
@@ -121,11 +119,13 @@ class StoreNode:
         run = self.execute if keeping is None or not keeping.covers(calls) else keeping.execute
         timeout_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
         deadline = self._loop.time() + timeout_s
+        # The first call checks the library, because an older node may have loaded an older one.
         if not self._supply.has_begun and self.reach.refusal is None:
             await self._begin_supply(deadline)
             timeout_s = max(deadline - self._loop.time(), 0.0)
         asked_at = monotonic()
         answers = await run(calls, timeout_s, is_asking=is_asking)
+        # The server was restarted without its library. It did nothing, so the calls may be sent again.
         if FunctionMissing in map(type, answers) and (missed := to_resend(calls, answers, FunctionMissing)):
             lacking = await self._supplied(deadline)
             left_s = max(deadline - self._loop.time(), 0.0)
@@ -133,6 +133,7 @@ class StoreNode:
             second = [lacking] * len(missed) if lacking else await run(again, left_s, is_asking=is_asking)
             for index, answer in zip(missed, second, strict=True):
                 answers[index] = answer
+        # A refusal concerns all writes alike, so the last answer shows the present state.
         if isinstance(answers[-1], SharqError) or self.health.refuses:
             self.health.note_answers(answers)
         if not isinstance(answers[-1], SharqError):
@@ -176,6 +177,7 @@ class StoreNode:
                 packed = pack(commands)
                 if is_asking:
                     packed = [piece for command in packed for piece in (_ASKING, command)]
+                # From here on, a failure leaves open if the server has run the commands.
                 was_sent = True
                 await connection.send_packed_command(packed, check_health=False)
                 await (_read_asked if is_asking else read)(connection, len(commands), answers)

@@ -1,7 +1,6 @@
 """Words the problems of one server of the store.
 
-It does so for the log while they last, and in short for readiness, the cluster's page and clients. Not here: the
-consequences (node.py).
+It does so for the log while they last, and in short for readiness, the cluster's page and clients.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class NodeHealth:
         return self._away.reason or self._refusing.reason
 
     def note_failure(self, error: Exception, timeout_s: float | None = None) -> str:
-        """Note that the server was not reached or did not answer; return why, in words that anybody may see.
+        """Note that the server was not reached or did not answer; return the reason, in words for anyone.
 
         A server that was never reached may be configured differently for TLS.
 

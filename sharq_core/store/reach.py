@@ -1,7 +1,4 @@
-"""Tracks if one server of the store can be reached, and tries again while it cannot.
-
-Not here: the words for its problems (node_health.py), and the calls (node.py).
-"""
+"""Tracks if one server of the store can be reached, and tries again while it cannot."""
 
 from __future__ import annotations
 

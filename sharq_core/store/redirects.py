@@ -30,7 +30,7 @@ class Slots(Protocol):
     """The owners of the slots, as far as known."""
 
     def node_of(self, slot: int) -> StoreNode | None:
-        """Return the server of a slot; None if nobody has it as far as known."""
+        """Return the server of a slot; None if no server is known to have it."""
         ...
 
     def node_at(self, host: str, port: int) -> StoreNode:

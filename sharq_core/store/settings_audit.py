@@ -1,8 +1,7 @@
 """Checks the servers' own settings for anything by which jobs may be lost.
 
 Each problem is logged once when it appears and once when it clears, and stays available as a notice. A problem that
-comes and goes by itself during a failover is reported once it was seen twice. Not here: the effect on calls (node.py,
-sharq_core/store/replication/replication_guard.py).
+comes and goes by itself during a failover is reported once it was seen twice.
 """
 
 from __future__ import annotations
@@ -110,16 +109,16 @@ class Inspector:
 
     async def look(self, nodes: Sequence[StoreNode]) -> None:
         """Check these servers; the known problems of a server that does not answer stay."""
-        found: dict[str, dict[str, str]] = {}
+        problems: dict[str, dict[str, str]] = {}
         for node, off in zip(nodes, await asyncio.gather(*map(self._look_at, nodes)), strict=True):
             stepped = self.clock_steps.fault(node.name)
             if stepped is not None:
                 off["clock"] = stepped
             for check, text in self._settled(node.name, off).items():
-                found.setdefault(check, {})[node.name] = text
+                problems.setdefault(check, {})[node.name] = text
         names = {node.name for node in nodes}
-        self._log_changes(found, names)
-        self._off = found
+        self._log_changes(problems, names)
+        self._off = problems
         self._suspected = {(check, name) for check, name in self._suspected if name in names}
         self._has_looked = True
         self.facts = {name: facts for name, facts in self.facts.items() if name in names}
@@ -195,9 +194,9 @@ class Inspector:
     def _known(self, server: str) -> dict[str, str]:
         return {check: servers[server] for check, servers in self._off.items() if server in servers}
 
-    def _log_changes(self, found: Mapping[str, Mapping[str, str]], primaries: Collection[str]) -> None:
+    def _log_changes(self, problems: Mapping[str, Mapping[str, str]], primaries: Collection[str]) -> None:
         for check in CHECKS:
-            old, new = self._off.get(check, {}), found.get(check, {})
+            old, new = self._off.get(check, {}), problems.get(check, {})
             for server in sorted(new.keys() - old.keys()):
                 log.warning("store_notice check=%s server=%s text=%r", check, server, new[server])
             for server in sorted(old.keys() - new.keys()):
@@ -207,14 +206,14 @@ class Inspector:
 
 def faults(facts: Facts, durability: Durability) -> dict[str, str]:
     """Return the problems of a server, by check; each is a sentence without its full stop."""
-    found = {
+    problems = {
         "version": _version_fault(facts, durability),
         "eviction": _eviction_fault(facts),
         "persistence": _persistence_fault(facts, durability),
         "replicas": _replicas_fault(facts, durability),
         "min_replicas": _min_replicas_fault(facts, durability),
     }
-    return {check: text for check, text in found.items() if text is not None}
+    return {check: text for check, text in problems.items() if text is not None}
 
 
 def parse_info(answer: bytes) -> dict[str, str]:

@@ -1,8 +1,7 @@
 """Presents the store to the scheduler as one object, be it one server, a Sentinel group or a Redis Cluster.
 
 It holds the servers and the owners of the slots. It reads these again when a call fails, when a server reports a
-change, and every few seconds. Not here: reading them (topology/layout.py, Topology), and redirected pipelines
-(redirects.py).
+change, and every few seconds.
 """
 
 from __future__ import annotations
@@ -177,6 +176,7 @@ class Store:
         loads = [node.load_library() for node in self._primaries]
         outcomes = await asyncio.gather(*loads, return_exceptions=True)
         failures = [outcome for outcome in outcomes if outcome is not None]
+        # A server that is away gets the library at its return; the node can begin without it.
         if failures and len(failures) == len(outcomes):
             raise failures[0]
         if not self._tasks:
@@ -343,6 +343,7 @@ class Store:
         self._owners, self._was_found = owners, True
         self._primaries = tuple(map(self._node, layout.urls()))
         self._only = owners[0] if len(self._primaries) == 1 and None not in owners else None
+        # A new primary may lack what its predecessor answered: slots of caps from before must not be used.
         if {*layout.urls()} != {*self._layout.urls()}:
             self.reigns += 1
         if layout.urls() != self._layout.urls():
@@ -350,6 +351,7 @@ class Store:
             self.inspector.look_soon()
             self._tell_clock_news()
         self._layout = layout
+        # Seeds stay, because the next reading of the layout asks them.
         kept = {*layout.urls(), *self._topology.seeds}
         for url in [url for url in self._nodes if url not in kept]:
             await self._nodes.pop(url).close()

@@ -1,7 +1,4 @@
-"""Defines the interface through which the keeper of the data's identity checks every server that is reached anew.
-
-Not here: the remembered identity, and the consequences if it is not found (shard/data_identity/guard.py).
-"""
+"""Defines the interface through which the guard of the data's identity checks each new connection to a server."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from sharq_core.version import __version__
 __all__ = ["RecordedSpan", "SpanKind", "Spans"]
 
 _STORE = {"db.system.name": "redis", "db.operation.name": "FCALL"}
-"""What every call to the store has in common; Valkey speaks the same protocol and has no name of its own there."""
+"""The attributes of every call to the store. Valkey speaks the same protocol and has no name of its own there."""
 
 
 _SAMPLED = 0x01
@@ -69,11 +69,11 @@ class RecordedSpan:
     @property
     def context(self) -> bytes:
         """Its context in the packed form, without its tracestate if that is too long for the link."""
-        found = self._span.get_span_context()
-        ids = found.trace_id.to_bytes(16) + found.span_id.to_bytes(8)
-        state = found.trace_state.to_header().encode()
+        span_context = self._span.get_span_context()
+        ids = span_context.trace_id.to_bytes(16) + span_context.span_id.to_bytes(8)
+        state = span_context.trace_state.to_header().encode()
         is_short = len(state) <= trace_context.MAX_TRACESTATE_BYTES
-        return ids + bytes((found.trace_flags & 0xFF,)) + (state if is_short else b"")
+        return ids + bytes((span_context.trace_flags & 0xFF,)) + (state if is_short else b"")
 
     def add_store_call(self, function: str, jobs: int, sent_at: float, error: SharqError | None) -> None:
         """Add a span of a call to the store that ends now; see call_traces.CallTrace."""
@@ -95,7 +95,7 @@ class RecordedSpan:
         self._span.set_attributes(attributes)
 
     def fail(self, error_type: str, message: str = "") -> None:
-        """Say that the work failed.
+        """Record that the work failed.
 
         Args:
             error_type: a word from a small set: the code of an error, a status, or the name of an exception.

@@ -1,7 +1,6 @@
 """Runs one child process: its start, its readiness, its end, and the report of its death.
 
-A child does not outlive this process. Not here: the set of processes (main.py), and their command lines (services.py,
-stores.py).
+A child does not outlive this process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parses the command line of `sharq-cluster`. Not here: running the cluster (main.py)."""
+"""Parses the command line of `sharq-cluster`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Runs `sharq-cluster`: starts stores, shards and routers in order, reports deaths, and stops them in reverse order.
-
-Not here: the command line (cli.py), one child process (child.py), the programs (services.py, stores.py), and the
-forming of the Redis Cluster (redis_cluster.py).
-"""
+"""Runs `sharq-cluster`: starts stores, shards and routers in order, reports deaths, and stops them in reverse order."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Makes the programs of the stores: one Valkey, or the six of a Redis Cluster, each in a directory of its own.
 
-The stores listen on the loopback interface only and need no password. Not here: the forming of the Redis Cluster
-(redis_cluster.py).
+The stores listen on the loopback interface only and need no password.
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ class HandingOver:
     def _accept(self, bound: socket.socket) -> None:
         for _ in range(_ACCEPTS_A_TURN):
             takers = self._takers(self.accepted)
+            # Without a worker that takes connections, clients wait in the system's queue.
             if not takers:
                 self._pause()
                 return

@@ -1,7 +1,7 @@
 """The shards as a worker of `sharq-server` sees them: its own, which does every call, and those of the other workers.
 
-Every worker serves every partition, since all truth is in the store. So a call is done where it arrived, without a way
-over a link. The others are asked only by a dequeue that found nothing here, and by what describes the whole.
+Every worker serves every partition, since all truth is in the store. So a call runs in the worker at which it arrived.
+Only a dequeue that found nothing here asks the others, and calls that describe the server as a whole.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ReplyT = TypeVar("ReplyT")
 
 
 LISTEN_S = 5.0
-"""Seconds after a dequeue of a type for which the other workers tell of it."""
+"""Seconds after a dequeue of a type during which the other workers send notes about it."""
 
 MAX_DEQUEUED = 1000
-"""Most types of which they tell for this reason."""
+"""Most types about which they send notes for this reason."""
 
 
 def link_path(links: Path, number: int) -> Path:
@@ -68,7 +68,7 @@ class OwnShard:
 
     @property
     def watched(self) -> Sequence[str]:
-        """The types of which other workers tell, each as often as somebody here listens."""
+        """The types about which other workers send notes, each as often as it has listeners here."""
         watched = [queue_type for queue_type, times in self._watched.items() for _ in range(times)]
         return [*watched, *self._dequeued]
 
@@ -79,7 +79,7 @@ class OwnShard:
         return self._shard.call(call)
 
     def forget_idle(self) -> None:
-        """Hear no more of the types that were not dequeued in the last LISTEN_S."""
+        """Stop listening to the types that were not dequeued in the last LISTEN_S."""
         oldest = monotonic() - LISTEN_S
         for queue_type in [queue_type for queue_type, at in self._dequeued.items() if at < oldest]:
             del self._dequeued[queue_type]
@@ -192,7 +192,10 @@ class WorkerDirectory:
     def shards(self) -> Sequence[ShardPort]:
         """Return the shard of this worker, and those of the others that can be reached."""
         if any(sibling.calls.is_suspect for sibling in self.siblings.values()):
-            return (self._own, *(one.calls for one in self.siblings.values() if not one.calls.is_suspect))
+            return (
+                self._own,
+                *(sibling.calls for sibling in self.siblings.values() if not sibling.calls.is_suspect),
+            )
         return self._shards
 
     def informed(self, _shards: Sequence[ShardPort], /) -> Sequence[ShardPort]:

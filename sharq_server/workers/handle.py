@@ -78,7 +78,7 @@ class WorkerHandle:
 
     @property
     def takes_connections(self) -> bool:
-        """True if the worker is up, was heard a moment ago, and has not begun to stop."""
+        """True if the worker is up, has just given a sign of life, and has not begun to stop."""
         return self.is_up and not self._is_draining and self._life_signs.silent_s < SILENT_S
 
     @property

@@ -1,7 +1,4 @@
-"""Measures for how long a worker has given no sign of life, by the time for which the parent itself has run.
-
-Not here: the end of a worker that hangs (team.py), and the signs themselves (the beats of service.py).
-"""
+"""Measures for how long a worker has given no sign of life, by the time for which the parent itself has run."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ had no processor for it, so the workers' signs may be late for the same reason.
 """
 
 START_TIMES = 12
-"""How many times the limit a worker may take to its first sign. On a busy machine imports take seconds."""
+"""A worker may take this many times the limit to its first sign. On a busy machine imports take seconds."""
 
 
 class LifeSigns:

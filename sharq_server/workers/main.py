@@ -3,7 +3,7 @@
   python -m sharq_server.workers.main CONTROL CHANNEL
 
 The arguments are descriptors: of the control line, whose first message are the orders, and of the channel of the
-connections. This module is responsible for the start and stop order. Not here: the parent (parent.py).
+connections. This module is responsible for the start and stop order.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Tells the workers of one `sharq-server` from each other what is due, and gathers their metrics.
+"""Lets the workers of one `sharq-server` tell each other what becomes due, and gathers their metrics.
 
-A worker listens, at each other one, to the types that its own polls wait for. Whatever a call there makes due comes as
-a note, all notes of one tick as one frame, so that the polls here wake up. Each link is a Unix socket in a directory
-that is private to this server; its client proves the server's secret first. Not here: the calls of a dequeue that found
-nothing here, which go over the links of the cluster (directory.py).
+A worker listens, at each other one, to the types that its own polls wait for. If a call there makes a job due, a note
+comes, so that the polls here wake up; all notes of one tick are one frame. Each link is a Unix socket in a directory
+that is private to this server; its client proves the server's secret first.
 """
 
 from __future__ import annotations
@@ -247,6 +246,7 @@ class NoteLink:
         finally:
             self._writer = None
             writer.close()
+            # The requests for metrics that wait for this worker get no answer any more.
             scrapes, self._scrapes = self._scrapes, []
             for answer in scrapes:
                 if not answer.done():

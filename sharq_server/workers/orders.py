@@ -1,4 +1,4 @@
-"""Defines what the parent and a worker say to each other: the orders at the start, then messages, one JSON line each.
+"""Defines the messages between the parent and a worker: the orders at the start, then one JSON line each.
 
 They use one end each of a pair of sockets that no other process has.
 """

@@ -1,6 +1,6 @@
 """The parent of the workers: listens, runs the embedded store, starts the workers, and hands connections over to them.
 
-This module is responsible for the order in which all starts and stops. Not here: a worker's own parts (service.py).
+This module is responsible for the order in which all starts and stops.
 """
 
 from __future__ import annotations

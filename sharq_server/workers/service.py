@@ -1,4 +1,4 @@
-"""The parts of a worker, in the order in which they start and stop. Not here: the process (main.py)."""
+"""The parts of a worker, in the order in which they start and stop."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class WorkerTeam:
             await worker.started()
 
     async def _end_hung(self) -> None:
-        """Look at all workers again and again, and kill those that hang."""
+        """Check all workers again and again, and kill those that hang."""
         loop = asyncio.get_running_loop()
         looked_at = loop.time()
         while not self._stopping.is_set():
@@ -171,14 +171,14 @@ class WorkerTeam:
         if was_up and worker.failure is not None and worker.failure.exit_status == EXIT_MISCONFIGURED:
             raise ConfigError(worker.failure.reason)
 
-    def _numbers(self, *more: int) -> tuple[int, ...]:
+    def _numbers(self, *others: int) -> tuple[int, ...]:
         """Return the numbers of the workers that run, and more."""
         if self._version == 1:
             return self._told
-        return tuple(sorted({*more, *(worker.number for worker in self.workers if worker.is_up)}))
+        return tuple(sorted({*others, *(worker.number for worker in self.workers if worker.is_up)}))
 
     def _tell_members(self) -> None:
-        """Tell all workers who runs, whenever that has changed since they were told last."""
+        """Send all workers the list of running workers whenever it has changed."""
         up = tuple(worker.number for worker in self.workers if worker.is_up)
         is_first_start = self._version == 1 and not all(worker.was_up for worker in self.workers)
         if self._stopping.is_set() or is_first_start or up == self._told:

@@ -55,7 +55,7 @@ class NoShards:
         """There is none to doubt."""
 
     async def covered(self) -> None:
-        """Nobody answers for others."""
+        """No other shard stands in here."""
 
 
 def served_routes() -> set[tuple[str, str]]:

@@ -26,7 +26,7 @@ SLOWEST_US = 1_000_000
 """A node asks again at the latest after this time."""
 
 MEETS_EVERY_US = 500_000
-"""How often a node reads the queue's partition."""
+"""The interval at which a node reads the queue's partition."""
 
 
 class Worker(Struct, frozen=True):

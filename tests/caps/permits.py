@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from tests.caps.ledger import MIN_GRACE_US, SERIALS_OF_A_SERVER
 
 MARGIN_US = 15_000_000
-"""How much longer than its lease a permit lasts. The queue's server may lose up to ten seconds of time at a step back
+"""Time for which a permit outlasts its lease. The queue's server may lose up to ten seconds of time at a step back
 of its clock, because nodes mark a partition with leases as in use so often (store-clock.md)."""
 
 EXTEND_WITHIN_US = 5_000_000

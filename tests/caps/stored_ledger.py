@@ -27,7 +27,7 @@ BEGIN_US = 1_700_000_000_000_000
 """Added to the times of the world, which begin near 0."""
 
 TOKEN = slice(6, 18)
-"""Where a record has the token of the process that wrote it (caps.lua: HEAD)."""
+"""The place in a record of the token of the process that wrote it (caps.lua: HEAD)."""
 
 FOREIGN: bytes | None = b"another here"
 """The token of another process; None for that of the same one."""

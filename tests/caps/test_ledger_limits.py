@@ -1,6 +1,6 @@
 """Ledgers with several limits, costs, slots further ahead, holds and changes; judged by the times of the slots alone.
 
-A slot of which nothing came back counts as used at its time. Not here: when nodes use it (test_stored_ledger.py).
+A slot of which nothing came back counts as used at its time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Audits the store after a run: nothing is left, its totals add up, and its keys agree with each other (I8).
-
-Not here: what the clients saw (history.py).
-"""
+"""Audits the store after a run: nothing is left, its totals add up, and its keys agree with each other (I8)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The table of scenarios with their counts: printed after a run, and kept in docs/guarantees.md.
-
-Not here: what is counted (history.py).
-"""
+"""The table of scenarios with their counts: printed after a run, and kept in docs/guarantees.md."""
 
 from __future__ import annotations
 

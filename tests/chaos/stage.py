@@ -1,7 +1,4 @@
-"""A cluster on a store that keeps its data, and a run: load, a fault in the middle of it, load again, drain, check.
-
-Not here: what the clients do (crowd.py), what is right (history.py, audit.py), and the faults (test_*.py).
-"""
+"""A cluster on a store that keeps its data, and a run: load, a fault in the middle of it, load again, drain, check."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ QUIET_S = 45.0
 """Longest time without progress after a fault."""
 
 MOST_TOLD = 5
-"""So many of the jobs that nobody got are told of."""
+"""Most jobs without a lease that a failure message lists."""
 
 FORGOTTEN = frozenset(
     {

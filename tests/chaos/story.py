@@ -151,7 +151,7 @@ class Story:
         )
 
     def tell(self, number: int, state: str, *, attempt: int = 0, reason: str = "", error: str = "") -> None:
-        """The fate of a job is told."""
+        """Record the end of a job as an answer stated it."""
         self.history.fates["q", number] = Fate(
             told_s=self._take_time()[1], state=state, attempt=attempt, reason=reason, error=error
         )

@@ -18,7 +18,7 @@ from tests.support.load.history import Dequeue, Outcome
 
 BAD_CLIENTS = 20
 BYTE_EVERY_S = 0.02
-"""How slow a slow client is."""
+"""The pause of a slow client between two bytes."""
 
 LEAVES_AFTER_S = 0.01
 """When a client leaves its long poll, and how long until the next one comes."""

@@ -85,7 +85,7 @@ async def test_a_shard_cut_off_from_the_store_loses_nothing(
 async def test_a_shard_cut_off_from_the_sentinels_leaves_its_partitions_to_those_that_know_the_new_primary(
     seed: int, report: Report
 ) -> None:
-    """Its primary becomes a replica, and nobody tells the shard which server to ask instead."""
+    """Its primary becomes a replica, and the shard does not learn which server to ask instead."""
     switched_s = 0.0
     with (
         running_toxiproxy() as proxies,

@@ -142,7 +142,7 @@ def is_whole(group: SentinelGroup | RedisCluster) -> bool:
 
 
 async def play_events(found: Stage, group: SentinelGroup, crowd: Crowd, name: str, rounds: int) -> None:
-    """Let an event happen so many times under a crowd's load; each round ends with a whole group."""
+    """Let an event happen a given number of times under a crowd's load; each round ends with a whole group."""
     chance = random.Random(name)
     for _ in range(rounds):
         old = group.primary()

@@ -1,6 +1,6 @@
 """Named caps keep their bound over partitions and shards while processes die, hang and move (LIMITS, section 7).
 
-What is counted is in tests/support/load/named_caps.py. Not here: failovers and clocks (test_named_caps_stores.py).
+What is counted is in tests/support/load/named_caps.py.
 """
 
 from __future__ import annotations

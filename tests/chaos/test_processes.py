@@ -17,7 +17,7 @@ from tests.support.waits import until
 
 
 async def until_serving(stage: Stage, nodes: int) -> None:
-    """Wait until every running router sees so many shards."""
+    """Wait until every running router sees this number of shards."""
     routers = [router for router in stage.cluster.routers if router.is_running]
     for router in routers:
         await until(lambda router=router: len(serving(router)) == nodes, QUIET_S, f"{nodes} shards serve")  # type: ignore[misc]

@@ -1,7 +1,4 @@
-"""Schedules enqueue one job for each slot while shards and the store die.
-
-Not here: missed slots and steps of the clock (tests/cluster/test_schedules.py).
-"""
+"""Schedules enqueue one job for each slot while shards and the store die."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ SCHEDULES = 60
 EVERY_MS = 1000
 ROUNDS = 2 if is_quick() else 6
 STOP_S = 0.6
-"""How long the store stands still; calls have a second and more."""
+"""Time for which the store stands still. Calls have a timeout of a second or more."""
 
 LEASE_MS = 10_000
 """Jobs of a dequeue without an answer come again after this, which is less than QUIET_S."""
@@ -101,7 +98,9 @@ class Campaign:
             await asyncio.sleep(0.1)
 
     async def stop(self) -> None:
-        """Pause all schedules, and collect what they have enqueued, leases among it that nobody was told of."""
+        """Pause all schedules, and collect what they have enqueued, also the jobs leased by calls whose answers were
+        lost.
+        """
         for number in range(SCHEDULES):
             await until_answer(partial(self._pause, self.name(number)), timeout_s=QUIET_S)
         await until_answer(self._is_drained, timeout_s=QUIET_S)

@@ -23,7 +23,7 @@ from tests.support.stores.groups import make_certificates
 from tests.support.stores.server import StoreServer, running_store
 
 HOLD_S = 1.5 if is_quick() else 20.0
-"""How long each measurement lasts; the attack begins a second before its own."""
+"""The length of each measurement; the attack begins a second before its own."""
 
 MORE_MIB = 150
 """More memory than before that an attack may take: 32 MiB of heads, and what Python adds."""

@@ -1,7 +1,7 @@
 """No lease begins outside the window of its job while shards, routers and the store die (I16).
 
 One window is open in even minutes and another one in odd minutes, so that in each minute one opens and the other one
-closes. Not here: time zones, changes of the clock and windows of queues and types (tests/scheduler, tests/unit).
+closes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A real Toxiproxy server and the proxies of one run. Not here: which toxics a scenario adds (test_network.py)."""
+"""A real Toxiproxy server and the proxies of one run."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sharq_client import Client, JobState
-from sharq_client.cli.jobfiles.report import Report
+from sharq_client.cli.jobfiles.report import FileReport
 from tests.support.extent import is_full
 from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import SCRIPT, Sharq
@@ -242,15 +242,15 @@ def test_interruption_while_answers_are_counted_counts_them_all(
     sharq: Sharq, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "jobs.jsonl", lines_of(kind, 6_000))
-    counted = Report.enqueued
+    counted = FileReport.enqueued
 
-    def interrupt(report: Report, *, is_duplicate: bool) -> None:
+    def interrupt(report: FileReport, *, is_duplicate: bool) -> None:
         counted(report, is_duplicate=is_duplicate)
         if report.sent == 10:
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Report, "enqueued", interrupt)
+        patched.setattr(FileReport, "enqueued", interrupt)
         first = sharq("enqueue", "--file", path, "--json", code=130)
     again = sharq("enqueue", "--file", path, "--resume", "--json").document
     assert first.document["queued"] + again["queued"] == 6_000

@@ -1,8 +1,4 @@
-"""The fake server of sharq_client.testing: its clock, planned failures, and what a test asks it.
-
-Not here: runs of workers (test_fake_runs.py), its rules beside those of the server (test_fake_rules.py), and the pytest
-plugin (test_fake_plugin.py).
-"""
+"""The fake server of sharq_client.testing: its clock, planned failures, and what a test asks it."""
 
 from __future__ import annotations
 

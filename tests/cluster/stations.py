@@ -1,7 +1,4 @@
-"""Traces requests through a server in this process: which functions of the product run, in order.
-
-Not here: the bounds and the table of stations (tests/cluster/test_stations.py).
-"""
+"""Traces requests through a server in this process: which functions of the product run, in order."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ PRODUCT = ("router", "shard", "sharq_core", "sharq_server")
 WARM = 5
 ROUNDS = 15
 QUIET_S = 0.003
-"""What goes on after the answer, for example the end of the pipeline's task, belongs to the request."""
+"""Time after the answer that still belongs to the request, for example for the end of the pipeline's task."""
 
 Function: TypeAlias = tuple[str, str]
 """A file of the product, from the root of the repository, and the qualified name of a function in it."""

@@ -16,7 +16,7 @@ from tests.support.stores.server import StoreFactory
 from tests.support.waits import DEADLINE_S, until
 
 SLACK_S = 2.0
-"""What a busy machine may add."""
+"""Time that a busy machine may add."""
 
 LOOK_S = 0.5
 """A node looks at all partitions twice and more in this time."""

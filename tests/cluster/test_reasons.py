@@ -1,4 +1,4 @@
-"""Why a store or a link fails stands in /readyz, in /cluster/, in what clients are told and in the log. What clients
+"""Why a store or a link fails stands in /readyz, in /cluster/, in the answers to clients and in the log. What clients
 are told says neither where the store is nor who we are there.
 """
 

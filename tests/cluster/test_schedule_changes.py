@@ -1,4 +1,4 @@
-"""A change of a schedule while another one is between its steps. Not here: changes at once (test_schedules.py)."""
+"""A change of a schedule while another one is between its steps."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Schedules on real nodes: changes at once and half done, owners that die or change, missed slots, and clock steps.
-
-Not here: the functions at an injected clock (tests/scheduler/test_schedules.py), and whole processes (tests/chaos).
-"""
+"""Schedules on real nodes: changes at once and half done, owners that die or change, missed slots, and clock steps."""
 
 from __future__ import annotations
 

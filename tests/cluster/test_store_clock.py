@@ -1,7 +1,4 @@
-"""A node on a real store whose clock is set, and on a failover to a server with another clock, judged in real time.
-
-Not here: each function at an injected clock (tests/scheduler/test_clock.py), and whole clusters (tests/chaos).
-"""
+"""A node on a real store whose clock is set, and on a failover to a server with another clock, judged in real time."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ KIND = "sms"
 HOUR_S, DAY_S = 3600.0, 86400.0
 INTERVAL_S = 0.5
 SLACK_S = 1.5
-"""What a busy machine may add to a wait."""
+"""Time that a busy machine may add to a wait."""
 
 
 @pytest.fixture

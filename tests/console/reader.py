@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.console.site import Document, Site, Watched
 
 EXPECTED = ("Failed to load", "ApiError")
-"""How a browser's lines about answers of 400 and above begin, and the page's own."""
+"""The beginning of a browser's lines about answers of 400 and above, and of the page's own lines."""
 
 
 class Api:

@@ -2,7 +2,6 @@
 
 Each service gets a loopback address of its own (Linux answers on all of 127.0.0.0/8), so that ports stay as they are
 written; names, addresses and mounted paths in commands and variables are put in the place of the containers' ones.
-Not here: images, networks and volumes, which need a container engine.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ SECURE = COMPOSE.with_name("compose.secure.yaml")
 DEADLINE_S = 60.0
 STORE_PORT = 6379
 PROGRAMS = Path(sys.executable).parent
-"""Where this environment has sharq-router and sharq-shard."""
+"""The folder of sharq-router and sharq-shard in this environment."""
 
 SETTINGS_OF_PROMETHEUS = COMPOSE.parents[1] / "prometheus"
 ENTRYPOINTS = {"prometheus": "prometheus"}

@@ -1,4 +1,4 @@
-"""Questions to a running Prometheus. Not here: its start (layout.py)."""
+"""Questions to a running Prometheus."""
 
 from __future__ import annotations
 

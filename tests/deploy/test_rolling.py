@@ -114,6 +114,6 @@ async def until_metric(prometheus: str, promql: str, wanted: float) -> None:
 
 
 def assert_nothing_failed(load: Load, layout: Layout) -> None:
-    """A dequeue that was told of a stop says 404; so many at the most, twice a client and process."""
+    """A dequeue that a stop ends answers 404; the most of these are twice a client and process."""
     assert set(load.answers) <= {200, 201, 404}, (load.answers, load.last_failure, layout.front.log)
     assert load.answers[404] <= 4 * CLIENTS, load.answers

@@ -31,7 +31,7 @@ DEADLINE_S = 60.0
 PRINTED_URL = "http://127.0.0.1:8080"
 DENVER = "America/Denver"
 NOON = 12
-"""What the clock of Denver shows in the pages; in a run another zone, in which it is noon now, stands for it."""
+"""The hour in Denver in the pages. A run replaces Denver by a zone in which it is noon now."""
 
 _SPEED = re.compile(r" \([\d,]+/s\)$", re.MULTILINE)
 """Shown if a file took longer than a second."""

@@ -1,7 +1,4 @@
-"""Runs the scheduler's real functions on a real store, one at a time and with injected time.
-
-Not here: what they ought to answer (model.py), and what they leave in the store (records.py).
-"""
+"""Runs the scheduler's real functions on a real store, one at a time and with injected time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The model's state of one (partition, type), and the moves of jobs: plain dictionaries, every rule once.
-
-Not here: what the functions answer (model.py).
-"""
+"""The model's state of one (partition, type), and the moves of jobs: plain dictionaries, every rule once."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from sharq_core.limits import LimitUnit, Quota, QuotaUse
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 OFFSETS_US = {"UTC": 0, "Asia/Kolkata": 330 * MINUTE_US, "Pacific/Marquesas": -570 * MINUTE_US}
-"""How far the local clock of a zone is ahead of UTC."""
+"""Time by which the local clock of a zone is ahead of UTC."""
 
 RETRY_US = SECOND_US
 LOOK_AGAIN_US = 30 * SECOND_US
@@ -76,7 +76,7 @@ class Count:
         return True
 
     def use(self) -> QuotaUse:
-        """The quota as callers are told of it."""
+        """The quota as answers show it."""
         return QuotaUse(self.quota, self.used, None if self.is_stale else self.period[1])
 
 

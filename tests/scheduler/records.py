@@ -28,7 +28,7 @@ KEEP_US = 600_000_000
 LATEST_US = 2**53
 
 GRAIN_US = 200_000
-"""How much later than the time in its record the partition's time may be (clock.lua)."""
+"""The most by which the partition's time may be later than the time in its record (clock.lua)."""
 
 HASHES = ("jobs", "notes", "queues", "deadjobs", "deadcounts", "counters", "done0", "done1", "results")
 ZSETS = ("queued", "ready", "parked", "capsets", "timers", "dead", "resulted")

@@ -19,7 +19,7 @@ STEPS = 50
 
 
 def fill(driver: Driver, queues: int, jobs: int) -> None:
-    """Jobs in each of so many queues, 100 a call, in one pipeline."""
+    """Enqueue jobs in each of a number of queues, 100 a call, in one pipeline."""
     made = [
         new_job(str(n), f"q{queue}", interval_us=MINUTE_US) for n in range(jobs) for queue in range(queues)
     ]

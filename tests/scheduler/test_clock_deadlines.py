@@ -1,7 +1,4 @@
-"""Deadlines of calls in the partition's time, while the store's clock steps.
-
-Not here: deadlines by the store's clock, which older nodes name (test_clock.py).
-"""
+"""Deadlines of calls in the partition's time, while the store's clock steps."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class ClockMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(2, 15))
     def idle(self, seconds: int) -> None:
-        """Nobody calls the partition."""
+        """Let time pass in which no call reaches the partition."""
         for _ in range(seconds):
             self.pass_time(900_000)
 

@@ -45,7 +45,7 @@ def test_a_call_without_expired_jobs_counts_none(driver: Driver) -> None:
 
 
 FATES = [(OnExpiry.DEAD, 0), (OnExpiry.DROP, 1)]
-"""What becomes of an expired job, and how many are dropped of one."""
+"""The fate of an expired job, and the number of drops that it counts."""
 
 
 def enqueue_again(driver: Driver, *jobs: NewJob) -> FunctionCall[list[Enqueued]]:

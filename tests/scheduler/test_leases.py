@@ -156,7 +156,7 @@ def test_a_void_release_takes_the_attempt_back_but_not_the_rate(driver: Driver) 
 
 
 def test_past_its_limit_a_job_becomes_a_dead_letter_in_the_same_step(driver: Driver) -> None:
-    """U9, U10: whoever notices the lease's end, a dequeue here; no second call that a crash could lose."""
+    """U9, U10: the dequeue that notices the end of a lease also does this; no second call is needed."""
     driver.enqueue(new_job("1", requeue_limit=1, interval_us=0))
     for attempt in (1, 2):
         assert driver.lease_one().attempt == attempt

@@ -260,7 +260,7 @@ def test_deleting_an_empty_queue_changes_nothing(driver: Driver) -> None:
 
 
 def test_a_ready_queue_without_jobs_blocks_nobody(driver: Driver) -> None:
-    """U11: whatever damaged the store, functions heal or skip."""
+    """U11: functions heal or skip entries that damage of the store left."""
     driver.enqueue(new_job("1", "damaged"), new_job("1", "ghost"), new_job("1", "good"))
     driver.client.hdel(driver.key("jobs"), "damaged:1")
     driver.client.hdel(driver.key("queues"), "ghost")

@@ -36,7 +36,7 @@ def test_leases_of_a_queue_are_never_closer_than_its_interval(driver: Driver) ->
 
 
 def test_a_slow_queue_that_runs_empty_keeps_its_spacing(driver: Driver) -> None:
-    """U4: kept until the ready time has passed, however short the lease and whoever finished it."""
+    """U4: kept until the ready time has passed, however short the lease was, and however it ended."""
     driver.enqueue(new_job("1", interval_us=HOUR_US))
     job = driver.lease_one(lease_us=SECOND_US)
     driver.finish("1", job.lease)

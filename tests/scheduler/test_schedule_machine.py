@@ -28,7 +28,7 @@ from tests.support.extent import CHOSEN_KINDS
 
 NAMES = st.sampled_from(["daily", "a", "x@1", "x"])
 VERSIONS = st.sampled_from([-1, 0, 1, 1, SECOND_US])
-"""How much above the version of the record; mostly a newer one."""
+"""Difference to the version of the record; mostly a newer one."""
 SLOTS_US = st.sampled_from([-SECOND_US, 0, 1000, SECOND_US, MINUTE_US, HOUR_US])
 RULES = st.sampled_from([ScheduleRule("0 9 * * *", tz="Asia/Kolkata"), ScheduleRule(every_us=SECOND_US)])
 SLOT_US = 1000

@@ -1,4 +1,4 @@
-"""The turns of a type's queues, and what is told of a type."""
+"""The turns of a type's queues, and the answers about a type."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ class WindowMachine(RuleBasedStateMachine):
             assert left == stale
 
     def was_stale(self, job: Job) -> bool:
-        """A queue whose window was not known to open is looked at again within a minute."""
+        """A queue whose window was not known to open is examined again within a minute."""
         score = self.driver.score(job.queue_id)
         return score is not None and 0 < score - self.partition_now() <= MINUTE_US
 

@@ -103,7 +103,7 @@ class TypeRules:
         return self.max_leased is not None and leased >= self.max_leased
 
     def is_stopped(self, leased: int) -> bool:
-        """Nobody knows when the next lease may be."""
+        """The time of the next possible lease is unknown."""
         return self.is_all_paused or self.is_paused or self.is_full(leased)
 
     def allows(self, leased: int, now_us: int) -> bool:
@@ -197,6 +197,6 @@ class TypeRules:
 
 
 def first_reason(*reasons: BlockedBy | None) -> BlockedBy | None:
-    """The reason that is told of several."""
+    """Return the reason that the answer shows if several apply."""
     order = list(BlockedBy)
     return min((reason for reason in reasons if reason), key=order.index, default=None)

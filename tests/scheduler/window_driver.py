@@ -1,7 +1,4 @@
-"""Runs the scheduler's functions about windows beside those about jobs.
-
-Not here: what they ought to answer (window_model.py).
-"""
+"""Runs the scheduler's functions about windows beside those about jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of goals: what it makes of results, of missing ones, and of a document that holds it."""
+"""The table of goals: made of results, with missing ones, and put into a document that holds it."""
 
 from __future__ import annotations
 

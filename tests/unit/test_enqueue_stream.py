@@ -7,7 +7,7 @@ from hypothesis import given, strategies
 
 from sharq_client import EnqueueStopped, Unavailable, streaming
 from sharq_client.bulk import Result
-from sharq_client.streaming import Batch, EnqueueStream, EnqueueSummary
+from sharq_client.streaming import EnqueueStream, EnqueueSummary, StreamCall
 
 MAX_JOBS = 4
 
@@ -23,10 +23,10 @@ class Calls:
         self._stream = stream
         self._chance = chance
         self._may_fail = may_fail
-        self._in_flight: dict[int, Batch] = {}
+        self._in_flight: dict[int, StreamCall] = {}
         self.accepted: list[int] = []
 
-    def begin(self, batch: Batch) -> None:
+    def begin(self, batch: StreamCall) -> None:
         self.end(batch.lane)
         assert len(batch.bodies) <= MAX_JOBS
         if self._stream.stopped_by is None:

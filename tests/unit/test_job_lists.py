@@ -56,10 +56,10 @@ class Shard:
         return JobPage(self._rows[: call.limit], f"132.{len(self.calls)}")
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
-        """Nobody waits here."""
+        """These tests do not call it."""
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
-        """Nobody waits here."""
+        """These tests do not call it."""
 
     def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
         """Ignore it."""

@@ -28,10 +28,10 @@ class IdleQueues:
         return QueuePage([], call.scan + 1 if call.scan < 10_000 else 0)
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
-        """Nobody waits here."""
+        """These tests do not call it."""
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
-        """Nobody waits here."""
+        """These tests do not call it."""
 
     def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
         """Ignore it."""

@@ -81,7 +81,7 @@ class Shards:
         """The test removes it itself."""
 
     async def covered(self) -> None:
-        """Nobody answers for others."""
+        """No other shard stands in here."""
 
 
 class Scene:

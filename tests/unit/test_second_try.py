@@ -41,7 +41,7 @@ FULL = Failure("overloaded", "too much waits")
 
 
 class Shard:
-    """Answers each call as it is told; the last answer holds.
+    """Answers calls with a list of answers, and with the last one from then on.
 
     Attributes:
         calls: all that it was asked.
@@ -59,10 +59,10 @@ class Shard:
         return answer
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
-        """Nobody waits here."""
+        """These tests do not call it."""
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
-        """Nobody waits here."""
+        """These tests do not call it."""
 
     def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
         """Ignore it."""
@@ -98,10 +98,10 @@ class Directory:
         return self._other
 
     def doubt(self, shard: ShardPort) -> None:
-        """Nobody dequeues here."""
+        """These tests do not call it."""
 
     async def covered(self) -> None:
-        """Nobody dequeues here."""
+        """These tests do not call it."""
 
 
 def job(queue: str, job_id: str) -> NewJob:

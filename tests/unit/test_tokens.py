@@ -79,7 +79,7 @@ def test_a_token_on_two_lines_with_different_words_is_refused(tmp_path: Path) ->
 
 
 def test_a_token_is_the_same_after_the_file_is_read_again(tmp_path: Path) -> None:
-    """The streams of its holder go on, whoever else got a line."""
+    """The streams of its holder go on when other lines are added."""
     _, line = new_token("clerk")
     guard = Guard(written(tmp_path, f"{line} ops=read types=sms*,voice\n"), frozenset())
     (token,) = read_tokens(guard.path)

@@ -84,10 +84,10 @@ class Shard:
         return STATS if isinstance(call, GetQueue) else True
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
-        """Nobody waits here."""
+        """These tests do not call it."""
 
     def unwatch(self, queue_type: str, on_due: OnDue) -> None:
-        """Nobody waits here."""
+        """These tests do not call it."""
 
     def watch_job(self, job: JobKey, on_end: OnEnd) -> None:
         """Ignore it."""

@@ -1,7 +1,6 @@
 """Defines the server's answers as frozen values. Times are in milliseconds, as on the wire.
 
-A payload stays JSON text until it is read. Not here: failures (errors.py has the classes, failures.py makes them from
-answers).
+A payload stays JSON text until it is read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Splits lists of jobs into bulk calls, and defines the answers to their jobs. Not here: sending them (aio/bulk.py)."""
+"""Splits lists of jobs into bulk calls, and defines the answers to their jobs."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Page(Protocol):
         ...
 
 
-class Reply(msgspec.Struct, frozen=True):
+class SmallAnswer(msgspec.Struct, frozen=True):
     """The fields of the small answers together. Each call reads the one field that it needs."""
 
     status: str = ""
@@ -92,4 +92,4 @@ LEASED = msgspec.json.Decoder(_LeasedAnswer)
 JOB = msgspec.json.Decoder(JobStatus)
 """The answer to the question about one job, and to its change."""
 
-REPLY = msgspec.json.Decoder(Reply)
+SMALL_ANSWER = msgspec.json.Decoder(SmallAnswer)

@@ -1,7 +1,4 @@
-"""Defines the errors that the client raises, each with its wire code, its HTTP status and the state of the work.
-
-Not here: turning a response or a broken connection into an error (failures.py).
-"""
+"""Defines the errors that the client raises, each with its wire code, its HTTP status and the state of the work."""
 
 from __future__ import annotations
 

@@ -187,8 +187,8 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         hold: the time from now for which the queue hands out no jobs, up to 24 hours.
         retry: the retry policy of jobs that have none of their own. Jobs of this client have one, unless they are
             enqueued with `retry=None`.
-        expires: the time from when a job is due after which it expires, for jobs that do not say it themselves.
-        on_expiry: the fate of expired jobs that do not say it themselves.
+        expires: the time from when a job is due after which it expires, for jobs without an expiry of their own.
+        on_expiry: the fate of expired jobs that do not name one.
         window: the name of the window outside of which nothing is leased, except jobs that ignore windows.
         caps: the names of up to three caps that the queue shares with other queues, of any types.
     """

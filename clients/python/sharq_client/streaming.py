@@ -109,8 +109,8 @@ class EnqueueAnswers(Answers[Enqueued | errors.SharqError]):
 OnProgress = Callable[[EnqueueProgress], object]
 
 
-class Batch(NamedTuple):
-    """The jobs of one call, with their places in the stream.
+class StreamCall(NamedTuple):
+    """The jobs of one call of a stream, with their places in it.
 
     Attributes:
         lane: the number of its lane. Its call begins when the call before in this lane has ended.
@@ -149,9 +149,9 @@ class _Lane:
         """Return True if its first job has waited for too long."""
         return bool(self.bodies) and now_s >= self.begun_s + MAX_AGE_S
 
-    def take(self) -> Batch:
+    def take(self) -> StreamCall:
         """Return the jobs, and begin with none."""
-        batch = Batch(self._number, self.indexes, self.bodies)
+        batch = StreamCall(self._number, self.indexes, self.bodies)
         self.indexes, self.bodies, self._size_bytes = [], [], 0
         return batch
 
@@ -194,7 +194,7 @@ class EnqueueStream:
         self._lost_at: int | None = None
         self.stopped_by: errors.SharqError | None = None
 
-    def add(self, job: Enqueueable) -> Sequence[Batch]:
+    def add(self, job: Enqueueable) -> Sequence[StreamCall]:
         """Take one job, and return the calls that are to be sent now. Most often there is none."""
         index = self._read
         self._read = index + 1
@@ -218,13 +218,13 @@ class EnqueueStream:
             departing += [self._depart(each) for each in self._lanes if each.is_overdue(now_s)]
         return departing
 
-    def rest(self) -> Iterator[Batch]:
+    def rest(self) -> Iterator[StreamCall]:
         """Yield the calls that remain once all jobs were taken."""
         for lane in [self._first] if self._first is not None else self._lanes:
             if lane.bodies:
                 yield self._depart(lane)
 
-    def record(self, batch: Batch, answers: Sequence[Result | errors.SharqError]) -> None:
+    def record(self, batch: StreamCall, answers: Sequence[Result | errors.SharqError]) -> None:
         """Take the answers to a call, one for each of its jobs, and report the progress."""
         self._in_flight.discard(batch.indexes[0])
         for index, body, answer in zip(batch.indexes, batch.bodies, answers, strict=True):
@@ -290,7 +290,7 @@ class EnqueueStream:
     def _lane_of(self, body: EnqueueBody) -> _Lane:
         return self._lanes[hash((body.queue_type, body.queue_id)) % len(self._lanes)]
 
-    def _depart(self, lane: _Lane) -> Batch:
+    def _depart(self, lane: _Lane) -> StreamCall:
         batch = lane.take()
         self._in_flight.add(batch.indexes[0])
         return batch

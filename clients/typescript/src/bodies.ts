@@ -66,7 +66,7 @@ export interface LeaseBody extends Body {
   readonly hasLease: boolean;
 }
 
-/** What a finish, extend or release says besides the job and its lease. */
+/** The terms of a finish, extend or release besides the job and its lease. */
 export interface LeaseTerms {
   readonly by?: number | undefined;
   readonly delay?: number | undefined;

@@ -1,8 +1,4 @@
-/**
- * Offers the verbs of the HTTP API as methods, with typed answers, typed errors, and retries if a retry is safe.
- *
- * Not here: running handlers for leased jobs (worker/), and sending one request (http/).
- */
+/** Offers the verbs of the HTTP API as methods, with typed answers, typed errors, and retries if a retry is safe. */
 import { asRepeat, enqueueBody, leaseBody, type LeaseTerms } from "./bodies.js";
 import { type BulkAnswers, toEnqueued } from "./bulk/answers.js";
 import { EnqueueStopped, type EnqueueAnswers, type EnqueueSummary } from "./bulk/ledger.js";
@@ -22,7 +18,7 @@ import type { CapHold, EnqueueJob, Enqueued, JobRef, LeasedJob } from "./shapes.
 /** A queue type, or up to 16 of them. */
 export type QueueTypes = string | readonly string[];
 
-/** How jobs are leased. */
+/** Options of a dequeue. */
 export interface DequeueOptions {
   /** The longest wait until a job is ready, in milliseconds, 0 to 60,000; 0 by default. */
   readonly waitMs?: number | undefined;
@@ -32,7 +28,7 @@ export interface DequeueOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a finish or a release says about the queue and the cost of the job. */
+/** The cost and the holds that a finish or a release reports. */
 export interface SettleOptions {
   /** The cost that the job turned out to have, 0 or more; absent if it is as enqueued. */
   readonly cost?: number | undefined;
@@ -46,13 +42,13 @@ export interface SettleOptions {
   readonly holdCap?: CapHold | undefined;
 }
 
-/** How a job is finished. */
+/** Options of a finish. */
 export interface FinishOptions extends SettleOptions {
   /** Any JSON value of up to 16 KiB, which is kept with the finished job; absent for none. */
   readonly result?: unknown;
 }
 
-/** How a job is given back. */
+/** Options of a release. */
 export interface ReleaseOptions extends SettleOptions {
   /**
    * The delay in milliseconds, 0 for none. Absent for that of the job's retry policy, if it has one and the attempt
@@ -70,7 +66,7 @@ export interface ReleaseOptions extends SettleOptions {
   readonly preferRetry?: boolean | undefined;
 }
 
-/** How jobs are given back with one call: the error of all of them, or an array with one for each. */
+/** Options of a release of several jobs: the error of all of them, or an array with one for each. */
 export interface ReleaseManyOptions extends Omit<ReleaseOptions, "error" | "cost"> {
   readonly error?: string | readonly (string | undefined)[] | undefined;
 }
@@ -160,7 +156,7 @@ export class Client extends Queues {
    *
    * @typeParam PayloadT - the type of the payloads. Nothing checks it.
    * @param queueTypes - the type to lease from, or up to 16 types.
-   * @param options - with `count`, up to so many jobs, 1 to 1,000. The call returns as soon as one is ready.
+   * @param options - `count`: the most jobs of the answer, 1 to 1,000. The call returns as soon as one is ready.
    * @returns without a `count` the job, or null if none was ready; with one an array, which is empty then.
    * @throws OutcomeUnknown: jobs may have been leased. They are requeued when their leases end.
    */

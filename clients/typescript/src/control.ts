@@ -1,7 +1,5 @@
 /**
  * Offers the calls of operators: settings, caps, holds, pauses above a queue, windows, lists, and the cluster's state.
- *
- * Not here: the calls of producers and workers (client.ts), and the pause of one queue (queues.ts).
  */
 import type { Caller } from "./caller.js";
 import { NotFound } from "./errors.js";
@@ -205,7 +203,7 @@ export class Control {
   /**
    * Delete a cap, and return how many queues name it; null if there is none of this name.
    *
-   * Those queues stand still until the cap exists again or they name it no more.
+   * Those queues give no jobs until the cap exists again or they no longer name it.
    */
   async dropCap(name: string): Promise<number | null> {
     const call = { method: "DELETE", path: pathOf("cap", name) } as const;

@@ -1,7 +1,5 @@
 /**
  * Defines the errors that the client throws, each with its code on the wire, its HTTP status and the state of the work.
- *
- * Not here: turning an answer or a broken connection into an error (http/failures.ts).
  */
 import type { components } from "./generated/openapi.js";
 
@@ -53,7 +51,7 @@ export class SharqError extends Error {
   }
 }
 
-/** What an error may say besides its message. */
+/** The details of an error besides its message. */
 export interface SharqErrorOptions {
   /** The error below this one. */
   readonly cause?: unknown;

@@ -1,8 +1,4 @@
-/**
- * Offers the calls that look after jobs: wait for, cancel, change, list them, redrive or drop one dead letter.
- *
- * Not here: the state of one job, and the calls about all dead letters of a type (queues.ts).
- */
+/** Offers the calls that look after jobs: wait for, cancel, change, list them, redrive or drop one dead letter. */
 import { checkRef, plainBody } from "./bodies.js";
 import type { BulkAnswers } from "./bulk/answers.js";
 import type { Caller } from "./caller.js";

@@ -1,7 +1,4 @@
-"""The types of the fields about campaigns: windows, batches, results and progress of jobs, and windows of queues.
-
-Not here: the other fields (router/api/fields.py), and the rules (sharq_core/scheduler/lua).
-"""
+"""The types of the fields about campaigns: windows, batches, results and progress of jobs, and windows of queues."""
 
 from __future__ import annotations
 

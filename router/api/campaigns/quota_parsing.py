@@ -28,7 +28,7 @@ _QUOTA = Decoder(QuotaEntry)
 
 
 class LimitOrQuota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A LimitEntry that may also have the fields of a quota, so that a quota among the limits can be told its place."""
+    """A LimitEntry that may have the fields of a quota, too, so that an error can name the field."""
 
     interval: LimitInterval | UnsetType = UNSET
     rate: LimitRate | UnsetType = UNSET

@@ -1,7 +1,4 @@
-"""Turns the fields of an enqueue about campaigns into values.
-
-Not here: the ranges of the fields (router/api/campaigns/fields.py).
-"""
+"""Turns the fields of an enqueue about campaigns into values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The types of the fields about named caps: their names, the caps of a queue, and the holds that workers report.
-
-Not here: the other fields of limits (router/api/limits.py), and the rules of caps (sharq_core/scheduler/lua).
-"""
+"""The types of the fields about named caps: their names, the caps of a queue, and the holds that workers report."""
 
 from __future__ import annotations
 

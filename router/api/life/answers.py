@@ -1,7 +1,7 @@
 """Defines the shapes of answers about the life of single jobs: their state, lists, cancellations and dead letters.
 
 An optional field that an answer lacks is UNSET. Times are in ms since the epoch by the store's clock, and durations in
-ms. Not here: the other answers (router/api/response_shapes.py).
+ms.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ DefaultRetryOut: TypeAlias = Annotated[
 DefaultExpiresOut: TypeAlias = Annotated[
     int | float | None,
     Meta(
-        description="Time after which jobs expire that do not say it themselves, counted from when each is due, in ms; "
-        "null for never."
+        description="Time after which jobs without an expiry of their own expire, counted from when each is due, in "
+        "ms; null for never."
     ),
 ]
 DefaultFateOut: TypeAlias = Annotated[
     OnExpiry | None,
-    Meta(description="The fate of expired jobs that do not say it themselves; null if it is not set."),
+    Meta(description="The fate of expired jobs that do not name one; null if it is not set."),
 ]
 _PriorityOut: TypeAlias = Annotated[
     int,

@@ -1,7 +1,4 @@
-"""The types of the fields about the life of a job: when it is due, its priority, its expiry and its retries.
-
-Not here: the other fields (router/api/fields.py), and the rules (sharq_core/scheduler/lua).
-"""
+"""The types of the fields about the life of a job: when it is due, its priority, its expiry and its retries."""
 
 from __future__ import annotations
 
@@ -82,7 +79,7 @@ ExpiryFate: TypeAlias = Annotated[
 DefaultExpires: TypeAlias = Annotated[
     Annotated[int, _expires] | Annotated[float, _expires],
     Meta(
-        description="Time after which jobs expire that do not say it themselves, counted from when each is due, in "
+        description="Time after which jobs without an expiry of their own expire, counted from when each is due, in "
         f"milliseconds over 0 and up to {MAX_YEAR_MS}; fractions are allowed.",
     ),
     _expires_expected,
@@ -90,7 +87,7 @@ DefaultExpires: TypeAlias = Annotated[
 DefaultFate: TypeAlias = Annotated[
     Literal["dead", "drop"],
     Meta(
-        description="The fate of expired jobs that do not say it themselves: `dead` makes them dead letters, `drop` "
+        description="The fate of expired jobs that do not name one: `dead` makes them dead letters, `drop` "
         "forgets them."
     ),
     _fate_expected,

@@ -1,7 +1,4 @@
-"""Parses requests about the life of single jobs into values, or raises an error that names the field.
-
-Not here: the fields of an enqueue, of a release and of settings (router/api/life/values.py).
-"""
+"""Parses requests about the life of single jobs into values, or raises an error that names the field."""
 
 from __future__ import annotations
 

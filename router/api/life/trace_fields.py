@@ -1,7 +1,4 @@
-"""The types of the fields about the trace of a job, in requests and in answers.
-
-Not here: what is a valid trace context (sharq_core/telemetry/trace_context.py).
-"""
+"""The types of the fields about the trace of a job, in requests and in answers."""
 
 from __future__ import annotations
 

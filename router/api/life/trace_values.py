@@ -1,7 +1,4 @@
-"""Turns the fields and headers about the trace of a job into values, and back.
-
-Not here: their types (router/api/life/trace_fields.py), and the packed form (sharq_core/telemetry/trace_context.py).
-"""
+"""Turns the fields and headers about the trace of a job into values, and back."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Turns the fields about the life of a job into values, and refuses those that exclude each other.
-
-Not here: the ranges of the fields (router/api/life/fields.py), and the requests (router/api/life/parsing.py).
-"""
+"""Turns the fields about the life of a job into values, and refuses those that exclude each other."""
 
 from __future__ import annotations
 

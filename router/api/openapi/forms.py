@@ -68,12 +68,12 @@ def share_enums(schema: Schema, names: Mapping[frozenset[str], Schema]) -> Schem
         schema["properties"] = {
             name: share_enums(field, names) for name, field in schema["properties"].items()
         }
-    words = frozenset(schema.get("enum", ())) - {None}
-    if words not in names:
+    values = frozenset(schema.get("enum", ())) - {None}
+    if values not in names:
         return schema
     nullable = None in schema["enum"]
     described = {"description": schema["description"]} if "description" in schema else {}
-    return {**described, "anyOf": [names[words], _NULL]} if nullable else {**described, **names[words]}
+    return {**described, "anyOf": [names[values], _NULL]} if nullable else {**described, **names[values]}
 
 
 def _tidy_choice(schema: Schema, unions: Mapping[tuple[str, ...], Schema]) -> Schema:

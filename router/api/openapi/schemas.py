@@ -1,8 +1,4 @@
-"""Makes the schemas of the document from the shapes of requests and answers.
-
-Not here: the form of each schema (router/api/openapi/forms.py), and the parts of the document around the schemas
-(router/api/openapi/operations.py and responses.py).
-"""
+"""Makes the schemas of the document from the shapes of requests and answers."""
 
 from __future__ import annotations
 
@@ -89,11 +85,10 @@ def components(requests: Iterable[type[Struct]], answers: Iterable[type[Struct]]
     }
     schemas = {name: tidy(schema, unions) for name, schema in schemas.items()}
     enums = {
-        words.__name__: {**schemas[words.__name__], "enum": [word.value for word in words]}
-        for words in _WORDS
+        enum.__name__: {**schemas[enum.__name__], "enum": [word.value for word in enum]} for enum in _WORDS
     }
-    for name, (words, meaning) in _ENUMS.items():
-        enums[name] = {"description": meaning, "type": "string", "enum": words}
+    for name, (values, meaning) in _ENUMS.items():
+        enums[name] = {"description": meaning, "type": "string", "enum": values}
     names = {frozenset(schema["enum"]): _refer(name) for name, schema in enums.items()}
     shared = {name: share_enums(schema, names) for name, schema in schemas.items() if name not in enums}
     return shared | enums | {name: _union(*union) for name, union in _UNIONS.items()}
@@ -101,8 +96,8 @@ def components(requests: Iterable[type[Struct]], answers: Iterable[type[Struct]]
 
 def properties(shape: type[Struct]) -> dict[str, Schema]:
     """Return name → schema of the fields of a shape that refers to no other shape."""
-    found: dict[str, Schema] = tidy(_make([shape])[shape.__name__], {})["properties"]
-    return found
+    fields: dict[str, Schema] = tidy(_make([shape])[shape.__name__], {})["properties"]
+    return fields
 
 
 def _refer(name: str) -> Schema:

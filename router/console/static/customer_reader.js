@@ -26,7 +26,7 @@ import { call, path } from "./api.js";
 /** The page never has more rows, however many queues there are. */
 export const MOST_ROWS = 100;
 
-/** A search in a very large type ends after so many calls; the reader may type more of the id. */
+/** A search in a very large type ends after this number of calls; the reader may type more of the id. */
 const MOST_PAGES = 50;
 
 /**

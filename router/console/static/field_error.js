@@ -1,6 +1,6 @@
 // An objection to one field of a form.
 
-/** What the page finds wrong with a field before the server is asked. */
+/** A mistake in a field that the page finds before it asks the server. */
 export class FieldError extends Error {
   /**
    * @param {string} field as the server names it in its messages, such as `retry.delay`

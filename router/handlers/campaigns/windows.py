@@ -42,8 +42,8 @@ class WindowHandlers:
     async def windows(self, request: Request) -> Response:
         """Return a page of all windows."""
         limit, cursor = parsing.page(request.query)
-        found, rest = await list_windows(self._dispatch, limit or DEFAULT_PAGE, cursor)
-        return answer(WindowRows(windows=[_row(window) for window in found], cursor=rest))
+        windows, rest = await list_windows(self._dispatch, limit or DEFAULT_PAGE, cursor)
+        return answer(WindowRows(windows=[_row(window) for window in windows], cursor=rest))
 
     async def drop_window(self, request: Request) -> Response:
         """Delete a window that nothing uses."""

@@ -48,9 +48,9 @@ class CapHandlers:
     async def caps(self, request: Request) -> Response:
         """Return a page of all caps."""
         limit, cursor = parsing.page(request.query)
-        found, rest = await list_caps(self._dispatch, limit or DEFAULT_PAGE, cursor)
+        states, rest = await list_caps(self._dispatch, limit or DEFAULT_PAGE, cursor)
         seen = [
-            state for state in found.values() if request.token is None or request.token.sees_cap(state.name)
+            state for state in states.values() if request.token is None or request.token.sees_cap(state.name)
         ]
         return answer(CapRows(caps=[CapRow(**_facts(state)) for state in seen], cursor=rest))
 

@@ -43,15 +43,15 @@ from sharq_core.partitions import partition_of
 log = logging.getLogger(__name__)
 
 TRIES = 20
-"""Most beginnings of one change. Each one after the first means that another change of the schedule came first."""
+"""Most attempts of one change. Each one after the first means that another change of the schedule came first."""
 
 PUT_S, LOOK_AGAIN_S = 3.0, 0.05
-"""How long a pause waits for the record of a put if it finds none although the home knows the name, and how often it
-looks. The put was refused by the pause, and takes as long again.
+"""Time for which a pause waits for the record of a put, if it finds none although the home knows the name, and the
+interval of its readings. The pause refuses the put, which takes as long again.
 """
 
 FIRST_PAUSE_S, MOST_DOUBLINGS = 0.005, 6
-"""The longest pause before a change begins again doubles each time, up to a third of a second."""
+"""The bound of the first random pause before a change is tried again, and how often it doubles: up to 0.32 s."""
 
 
 class ScheduleRouting:
@@ -141,10 +141,10 @@ class ScheduleRouting:
                 if partition != home
             )
         )
-        found = max((view, *views), key=lambda each: each.version if each.schedule else 0)
-        if found.schedule is None:
+        newest = max((view, *views), key=lambda each: each.version if each.schedule else 0)
+        if newest.schedule is None:
             raise _not_found(name)
-        return found.schedule, found.entry, found.payload
+        return newest.schedule, newest.entry, newest.payload
 
     async def list_schedules(self, limit: int, cursor: str | None) -> tuple[dict[str, Schedule], str | None]:
         """Return name → schedule of a page, and the next cursor, as `read_queues` does."""

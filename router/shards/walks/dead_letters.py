@@ -2,7 +2,6 @@
 
 Redriven jobs may die again at once, and other jobs die meanwhile, so a walk to the end of the list might never end.
 Therefore the first pass learns the time of each partition's server, and the second pass skips letters that died later.
-Not here: one page (shard/call_handlers.py).
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ async def confirmed(
             raise answer
         else:
             replies.append(answer)
+    # The others have done it. The error says how many, and the call may be repeated.
     if failures:
         raise not_everywhere(done + len(replies), of, failures[0])
     return replies

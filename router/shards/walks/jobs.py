@@ -1,7 +1,6 @@
 """Cancels the jobs of a queue whose ids begin with a prefix, step by step.
 
-The first step notes where the queue ends, so jobs that are enqueued later are kept and the walk comes to an end. Not
-here: one step (sharq_core/link/job_calls.py, CancelMatching).
+The first step notes where the queue ends, so jobs that are enqueued later are kept and the walk comes to an end.
 
 The walk rests after each step for as long as the step took, so that it uses no more than half of a shard's and a
 store's time. Without rests, `python -m benchmarks life` finds the p99 of other dequeues three to five times as long

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 ReplyT = TypeVar("ReplyT")
 
 LISTED = 4
-"""The number of partitions of which one is listed: evenly spread, so that a store of several servers has them apart."""
+"""The number of partitions that may serve a list: evenly spread, so that different servers of a store have them."""
 
 _MAX_NUMBER = 2**32 - 1
 """The largest number of a window."""
@@ -84,11 +84,11 @@ async def read_window(dispatch: Router, name: str) -> tuple[StoredWindow, int]:
     Raises:
         NotFound: its home partition does not have it.
     """
-    found = await _in_all(dispatch, name)
-    window = found[home_of(name, dispatch.partitions)]
+    copies = await _in_all(dispatch, name)
+    window = copies[home_of(name, dispatch.partitions)]
     if window is None:
         raise _unknown(name)
-    return window, _uses(found)
+    return window, _uses(copies)
 
 
 async def list_windows(
@@ -137,13 +137,13 @@ async def drop_window(dispatch: Router, name: str) -> None:
         WindowUsed, Unavailable: nothing was done, or what was done is undone.
         OutcomeUnknown: not every partition has confirmed it; the message says how many have.
     """
-    found = await _in_all(dispatch, name)
-    known = [window for window in found if window is not None]
-    if not known:
+    copies = await _in_all(dispatch, name)
+    stored = [window for window in copies if window is not None]
+    if not stored:
         raise _unknown(name)
-    newest = max(known, key=lambda window: window.version)
-    if uses := _uses(found):
-        if len(known) < len(found):
+    newest = max(stored, key=lambda window: window.version)
+    if uses := _uses(copies):
+        if len(stored) < len(copies):
             # An earlier removal was not confirmed by every partition, and the window has come into use.
             await put_window(dispatch, name, msgspec.json.decode(newest.definition, type=Window))
         raise _used(name, uses)
@@ -180,8 +180,8 @@ async def _in_all(dispatch: Router, name: str) -> list[StoredWindow | None]:
     return await asyncio.gather(*calls)
 
 
-def _uses(found: list[StoredWindow | None]) -> int:
-    return sum(window.uses for window in found if window is not None)
+def _uses(copies: list[StoredWindow | None]) -> int:
+    return sum(window.uses for window in copies if window is not None)
 
 
 def _position(cursor: str, partitions: int) -> tuple[int, int]:

@@ -40,10 +40,10 @@ def read_validities(path: Path) -> list[Validity]:
     """
     with path.open("rb") as file:
         content = file.read(_MAX_FILE_BYTES)
-    found = [_validity(base64.b64decode(block)) for block in _BLOCK.findall(content)]
-    if not found:
+    validities = [_validity(base64.b64decode(block)) for block in _BLOCK.findall(content)]
+    if not validities:
         raise ValueError("it holds no certificate")
-    return found
+    return validities
 
 
 def _validity(certificate: bytes) -> Validity:

@@ -61,7 +61,7 @@ def stage_of(validity: Validity, now_s: float) -> Stage:
 def watch_certificates(
     stack: AsyncExitStack, registry: CollectorRegistry, files: Sequence[CertificateFile], notices: Notices
 ) -> None:
-    """Look at certificates now and every ten minutes, until the stack's end, and export when they end."""
+    """Check certificates now and every ten minutes, until the stack's end, and export when they end."""
     watched = [WatchedFile(file, notices, time.time) for file in files]
     registry.register(Ends(watched))
     stack.callback(asyncio.create_task(_look_on(watched)).cancel)
@@ -103,16 +103,16 @@ class WatchedFile:
         self._said = _Said(Stage.VALID, 0.0)
 
     async def look(self) -> None:
-        """Read the file, in a thread, and say what is wrong with its certificates."""
+        """Read the file, in a thread, and log the problems of its certificates."""
         if self.validity is None or not self.file.is_kept:
             try:
-                found = await asyncio.to_thread(read_validities, self.file.path)
+                validities = await asyncio.to_thread(read_validities, self.file.path)
             except (OSError, ValueError) as error:
                 self.validity = None
                 self._say_unreadable((error.strerror if isinstance(error, OSError) else None) or str(error))
                 return
             choose = max if self.file.is_authority else min
-            self.validity = choose(found, key=lambda validity: validity.ends_s)
+            self.validity = choose(validities, key=lambda validity: validity.ends_s)
         self._say(self.validity, stage_of(self.validity, self._clock()))
 
     def _say_unreadable(self, reason: str) -> None:
@@ -140,7 +140,7 @@ class WatchedFile:
             log.error("certificate_refused_by_all setting=%r reason=%r: renew it", setting, stage.value)
 
     def _is_news(self, state: object) -> bool:
-        """Return True if a state is new, or was said a day ago; it then counts as said."""
+        """Return True if a state is new, or was last logged a day ago; it then counts as logged."""
         now_s = self._clock()
         if state == self._said.state and abs(now_s - self._said.at_s) < _SAY_EVERY_S:
             return False
@@ -161,8 +161,8 @@ class WatchedFile:
         if stage is Stage.NOT_YET:
             return f"the {what} of {setting} is not valid before {begins}, so {effect}: {advice}"
         days = self._days_left(validity)
-        left = f"in {counted(days, 'day')}" if days else "within a day"
-        return f"the {what} of {setting} ends {left} ({ends}): {advice}"
+        time_left = f"in {counted(days, 'day')}" if days else "within a day"
+        return f"the {what} of {setting} ends {time_left} ({ends}): {advice}"
 
     def _days_left(self, validity: Validity) -> int:
         return int((validity.ends_s - self._clock()) // _DAY_S)

@@ -22,10 +22,12 @@ from sharq_core.scheduler.replies import decode_number, decoder
 from sharq_core.store.commands import Word
 
 MAX_CANCELLED = 25
-"""The maximum number of jobs that one step of a cancellation cancels, in about 0.5 ms, for which all others wait."""
+"""The maximum number of jobs that one step of a cancellation cancels. It takes about 0.5 ms, during which all other
+calls wait.
+"""
 
 MAX_LOOKS = 125
-"""The maximum number of jobs that one step of a cancellation looks at, in about 0.5 ms."""
+"""The maximum number of jobs that one step of a cancellation reads. It takes about 0.5 ms."""
 
 _CURSOR = re.compile(r"([0-9]{1,20})\.([0-9]{1,3})\.([0-9]{1,16})\.([0-9]{1,16})\.(.*)", re.DOTALL)
 """A cursor of HSCAN, a class, a seq, the number of jobs cancelled in this pass, and a queue id or nothing."""
@@ -131,10 +133,10 @@ def _split(scan: str) -> tuple[str, ...]:
     Raises:
         InvalidRequest: it is none that a reply gave out.
     """
-    found = _CURSOR.fullmatch(scan)
-    if found is None:
+    match = _CURSOR.fullmatch(scan)
+    if match is None:
         raise InvalidRequest("cursor: not a cursor that this server gave out")
-    return found.groups()
+    return match.groups()
 
 
 @decoder

@@ -1,6 +1,6 @@
 """Packs and decodes quotas, and makes the calls about the periods that they count by.
 
-Not here: the call that sets quotas, which is the one for all settings of a type (scheduler/limit_calls.py).
+The call that sets quotas is the one for all settings of a type (scheduler/limit_calls.py).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def read_campaign_settings(raw: Sequence[Any], at: int) -> tuple[str | None, lis
     """
     window, count = raw[at : at + 2]
     first, after = at + 2, at + 2 + count * _QUOTA_REPLY
-    quotas = [_quota_use(*raw[one : one + _QUOTA_REPLY]) for one in range(first, after, _QUOTA_REPLY)]
+    quotas = [_quota_use(*raw[start : start + _QUOTA_REPLY]) for start in range(first, after, _QUOTA_REPLY)]
     return window.decode() or None, quotas, after
 
 
@@ -94,8 +94,8 @@ def _quota(quota: Quota) -> bytes:
 
 
 def _quota_use(unit: int, quota: int, period: bytes, tz: bytes, used: int, ends_us: int) -> QuotaUse:
-    found = Quota(quota, _PERIODS[period], tz.decode(), UNITS[unit - 1])
-    return QuotaUse(found, used, ends_us if ends_us >= 0 else None)
+    definition = Quota(quota, _PERIODS[period], tz.decode(), UNITS[unit - 1])
+    return QuotaUse(definition, used, ends_us if ends_us >= 0 else None)
 
 
 def _name(zone: Zone) -> bytes:

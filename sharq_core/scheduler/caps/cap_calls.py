@@ -263,7 +263,7 @@ def _not_negative(number: int) -> int | None:
 
 def _states(raw: list[Any], at: int) -> list[CapState]:
     """Return the caps of a reply, whose rows begin at raw[at]."""
-    found = []
+    states = []
     while at < len(raw):
         name, max_leased, held_until_us, leased, reserved, reason, due_in_us, limits = raw[at : at + _ROW]
         end = at + _ROW + limits * _LIMIT_REPLY
@@ -272,7 +272,7 @@ def _states(raw: list[Any], at: int) -> list[CapState]:
             [Limit(UNITS[unit - 1], interval_us, as_short(burst)) for unit, interval_us, burst in rows],
             max_leased or None,
         )
-        found.append(
+        states.append(
             CapState(
                 name.decode(),
                 definition,
@@ -285,13 +285,13 @@ def _states(raw: list[Any], at: int) -> list[CapState]:
             )
         )
         at = end
-    return found
+    return states
 
 
 @decoder
 def _decode_cap(raw: list[Any]) -> CapState | None:
-    found = _states(raw, 4)
-    return found[0] if found else None
+    states = _states(raw, 4)
+    return states[0] if states else None
 
 
 @decoder

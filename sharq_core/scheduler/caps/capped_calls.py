@@ -1,7 +1,6 @@
 """Makes the calls about queues with caps: which of them wait, and the dequeue that leases from them.
 
 Such queues stand apart from the others (lua/parking.lua), because a lease from them needs a slot of each of their caps.
-Not here: the ledgers that give the slots (cap_calls.py).
 """
 
 from __future__ import annotations

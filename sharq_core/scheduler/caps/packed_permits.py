@@ -18,11 +18,11 @@ def pack_permits(permits: Iterable[Permit]) -> bytes:
 
 def read_permits(raw: bytes) -> tuple[Permit, ...]:
     """Return the permits of one lease."""
-    found: list[Permit] = []
+    permits: list[Permit] = []
     at = 0
     while at < len(raw):
         name_end = at + 1 + raw[at]
         end = name_end + _SERIAL_BYTES
-        found.append((raw[at + 1 : name_end].decode(), int.from_bytes(raw[name_end:end])))
+        permits.append((raw[at + 1 : name_end].decode(), int.from_bytes(raw[name_end:end])))
         at = end
-    return tuple(found)
+    return tuple(permits)

@@ -1,4 +1,4 @@
--- The reasons why a queue or a type may not be leased from, as numbers. The smallest of several reasons is told. 0:
+-- The reasons why a queue or a type may not be leased from, as numbers. If there are several, the smallest counts. 0:
 -- none. limits.py has the names in the same order.
 --
 -- Uses: queue_limits, type_settings, lines

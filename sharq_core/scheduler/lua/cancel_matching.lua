@@ -33,7 +33,7 @@ local function next_members(tx, queue, class, seq)
   return found, is_last
 end
 
--- Cancel those of the members that match. Returns how many, and the last member that was looked at, or nil.
+-- Cancel those of the members that match. Returns how many, and the last member that was read, or nil.
 local function cancel_members(tx, queue, row, prefix, newest, limit, budget)
   local queue_id, bytes, count, last = queue.queue_id, 0, 0, nil
   for _, member in ipairs(row) do

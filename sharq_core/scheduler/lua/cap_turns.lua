@@ -7,7 +7,7 @@
 -- Uses: caps
 
 local cap_turns = {
-  ACTIVE_HORIZONS = 3,  -- a node competes until it has not asked for so many horizons
+  ACTIVE_HORIZONS = 3,  -- a node competes until this many horizons after its latest request
   NEAR_PART = 4,        -- a slot nearer than this part of a horizon is for any node
   AHEAD_PART = 8,       -- a node may be ahead by the slots of this part of a horizon, and by one
   MOST = 64,

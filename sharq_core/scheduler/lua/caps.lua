@@ -36,7 +36,7 @@ local caps = {
   FREE = '>I7I6I4I4',      -- first time, distance, number, points of cost
   RETURNED = '>I7I4I7',    -- first serial, number, time from which none of them can come back
   TURN = '>Bc0dI7',        -- length and name of the node, virtual time, when it last asked
-  -- Slots are reserved so many of the longest intervals ahead, but not less and not more than these times (horizon).
+  -- Slots are reserved this many of the longest intervals ahead, but not less and not more than these times (horizon).
   HORIZON_SLOTS = 64, MIN_HORIZON_US = 20000, MOST_HORIZON_US = 100000,
   -- A slot may be used this part of the shortest interval late, but not less and not more than these times (grace).
   GRACE_PART = 20, MIN_GRACE_US = 10000, MOST_GRACE_US = 250000,

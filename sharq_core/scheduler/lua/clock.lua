@@ -21,7 +21,7 @@
 -- In a call, tx.now is the partition's time and tx.shift is its lead over the store's clock (nil for zero).
 -- tx.is_all_paused is true if everything is paused, and tx.has_settings if flag 2 is set, else nil. The minutes
 -- of the counts are minutes of the store's clock. Callers know only the store's clock: clock.partition_time converts
--- the times that they name, and clock.shown converts the times that they are told.
+-- the times that they name, and clock.shown converts the times in the answers to them.
 --
 -- Uses: shortcuts
 

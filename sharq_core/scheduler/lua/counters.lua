@@ -251,7 +251,7 @@ function counters.allowed_at(tx)
   return at > tx.now and clock.shown(tx, at) or 0
 end
 
--- Let a stopped type with parked queues be looked at again once it goes on, because nobody knows more of them.
+-- Let nodes read a stopped type with parked queues again once it goes on, because they do not know when these are due.
 function counters.watch_parked(tx)
   if not tx.is_limited or not counters.is_stopped(tx) then return end
   local counts, _, parked = tx.counters, counters.parking(tx.counters)

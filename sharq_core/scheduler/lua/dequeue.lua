@@ -92,7 +92,7 @@ local function settle_agenda(tx, ids, scores, due, rest, settings)
   return rest and rest <= now and call('ZCOUNT', tx.keys[KEY.ready], '-inf', last) or due
 end
 
--- Lease nothing, because the type says no. None of its queues is looked at. Returns as unit.reply.
+-- Lease nothing, because the type says no. None of its queues is read. Returns as unit.reply.
 local function refuse(tx, ended)
   local reply, before = unit.reply(tx, 0, 0, 0, ended, tx.died or 0)
   unit.flush(tx)

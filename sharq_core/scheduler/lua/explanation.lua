@@ -17,7 +17,7 @@ local function find_queue(tx)
   end
 end
 
--- Return the queue that comes first among those with caps, or nil. A bounded number of cap sets is looked at.
+-- Return the queue that comes first among those with caps, or nil. It reads a bounded number of cap sets.
 local function first_parked(tx, counts)
   local first_at, first_id = nil, nil
   if not counters.has_caps(counts) then return nil end

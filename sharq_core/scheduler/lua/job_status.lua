@@ -1,4 +1,4 @@
--- What the functions tell of a job. sharq_core/scheduler/status_replies.py reads it.
+-- The state of a job in replies. sharq_core/scheduler/status_replies.py reads it.
 --
 -- Uses: shortcuts, clock, windows, retry_policy, job_record, notes, queue_windows, queue_life, lines, batches, results,
 -- unit, remembered
@@ -49,8 +49,8 @@ local function pack_progress(tx, raw)
   return at and pack_bytes(job_status.PROGRESS, clock.shown(tx, at)) .. json or ''
 end
 
--- Return what is told of the windows of a job: if it ignores them, when they let it leave (µs, the store's clock; 0:
--- they are open, or it is not known), and the name of its own one; '' for nothing.
+-- Return the state of the windows of a job: if it ignores them, when they let it leave (µs, the store's clock; 0: they
+-- are open, or it is not known), and the name of its own one; '' for nothing.
 local function pack_window(tx, job)
   local _, number = job_record.window_in(job.newer)
   local queue = (job.state == QUEUED or job.state == DELAYED) and unit.queue(tx, job.queue_id)
@@ -69,7 +69,7 @@ function job_status.ask(tx, asked)
   tx.tells_output, tx.tells_trace = asked == '2' or asked == '3', asked == '3'
 end
 
--- Append what is told of a live job or of a dead letter to a reply: numbers, payload, error ('' for none), and, if
+-- Append the state of a live job or of a dead letter to a reply: numbers, payload, error ('' for none), and, if
 -- tx.tells_output, the progress, the batch and the window, and, if tx.tells_trace, the trace ('' for none). position: 0
 -- if it is not told.
 function job_status.add(tx, reply, job, position)

@@ -51,7 +51,7 @@ function lines.ready_at(tx, queue)
   return clock.partition_time(tx, at)
 end
 
--- Return the same for what is told: false if it is not known.
+-- Return the same for an answer to a client: false if the time is not known.
 function lines.expected_at(tx, queue)
   if not lines.matter(tx, queue) then return 0 end
   local at, is_known = lines.opening(tx, queue)
@@ -91,7 +91,7 @@ function lines.open(tx, queue)
   return bases
 end
 
--- Note that the open lines of a queue have no queued job, whatever its record says.
+-- Note that the open lines of a queue have no queued job, even if its record says otherwise.
 function lines.empty(tx, queue)
   local told, left = clock.told(tx), 0
   if lines.opening_of(tx, queue, nil) > told then left = queued_in_main(queue) end

@@ -1,4 +1,4 @@
--- What the functions tell of a queue, as flat lists of numbers.
+-- The state of a queue in replies, as flat lists of numbers.
 --
 -- Uses: clock, cap_sets, windows, queue_limits, queue_record, lines, blocked_by, dead_letters
 

@@ -1,4 +1,4 @@
--- What is known of a job that is not live any more: its dead letter, its tombstone, or a record that is still to be
+-- The remains of a job that is not live any more: its dead letter, its tombstone, or a record that is still to be
 -- swept. The newest of them counts, because an id may be used again.
 --
 -- Uses: job_record, tombstones, dead_letters

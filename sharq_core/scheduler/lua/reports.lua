@@ -1,4 +1,4 @@
--- What a worker reports of a job when it finishes or releases it: the actual cost, a hold, and the error of a release.
+-- The report of a worker that finishes or releases a job: the actual cost, a hold, and the error of a release.
 -- A lease corrects its cost once, and only a lease that ends its job's work now does anything.
 --
 -- Uses: shortcuts, cap_sets, job_record, notes, queue_record, type_settings, unit

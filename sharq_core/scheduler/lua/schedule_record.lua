@@ -60,7 +60,7 @@ function schedule_record.drop(tx, name, version)
     fired = 0, since = tx.now, type = '', queue_id = '', rule = ''})
 end
 
--- Return what a caller is told of a schedule: ROW values of schedules.py.
+-- Return the schedule as a reply has it: ROW values of schedules.py.
 function schedule_record.row(schedule)
   return schedule.name, schedule.version, schedule.is_paused and 1 or 0, schedule.is_dropped and 1 or 0, schedule.slot,
     schedule.last, schedule.status, schedule.fired, schedule.since, schedule.type, schedule.queue_id, schedule.rule

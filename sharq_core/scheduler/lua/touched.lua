@@ -5,7 +5,6 @@
 --           :t<0-63> -> the latest note of the types with this place: its number (7 bytes), the number of the latest
 --                       note of another type that it replaced (7), the type; '' stands for any number of types
 --
---
 -- Uses: shortcuts
 
 local touched = {

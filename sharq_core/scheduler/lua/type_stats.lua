@@ -1,4 +1,4 @@
--- What get_type_stats and set_type tell of a type.
+-- The state of a type in the replies of get_type_stats and set_type.
 --
 -- Uses: shortcuts, clock, type_settings, queue_stats, explanation
 

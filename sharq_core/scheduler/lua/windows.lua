@@ -24,7 +24,7 @@ local windows = {
   FORMAT = '>BI7I7I2',  -- format, version, known until, number of openings; then the openings, the name, the definition
   OPENING = '>I7I7',    -- from, to
   NAME = '>Bc0',
-  -- A queue whose window is not known to open is looked at again after this time.
+  -- A queue whose window is not known to open is read again after this time.
   LOOK_US = 60000000,
   PAIR = 4294967296,  -- makes one number of two numbers of windows
 }
@@ -159,8 +159,7 @@ function windows.uses(tx, number)
   return tonumber(call('HGET', tx.keys[KEY.counters], windows.field(windows.USES, number)) or 0)
 end
 
--- Append what is told of a window to a reply: name, version, known until (µs), uses, openings (OPENING each),
--- definition.
+-- Append the state of a window to a reply: name, version, known until (µs), uses, openings (OPENING each), definition.
 function windows.add(tx, reply, number, window)
   local at, openings, packed = #reply, window.openings, {}
   for index = 1, #openings, 2 do

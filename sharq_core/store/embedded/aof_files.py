@@ -1,7 +1,7 @@
 """Lists the append-only files of an embedded store, reads and writes its manifest, and checks the files.
 
 The server's own program checks them. A data set is a base file (a snapshot) and increments (the commands since), in the
-order of a manifest. Not here: the store that reads and writes them (server.py), and their repair (repair.py).
+order of a manifest.
 """
 
 from __future__ import annotations

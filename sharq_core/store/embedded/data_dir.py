@@ -1,7 +1,4 @@
-"""Makes and locks the directory of an embedded store: for this user only, and held by one server at a time.
-
-Not here: the store process (server.py).
-"""
+"""Makes and locks the directory of an embedded store: for this user only, and held by one server at a time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Reserves disk space in an embedded store's directory for the stop.
 
-On a full disk the reserve is released, so that acknowledged work that waits in memory can be written. Not here: the
-time of the release (ending.py).
+On a full disk the reserve is released, so that acknowledged work that waits in memory can be written.
 """
 
 from __future__ import annotations

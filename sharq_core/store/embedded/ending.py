@@ -1,7 +1,4 @@
-"""Ends a store that belongs to a program at its stop: acknowledged work is written first, however full the disk is.
-
-Not here: the store itself (server.py), and the stop (process/stopping.py).
-"""
+"""Ends a store that belongs to a program at its stop: acknowledged work is written first, however full the disk is."""
 
 from __future__ import annotations
 
@@ -73,6 +70,7 @@ async def _until_written(store: OwnStore, stop: Stop) -> None:
     loop = asyncio.get_running_loop()
     say_at = loop.time() + _PATIENCE_S
     while unwritten := await store.unwritten():
+        # The reserve is freed only on a full disk: it is there for this moment.
         if unwritten.is_refused:
             store.give_up_reserve()
         if loop.time() >= say_at:

@@ -1,7 +1,7 @@
 """Remembers the lengths of an embedded store's append-only files, so that a start detects lost bytes.
 
 A server starts on a file that ends in the middle of a command, and cuts the rest off. It cannot know of a file that was
-cut between two commands. Not here: files on which no server starts (repair.py).
+cut between two commands.
 """
 
 from __future__ import annotations

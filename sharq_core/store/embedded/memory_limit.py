@@ -1,6 +1,6 @@
 """Computes the memory limit of the embedded store: a share of this process's memory, unless a setting names it.
 
-Not here: the behaviour at the limit (the store refuses new jobs with OOM, which is answered 507).
+At the limit the store refuses new jobs with OOM, which is answered 507.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Finds the program of the embedded store, chooses its socket, and words the errors of a failed start.
-
-Not here: the process (server.py).
-"""
+"""Finds the program of the embedded store, chooses its socket, and words the errors of a failed start."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ class EmbeddedStoreError(Exception):
 
 
 class StoreStartCutShort(EmbeddedStoreError):
-    """A start that did not end by the store's own fault, so that the next one may succeed.
+    """A start that failed for an outside reason, so that the next one may succeed.
 
     A signal ended the store, it did not answer in time, or the system had no process or no file for it.
     """
@@ -42,9 +39,9 @@ def refused_by_system(what: str, error: OSError) -> EmbeddedStoreError:
     Args:
         what: begins the message.
     """
-    kind = StoreStartCutShort if error.errno in _PASSING else EmbeddedStoreError
+    error_class = StoreStartCutShort if error.errno in _PASSING else EmbeddedStoreError
     place = f"{error.filename}: " if error.filename else ""
-    return kind(f"{what}: {place}{error.strerror or error}")
+    return error_class(f"{what}: {place}{error.strerror or error}")
 
 
 def ended_at_start(exit_code: int) -> EmbeddedStoreError:

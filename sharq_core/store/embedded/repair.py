@@ -1,7 +1,7 @@
 """Repairs the append-only files of an embedded store: plans the repair, describes the loss, and carries it out.
 
 Two faults can be repaired. An unreadable end (zeros or garbage, as a power cut leaves them) is cut off. A lost or
-broken manifest is written anew if the files leave no doubt. Not here: the form of the files (aof_files.py).
+broken manifest is written anew if the files leave no doubt.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ def plan_repair(data_dir: Path, binary: str) -> Plan:
     damaged = [part for part, kept in _checked(parts, binary) if kept < part.size]
     if not damaged:
         return Plan(parts, manifest)
+    # Only the end of the newest increment can be cut off without a gap in the data.
     if damaged != [parts[-1]] or parts[-1].kind != "i":
         raise NotRepaired(
             f"{damaged[0].path} is damaged, and it is not the last file of the data: the files after it depend on "

@@ -1,7 +1,6 @@
 """Runs the embedded store: a Valkey server of our own as a child process, with its data in a directory.
 
-The module starts it, ends it and reports its death. Not here: the directory's lock (data_dir.py), the tie of the child
-to this process (process/launch.py), its end on a full disk (ending.py), and the calls to the store.
+The module starts it, ends it and reports its death.
 """
 
 from __future__ import annotations
@@ -147,7 +146,7 @@ class EmbeddedStore:
         """Start the store again after it died, on the same directory and socket.
 
         Raises:
-            StoreStartCutShort: it did not come up, and not by its own fault: another try may succeed.
+            StoreStartCutShort: it did not come up for an outside reason; another try may succeed.
             EmbeddedStoreError: it did not come up; nothing runs, and only the store itself may have changed files.
         """
         self._refuse_broken()

@@ -1,7 +1,4 @@
-"""Decides from a primary's answers if the servers that must confirm a call have done so.
-
-Not here: finding these servers (successors.py), and waiting for them and the consequences (replication_guard.py).
-"""
+"""Decides from a primary's answers if the servers that must confirm a call have done so."""
 
 from __future__ import annotations
 

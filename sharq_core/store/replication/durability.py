@@ -1,8 +1,6 @@
 """Defines the durabilities, which are the promises of an answer.
 
-The primary has done the work; or every server that may be promoted has it too; or all of them have it on disk. Not
-here: sending (node.py), waiting for the servers (replication_guard.py), finding them (successors.py), the covered
-functions (scheduler/library.py), and the servers' settings (sharq_core/store/settings_audit.py).
+The primary has done the work; or every server that may be promoted has it too; or all of them have it on disk.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Answers promised calls on one server once every server that may be promoted has confirmed them.
 
 After a missed confirmation, new work is rejected until the servers have caught up, so that no caller waits for a
-replica that is gone and no lease is made in vain. Not here: promises (durability.py), the check of confirmations
-(confirmation.py), and sending (node.py).
+replica that is gone and no lease is made in vain.
 """
 
 from __future__ import annotations
@@ -187,9 +186,11 @@ class ReplicationGuard:
         Returns:
             The connection, None if it was lost; and why the promise is not kept, None if it is.
         """
+        # The server answers at once if it lacks a replica that must confirm, so the questions need pauses.
         pause_s = _FIRST_PAUSE_S
         why_not = self.confirmation.why_not(offset, answers)
         while why_not is not None:
+            # A replica that does not confirm may have been promoted in the place of this server.
             self._doubt()
             is_over = self._is_closed or self._loop.time() + pause_s >= wait_until
             if is_over or isinstance(answers[0], SharqError):

@@ -1,8 +1,7 @@
 """Models the servers that may be promoted in a primary's place, and tells which of them have the primary's writes.
 
 A call survives a failover if every server that may be promoted has it: docs/decisions/replicated-failover.md has the
-argument. Not here: finding the successors (sharq_core/store/topology/succession.py,
-sharq_core/store/topology/redis_cluster.py), and waiting for them (replication_guard.py).
+argument.
 """
 
 from __future__ import annotations

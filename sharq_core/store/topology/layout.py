@@ -1,7 +1,4 @@
-"""Models the owners of the slots, and the interface through which they are found.
-
-Not here: the ways to find them (single.py, sentinel.py, redis_cluster.py), and sending calls (store.py).
-"""
+"""Models the owners of the slots, and the interface through which they are found."""
 
 from __future__ import annotations
 

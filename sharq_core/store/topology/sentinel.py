@@ -1,8 +1,7 @@
 """Finds the current primary that Sentinels monitor, and the replicas that may be promoted next.
 
 All Sentinels are asked at once, and the primary is the server that a majority of them names. A Sentinel that is cut off
-or wrong is outvoted. They are asked every two seconds, at each failure, and when one of them announces a change. Not
-here: conclusions from the replicas' states (succession.py).
+or wrong is outvoted. They are asked every two seconds, at each failure, and when one of them announces a change.
 """
 
 from __future__ import annotations

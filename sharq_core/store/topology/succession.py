@@ -1,7 +1,4 @@
-"""Parses the Sentinels' reports of a primary's replicas, and derives which of them may be promoted.
-
-Not here: asking the Sentinels (sentinel.py), and the use of the result (sharq_core/store/replication/successors.py).
-"""
+"""Parses the Sentinels' reports of a primary's replicas, and derives which of them may be promoted."""
 
 from __future__ import annotations
 
@@ -95,7 +92,9 @@ async def find_successors(reports: Sequence[Report], ask: AskReplication) -> Suc
         if (watched.host, watched.port) != primary
     ]
     eligible = {watched.identity for watched in seen if watched.has_priority}
+    # A Sentinel promotes no server that it does not reach.
     excused = eligible - {watched.identity for watched in seen if watched.is_reached}
+    # During a failover, a server that calls itself a primary may be the promoted one.
     if not any(report.is_failing_over for report in reports):
         excused |= eligible & await _find_old_primaries(primary, seen, ask)
     names = await _resolve(seen)

@@ -11,7 +11,7 @@ import msgspec
 from tests.support.load.history import Outcome
 
 DOCUMENTED = frozenset({200, 201, 404, 409, 429, 503, 504, 507})
-"""What docs/api.md lets a right request be answered."""
+"""The statuses that docs/api.md allows for a valid request."""
 
 _DECODE = msgspec.json.Decoder(dict[str, Any]).decode
 

@@ -1,4 +1,4 @@
-"""Clients of one address, a load balancer's, that count every answer. Not here: what it is in front of."""
+"""Clients of one address, a load balancer's, that count every answer."""
 
 from __future__ import annotations
 

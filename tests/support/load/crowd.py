@@ -2,7 +2,7 @@
 
 A producer sends the jobs of one queue one after the other: a job that was refused is given up, so that it must never
 be delivered; one in doubt is sent again, or given up now and then. Workers finish what they lease, and now and then
-release it, vanish with it, or finish it long after its lease ended. Not here: what is right (history.py).
+release it, vanish with it, or finish it long after its lease ended.
 """
 
 from __future__ import annotations

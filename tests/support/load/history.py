@@ -1,7 +1,6 @@
 """The record of what clients did and were answered.
 
-Times: `*_s` are the clients' monotonic clock, `*_ms` the store's. A job is (queue, number). Not here: what must never
-happen (verdict.py), the clients (crowd.py), the faults (test_*.py), and what the store itself holds (audit.py).
+Times: `*_s` are the clients' monotonic clock, `*_ms` the store's. A job is (queue, number).
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ NUMBER_DIGITS = 16
 """A token is the lease's number and 64 random bits, in hexadecimal digits."""
 
 LEASE_IS_LOST = frozenset({"lease_lost", "not_found"})
-"""How a finish or release is refused whose worker was too late."""
+"""The codes that refuse a finish or release of a worker that was too late."""
 
 IS_REFUSED = LEASE_IS_LOST | {"leased", "not_waiting"}
-"""How an end, a cancellation or a change of a job is rightly refused."""
+"""The codes that rightly refuse an end, a cancellation or a change of a job."""
 
 Job: TypeAlias = tuple[str, int]
 """queue, number within it"""

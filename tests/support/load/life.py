@@ -1,7 +1,4 @@
-"""The life that the jobs of a run are given: priority, expiry, retries and the requeue limit, by a job's number.
-
-Not here: what the limits of their queues are (promise.py).
-"""
+"""The life that the jobs of a run are given: priority, expiry, retries and the requeue limit, by a job's number."""
 
 from __future__ import annotations
 

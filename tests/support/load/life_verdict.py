@@ -1,7 +1,5 @@
 """The counts of what must never happen in the life of a job: an expired or cancelled job is leased (I15), a retry comes
 too early or once too often (I7), a changed job shows its old payload, or a job ends in a way that nothing explains.
-
-Not here: the order of jobs (order_verdict.py).
 """
 
 from __future__ import annotations

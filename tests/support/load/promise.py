@@ -1,6 +1,6 @@
 """The limits that a run's queues and their type promise, and the counts of leases that break one (I2, I12, I13, I14).
 
-Pure reckoning on times: ms by one clock, cut to whole ms. Not here: who did what (history.py).
+Pure reckoning on times: ms by one clock, cut to whole ms.
 """
 
 from __future__ import annotations

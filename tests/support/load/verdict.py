@@ -1,8 +1,4 @@
-"""The checker of a history: counts what must never happen.
-
-Not here: the record (history.py), the reckoning of limits (promise.py), and the counts of the order
-(order_verdict.py) and of the life of jobs (life_verdict.py).
-"""
+"""The checker of a history: counts what must never happen."""
 
 from __future__ import annotations
 

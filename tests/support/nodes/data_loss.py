@@ -20,7 +20,7 @@ from tests.support.waits import DEADLINE_S, until
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 4.0
-"""What a busy machine may add."""
+"""Time that a busy machine may add."""
 
 
 @asynccontextmanager

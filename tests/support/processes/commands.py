@@ -1,7 +1,4 @@
-"""Runs `sharq-server` and `sharq-cluster` as a user does: as processes whose two outputs are read apart.
-
-Not here: servers and clusters whose outputs nobody reads (servers.py).
-"""
+"""Runs `sharq-server` and `sharq-cluster` as a user does: as processes whose two outputs are read apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs real `sharq-shard` processes. Not here: whole clusters (servers.py), and nodes inside the test's own process."""
+"""Runs real `sharq-shard` processes."""
 
 from __future__ import annotations
 

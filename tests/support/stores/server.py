@@ -22,7 +22,7 @@ from tests.support.ports import free_port
 from tests.support.tools import missing_tool
 
 KINDS = ("valkey", "redis")
-"""What every test of the store runs on: the embedded Valkey's binary and the machine's own redis-server."""
+"""The stores that every test of the store runs on: the embedded Valkey's binary and the machine's own redis-server."""
 
 AOF = ("--appendonly", "yes", "--appendfsync", "everysec")
 """Words of a server with the recommended settings. It keeps its data when it is stopped; a kill may lose what it

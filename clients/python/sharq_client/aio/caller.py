@@ -11,7 +11,7 @@ from sharq_client.aio.transport import AsyncTransport
 from sharq_client.answers import Answers, JobState
 from sharq_client.bodies import CancelBody, LeaseBody
 from sharq_client.bulk import failures_of, states_of
-from sharq_client.decoders import REPLY, AnswerDecoder, Page, Reply
+from sharq_client.decoders import SMALL_ANSWER, AnswerDecoder, Page, SmallAnswer
 from sharq_client.paths import path_of
 from sharq_client.requests import Addressed, DeadRef
 
@@ -90,7 +90,7 @@ class AsyncCaller:
     async def done(self, method: str, path: str, body: object = None, *, is_safe_twice: bool) -> bool:
         """Send a call. Return False if the server answers that the object of the path does not exist."""
         try:
-            await self.ask(method, path, REPLY, body, is_safe_twice=is_safe_twice)
+            await self.ask(method, path, SMALL_ANSWER, body, is_safe_twice=is_safe_twice)
         except errors.NotFound:
             return False
         return True
@@ -98,15 +98,15 @@ class AsyncCaller:
     async def answers(self, path: str) -> bool:
         """Return True if the server answers a GET with success."""
         try:
-            await self._transport.send("GET", path, REPLY)
+            await self._transport.send("GET", path, SMALL_ANSWER)
         except (errors.Unavailable, errors.OutcomeUnknown):
             return False
         return True
 
-    async def report(self, verb: str, job: Addressed, body: LeaseBody) -> Reply:
+    async def report(self, verb: str, job: Addressed, body: LeaseBody) -> SmallAnswer:
         """Finish, extend or release one lease."""
         path = path_of(verb, job.queue_type, job.queue_id, job.job_id)
-        return await self.ask("POST", path, REPLY, body, is_safe_twice=job.lease is not None)
+        return await self.ask("POST", path, SMALL_ANSWER, body, is_safe_twice=job.lease is not None)
 
     async def redrive_many(self, path: str, refs: list[DeadRef]) -> Answers[errors.SharqError | None]:
         """Redrive dead letters. Return one answer for each, in order; None for success."""

@@ -1,7 +1,4 @@
-"""Offers the verbs of the HTTP API as methods, with typed answers, typed errors, and retries if a retry is safe.
-
-Not here: running handlers for leased jobs (worker/), and sending one request (transport.py).
-"""
+"""Offers the verbs of the HTTP API as methods, with typed answers, typed errors, and retries if a retry is safe."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Offers the calls of operators: settings, caps, holds, pauses above a queue, windows, lists, and the cluster's state.
-
-Not here: the calls of producers and workers, and the pause of one queue (client.py).
-"""
+"""Offers the calls of operators: settings, caps, holds, pauses, windows, lists, and the state of the cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from sharq_client.bodies import HoldBody
 from sharq_client.campaigns.caps import Cap, CapState
 from sharq_client.campaigns.windows import Window, WindowState
 from sharq_client.cluster import ClusterState, TokenRights
-from sharq_client.decoders import REPLY, TEXT
+from sharq_client.decoders import SMALL_ANSWER, TEXT
 from sharq_client.paths import path_of
 from sharq_client.requests import QueueSettings, TypeSettings, value_of
 
@@ -140,19 +137,19 @@ class AsyncControl:
         Raises:
             OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
         """
-        await self._caller.ask("POST", path_of("type", queue_type) + "pause/", REPLY)
+        await self._caller.ask("POST", path_of("type", queue_type) + "pause/", SMALL_ANSWER)
 
     async def resume_type(self, queue_type: str) -> None:
         """Resume a paused type; queues that are paused themselves stay paused. It raises as `pause_type` does."""
-        await self._caller.ask("POST", path_of("type", queue_type) + "resume/", REPLY)
+        await self._caller.ask("POST", path_of("type", queue_type) + "resume/", SMALL_ANSWER)
 
     async def pause_all(self) -> None:
         """Pause all queues of all types until `resume_all`. It raises as `pause_type` does."""
-        await self._caller.ask("POST", "/pause/", REPLY)
+        await self._caller.ask("POST", "/pause/", SMALL_ANSWER)
 
     async def resume_all(self) -> None:
         """End the pause of everything; paused types and queues stay paused. It raises as `pause_type` does."""
-        await self._caller.ask("POST", "/resume/", REPLY)
+        await self._caller.ask("POST", "/resume/", SMALL_ANSWER)
 
     async def queues(
         self, queue_type: str, *, search: str | None = None, page: int = 1_000
@@ -228,9 +225,9 @@ class AsyncControl:
     async def drop_cap(self, name: str) -> int | None:
         """Delete a cap, and return how many queues name it; None if there is none of this name.
 
-        Those queues stand still until the cap exists again or they name it no more.
+        Those queues give no jobs until the cap exists again or they no longer name it.
         """
-        reply = await self._caller.find(path_of("cap", name), REPLY, method="DELETE")
+        reply = await self._caller.find(path_of("cap", name), SMALL_ANSWER, method="DELETE")
         return None if reply is None else reply.queues
 
     async def hold_cap(self, name: str, for_ms: float) -> bool:
@@ -250,7 +247,7 @@ class AsyncControl:
             OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
         """
         definition = value_of(Window, window, "window")
-        await self._caller.ask("PUT", path_of("window", name), REPLY, definition)
+        await self._caller.ask("PUT", path_of("window", name), SMALL_ANSWER, definition)
 
     async def window(self, name: str) -> WindowState | None:
         """Return a window and its state; None if there is none of this name."""

@@ -1,7 +1,4 @@
-"""Offers the calls that look after jobs: wait for, cancel, change, list them, redrive or drop one dead letter.
-
-Not here: the state of one job, and the calls about all dead letters of a type (client.py).
-"""
+"""Offers the calls that look after jobs: wait for, cancel, change, list them, redrive or drop one dead letter."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from sharq_client.aio.caller import AsyncCaller
 from sharq_client.answers import Answers, JobRow, JobState, JobStatus
 from sharq_client.bodies import CancelBody
 from sharq_client.campaigns.batches import BatchStatus
-from sharq_client.decoders import JOB, REPLY
+from sharq_client.decoders import JOB, SMALL_ANSWER
 from sharq_client.errors import NotFound, SharqError
 from sharq_client.paths import path_of
 from sharq_client.requests import JobChange, Referable, ref_of, value_of
@@ -125,7 +122,7 @@ class AsyncJobs:
         """
         path = path_of("queue", queue_type, queue_id) + "cancel/"
         body = {"prefix": prefix}
-        reply = await self._caller.ask("POST", path, REPLY, body, is_safe_twice=False, wait_s=wait_s)
+        reply = await self._caller.ask("POST", path, SMALL_ANSWER, body, is_safe_twice=False, wait_s=wait_s)
         return reply.cancelled
 
     async def batch(self, queue_type: str, batch: str) -> BatchStatus | None:
@@ -153,7 +150,7 @@ class AsyncJobs:
             OutcomeUnknown: some jobs were perhaps cancelled. Call again to cancel the others.
         """
         path = path_of("batch", queue_type, batch) + "cancel/"
-        reply = await self._caller.ask("POST", path, REPLY, is_safe_twice=False, wait_s=wait_s)
+        reply = await self._caller.ask("POST", path, SMALL_ANSWER, is_safe_twice=False, wait_s=wait_s)
         return reply.cancelled
 
     async def change(
@@ -204,7 +201,7 @@ class AsyncJobs:
             BatchCancelled: its batch was cancelled. Nothing was done.
         """
         path = path_of("dead", queue_type, queue_id, job_id) + "redrive/"
-        await self._caller.ask("POST", path, REPLY, is_safe_twice=False)
+        await self._caller.ask("POST", path, SMALL_ANSWER, is_safe_twice=False)
 
     async def drop_dead_letter(self, queue_type: str, queue_id: str, job_id: str) -> bool:
         """Drop one dead letter. Return False if there is none. A retry is made only if nothing was done."""

@@ -13,7 +13,7 @@ from sharq_client import errors
 from sharq_client.aio.caller import AsyncCaller
 from sharq_client.answers import Answers, Counts, DeadLetter, JobStatus, QueueStats
 from sharq_client.bodies import RateBody
-from sharq_client.decoders import COUNTS, DEAD_LETTERS, JOB, QUEUE, QUEUE_IDS, REPLY
+from sharq_client.decoders import COUNTS, DEAD_LETTERS, JOB, QUEUE, QUEUE_IDS, SMALL_ANSWER
 from sharq_client.paths import path_of
 from sharq_client.requests import DeadRef, value_of
 
@@ -49,7 +49,7 @@ class AsyncQueues:
         path = path_of("interval", queue_type, queue_id)
         try:
             reply = await self._caller.ask(
-                "POST", path, REPLY, RateBody(interval_ms, burst, pin, rate), is_safe_twice=True
+                "POST", path, SMALL_ANSWER, RateBody(interval_ms, burst, pin, rate), is_safe_twice=True
             )
         except errors.NotFound:
             return False
@@ -77,7 +77,9 @@ class AsyncQueues:
             purge_all: True to forget the rate, too, once the queue's ready time has passed.
         """
         path = path_of("deletequeue", queue_type, queue_id)
-        reply = await self._caller.ask("DELETE", path, REPLY, {"purge_all": purge_all}, is_safe_twice=False)
+        reply = await self._caller.ask(
+            "DELETE", path, SMALL_ANSWER, {"purge_all": purge_all}, is_safe_twice=False
+        )
         return reply.status == "Success"
 
     async def queue(self, queue_type: str, queue_id: str) -> QueueStats | None:
@@ -126,7 +128,7 @@ class AsyncQueues:
         A second call queues the dead letters that remain.
         """
         path = path_of("dead", queue_type) + "redrive/"
-        return (await self._caller.ask("POST", path, REPLY, is_safe_twice=False)).redriven
+        return (await self._caller.ask("POST", path, SMALL_ANSWER, is_safe_twice=False)).redriven
 
     async def redrive_many(
         self, queue_type: str, letters: Sequence[DeadLetter | DeadRef | Mapping[str, Any]]
@@ -141,7 +143,7 @@ class AsyncQueues:
     async def drop_dead(self, queue_type: str) -> int:
         """Drop every dead letter of a type. Return the number of dropped jobs."""
         path = path_of("dead", queue_type)
-        return (await self._caller.ask("DELETE", path, REPLY, is_safe_twice=False)).dropped
+        return (await self._caller.ask("DELETE", path, SMALL_ANSWER, is_safe_twice=False)).dropped
 
     async def drop_dead_many(
         self, queue_type: str, letters: Sequence[DeadLetter | DeadRef | Mapping[str, Any]]
@@ -155,7 +157,7 @@ class AsyncQueues:
         """
         path = path_of("dead", queue_type) + "drop/"
         body = {"jobs": _refs_of(letters)}
-        return (await self._caller.ask("POST", path, REPLY, body, is_safe_twice=False)).dropped
+        return (await self._caller.ask("POST", path, SMALL_ANSWER, body, is_safe_twice=False)).dropped
 
 
 def _refs_of(letters: Sequence[DeadLetter | DeadRef | Mapping[str, Any]]) -> list[DeadRef]:

@@ -11,7 +11,7 @@ from sharq_client.aio.transport import AsyncTransport
 from sharq_client.bodies import as_repeat
 from sharq_client.bulk import Result
 from sharq_client.requests import AsyncJobStream
-from sharq_client.streaming import Batch, EnqueueAnswers, EnqueueStream, EnqueueSummary, OnProgress
+from sharq_client.streaming import EnqueueAnswers, EnqueueStream, EnqueueSummary, OnProgress, StreamCall
 
 
 async def send_stream(
@@ -50,7 +50,7 @@ class _Calls:
     def __init__(self, transport: AsyncTransport, stream: EnqueueStream) -> None:
         self._transport = transport
         self._stream = stream
-        self._in_flight: dict[int, tuple[Batch, asyncio.Task[list[Result | errors.SharqError]]]] = {}
+        self._in_flight: dict[int, tuple[StreamCall, asyncio.Task[list[Result | errors.SharqError]]]] = {}
 
     async def take(self, jobs: AsyncJobStream) -> None:
         """Take all jobs, and begin the calls that they fill. It ends early if the stream does."""
@@ -81,7 +81,7 @@ class _Calls:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _begin(self, batch: Batch) -> None:
+    async def _begin(self, batch: StreamCall) -> None:
         """Begin a call once the call before in its lane has ended, unless that ended the stream."""
         await self._end(batch.lane)
         if self._stream.stopped_by is not None:
@@ -100,7 +100,7 @@ class _Calls:
             del self._in_flight[lane]
             self._stream.record(batch, answers)
 
-    async def _send(self, batch: Batch) -> list[Result | errors.SharqError]:
+    async def _send(self, batch: StreamCall) -> list[Result | errors.SharqError]:
         with self._transport.tracing.send_many(batch.bodies) as (bodies, span):
             answers = await send_bulk(
                 self._transport, "/enqueue/", bodies, is_safe_twice=lambda _: True, to_repeat=as_repeat

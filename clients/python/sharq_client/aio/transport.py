@@ -1,8 +1,4 @@
-"""Sends one request to the first server that accepts a connection, and retries if that can help and is safe.
-
-Not here: the content of requests (client.py), the HTTP library (connections.py), and the classification of errors
-(failures.py).
-"""
+"""Sends one request to the first server that accepts a connection, and retries if that can help and is safe."""
 
 from __future__ import annotations
 

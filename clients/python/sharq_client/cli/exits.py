@@ -1,7 +1,4 @@
-"""Maps errors to exit codes, and to messages for people that say what to do.
-
-Not here: which exceptions end a command (guard.py catches them).
-"""
+"""Maps errors to exit codes, and to messages for people that say what to do."""
 
 from __future__ import annotations
 
@@ -53,7 +50,7 @@ _WORDS = (
     ('pass its file as ca="ca.pem"', "give its file with --ca"),
     ("pass token=, or set the variable SHARQ_TOKEN", "set SHARQ_TOKEN, --token or --profile"),
 )
-"""What the client advises a program to do → what a user of the command does."""
+"""The client's advice to a program → the advice to a user of the command."""
 
 
 class Failed(Exception):

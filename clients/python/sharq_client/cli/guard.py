@@ -1,7 +1,4 @@
-"""Runs one command, and turns every error into a message on stderr and an exit code.
-
-Not here: wrong options and arguments, which typer reports with exit code 2, and the messages (exits.py).
-"""
+"""Runs one command, and turns every error into a message on stderr and an exit code."""
 
 from __future__ import annotations
 

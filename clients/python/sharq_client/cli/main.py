@@ -1,7 +1,4 @@
-"""Starts the command `sharq`, or says what to install if the extra `cli` is missing.
-
-Not here: the list of commands (app.py).
-"""
+"""Starts the command `sharq`, or says what to install if the extra `cli` is missing."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ MOST_BYTES = 4 * 1024 * 1024
 """The bytes of payloads from which on no further jobs are taken at a time."""
 
 PATIENCE_S = 60.0
-"""How long a job is sent again while the new server is away or overloaded."""
+"""The time for which a job is sent again while the new server is away or overloaded."""
 
 PAUSE_S = 1.0
 """The pause between two tries, unless the server asks for a longer one."""

@@ -1,4 +1,4 @@
-"""Opens the Redis that jobs are imported from. Not here: what the importers read and write in it."""
+"""Opens the Redis that jobs are imported from."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 # Generated from aio/client.py by generate_sync.py. Change that file instead.
-"""Offers the verbs of the HTTP API as methods, with typed answers, typed errors, and retries if a retry is safe.
-
-Not here: running handlers for leased jobs (worker/), and sending one request (transport.py).
-"""
+"""Offers the verbs of the HTTP API as methods, with typed answers, typed errors, and retries if a retry is safe."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 # Generated from aio/control.py by generate_sync.py. Change that file instead.
-"""Offers the calls of operators: settings, caps, holds, pauses above a queue, windows, lists, and the cluster's state.
-
-Not here: the calls of producers and workers, and the pause of one queue (client.py).
-"""
+"""Offers the calls of operators: settings, caps, holds, pauses, windows, lists, and the state of the cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from sharq_client.bodies import HoldBody
 from sharq_client.campaigns.caps import Cap, CapState
 from sharq_client.campaigns.windows import Window, WindowState
 from sharq_client.cluster import ClusterState, TokenRights
-from sharq_client.decoders import REPLY, TEXT
+from sharq_client.decoders import SMALL_ANSWER, TEXT
 from sharq_client.paths import path_of
 from sharq_client.requests import QueueSettings, TypeSettings, value_of
 from sharq_client.sync.caller import Caller
@@ -141,19 +138,19 @@ class Control:
         Raises:
             OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
         """
-        self._caller.ask("POST", path_of("type", queue_type) + "pause/", REPLY)
+        self._caller.ask("POST", path_of("type", queue_type) + "pause/", SMALL_ANSWER)
 
     def resume_type(self, queue_type: str) -> None:
         """Resume a paused type; queues that are paused themselves stay paused. It raises as `pause_type` does."""
-        self._caller.ask("POST", path_of("type", queue_type) + "resume/", REPLY)
+        self._caller.ask("POST", path_of("type", queue_type) + "resume/", SMALL_ANSWER)
 
     def pause_all(self) -> None:
         """Pause all queues of all types until `resume_all`. It raises as `pause_type` does."""
-        self._caller.ask("POST", "/pause/", REPLY)
+        self._caller.ask("POST", "/pause/", SMALL_ANSWER)
 
     def resume_all(self) -> None:
         """End the pause of everything; paused types and queues stay paused. It raises as `pause_type` does."""
-        self._caller.ask("POST", "/resume/", REPLY)
+        self._caller.ask("POST", "/resume/", SMALL_ANSWER)
 
     def queues(self, queue_type: str, *, search: str | None = None, page: int = 1_000) -> Iterator[QueueRow]:
         """Yield the queues of a type with their numbers, in no order.
@@ -224,9 +221,9 @@ class Control:
     def drop_cap(self, name: str) -> int | None:
         """Delete a cap, and return how many queues name it; None if there is none of this name.
 
-        Those queues stand still until the cap exists again or they name it no more.
+        Those queues give no jobs until the cap exists again or they no longer name it.
         """
-        reply = self._caller.find(path_of("cap", name), REPLY, method="DELETE")
+        reply = self._caller.find(path_of("cap", name), SMALL_ANSWER, method="DELETE")
         return None if reply is None else reply.queues
 
     def hold_cap(self, name: str, for_ms: float) -> bool:
@@ -246,7 +243,7 @@ class Control:
             OutcomeUnknown: not every partition has confirmed it. Call again until it returns.
         """
         definition = value_of(Window, window, "window")
-        self._caller.ask("PUT", path_of("window", name), REPLY, definition)
+        self._caller.ask("PUT", path_of("window", name), SMALL_ANSWER, definition)
 
     def window(self, name: str) -> WindowState | None:
         """Return a window and its state; None if there is none of this name."""

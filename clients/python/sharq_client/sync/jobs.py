@@ -1,8 +1,5 @@
 # Generated from aio/jobs.py by generate_sync.py. Change that file instead.
-"""Offers the calls that look after jobs: wait for, cancel, change, list them, redrive or drop one dead letter.
-
-Not here: the state of one job, and the calls about all dead letters of a type (client.py).
-"""
+"""Offers the calls that look after jobs: wait for, cancel, change, list them, redrive or drop one dead letter."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ import msgspec
 from sharq_client.answers import Answers, JobRow, JobState, JobStatus
 from sharq_client.bodies import CancelBody
 from sharq_client.campaigns.batches import BatchStatus
-from sharq_client.decoders import JOB, REPLY
+from sharq_client.decoders import JOB, SMALL_ANSWER
 from sharq_client.errors import NotFound, SharqError
 from sharq_client.paths import path_of
 from sharq_client.requests import JobChange, Referable, ref_of, value_of
@@ -122,7 +119,7 @@ class Jobs:
         """
         path = path_of("queue", queue_type, queue_id) + "cancel/"
         body = {"prefix": prefix}
-        reply = self._caller.ask("POST", path, REPLY, body, is_safe_twice=False, wait_s=wait_s)
+        reply = self._caller.ask("POST", path, SMALL_ANSWER, body, is_safe_twice=False, wait_s=wait_s)
         return reply.cancelled
 
     def batch(self, queue_type: str, batch: str) -> BatchStatus | None:
@@ -150,7 +147,7 @@ class Jobs:
             OutcomeUnknown: some jobs were perhaps cancelled. Call again to cancel the others.
         """
         path = path_of("batch", queue_type, batch) + "cancel/"
-        reply = self._caller.ask("POST", path, REPLY, is_safe_twice=False, wait_s=wait_s)
+        reply = self._caller.ask("POST", path, SMALL_ANSWER, is_safe_twice=False, wait_s=wait_s)
         return reply.cancelled
 
     def change(
@@ -198,7 +195,7 @@ class Jobs:
             BatchCancelled: its batch was cancelled. Nothing was done.
         """
         path = path_of("dead", queue_type, queue_id, job_id) + "redrive/"
-        self._caller.ask("POST", path, REPLY, is_safe_twice=False)
+        self._caller.ask("POST", path, SMALL_ANSWER, is_safe_twice=False)
 
     def drop_dead_letter(self, queue_type: str, queue_id: str, job_id: str) -> bool:
         """Drop one dead letter. Return False if there is none. A retry is made only if nothing was done."""

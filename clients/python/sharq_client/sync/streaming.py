@@ -9,7 +9,7 @@ from sharq_client import errors
 from sharq_client.bodies import as_repeat
 from sharq_client.bulk import Result
 from sharq_client.requests import JobStream
-from sharq_client.streaming import Batch, EnqueueAnswers, EnqueueStream, EnqueueSummary, OnProgress
+from sharq_client.streaming import EnqueueAnswers, EnqueueStream, EnqueueSummary, OnProgress, StreamCall
 from sharq_client.sync.bulk import send_bulk
 from sharq_client.sync.transport import Transport
 
@@ -53,7 +53,7 @@ class _Calls:
         self._stream = stream
         self._threads = threads
         self._executor: ThreadPoolExecutor | None = None
-        self._in_flight: dict[int, tuple[Batch, Future[list[Result | errors.SharqError]]]] = {}
+        self._in_flight: dict[int, tuple[StreamCall, Future[list[Result | errors.SharqError]]]] = {}
 
     def take(self, jobs: JobStream) -> None:
         """Take all jobs, and begin the calls that they fill. It ends early if the stream does."""
@@ -80,7 +80,7 @@ class _Calls:
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _begin(self, batch: Batch) -> None:
+    def _begin(self, batch: StreamCall) -> None:
         """Begin a call once the call before in its lane has ended, unless that ended the stream."""
         self._end(batch.lane)
         if self._stream.stopped_by is not None:
@@ -100,7 +100,7 @@ class _Calls:
             del self._in_flight[lane]
             self._stream.record(batch, answers)
 
-    def _send(self, batch: Batch) -> list[Result | errors.SharqError]:
+    def _send(self, batch: StreamCall) -> list[Result | errors.SharqError]:
         with self._transport.tracing.send_many(batch.bodies) as (bodies, span):
             answers = send_bulk(
                 self._transport, "/enqueue/", bodies, is_safe_twice=lambda _: True, to_repeat=as_repeat

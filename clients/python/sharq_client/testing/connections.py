@@ -9,7 +9,7 @@ from sharq_client.testing.wire.answers import Reply
 from sharq_client.testing.wire.requests import Request
 
 TURNS = 3
-"""How often other tasks of the loop may run before a request that waits moves the clock."""
+"""Turns that other tasks of the loop get before a request that waits moves the clock."""
 
 
 class Answering(Protocol):

@@ -18,7 +18,7 @@ from sharq_client.sync.client import Client
 from sharq_client.testing.connections import AsyncFakeConnections, FakeConnections
 from sharq_client.testing.engine.engine import Engine
 from sharq_client.testing.engine.records import Job
-from sharq_client.testing.runs import Run, Runnable
+from sharq_client.testing.runs import FakeRun, Runnable
 from sharq_client.testing.wire.answers import (
     Facts,
     Reply,
@@ -109,7 +109,7 @@ class FakeSharq:
         self._deliveries: dict[str, Delivery] = {}
         self._polled: set[str] = set()
         self.changes = 0
-        self._run: Run | None = None
+        self._run: FakeRun | None = None
 
     def client(self, **options: Unpack[ClientOptions]) -> Client:
         """Return a sync client of this server."""
@@ -180,7 +180,7 @@ class FakeSharq:
         return self.deliveries[before:]
 
     def _run_here(self, workers: Sequence[Runnable], for_s: float | None, max_jobs: int) -> None:
-        self._run = Run(workers, lambda: self.now_us, self.move_to, self._is_idle, for_s, max_jobs)
+        self._run = FakeRun(workers, lambda: self.now_us, self.move_to, self._is_idle, for_s, max_jobs)
         try:
             self._run.run()
         finally:
@@ -222,12 +222,12 @@ class FakeSharq:
         """
         with self._lock:
             engine_state = self._engine.state(queue_type)
-            found = [
+            jobs = [
                 _known(queue_type, job.key, live_facts(engine_state, job))
                 for job in engine_state.jobs.values()
                 if queue_id in (None, job.queue_id)
             ]
-        return [job for job in found if state in (None, job.state)]
+        return [job for job in jobs if state in (None, job.state)]
 
     def dead(self, queue_type: str | None = None, queue_id: str | None = None) -> list[KnownJob]:
         """Return the dead letters of a type, or of all types, oldest first."""
@@ -334,7 +334,7 @@ class FakeSharq:
                 next_us = self._engine.state(request.names[0]).next_timer_us()
         return end_us if next_us is None else min(next_us, end_us)
 
-    def waiting(self) -> Run | None:
+    def waiting(self) -> FakeRun | None:
         """Return the run whose event loop is the running one; None if there is none."""
         run = self._run
         return run if run is not None and run.loop is asyncio.get_running_loop() else None

@@ -21,12 +21,12 @@ class Runnable(Protocol):
         ...
 
 
-class Run:
+class FakeRun:
     """One run of workers, from its start until they have stopped.
 
     Attributes:
         loop: the event loop of the workers.
-        is_over: True once the workers are told to stop; requests of workers wait no longer then.
+        is_over: True once the workers are stopping; requests of workers wait no longer then.
     """
 
     def __init__(

@@ -326,10 +326,10 @@ def _fields_of(context: SpanContext) -> dict[str, str]:
 
 def _contexts(jobs: Sequence[Any]) -> list[SpanContext]:
     """Return the contexts that jobs have, each once, the first MAX_LINKS of them."""
-    found = dict.fromkeys(
+    distinct = dict.fromkeys(
         (job.traceparent, job.tracestate) for job in jobs if getattr(job, "traceparent", None)
     )
-    contexts = (_context_of(*fields) for fields in list(found)[:MAX_LINKS])
+    contexts = (_context_of(*fields) for fields in list(distinct)[:MAX_LINKS])
     return [context for context in contexts if context is not None]
 
 
@@ -353,8 +353,8 @@ def _context_of(traceparent: str, tracestate: str | None) -> SpanContext | None:
 
 def _note(span: Span, error: BaseException, outcomes: Mapping[type[BaseException], str]) -> bool:
     """Add the word for an exception that is an outcome; return False if it is a failure."""
-    for kind, word in outcomes.items():
-        if isinstance(error, kind):
+    for error_class, word in outcomes.items():
+        if isinstance(error, error_class):
             span.set_attribute("sharq.outcome", word)
             return True
     return False

@@ -1,7 +1,4 @@
-"""Starts the handlers of leased jobs, each in a task of its own, and ends them at the stop of the worker.
-
-Not here: leasing jobs (lanes.py), and the outcome of a job whose handler has ended (verdicts.py).
-"""
+"""Starts the handlers of leased jobs, each in a task of its own, and ends them at the stop of the worker."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ log = logging.getLogger("sharq.worker")
 _Task: TypeAlias = asyncio.Task[object]
 
 _NO_FAILURES = {Throttled: "throttled", Drop: "dropped"}
-"""What a handler raises that is no failure of its span → the word for it, as in the metrics."""
+"""Exceptions of a handler that do not fail its span → the outcome, as the metrics name it."""
 
 ABORT_WAIT_S = 1.0
 """The time that cancelled handlers have to end if the worker shall end at once."""

@@ -1,7 +1,7 @@
 """Leases jobs for handlers, never more than may run, and goes on while the server is away.
 
 A job starts as soon as it is leased. The queue's rate spaces the leases, and a job that waited in the worker would blur
-that spacing. Not here: running the handlers (calls.py).
+that spacing.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class Lane:
         self._changed.set()
 
     async def _wait_for_room(self, calls: int, *, is_backlog: bool = False) -> bool:
-        """Wait until so many calls may start. Return False once the lane is stopping.
+        """Wait until this number of calls may start. Return False once the lane is stopping.
 
         Args:
             is_backlog: True to wait also until more jobs are ready than one request takes.

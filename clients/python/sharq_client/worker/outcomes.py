@@ -1,7 +1,6 @@
 """Reports the outcomes of leased jobs (finish or release) in bulk, and retries until the server has answered.
 
 While a call is in flight, further outcomes collect for the next one, so calls carry more the busier the worker is.
-Not here: deciding the outcomes (verdicts.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Offers the worker: an application registers its handlers and middleware, and runs it.
-
-Not here: one run of a worker (run.py), and the kinds of handlers (handlers/kinds.py).
-"""
+"""Offers the worker: an application registers its handlers and middleware, and runs it."""
 
 from __future__ import annotations
 
@@ -119,7 +116,7 @@ class Worker:
         self._owns_client = self._client is not client
         self._registry = _registry_of(queue_type, handler, middleware)
         if metrics_port is not None:
-            import_module(_METRICS)  # a missing extra is told now, and not at the run
+            import_module(_METRICS)  # a missing extra is an error now, not first at the run
         self._run: Run | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread: int | None = None

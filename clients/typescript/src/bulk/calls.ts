@@ -15,7 +15,7 @@ export const MAX_JOBS_A_CALL = 1_000;
 /** The limit of bytes in one bulk call: half of the server's default limit. */
 const MAX_BYTES_A_CALL = 8 * 1024 * 1024;
 
-/** How the jobs of a call may be repeated. */
+/** The rule by which the jobs of a call may be repeated. */
 export interface BulkRepeats<BodyT> {
   /** Returns true if a job that was perhaps done may be sent again. */
   readonly isSafeTwice: (body: BodyT) => boolean;

@@ -14,7 +14,7 @@ const MAX_IN_FLIGHT = 64;
 /** The jobs that `enqueueMany` takes. */
 export type JobStream = Iterable<EnqueueJob> | AsyncIterable<EnqueueJob>;
 
-/** How `enqueueMany` sends jobs. */
+/** Options of `enqueueMany`. */
 export interface EnqueueManyOptions {
   /** The most calls in flight, 1 to 64; 4 by default. */
   readonly inFlight?: number | undefined;

@@ -645,10 +645,10 @@ export interface components {
             retry: components["schemas"]["RetryAnswer"] | null;
             /**
              * Format: double
-             * @description Time after which jobs expire that do not say it themselves, counted from when each is due, in ms; null for never.
+             * @description Time after which jobs without an expiry of their own expire, counted from when each is due, in ms; null for never.
              */
             expires: number | null;
-            /** @description The fate of expired jobs that do not say it themselves; null if it is not set. */
+            /** @description The fate of expired jobs that do not name one; null if it is not set. */
             on_expiry: components["schemas"]["OnExpiry"] | null;
             /** @description The window outside of which no job is leased, except those that ignore windows; null for none. */
             window: string | null;
@@ -844,10 +844,10 @@ export interface components {
             retry: components["schemas"]["RetryAnswer"] | null;
             /**
              * Format: double
-             * @description Time after which jobs expire that do not say it themselves, counted from when each is due, in ms; null for never.
+             * @description Time after which jobs without an expiry of their own expire, counted from when each is due, in ms; null for never.
              */
             expires: number | null;
-            /** @description The fate of expired jobs that do not say it themselves; null if it is not set. */
+            /** @description The fate of expired jobs that do not name one; null if it is not set. */
             on_expiry: components["schemas"]["OnExpiry"] | null;
             /** @description The window outside of which no job is leased, except those that ignore windows; null for none. */
             window: string | null;
@@ -1884,10 +1884,10 @@ export interface components {
             retry?: components["schemas"]["RetryBody"] | null;
             /**
              * Format: double
-             * @description Time after which jobs expire that do not say it themselves, counted from when each is due, in milliseconds over 0 and up to 31536000000; fractions are allowed.
+             * @description Time after which jobs without an expiry of their own expire, counted from when each is due, in milliseconds over 0 and up to 31536000000; fractions are allowed.
              */
             expires?: number | null;
-            /** @description The fate of expired jobs that do not say it themselves: `dead` makes them dead letters, `drop` forgets them. */
+            /** @description The fate of expired jobs that do not name one: `dead` makes them dead letters, `drop` forgets them. */
             on_expiry?: components["schemas"]["OnExpiry"] | null;
             /** @description The name of the window outside of which no job is leased, except those that ignore windows. Jobs with a window of their own wait until both are open. */
             window?: string | null;
@@ -1943,10 +1943,10 @@ export interface components {
             retry?: components["schemas"]["RetryBody"] | null;
             /**
              * Format: double
-             * @description Time after which jobs expire that do not say it themselves, counted from when each is due, in milliseconds over 0 and up to 31536000000; fractions are allowed.
+             * @description Time after which jobs without an expiry of their own expire, counted from when each is due, in milliseconds over 0 and up to 31536000000; fractions are allowed.
              */
             expires?: number | null;
-            /** @description The fate of expired jobs that do not say it themselves: `dead` makes them dead letters, `drop` forgets them. */
+            /** @description The fate of expired jobs that do not name one: `dead` makes them dead letters, `drop` forgets them. */
             on_expiry?: components["schemas"]["OnExpiry"] | null;
             /** @description The name of the window outside of which no job is leased, except those that ignore windows. Jobs with a window of their own wait until both are open. */
             window?: string | null;

@@ -1,9 +1,4 @@
-/**
- * Sends one request to the first server that accepts a connection, and retries if that can help and is safe.
- *
- * Not here: the content of requests (client.ts), Node's HTTP client (connections.ts), and the classification of errors
- * (failures.ts).
- */
+/** Sends one request to the first server that accepts a connection, and retries if that can help and is safe. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { SharqError, Unavailable } from "../errors.js";
 import { type Answer, Connections } from "./connections.js";
@@ -24,7 +19,7 @@ export interface Call {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How a call may be repeated. */
+/** The rule by which a call may be repeated. */
 export interface Repeats {
   /** True if the call is idempotent. Otherwise it is retried only if it was certainly not done. */
   readonly isSafeTwice: boolean;

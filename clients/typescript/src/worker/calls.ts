@@ -1,8 +1,4 @@
-/**
- * Starts the handlers of leased jobs, and ends them at the stop of the worker.
- *
- * Not here: leasing jobs (lane.ts), and the outcome of a job whose handler has ended (verdicts.ts).
- */
+/** Starts the handlers of leased jobs, and ends them at the stop of the worker. */
 import type { Client } from "../client.js";
 import type { LeasedJob } from "../shapes.js";
 import type { OnEvent } from "./events.js";

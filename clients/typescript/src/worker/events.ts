@@ -3,7 +3,7 @@ import type { SharqError } from "../errors.js";
 import type { LeasedJob } from "../shapes.js";
 import type { Drop, Retry, Throttled } from "./verbs.js";
 
-/** What the worker reports of a job: its finish, or its release. */
+/** The worker's report about a job: its finish, or its release. */
 export type JobOutcome = "finish" | "release";
 
 /** The events of a job whose handler has ended. */
@@ -79,7 +79,7 @@ export type WorkerEvent =
   | { readonly type: "outcomes_not_reported"; readonly count: number; readonly error: SharqError }
   /** The worker has stopped, and the server does not know these outcomes. The jobs come back as their leases end. */
   | { readonly type: "outcomes_left_unreported"; readonly count: number }
-  /** Something keeps the event loop: meanwhile no other job runs and no lease is extended. It is told once. */
+  /** Something keeps the event loop: meanwhile no other job runs and no lease is extended. It is reported once. */
   | { readonly type: "loop_blocked"; readonly blockedMs: number };
 
 /** Takes the events of a worker. */

@@ -2,7 +2,7 @@
  * Leases jobs for handlers, never more than may run, and goes on while the server is away.
  *
  * A job starts as soon as it is leased. The queue's rate spaces the leases, and a job that waited in the worker would
- * blur that spacing. Not here: running the handlers (calls.ts).
+ * blur that spacing.
  */
 import type { Client } from "../client.js";
 import { SharqError } from "../errors.js";
@@ -182,7 +182,7 @@ export class Lane {
   };
 
   /**
-   * Wait until so many calls may start. Return false once the lane is stopping.
+   * Wait until this number of calls may start. Return false once the lane is stopping.
    *
    * @param isBacklog - true to wait also until more jobs are ready than one request takes.
    */

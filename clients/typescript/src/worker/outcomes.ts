@@ -2,7 +2,6 @@
  * Reports the outcomes of leased jobs (finish or release) in bulk, and retries until the server has answered.
  *
  * While a call is in flight, further outcomes collect for the next one, so calls carry more the busier the worker is.
- * Not here: deciding the outcomes (verdicts.ts).
  */
 import { inspect } from "node:util";
 import type { Client, ReleaseOptions } from "../client.js";
@@ -36,7 +35,7 @@ interface Report {
   readonly cost?: number | undefined;
 }
 
-/** What a call of reports tells about. */
+/** The callbacks about reported outcomes. */
 export interface ReportHooks {
   /** Called once for each outcome that the server has answered, with the error if it refused it for good. */
   readonly onReported: (job: LeasedJob, outcome: JobOutcome, error: SharqError | null) => void;

@@ -1,8 +1,10 @@
-/** Stops the running workers of a process on SIGTERM and SIGINT: the first signal gracefully, a second one at once. */
+/**
+ * Stops the running workers of a process on SIGTERM and SIGINT: the first signal gracefully, a second one at once.
+ */
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
-/** What signals stop. */
+/** The run of a worker, which signals stop. */
 export interface Stoppable {
   /** End gracefully. */
   stop(signal: NodeJS.Signals): void;

@@ -36,7 +36,7 @@ export class JobResult {
   }
 }
 
-/** How long a receiver takes nothing. */
+/** The time for which a receiver accepts nothing. */
 export interface ThrottledOptions {
   /** Milliseconds from now, 0 or more; more than 24 hours count as 24 hours. */
   readonly retryAfterMs: number;

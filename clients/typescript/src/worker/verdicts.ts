@@ -88,7 +88,7 @@ export class Verdicts {
 
   /**
    * Return the result to report of a job; undefined if it cannot be sent. The work is done, so a result that cannot be
-   * sent is told as an event and left out: the job is not done again for it.
+   * sent is reported as an event and left out: the job is not done again for it.
    */
   #resultOf(job: Running, { value }: JobResult): RawJson | undefined {
     if (value === undefined) return undefined;

@@ -1,8 +1,4 @@
-/**
- * Offers the worker: an application registers its handlers and middleware, and runs it.
- *
- * Not here: one run of a worker (run.ts), and the kinds of handlers (registry.ts).
- */
+/** Offers the worker: an application registers its handlers and middleware, and runs it. */
 import type { Client, QueueTypes } from "../client.js";
 import { type Settings, settingsOf, type WorkerOptions } from "./options.js";
 import { type BatchHandler, type Handler, type Middleware, Registry } from "./registry.js";

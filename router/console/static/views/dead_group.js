@@ -22,7 +22,7 @@ import { table } from "../widgets/table.js";
 
 const MAX_LISTED = 25;
 
-/** The API redrives or drops so many in one call. */
+/** The most dead letters that the API redrives or drops in one call. */
 const MAX_NAMED = 1000;
 
 const WORDS = /** @type {import("../session.js").Word[]} */ (["operate"]);

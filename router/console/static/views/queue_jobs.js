@@ -20,7 +20,7 @@ import { jobTable, rowOf } from "./job_table.js";
 
 const PAGE = 25;
 
-/** Pages with a prefix may be empty although more follow: so many are asked for at one go. */
+/** Pages with a prefix may be empty although more follow: the most pages that are read at one go. */
 const MAX_EMPTY_PAGES = 20;
 
 const STATES = /** @type {[State, string][]} */ ([

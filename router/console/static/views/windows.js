@@ -33,7 +33,7 @@ import { RANGE_HINT, readRanges, writeRanges } from "../window_text.js";
 
 const REFRESH_MS = 15_000;
 
-/** The server allows so many windows. */
+/** The server's bound on the number of windows. */
 const MAX_WINDOWS = 1000;
 
 const WORDS = /** @type {import("../session.js").Word[]} */ (["operate"]);

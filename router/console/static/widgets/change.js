@@ -41,7 +41,7 @@ export async function change({ title, text, action, isDangerous = false, fields 
 }
 
 /**
- * Make a button that makes a change. An error is said; a token without the right finds the button disabled.
+ * Make a button that makes a change. An error is shown; without the right to it the button is disabled.
  *
  * @param {string} label
  * @param {object} options

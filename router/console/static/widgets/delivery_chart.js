@@ -25,7 +25,7 @@ import { sayError } from "./notices.js";
 /** The past of a type with more queues than this is not read: it takes a call for each. */
 const MOST_QUEUES = 50;
 
-/** For so many live values a type that stood at its cap counts as held by it. */
+/** The number of live values for which a type that stood at its cap counts as held by it. */
 const CAP_MEMORY = 5;
 
 /**

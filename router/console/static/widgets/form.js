@@ -1,6 +1,4 @@
 // A form in the page. What the server objects to is shown beside the field that it names.
-//
-// Not here: the question before a change (widgets/confirm.js).
 
 import { ApiError } from "../api.js";
 import { h, setText } from "../dom.js";
@@ -158,7 +156,7 @@ export class Form {
   }
 
   /**
-   * Show these values, whatever the user has typed.
+   * Show these values in place of what the user has typed.
    *
    * @param {Record<string, string>} values
    */

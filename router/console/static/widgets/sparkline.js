@@ -6,7 +6,7 @@ import { areaPath, largest, linear, linePath } from "../scales.js";
 const WIDTH = 120;
 const HEIGHT = 30;
 
-/** How many points a line keeps: five minutes of a point each two seconds. */
+/** Points that a line keeps: five minutes of one point every two seconds. */
 const MOST_POINTS = 150;
 
 /**

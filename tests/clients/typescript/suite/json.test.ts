@@ -1,4 +1,4 @@
-/** What JSON cannot carry is refused before anything is sent, with the name of the part in question. */
+/** Values that JSON cannot carry are refused before anything is sent, with the name of the part in question. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client, InvalidRequest, RawJson } from "sharq-client";

@@ -1,4 +1,4 @@
-/** What a type checker says about programs. It is compiled and never run: an expected error that is none fails it. */
+/** Programs for the type checker. They are compiled and never run: an expected error that does not occur fails it. */
 import type {
   BulkAnswers,
   Client,

@@ -1,4 +1,4 @@
-"""Defines what a benchmark is asked for, and what it measures."""
+"""Defines the plan of a benchmark, and its results."""
 
 from __future__ import annotations
 

@@ -145,10 +145,10 @@ class Load:
         began_s = time.monotonic()
 
         async def work() -> bool:
-            found = await self._client.dequeue(self._rated_type, 100, wait_ms=WAIT_MS, lease_ms=LEASE_MS)
-            for job in found:
+            jobs = await self._client.dequeue(self._rated_type, 100, wait_ms=WAIT_MS, lease_ms=LEASE_MS)
+            for job in jobs:
                 leases_ms[job.queue_id].append(job.lease_expires_at - LEASE_MS)
-            await self._finish(found)
+            await self._finish(jobs)
             return True
 
         await self._in_parallel(work, plan.phase_s)

@@ -26,7 +26,7 @@ _SENTENCES = {
 """Reason → a sentence about the queue or the type that has it."""
 
 _CAP = "cap:"
-"""What stands before the name of a cap in a reason."""
+"""The text before the name of a cap in a reason."""
 
 _WITHOUT_TIME = frozenset({"all_paused", "type_paused", "paused", "hold", "empty"})
 """The reasons that no time ends, or whose sentence has the time."""

@@ -17,7 +17,7 @@ from sharq_client.requests import OnExpiry, RetryPolicy
 
 
 class HasDefaults(Protocol):
-    """The interface of a state with settings for jobs that do not say it themselves."""
+    """The interface of a state with settings for jobs that have none of their own."""
 
     @property
     def retry(self) -> RetryPolicy | None:
@@ -41,7 +41,7 @@ class HasDefaults(Protocol):
 
 
 def job_defaults(state: HasDefaults) -> list[tuple[str, str | None]]:
-    """Return the names and values of the settings for jobs that do not say it themselves."""
+    """Return the names and values of the settings for jobs that have none of their own."""
     return [
         ("window", state.window),
         ("retry", None if state.retry is None else retry_text(state.retry)),

@@ -1,4 +1,4 @@
-"""Makes the job that a record describes. Not here: reading records (lines.py)."""
+"""Makes the job that a record describes."""
 
 from __future__ import annotations
 

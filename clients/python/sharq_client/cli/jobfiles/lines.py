@@ -1,7 +1,4 @@
-"""Reads the records of a file of jobs: JSON Lines, or CSV with a header. Memory is bounded by the longest record.
-
-Not here: the jobs that the records describe (jobs.py).
-"""
+"""Reads the records of a file of jobs: JSON Lines, or CSV with a header. Memory is bounded by the longest record."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sharq_client.cli.jobfiles.report import Report
+from sharq_client.cli.jobfiles.report import FileReport
 
 RATE_OVER_S = 5.0
 """The time over which the rate is measured."""
@@ -65,7 +65,7 @@ class Meter:
         """Write a line to stderr, above the bar."""
         self._console.print(text, markup=False, soft_wrap=True)
 
-    def show(self, report: Report) -> None:
+    def show(self, report: FileReport) -> None:
         """Bring the bar up to date."""
         now_s = time.monotonic()
         self._samples.append((now_s, report.sent))

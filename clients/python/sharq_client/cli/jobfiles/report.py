@@ -1,7 +1,4 @@
-"""Counts how the jobs of a file fared, and says each line that failed.
-
-Not here: the bar that shows it (meter.py).
-"""
+"""Counts the outcomes of the jobs of a file, and reports each line that failed."""
 
 from __future__ import annotations
 
@@ -17,13 +14,13 @@ from sharq_client.cli.jobfiles.progress_file import Reached
 from sharq_client.errors import SharqError
 
 MAX_TOLD = 100
-"""The most lines that are told one by one. A wrong column would tell every line of the file."""
+"""The most lines that are reported one by one. A wrong column would report every line of the file."""
 
 _PLACE = re.compile(r"^jobs\[\d+\]\.?")
 """The place of a job in its call, in a message of the server. A person knows it by its line."""
 
 
-class Failure(msgspec.Struct, frozen=True):
+class FailedLine(msgspec.Struct, frozen=True):
     """A line whose job is not enqueued."""
 
     line: int
@@ -31,7 +28,7 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
 
 
-class Summary(msgspec.Struct, frozen=True):
+class FileSummary(msgspec.Struct, frozen=True):
     """The result of a run, as --json writes it.
 
     Attributes:
@@ -47,13 +44,13 @@ class Summary(msgspec.Struct, frozen=True):
     queued: int
     duplicates: int
     failed: int
-    failures: list[Failure]
+    failures: list[FailedLine]
     line: int
     is_complete: bool
     seconds: float
 
 
-class Report:
+class FileReport:
     """The counts of one run.
 
     Args:
@@ -76,7 +73,7 @@ class Report:
         self._header = header
         self._started_s = time.monotonic()
         self.queued = self.duplicates = self.failed = 0
-        self._failures: list[Failure] = []
+        self._failures: list[FailedLine] = []
         self.reached = Reached()
         self.read_bytes = 0
 
@@ -98,9 +95,9 @@ class Report:
         """Count a job that the server refused."""
         self._failed(record, error.code, _PLACE.sub("", error.message))
 
-    def summary(self, *, is_complete: bool) -> Summary:
+    def summary(self, *, is_complete: bool) -> FileSummary:
         """Return the result so far."""
-        return Summary(
+        return FileSummary(
             self.queued,
             self.duplicates,
             self.failed,
@@ -117,7 +114,7 @@ class Report:
                 (self._header if self.failed == 1 else b"") + record.text.rstrip(b"\r\n") + b"\n"
             )
         if self.failed <= MAX_TOLD:
-            self._failures.append(Failure(record.line, code, message))
+            self._failures.append(FailedLine(record.line, code, message))
             self._tell(f"sharq: {self._name}:{record.line}: {message}")
         if self.failed == MAX_TOLD:
             self._tell(f"sharq: {self._name}: further lines that fail are only counted")

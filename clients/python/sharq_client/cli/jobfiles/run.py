@@ -1,7 +1,4 @@
-"""Runs `sharq enqueue --file`: sends the jobs of a file, and reports how they fared.
-
-Not here: the options (cli/traffic/enqueue.py), and sending (sender.py).
-"""
+"""Runs `sharq enqueue --file`: sends the jobs of a file, and reports how they fared."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from sharq_client.cli.exits import Exit, Failed
 from sharq_client.cli.jobfiles.lines import Format, JobFile
 from sharq_client.cli.jobfiles.meter import Meter
 from sharq_client.cli.jobfiles.progress_file import ProgressFile, Reached
-from sharq_client.cli.jobfiles.report import Report, Summary
+from sharq_client.cli.jobfiles.report import FileReport, FileSummary
 from sharq_client.cli.jobfiles.sender import BadFile, FileChanged, Sender
 from sharq_client.cli.session import Session
 
@@ -75,7 +72,7 @@ def enqueue_file(session: Session, defaults: Mapping[str, object], options: File
         rejected = stack.enter_context(options.rejected.open("ab")) if options.rejected is not None else None
         client = stack.enter_context(session.client(retries=FILE_RETRIES))
         meter = stack.enter_context(Meter(file.size_bytes))
-        report = Report(file.name, meter.tell, rejected, file.header_text)
+        report = FileReport(file.name, meter.tell, rejected, file.header_text)
         sender = Sender(
             client, file, progress, report, on_progress=meter.show, defaults=defaults,
             run=after.run or options.run, is_strict=options.is_strict, repeats=options.resumes,
@@ -112,7 +109,7 @@ def _start_of(progress: ProgressFile, options: FileOptions) -> Reached:
     return earlier
 
 
-def _conclude(session: Session, progress: ProgressFile, summary: Summary, reached: Reached) -> None:
+def _conclude(session: Session, progress: ProgressFile, summary: FileSummary, reached: Reached) -> None:
     """Write the summary, and keep or remove the progress."""
     if summary.is_complete:
         progress.remove()

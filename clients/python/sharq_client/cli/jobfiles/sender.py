@@ -1,7 +1,4 @@
-"""Enqueues the jobs of a file: in the order of each queue, in bounded memory, with several calls in flight.
-
-Not here: reading the file (lines.py), and showing the progress (meter.py).
-"""
+"""Enqueues the jobs of a file: in the order of each queue, in bounded memory, with several calls in flight."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from sharq_client.cli.jobfiles.interrupts import held_back
 from sharq_client.cli.jobfiles.jobs import job_of
 from sharq_client.cli.jobfiles.lines import BadLine, JobFile, Record
 from sharq_client.cli.jobfiles.progress_file import ProgressFile, Reached
-from sharq_client.cli.jobfiles.report import Report
+from sharq_client.cli.jobfiles.report import FileReport
 from sharq_client.requests import EnqueueJob
 from sharq_client.streaming import EnqueueAnswers, stops
 from sharq_client.sync.client import Client
@@ -82,9 +79,9 @@ class Sender:
         client: Client,
         file: JobFile,
         progress: ProgressFile,
-        report: Report,
+        report: FileReport,
         *,
-        on_progress: Callable[[Report], None],
+        on_progress: Callable[[FileReport], None],
         defaults: Mapping[str, object],
         run: str = "",
         is_strict: bool = False,

@@ -54,9 +54,9 @@ def lay_out(columns: Sequence[TopColumn[RowT]], rows: Sequence[RowT], width: int
         shown.remove(max(reversed(shown), key=lambda column: column.rank))
     spare = width - _total(shown, widths)
     for column in shown:
-        more = max(min(full[column.title] - widths[column.title], spare), 0)
-        widths[column.title] += more
-        spare -= more
+        extra = max(min(full[column.title] - widths[column.title], spare), 0)
+        widths[column.title] += extra
+        spare -= extra
     lines = [_line([(column, column.title, "bold") for column in shown], widths)]
     for index, row in enumerate(rows):
         parts = [(column, cells[column.title][index], column.style(row)) for column in shown]

@@ -73,8 +73,8 @@ def read(client: Client, queue_type: str | None, order: Order, limit: int) -> Re
     Raises:
         SharqError: the server cannot be asked.
     """
-    found = list(itertools.islice(client.control.types(page=TYPES_READ), TYPES_READ + 1))
-    types = sorted(found[:TYPES_READ], key=lambda row: (-(row.queued + row.delayed), row.queue_type))
+    rows = list(itertools.islice(client.control.types(page=TYPES_READ), TYPES_READ + 1))
+    types = sorted(rows[:TYPES_READ], key=lambda row: (-(row.queued + row.delayed), row.queue_type))
     if queue_type is not None:
         types = [row for row in types if row.queue_type == queue_type]
         names = [queue_type]
@@ -82,7 +82,7 @@ def read(client: Client, queue_type: str | None, order: Order, limit: int) -> Re
         names = [row.queue_type for row in types[:MAX_TYPES]]
     customers = [customer for name in names for customer in _customers(client, name, order, limit)]
     customers.sort(key=_by_backlog if order == "depth" else _by_age)
-    return Reading(types, customers[:limit], len(found) > TYPES_READ, time.time())
+    return Reading(types, customers[:limit], len(rows) > TYPES_READ, time.time())
 
 
 def _customers(client: Client, queue_type: str, order: Order, limit: int) -> list[Customer]:
@@ -110,11 +110,11 @@ def as_json(reading: Reading) -> dict[str, object]:
     """Return a reading in the form of --json, with the names of the wire."""
     customers = [
         {
-            "queue_type": one.queue_type,
-            **msgspec.structs.asdict(one.row),
-            "oldest_age": one.oldest_age,
-            "due_for": one.due_for,
+            "queue_type": customer.queue_type,
+            **msgspec.structs.asdict(customer.row),
+            "oldest_age": customer.oldest_age,
+            "due_for": customer.due_for,
         }
-        for one in reading.customers
+        for customer in reading.customers
     ]
     return {"read_at": round(reading.read_at_s * 1000), "types": reading.types, "customers": customers}

@@ -1,4 +1,4 @@
-"""Draws one screen of `sharq top` from a reading. Not here: the terminal (terminal.py), and reading (readings.py)."""
+"""Draws one screen of `sharq top` from a reading."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _WAITS_FOR_NOTHING = frozenset({"rate", "empty", "delayed", "type_rate"})
 
 
 def _customer_columns(*, has_types: bool) -> list[TopColumn[Customer]]:
-    kind = (
+    type_column = (
         [TopColumn[Customer]("TYPE", lambda c: c.queue_type, rank=1, is_number=False, is_name=True)]
         if has_types
         else []
     )
     return [
         TopColumn("CUSTOMER", lambda c: c.row.queue_id, is_number=False, is_name=True),
-        *kind,
+        *type_column,
         TopColumn("QUEUED", lambda c: count(c.row.queued)),
         TopColumn("DELAYED", lambda c: some(c.row.delayed), rank=6),
         TopColumn("LEASED", lambda c: some(c.row.leased), rank=4),

@@ -1,4 +1,4 @@
-"""Shows the members of a cluster, and what each says of its store."""
+"""Shows the members of a cluster, and the store as each sees it."""
 
 from __future__ import annotations
 

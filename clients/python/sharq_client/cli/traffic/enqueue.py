@@ -24,7 +24,7 @@ from sharq_client.cli.parameters import (
 from sharq_client.cli.session import Session
 from sharq_client.requests import EnqueueJob
 
-JOB = "Job, or the jobs of the file that do not say it themselves"
+JOB = "Job, or defaults for the jobs of the file"
 FILE = "File"
 NONE = "none"
 
@@ -115,7 +115,8 @@ def enqueue(
         typer.Option(metavar="NAME", help="Cap of the queue. May be repeated.", rich_help_panel=JOB),
     ] = None,
     max_queued_length: Annotated[
-        int | None, typer.Option(metavar="N", help="Refuse if so many jobs are queued.", rich_help_panel=JOB)
+        int | None,
+        typer.Option(metavar="N", help="Refuse if N jobs or more are queued.", rich_help_panel=JOB),
     ] = None,
     window: Annotated[
         str | None,
@@ -176,7 +177,7 @@ def enqueue(
 
     A line of JSON Lines is an object with the fields of a job (queue_type, queue_id, payload, rate, ...). The header
     of a CSV has the same names; columns with other names become the payload, as texts. TYPE, QUEUE and the options of
-    a job are for lines that do not say it themselves. A wrong line is reported and does not stop the others.
+    a job are for lines that do not have them. A wrong line is reported and does not stop the others.
 
     A job without a job_id gets one that depends on its line, so that a file that is sent again enqueues nothing twice
     while the server knows the jobs.

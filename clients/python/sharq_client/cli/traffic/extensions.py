@@ -21,14 +21,14 @@ _EXAMPLES = "\b\nExamples:\n"
 
 
 def add_extensions(app: typer.Typer, arguments: Sequence[str]) -> None:
-    """Add the commands that the arguments may mean. One that cannot be imported is told, and left out.
+    """Add the commands that the arguments may mean. One that cannot be imported is reported and left out.
 
     Args:
         arguments: those of the program. Without a name of a command they ask for the help.
     """
-    words = [word for word in arguments if not word.startswith("-")]
+    names = [word for word in arguments if not word.startswith("-")]
     for point in entry_points(group=GROUP):
-        if words and point.name not in words:
+        if names and point.name not in names:
             continue
         try:
             extension = point.load()

@@ -1,7 +1,4 @@
-"""Imports jobs from the original SHARQ, from Celery and from BullMQ.
-
-Not here: the imports themselves (sharq_client/migration).
-"""
+"""Imports jobs from the original SHARQ, from Celery and from BullMQ."""
 
 from __future__ import annotations
 

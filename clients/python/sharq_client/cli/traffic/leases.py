@@ -1,4 +1,4 @@
-"""Leases jobs by hand, and finishes, extends or releases them. Not here: running a program for each job (worker.py)."""
+"""Leases jobs by hand, and finishes, extends or releases them."""
 
 from __future__ import annotations
 

@@ -61,18 +61,19 @@ def _broken(name: str, error: Exception) -> Failed:
 
 
 def _named(module: ModuleType, name: str) -> Worker:
-    found: object = module
+    value: object = module
     for part in name.split("."):
-        if not hasattr(found, part):
+        if not hasattr(value, part):
             raise Failed(f"{module.__name__} has no {name!r}{_workers_in_words(module)}", Exit.NOT_FOUND)
-        found = getattr(found, part)
-    if not isinstance(found, Worker):
-        kind = type(found).__name__
-        hint = "; a handler is registered with @worker.handler" if callable(found) else ""
+        value = getattr(value, part)
+    if not isinstance(value, Worker):
+        type_name = type(value).__name__
+        hint = "; a handler is registered with @worker.handler" if callable(value) else ""
         raise Failed(
-            f"{module.__name__}:{name} is no Worker but a {kind}{hint}{_workers_in_words(module)}", Exit.USAGE
+            f"{module.__name__}:{name} is no Worker but a {type_name}{hint}{_workers_in_words(module)}",
+            Exit.USAGE,
         )
-    return found
+    return value
 
 
 def _only(module: ModuleType) -> Worker:

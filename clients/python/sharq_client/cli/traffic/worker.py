@@ -95,8 +95,8 @@ def _reload(folders: list[str]) -> None:
         from sharq_client.worker import reload  # noqa: PLC0415 - needs the extra `reload`
     except ModuleNotFoundError as error:
         raise Failed(str(error)) from error
-    words = [word for word in sys.argv[1:] if word != "--reload"]
-    raise typer.Exit(reload.run([sys.executable, "-m", "sharq_client.cli.main", *words], folders))
+    arguments = [word for word in sys.argv[1:] if word != "--reload"]
+    raise typer.Exit(reload.run([sys.executable, "-m", "sharq_client.cli.main", *arguments], folders))
 
 
 class _JsonLines(logging.Formatter):

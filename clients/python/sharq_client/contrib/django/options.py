@@ -105,10 +105,10 @@ def _shared_client(**options: Any) -> Client:
 
 def _called(given: object, name: str) -> Callable[..., Any]:
     try:
-        found = import_string(given) if isinstance(given, str) else given
+        function = import_string(given) if isinstance(given, str) else given
     except ImportError as error:
         raise ImproperlyConfigured(f"{name}: {error}") from error
-    if not callable(found):
-        raise ImproperlyConfigured(f"{name}: expected a function or its dotted path, got {found!r}")
-    called: Callable[..., Any] = found
+    if not callable(function):
+        raise ImproperlyConfigured(f"{name}: expected a function or its dotted path, got {function!r}")
+    called: Callable[..., Any] = function
     return called

@@ -89,10 +89,10 @@ def task_of(payload: TaskPayload, queue_name: str, backend: str) -> Task:
         TypeError: the name means something else.
         InvalidTask: the settings of the backend do not allow the task any more.
     """
-    found = import_string(payload.task)
-    if not isinstance(found, Task):
-        raise TypeError(f"{payload.task}: expected a task, got {type(found).__name__}")
-    return found.using(
+    task = import_string(payload.task)
+    if not isinstance(task, Task):
+        raise TypeError(f"{payload.task}: expected a task, got {type(task).__name__}")
+    return task.using(
         priority=payload.priority,
         queue_name=queue_name,
         run_after=_time_of(payload.run_after),

@@ -35,13 +35,15 @@ def worker_of(
             names, and none is given.
         TypeError, ValueError, ModuleNotFoundError: as Worker.
     """
-    found = task_backends[backend]
-    if not isinstance(found, SharqBackend):
-        raise ImproperlyConfigured(f"TASKS[{backend!r}]: it is no SharqBackend but a {type(found).__name__}")
-    names = sorted(queues or found.queues)
-    unknown = [name for name in names if found.queues and name not in found.queues]
+    task_backend = task_backends[backend]
+    if not isinstance(task_backend, SharqBackend):
+        raise ImproperlyConfigured(
+            f"TASKS[{backend!r}]: it is no SharqBackend but a {type(task_backend).__name__}"
+        )
+    names = sorted(queues or task_backend.queues)
+    unknown = [name for name in names if task_backend.queues and name not in task_backend.queues]
     if unknown or not names:
         problem = f"no queue {unknown[0]!r} in QUEUES" if unknown else "QUEUES is empty, so name the queues"
         raise ImproperlyConfigured(f"TASKS[{backend!r}]: {problem}")
-    types = [found.queue_type(name) for name in names]
-    return Worker(client or found.client, types, TaskHandler(found).handle, **options)
+    types = [task_backend.queue_type(name) for name in names]
+    return Worker(client or task_backend.client, types, TaskHandler(task_backend).handle, **options)

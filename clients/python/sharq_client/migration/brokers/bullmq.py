@@ -43,14 +43,14 @@ class Backoff(msgspec.Struct, frozen=True):
     type: str = "fixed"
 
 
-class Options(msgspec.Struct, frozen=True):
+class BullOptions(msgspec.Struct, frozen=True):
     """The options of a job that an import reads."""
 
     attempts: int = 1
     backoff: Backoff | int | None = None
 
 
-_OPTIONS = msgspec.json.Decoder(Options)
+_OPTIONS = msgspec.json.Decoder(BullOptions)
 
 
 def import_bullmq(

@@ -61,7 +61,7 @@ class Parked(msgspec.Struct, frozen=True):
 
     Attributes:
         hold_ms: how long its next lease must wait; 0 for not at all.
-        has_interval: False if the original has forgotten its interval, and nobody else knows it.
+        has_interval: False if the original has forgotten its interval, and no other source states it.
     """
 
     queue: Queue

@@ -112,10 +112,10 @@ class Takeover:
         passes = 0
         while not stop.is_set():
             began_s = time.monotonic()
-            known = self._tally.moved - self._tally.returned
+            moved_before = self._tally.moved - self._tally.returned
             has_moved = self._pass(stop)
             passes += 1
-            if passes == PASSES_FOR_LATE_JOBS and self._tally.moved - self._tally.returned > known:
+            if passes == PASSES_FOR_LATE_JOBS and self._tally.moved - self._tally.returned > moved_before:
                 self._warn_of_producers()
             self._tally.leased = self._store.leases()
             self._on_progress(self._tally.progress())
@@ -161,11 +161,11 @@ class Takeover:
 
     def _unparked(self) -> set[Queue]:
         """Return queues that the original knows and does not serve now: their jobs are all leased."""
-        known = {queue for page in self._store.intervals() for queue in page}
+        queues = {queue for page in self._store.intervals() for queue in page}
         for queue_type in self._store.types():
             for leases in self._store.leased(queue_type):
-                known.update(queue for queue, _, _ in leases)
-        return known - self._parked
+                queues.update(queue for queue, _, _ in leases)
+        return queues - self._parked
 
     def _take_over(self, queues: Sequence[Queue]) -> None:
         terms = self._terms
@@ -263,6 +263,8 @@ class Takeover:
                 except UnreadablePayload as error:
                     verdicts[row, column] = Verdict(Fate.REFUSED, str(error))
                     continue
+                # An earlier run may have sent the job, and the new server may have finished and forgotten it
+                # since.
                 forgotten = self._if_forgotten(claim, job)
                 if forgotten:
                     verdicts[row, column] = forgotten
@@ -273,6 +275,7 @@ class Takeover:
             self._settle(claim, [verdicts[row, column] for column in range(len(claim.jobs))])
             for row, claim in enumerate(claims)
         ]
+        # The original forgets the jobs only now, because the new server has answered for each of them.
         self._store.confirm(claims, settlements)
         self._on_progress(self._tally.progress())
         return settlements

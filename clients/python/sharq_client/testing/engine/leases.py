@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 from sharq_client.answers import JobState
-from sharq_client.testing.engine.records import Ending, Job, Report
+from sharq_client.testing.engine.records import Ending, Job, JobReport
 from sharq_client.testing.engine.state import JobKey, TypeState
 
 
@@ -17,7 +17,7 @@ class LeaseOutcome(enum.Enum):
     NOT_FOUND = enum.auto()
 
 
-def finish(state: TypeState, key: JobKey, lease: str | None, report: Report) -> LeaseOutcome:
+def finish(state: TypeState, key: JobKey, lease: str | None, report: JobReport) -> LeaseOutcome:
     """End a lease and forget the job."""
     job = _find(state, key, lease, "finish")
     if isinstance(job, LeaseOutcome):
@@ -48,7 +48,7 @@ def extend(state: TypeState, key: JobKey, lease: str, by_us: int, progress: byte
     return LeaseOutcome.DONE
 
 
-def release(state: TypeState, key: JobKey, lease: str, report: Report) -> LeaseOutcome:
+def release(state: TypeState, key: JobKey, lease: str, report: JobReport) -> LeaseOutcome:
     """Give a job back unfinished."""
     job = _find(state, key, lease, "release")
     if isinstance(job, LeaseOutcome):
@@ -63,7 +63,7 @@ def release(state: TypeState, key: JobKey, lease: str, report: Report) -> LeaseO
     return LeaseOutcome.DONE
 
 
-def _give_back(state: TypeState, job: Job, report: Report) -> None:
+def _give_back(state: TypeState, job: Job, report: JobReport) -> None:
     job.is_released = True
     _take_report(state, job, report)
     if report.error:
@@ -73,7 +73,7 @@ def _give_back(state: TypeState, job: Job, report: Report) -> None:
     state.owner(job).active_us = state.now_us
 
 
-def _take_report(state: TypeState, job: Job, report: Report) -> None:
+def _take_report(state: TypeState, job: Job, report: JobReport) -> None:
     """Correct the cost of a lease once, and hold the queue or the type."""
     queue = state.owner(job)
     if report.cost is not None and not job.is_corrected:

@@ -17,7 +17,7 @@ REASONS = (
     "all_paused", "type_paused", "paused", "type_hold", "hold", "empty", "delayed", "window", "quota",
     "type_max_leased", "max_leased", "type_rate", "rate",
 )  # fmt: skip
-"""The reasons why nothing is leased. If there are several, the first one in this order is told."""
+"""The reasons why nothing is leased. If there are several, the first one in this order counts."""
 
 
 class SharedLimit(msgspec.Struct, frozen=True):
@@ -193,5 +193,5 @@ class TypeRules:
 
 
 def first_reason(*reasons: str | None) -> str | None:
-    """Return the reason that is told of several; None if there is none."""
+    """Return the first of several reasons; None if there is none."""
     return min((reason for reason in reasons if reason), key=REASONS.index, default=None)

@@ -49,7 +49,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     trace: Trace | None = None
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class JobReport(msgspec.Struct, frozen=True, kw_only=True):
     """The things that a worker says when it finishes or releases a job.
 
     Attributes:

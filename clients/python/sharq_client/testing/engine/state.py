@@ -1,7 +1,4 @@
-"""Keeps the jobs and queues of one type, moves jobs between their states, and runs what happens by itself.
-
-Not here: the calls of clients (dequeues.py, leases.py, job_calls.py, queue_calls.py).
-"""
+"""Keeps the jobs and queues of one type, moves jobs between their states, and runs what happens by itself."""
 
 from __future__ import annotations
 

@@ -103,8 +103,8 @@ def _complaint(message: str, form_type: type[Struct], within: str) -> str:
     if not field and _TOO_MANY.match(message):
         field = next(iter(_expected(form_type)))
         return f"{_join(within, field)}: expected {_expected(form_type)[field]}, got more"
-    found = _FOUND.search(message)
-    got = f", got {_TYPE_NAMES.get(found[1], found[1])}" if found else ""
+    match = _FOUND.search(message)
+    got = f", got {_TYPE_NAMES.get(match[1], match[1])}" if match else ""
     texts = _expected(form_type)
     text = texts.get(field) or texts.get(field.partition("[")[0]) or "a JSON object"
     return f"{_join(within, field) or 'body'}: expected {text}{got}"
@@ -166,12 +166,12 @@ def queue_cap(explicit: int | UnsetType, payload: bytes, place: str) -> int | No
 
 def early_expiry(*, is_absolute: bool, place: str = "") -> errors.InvalidRequest:
     """Return the error of a job that would expire before it is due."""
-    words = "expires: expected a duration that ends after the job is due"
+    message = "expires: expected a duration that ends after the job is due"
     if is_absolute:
-        words = (
+        message = (
             "expires_at: expected a time in milliseconds since the epoch, after now and after the job is due"
         )
-    return errors.InvalidRequest(place + words)
+    return errors.InvalidRequest(place + message)
 
 
 def interval_us(

@@ -15,7 +15,7 @@ from sharq_client.testing.engine.dequeues import EnqueueOutcome
 from sharq_client.testing.engine.engine import Engine
 from sharq_client.testing.engine.leases import LeaseOutcome
 from sharq_client.testing.engine.rates import to_us
-from sharq_client.testing.engine.records import NewJob, Report
+from sharq_client.testing.engine.records import JobReport, NewJob
 from sharq_client.testing.engine.state import JobKey
 from sharq_client.testing.wire.answers import Facts, Reply, bulk_reply, failure, leased_job, reply
 from sharq_client.testing.wire.decoding import (
@@ -134,8 +134,8 @@ class JobHandlers:
         states.sort(key=lambda state: min((queue.place_us or 0 for queue in state.line()), default=0))
         states.sort(key=lambda state: not state.line())
         for state in states:
-            found = dequeues.dequeue(state, query.count - len(jobs), lease_us, chance)
-            jobs += [leased_job(state, job, queue_length) for job, queue_length in found]
+            leased = dequeues.dequeue(state, query.count - len(jobs), lease_us, chance)
+            jobs += [leased_job(state, job, queue_length) for job, queue_length in leased]
         for job in jobs:
             self.on_leased(job)
         return reply({"jobs": jobs}) if jobs else reply({"status": "failure"}, 404, may_wait=True)
@@ -175,20 +175,20 @@ class JobHandlers:
 
         return self._bulk(decode_jobs(request.body, ExtendForm, make), self._extend)
 
-    def _lease_of(self, form: LeaseForm, place: str) -> tuple[str, tuple[JobKey, str | None, Report], str]:
+    def _lease_of(self, form: LeaseForm, place: str) -> tuple[str, tuple[JobKey, str | None, JobReport], str]:
         key = form.queue_id, form.job_id
         return form.queue_type, self._lease(form, form.queue_type, key, place), place
 
     def _lease(
         self, form: LeaseForm, queue_type: str, key: JobKey, place: str = ""
-    ) -> tuple[JobKey, str | None, Report]:
+    ) -> tuple[JobKey, str | None, JobReport]:
         if form.hold_type and "~" not in queue_type:
             raise errors.InvalidRequest(
                 f"{place}hold_type: expected no hold_type, because the queue type has no ~ in its name and so no "
                 "limits of its own; use hold"
             )
         no_delay = isinstance(form.delay, UnsetType)
-        report = Report(
+        report = JobReport(
             cost=None if isinstance(form.cost, UnsetType) else form.cost,
             hold_us=to_us(form.hold),
             hold_type_us=to_us(form.hold_type),
@@ -200,7 +200,7 @@ class JobHandlers:
         )
         return key, None if isinstance(form.lease, UnsetType) else form.lease, report
 
-    def _finish(self, queue_type: str, lease: tuple[JobKey, str | None, Report]) -> Facts:
+    def _finish(self, queue_type: str, lease: tuple[JobKey, str | None, JobReport]) -> Facts:
         key, token, report = lease
         state = self._engine.state(queue_type)
         outcome = leases.finish(state, key, token, report)
@@ -210,7 +210,9 @@ class JobHandlers:
         # A repeated finish keeps nothing; it tells whether the first one brought a result.
         return {"status": "success", "result_kept": state.tombstones[key].job.result is not None}
 
-    def _release(self, queue_type: str, lease: tuple[JobKey, str | None, Report], place: str = "") -> Facts:
+    def _release(
+        self, queue_type: str, lease: tuple[JobKey, str | None, JobReport], place: str = ""
+    ) -> Facts:
         key, token, report = lease
         if token is None:
             raise errors.InvalidRequest(

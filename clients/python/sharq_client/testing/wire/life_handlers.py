@@ -66,10 +66,10 @@ class LifeHandlers:
                 "delayed": queue.delayed.values(),
                 "leased": queue.leased.values(),
             }
-            found = [job for job in kinds[query.state] if job.job_id.startswith(query.prefix)]
+            jobs = [job for job in kinds[query.state] if job.job_id.startswith(query.prefix)]
             if query.state != "queued":
-                found.sort(key=lambda job: job.seq)
-            rows = [{**live_facts(state, job, is_listed=True), "job_id": job.job_id} for job in found]
+                jobs.sort(key=lambda job: job.seq)
+            rows = [{**live_facts(state, job, is_listed=True), "job_id": job.job_id} for job in jobs]
         return _page("jobs", rows, request)
 
     def cancel(self, request: Request) -> Reply:

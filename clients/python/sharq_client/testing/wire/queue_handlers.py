@@ -158,8 +158,8 @@ class QueueHandlers:
                 "sharq_client.testing: ordered lists of queues are not part of the fake"
             )
         state = self._engine.state(request.names[0])
-        found = [queue for queue in _queues(state) if request.query.search in queue.queue_id]
-        return reply({"queues": [_row(state, queue) for queue in found], "cursor": None})
+        queues = [queue for queue in _queues(state) if request.query.search in queue.queue_id]
+        return reply({"queues": [_row(state, queue) for queue in queues], "cursor": None})
 
     def types(self, _: Request) -> Reply:
         """Return all types with their numbers."""

@@ -31,8 +31,8 @@ class Request:
 
     def __init__(self, method: str, url: str, body: bytes) -> None:
         parts = urlsplit(url)
-        words = [unquote(word) for word in parts.path.strip("/").split("/")]
-        shape, self._named = _match(words)
+        segments = [unquote(word) for word in parts.path.strip("/").split("/")]
+        shape, self._named = _match(segments)
         # `/metrics` is the Prometheus text, and `/metrics/` the counts. The slash of other paths means nothing.
         self.route = f"{method} {'/metrics' if parts.path == '/metrics' else shape}"
         self.body = body
@@ -94,9 +94,9 @@ _SHAPES = {
 _NAMES = {verb: names for verbs, names in _SHAPES.items() for verb in verbs}
 
 
-def _match(words: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
+def _match(segments: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
     """Return the shape of a path, and its names with their fields."""
-    verb, *rest = words
+    verb, *rest = segments
     fields = _NAMES.get(verb, ())
     # A word after the names is an action, such as "pause". `/dead/sms/redrive/` has fewer names than it may have.
     has_action = len(rest) > len(fields) or (verb == "dead" and len(rest) == 2)

@@ -1,7 +1,6 @@
 """Classifies handlers: an `async def` function runs on the event loop, a plain function in a worker thread.
 
-Anything else is refused when it is registered. Not here: the threads (threads.py), and running handlers
-(worker/calls.py).
+Anything else is refused when it is registered.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Registers the handlers and the middleware of a worker, and refuses what could never work at once.
-
-Not here: running handlers (worker/calls.py).
-"""
+"""Registers the handlers and the middleware of a worker, and refuses what could never work at once."""
 
 from __future__ import annotations
 
@@ -98,12 +95,12 @@ class Registry:
     def _check_types(self, queue_types: Sequence[str], handler: object) -> None:
         if not queue_types:
             raise ValueError("queue_type: expected a type, or a list of 1 to 16 types, got an empty list")
-        known = {name: each.name for each in self.handlers for name in each.queue_types}
+        owners = {name: each.name for each in self.handlers for name in each.queue_types}
         for index, queue_type in enumerate(queue_types):
-            if queue_type in known or queue_type in queue_types[:index]:
-                owner = known.get(queue_type, kinds.name_of(handler))
+            if queue_type in owners or queue_type in queue_types[:index]:
+                owner = owners.get(queue_type, kinds.name_of(handler))
                 raise ValueError(f"queue_type: {queue_type} has a handler already: {owner}")
-        if len(known) + len(queue_types) > MAX_TYPES:
+        if len(owners) + len(queue_types) > MAX_TYPES:
             raise ValueError(f"queue_type: expected up to {MAX_TYPES} types, got more")
 
 

@@ -1,7 +1,6 @@
 """Defines what a handler gets, and by what it decides the fate of its job.
 
-A handler gets a RunningJob. It returns a JobResult to have a result kept, or raises Throttled, Retry or Drop. Not here:
-reporting the outcomes (worker/outcomes.py).
+A handler gets a RunningJob. It returns a JobResult to have a result kept, or raises Throttled, Retry or Drop.
 """
 
 from __future__ import annotations
