@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.alone import pytest_collection_modifyitems, pytest_runtest_protocol  # noqa: F401
+from tests.support.alone import pytest_runtest_protocol  # noqa: F401
 from tests.support.first_import import pytest_collection  # noqa: F401
+from tests.support.order import pytest_collection_modifyitems  # noqa: F401
 from tests.support.stores.server import KINDS, StoreFactory, StoreServer, running_store
 
 # How long an example takes depends on what else the machine does.

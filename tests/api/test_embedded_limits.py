@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.support.ports import free_port
 from tests.support.processes.commands import Server, StartServer, metrics, status_of, until_status
@@ -144,6 +145,7 @@ async def missing(http: aiohttp.ClientSession, url: str, jobs: list[str]) -> lis
     return found
 
 
+@pytest.mark.slow
 async def test_a_stop_on_a_full_disk_loses_nothing_that_was_acknowledged(
     start: StartServer, http: aiohttp.ClientSession, small_disk: Path
 ) -> None:

@@ -40,6 +40,7 @@ def test_the_corpus_has_the_bodies_that_are_chosen_here() -> None:
     assert {one.name for one in corpus(1, SMALL_BYTES)} >= LARGE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [SMALL_BYTES, FULL_BYTES], ids=["small", "large"])
 async def test_no_body_holds_the_event_loop(
     watched: SharqServer, http: aiohttp.ClientSession, size: int
@@ -51,6 +52,7 @@ async def test_no_body_holds_the_event_loop(
     assert "Traceback" not in watched.log
 
 
+@pytest.mark.slow
 async def test_the_same_wrong_bodies_again_and_again_do_not_make_work_for_the_collector(
     watched: SharqServer, http: aiohttp.ClientSession
 ) -> None:

@@ -80,6 +80,7 @@ def test_linter_would_find_faults(document: Document, tools: Path, tmp_path: Pat
     assert {"no-empty-servers", "tag-description", "operation-operationId-unique"} <= rules
 
 
+@pytest.mark.slow
 async def test_programs_with_generated_types_compile_and_run(
     document: Document, tools: Path, tmp_path: Path, server: SharqServer
 ) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
-import pytest
 
 from router.api.openapi import build_openapi
 from router.api.routes.table import ROUTES
@@ -147,40 +146,49 @@ def test_page_has_every_call_and_no_other() -> None:
     assert sections().keys() == OPERATIONS.keys()
 
 
-@pytest.mark.parametrize("call", OPERATIONS, ids=" ".join)
-class TestCall:
-    """One call of the document beside its section of the page."""
+class TestCalls:
+    """Each call of the document beside its section of the page."""
 
-    def test_request_fields_are_those_of_the_document(self, call: tuple[str, str]) -> None:
+    def test_request_fields_are_those_of_the_document(self) -> None:
         texts = sections()
-        together = [OPERATIONS[other] for other in OPERATIONS if texts[other] == texts[call]]
-        expected = {name for operation in together for name in request_fields(operation)}
-        assert rows(texts[call], "field").keys() == expected
+        for call in OPERATIONS:
+            together = [OPERATIONS[other] for other in OPERATIONS if texts[other] == texts[call]]
+            expected = {name for operation in together for name in request_fields(operation)}
+            assert rows(texts[call], "field").keys() == expected, call
 
-    def test_bounds_and_defaults_are_those_of_the_document(self, call: tuple[str, str]) -> None:
-        printed = rows(sections()[call], "field")
-        for name, (schema, is_required) in request_fields(OPERATIONS[call]).items():
-            value, default, _ = printed[name]
-            assert set(bounds(schema)) <= numbers(value), f"{name}: {value}"
-            assert default.startswith("required") or not is_required, f"{name}: {default}"
+    def test_bounds_and_defaults_are_those_of_the_document(self) -> None:
+        texts = sections()
+        for call, operation in OPERATIONS.items():
+            printed = rows(texts[call], "field")
+            for name, (schema, is_required) in request_fields(operation).items():
+                value, default, _ = printed[name]
+                assert set(bounds(schema)) <= numbers(value), f"{call} {name}: {value}"
+                assert default.startswith("required") or not is_required, f"{call} {name}: {default}"
 
-    def test_defaults_are_those_of_the_shapes_and_stated_in_the_document(self, call: tuple[str, str]) -> None:
-        described, printed = request_fields(OPERATIONS[call]), rows(sections()[call], "field")
-        for name, default in defaults(call).items():
-            shown = default if isinstance(default, str) else json.dumps(default)
-            assert printed[name][1] == shown, name
-            text = f"`{default}`" if isinstance(default, str) else shown
-            assert f"The default is {text}" in described[name][0]["description"], name
+    def test_defaults_are_those_of_the_shapes_and_stated_in_the_document(self) -> None:
+        texts = sections()
+        for call, operation in OPERATIONS.items():
+            described, printed = request_fields(operation), rows(texts[call], "field")
+            for name, default in defaults(call).items():
+                shown = default if isinstance(default, str) else json.dumps(default)
+                assert printed[name][1] == shown, (call, name)
+                text = f"`{default}`" if isinstance(default, str) else shown
+                assert f"The default is {text}" in described[name][0]["description"], (call, name)
 
-    def test_answer_fields_are_those_of_the_document(self, call: tuple[str, str]) -> None:
-        assert rows(sections()[call], "answer").keys() == answer_fields(OPERATIONS[call])
+    def test_answer_fields_are_those_of_the_document(self) -> None:
+        texts = sections()
+        for call, operation in OPERATIONS.items():
+            assert rows(texts[call], "answer").keys() == answer_fields(operation), call
 
-    def test_statuses_are_those_of_the_document(self, call: tuple[str, str]) -> None:
-        (line,) = re.findall(r"^Statuses: (.*)$", sections()[call], re.MULTILINE)
-        assert {*line.split(", "), "default"} == OPERATIONS[call]["responses"].keys()
+    def test_statuses_are_those_of_the_document(self) -> None:
+        texts = sections()
+        for call, operation in OPERATIONS.items():
+            (line,) = re.findall(r"^Statuses: (.*)$", texts[call], re.MULTILINE)
+            assert {*line.split(", "), "default"} == operation["responses"].keys(), call
 
-    def test_an_example_is_shown(self, call: tuple[str, str]) -> None:
-        assert list(examples(sections()[call]))
+    def test_an_example_is_shown(self) -> None:
+        texts = sections()
+        assert [call for call in OPERATIONS if not list(examples(texts[call]))] == []
 
 
 def test_every_status_of_the_document_is_in_the_table_of_failures() -> None:

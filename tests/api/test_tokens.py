@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +13,10 @@ import pytest
 from router.access.token_file import new_token
 from router.api.routes.table import ROUTES
 from sharq_client import AsyncClient, EnqueueJob, LeasedJob, Worker, errors
+from tests.support.processes.commands import ended
 from tests.support.processes.servers import SharqServer, running_server
 from tests.support.stores.server import StoreServer, running_store
 from tests.support.waits import until_answer
-
-DEADLINE_S = 60.0
 
 OpenServer = Callable[..., SharqServer]
 
@@ -187,13 +184,13 @@ async def test_client_and_worker_bring_their_token(
 
 
 def test_new_token_prints_a_token_and_its_line() -> None:
-    command = [sys.executable, "-m", "sharq_server.main", "--new-token"]
-    made = subprocess.run([*command, "sms"], capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+    made = ended("sharq_server.main", "--new-token", "sms")
+    assert made.returncode == 0, made.stderr
     _, token, _, line = made.stdout.splitlines()
     assert token.strip().startswith("sharq_")
     assert line.strip().startswith("sms sha256:")
     assert token.strip() not in line
-    wrong = subprocess.run([*command, "a b"], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    wrong = ended("sharq_server.main", "--new-token", "a b")
     assert wrong.returncode == 2
     assert wrong.stderr.endswith("--new-token: expected a name of 1 to 100 of A-Z a-z 0-9 _ . @ + -\n")
     assert wrong.stdout == ""

@@ -69,6 +69,7 @@ def write_files(folder: Path) -> None:
         (folder / name).write_text(content)
 
 
+@pytest.mark.slow
 def test_examples_of_the_page_print_what_is_printed(
     own_server: ServerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

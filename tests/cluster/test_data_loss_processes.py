@@ -7,8 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -21,12 +19,12 @@ import pytest
 
 from sharq_core.config import parse_url
 from tests.support.ports import free_port
+from tests.support.processes.commands import ended
 from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer, get_json
 from tests.support.stores.server import WRITTEN_AOF, StoreFactory, StoreServer
 
 NOTICED_WITHIN_S = 2.0
 BUSY_S = 5.0
-COMMAND_S = 30.0
 
 
 @pytest.fixture
@@ -79,19 +77,12 @@ def reason(process: SharqProcess) -> str:
 
 def accept(module: str, environ: dict[str, str], *words: str, cwd: Path | None = None) -> str:
     """Run the operator's command; returns what it says."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, "--accept-data-loss", *words],
-        env={**environ, "PYTHONPATH": str(Path.cwd())},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_S,
-        check=False,
-    )
+    done = ended(module, "--accept-data-loss", *words, directory=cwd, environ=environ)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+@pytest.mark.slow
 def test_every_process_says_it_and_goes_on_after_the_command(
     cluster: SharqCluster, server: StoreServer
 ) -> None:
@@ -161,15 +152,8 @@ def test_a_shard_of_another_number_is_turned_away_before_and_after_a_wipe(
 
 
 def test_a_command_that_cannot_reach_the_store_says_so(prefix: str) -> None:
-    environ = {"SHARQ_REDIS_URL": f"redis://127.0.0.1:{free_port()}", "PYTHONPATH": str(Path.cwd())}
-    done = subprocess.run(
-        [sys.executable, "-m", "shard.main", "--accept-data-loss"],
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_S,
-        check=False,
-    )
+    url = f"redis://127.0.0.1:{free_port()}"
+    done = ended("shard.main", "--accept-data-loss", environ={"SHARQ_REDIS_URL": url})
     assert done.returncode == 1
     assert "the loss was not accepted" in done.stderr
 
@@ -253,6 +237,7 @@ def test_an_embedded_store_that_lost_its_files_is_noticed_across_a_restart(
     assert enqueue(sharq.url, "after")[0] == 201
 
 
+@pytest.mark.slow
 def test_a_loss_of_an_embedded_store_at_rest_is_accepted(embedded: tuple[SharqServer, Path]) -> None:
     sharq, data_dir = embedded
     sharq.until((data_dir / "data-set").exists)

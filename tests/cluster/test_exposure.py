@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +10,10 @@ import pytest
 from router.access.token_file import new_token
 from sharq_core.process.listening import bind_sockets, public_address
 from tests.support.ports import free_port
+from tests.support.processes.commands import ended
 from tests.support.processes.servers import SharqProcess, SharqServer
 from tests.support.stores.server import StoreFactory, StoreServer
 
-DEADLINE_S = 30.0
 NOWHERE = "127.0.0.1:1"
 
 
@@ -36,13 +34,10 @@ def started() -> Iterator[list[SharqProcess]]:
 
 def refused(module: str, *arguments: str, **environ: str) -> str:
     """The last words of a command that ends with 2."""
-    command = [sys.executable, "-m", module, *arguments]
-    ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=DEADLINE_S, env=environ, check=False
-    )
-    assert ended.returncode == 2, ended.stderr
-    assert ended.stdout == ""
-    return ended.stderr
+    done = ended(module, *arguments, environ=environ)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    return done.stderr
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -19,6 +17,7 @@ from router.access.token_file import new_token, read_tokens
 from sharq_core.config import Config, load
 from sharq_core.errors import ConfigError
 from sharq_server.first_token import require_tokens
+from tests.support.processes.commands import ended
 from tests.support.processes.servers import SharqProcess, SharqServer
 from tests.support.stores.server import StoreFactory, StoreServer
 
@@ -154,8 +153,8 @@ def test_a_directory_that_cannot_be_written_is_named_with_the_ways_on(tmp_path: 
 
 def test_a_path_that_is_no_directory_is_an_error_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
-    command = [sys.executable, "-m", "sharq_server.main", "--data-dir", "data", "--make-token", "--port", "0"]
-    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60)
+    words = ["--data-dir", "data", "--make-token", "--port", "0"]
+    done = ended("sharq_server.main", *words, directory=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     (said,) = done.stderr.splitlines()
     assert said.startswith(f"sharq-server: --make-token: {tmp_path}/data/tokens cannot be made: ")
@@ -167,10 +166,8 @@ def test_a_server_that_cannot_listen_makes_no_token(tmp_path: Path, started: lis
     first = SharqServer(tmp_path, "--data-dir", "data")
     started.append(first)
     first.start()
-    command = [sys.executable, "-m", "sharq_server.main", "--data-dir", "other", "--make-token"]
-    done = subprocess.run(
-        [*command, "--port", str(first.port)], cwd=tmp_path, check=False, capture_output=True, timeout=60
-    )
+    words = ["--data-dir", "other", "--make-token", "--port", str(first.port)]
+    done = ended("sharq_server.main", *words, directory=tmp_path)
     assert done.returncode == 1
-    assert done.stdout == b""
+    assert done.stdout == ""
     assert not (tmp_path / "other").exists()

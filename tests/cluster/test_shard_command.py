@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ from sharq_core.link.messages import Dequeue, Enqueue, View
 from sharq_core.process.stopping import MARGIN_S
 from sharq_core.version import __version__
 from tests.support.nodes.parts import LEASE_US, job
+from tests.support.processes.commands import ended
 from tests.support.processes.shards import SharqShard
 from tests.support.stores.server import StoreFactory, StoreServer
 from tests.support.waits import until, wait_until
@@ -63,11 +62,6 @@ def start_three(shards: ShardFactory) -> list[SharqShard]:
         shard.start()
     wait_until(lambda: own_all(*three))
     return three
-
-
-def run_shard(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "shard.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, env=environ, check=False)
 
 
 def test_a_ready_shard_says_so_in_one_line(shards: ShardFactory) -> None:
@@ -189,14 +183,14 @@ def test_a_port_in_use_is_refused(shards: ShardFactory) -> None:
 
 
 def test_a_shard_without_a_shared_store_is_refused() -> None:
-    ended = run_shard()
-    assert ended.returncode == 2
-    assert "needs the store that all nodes share" in ended.stderr
+    done = ended("shard.main")
+    assert done.returncode == 2
+    assert "needs the store that all nodes share" in done.stderr
 
 
 def test_the_version_is_told() -> None:
-    ended = run_shard("--version")
-    assert (ended.returncode, ended.stdout) == (0, f"sharq-shard {__version__}\n")
+    done = ended("shard.main", "--version")
+    assert (done.returncode, done.stdout) == (0, f"sharq-shard {__version__}\n")
 
 
 async def test_a_router_s_link_carries_calls_and_hears_that_its_shard_stops(shards: ShardFactory) -> None:

@@ -28,7 +28,7 @@ STOPPED_S = 4.0
 NOTICED_S = 2.0
 """Longest time after which the others go on: a silent shard is suspect after half a second."""
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def types_of(node_id: str) -> list[str]:

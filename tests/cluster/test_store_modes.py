@@ -34,7 +34,7 @@ from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.store import Store
 from sharq_core.store.topology.layout import SLOTS
-from tests.support.load.ledger import kept_books
+from tests.support.load.ledger import CLOSE_S, kept_books
 from tests.support.nodes.parts import PATIENT_S, Parts, job, queues_in_different_partitions, running_node
 from tests.support.ports import free_port
 from tests.support.stores.groups import (
@@ -356,7 +356,7 @@ async def _move_under_load(cluster: RedisCluster, prefix: str, move: Callable[[i
     slots = [*(slot_of_queue(queue, prefix) for queue in queues[::3]), Keys(prefix, PARTITIONS).slots[-1]]
     async with (
         running_node(cluster.address, NodeSettings(key_prefix=prefix), PATIENT_S) as parts,
-        kept_books(parts, queues, KIND, LONG_US) as load,
+        kept_books(parts, queues, KIND, LONG_US, CLOSE_S) as load,
     ):
         await until(lambda: len(load.acknowledged) > 300)
         for slot in slots:

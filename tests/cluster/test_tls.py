@@ -6,8 +6,6 @@ import asyncio
 import http.client
 import socket
 import ssl
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ import pytest
 
 from sharq_client import AsyncClient, EnqueueJob
 from tests.support.ports import free_port
+from tests.support.processes.commands import ended
 from tests.support.processes.servers import SharqProcess, SharqServer, get_json
 from tests.support.stores.groups import make_certificates
 from tests.support.stores.server import StoreFactory, StoreServer
@@ -215,6 +214,7 @@ def test_a_router_that_the_shard_does_not_know_or_does_not_know_it_gets_no_link(
     assert right.status("/readyz") == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "prefix_of_keys", "arguments"),
     [
@@ -247,16 +247,9 @@ def test_files_that_cannot_be_used_are_named_at_the_start(
         }
         if "LINK" in prefix_of_keys:
             environ[f"{prefix_of_keys}_CA"] = str(ours / "ca.pem")
-        ended = subprocess.run(
-            [sys.executable, "-m", module, *arguments, listen, place],
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            env=environ,
-            check=False,
-        )
-        assert ended.returncode == 2, ended.stderr
-        return ended.stderr.splitlines()[-1]
+        refused = ended(module, *arguments, listen, place, environ=environ)
+        assert refused.returncode == 2, refused.stderr
+        return refused.stderr.splitlines()[-1]
 
     assert f"{missing} cannot be read: No such file or directory" in refusal(missing, ours / "key.pem")
     assert "cannot be used: KEY_VALUES_MISMATCH" in refusal(ours / "cert.pem", theirs / "key.pem")

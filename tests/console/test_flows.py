@@ -231,6 +231,7 @@ def busy(site: Site, kind: str) -> str:
     return kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_every_view_fits_and_is_accessible(
     open_page: OpenPage, busy: str, scheme: Literal["light", "dark"], width: int

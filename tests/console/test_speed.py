@@ -186,6 +186,7 @@ def heap_bytes(page: Page) -> int:
     return used
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(WATCHED_S + 120)
 @pytest.mark.usefixtures("load")
 @pytest.mark.parametrize("place", ["#/overview", f"#/customers/{KIND}"][: 2 if is_full() else 1])

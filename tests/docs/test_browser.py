@@ -97,6 +97,7 @@ def addresses(site: Path, scheme: str) -> list[str]:
     return ["" if address == "./" else address for address in every] if is_full() else list(FEW[scheme])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900 if is_full() else 120)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_and_nothing_fails(browser: Browser, site: Path, url: str, scheme: str) -> None:

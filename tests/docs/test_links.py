@@ -41,22 +41,30 @@ def links(page: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_within_the_repository_lead_to_files_and_headings(page: Path) -> None:
-    dead = []
-    for link in links(page):
-        if "://" in link or link.startswith("mailto:"):
-            continue
-        path, _, anchor = link.partition("#")
-        target = Path(os.path.normpath(page.parent / path)) if path else page
-        if not target.exists() or (anchor and anchor not in anchors(target)):
-            dead.append(link)
+def is_dead(page: Path, link: str) -> bool:
+    """Return True if a link within the repository leads to no file, or to no heading of it."""
+    path, _, anchor = link.partition("#")
+    target = Path(os.path.normpath(page.parent / path)) if path else page
+    return not target.exists() or bool(anchor and anchor not in anchors(target))
+
+
+def test_links_within_the_repository_lead_to_files_and_headings() -> None:
+    dead = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in PAGES
+        for link in links(page)
+        if "://" not in link and not link.startswith("mailto:") and is_dead(page, link)
+    ]
     assert dead == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_addresses_of_other_hosts_are_well_formed(page: Path) -> None:
-    odd = [address for address in addresses(page) if is_foreign(address) and not is_well_formed(address)]
+def test_addresses_of_other_hosts_are_well_formed() -> None:
+    odd = [
+        f"{page.relative_to(ROOT)}: {address}"
+        for page in PAGES
+        for address in addresses(page)
+        if is_foreign(address) and not is_well_formed(address)
+    ]
     assert odd == []
 
 

@@ -71,6 +71,7 @@ def test_a_link_to_a_file_of_the_repository_leads_to_a_page_that_shows_it(site: 
     assert 'href="../changelog/"' in (site / "operations" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_faults_of_a_page_fail_the_build(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     (tmp_path / "docs" / "forgotten.md").write_text(

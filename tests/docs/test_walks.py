@@ -25,6 +25,7 @@ async def test_quick_start(server: SharqServer, tmp_path: Path, language: str) -
     await walk.follow()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", TUTORIALS)
 async def test_tutorial(
     server: SharqServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str

@@ -115,8 +115,10 @@ class LifeMachine(SchedulerMachine):
 
     @invariant()
     def batches_agree(self) -> None:
-        for name in ("b1", "b:1", "unknown"):
-            assert self.driver.get_batch(name) == self.model.get_batch(name)
+        names = ("b1", "b:1", "unknown")
+        get_batch, now_us = self.driver.batches.get_batch, self.driver.now_us
+        replies = self.driver.replies([get_batch(0, TYPE, name, now_us=now_us) for name in names])
+        assert [reply.value for reply in replies] == [self.model.get_batch(name) for name in names]
 
     # Dead letters.
 

@@ -12,7 +12,6 @@ from tests.scheduler.lua_names import files_declared, files_used
 from tests.support.tools import missing_tool
 
 FILES = library.lua_files()
-NAMES = [name for name, _ in FILES]
 
 
 def visible(name: str, files: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -27,10 +26,9 @@ def luacheck() -> None:
         missing_tool(lua_check.PROGRAM)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_lua_file_names_the_files_that_it_uses(name: str) -> None:
-    text = dict(FILES)[name]
-    assert files_declared(text) == files_used(visible(name, FILES), name)
+def test_each_lua_file_names_the_files_that_it_uses() -> None:
+    for name, text in FILES:
+        assert files_declared(text) == files_used(visible(name, FILES), name), name
 
 
 def test_a_reference_to_another_file_is_found() -> None:
@@ -46,16 +44,16 @@ def test_a_reference_to_another_file_is_found() -> None:
         assert files_used(visible("touch", files), "touch") == expected
 
 
-@pytest.mark.parametrize("name", [function.name for function in library.FUNCTIONS])
-def test_a_function_file_says_its_keys_arguments_reply_and_cost(name: str) -> None:
-    text = dict(FILES)[name]
-    head = text[: text.index("\nlocal ")]
-    assert head.startswith(f"-- {name}: ")
-    keys = head.partition("\n-- Keys: ")[2].partition("\n-- Args")[0].replace("\n--", "")
-    declared = next(function.keys for function in library.FUNCTIONS if function.name == name)
-    assert keys.partition(" (")[0].split() == list(declared)
-    for label in ("Args", "Reply", "Cost", "Uses"):
-        assert f"\n-- {label}: " in head
+def test_each_function_file_says_its_keys_arguments_reply_and_cost() -> None:
+    texts = dict(FILES)
+    for function in library.FUNCTIONS:
+        text = texts[function.name]
+        head = text[: text.index("\nlocal ")]
+        assert head.startswith(f"-- {function.name}: ")
+        keys = head.partition("\n-- Keys: ")[2].partition("\n-- Args")[0].replace("\n--", "")
+        assert keys.partition(" (")[0].split() == list(function.keys), function.name
+        for label in ("Args", "Reply", "Cost", "Uses"):
+            assert f"\n-- {label}: " in head, function.name
 
 
 @pytest.mark.usefixtures("luacheck")

@@ -210,6 +210,7 @@ class ScheduleMachine(LifeMachine):
         assert {name.decode() for name in jobs} == self.schedules.live.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", CHOSEN_KINDS, indirect=True, scope="session")
 @pytest.mark.timeout(600)
 def test_functions_about_schedules_answer_as_the_model(client: redis.Redis, prefix: str) -> None:

@@ -197,6 +197,7 @@ def _reach(bounds: Mapping[Zone, Sequence[int]]) -> dict[Zone, Reach]:
     return {zone: (of_zone[0], of_zone[-1]) for zone, of_zone in bounds.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", CHOSEN_KINDS, indirect=True, scope="session")
 @pytest.mark.timeout(600)
 def test_functions_about_a_type_answer_as_the_model_and_keep_its_limits(

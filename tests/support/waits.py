@@ -9,6 +9,11 @@ from typing import TypeVar
 
 DEADLINE_S = 60.0
 LOOK_AGAIN_S = 0.01
+SELDOM_S = 0.25
+IDLE = 4
+"""A blocking wait is idle for so many times the length of its last look, within the two times above. Some looks ask
+each server of a group over a new connection, and would keep a processor busy that the servers need.
+"""
 
 ValueT = TypeVar("ValueT")
 
@@ -21,10 +26,13 @@ def wait_until(
     Raises:
         AssertionError: it was not true within timeout_s; with `what`, which names the condition.
     """
-    deadline_s = time.monotonic() + timeout_s
+    look_s = time.monotonic()
+    deadline_s = look_s + timeout_s
     while not is_true():
-        assert time.monotonic() < deadline_s, f"waited {timeout_s:g} s until {what}"
-        time.sleep(LOOK_AGAIN_S)
+        looked_s = time.monotonic()
+        assert looked_s < deadline_s, f"waited {timeout_s:g} s until {what}"
+        time.sleep(min(max(IDLE * (looked_s - look_s), LOOK_AGAIN_S), SELDOM_S))
+        look_s = time.monotonic()
 
 
 def wait_for_room_in_the_minute(room_s: float) -> None:

@@ -72,11 +72,14 @@ def test_a_guest_who_waits_to_be_alone_is_not_passed_by_new_ones(tmp_path: Path)
 
 PROJECT = {
     "conftest.py": """
-from tests.support.alone import pytest_collection_modifyitems, pytest_runtest_protocol
+from tests.support.alone import pytest_runtest_protocol
+from tests.support.order import pytest_collection_modifyitems
 """,
     "pytest.ini": """
 [pytest]
-markers = alone
+markers =
+    alone
+    slow
 """,
     "test_times.py": """
 import time

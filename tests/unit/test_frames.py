@@ -118,11 +118,11 @@ def test_the_list_of_calls_here_is_whole() -> None:
     assert {type(call) for call in CALLS} == set(catalogue.CALLS)
 
 
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: type(call).__name__)
-def test_every_call_is_read_as_it_was_written(call: Call[Any]) -> None:
-    request = frames.CallFrame(7, -5, call)
-    frame = frames.decode_from_router(packed(request, clock_us=2**50))
-    assert frame == frames.Frame(2**50, [request])
+def test_every_call_is_read_as_it_was_written() -> None:
+    for call in CALLS:
+        request = frames.CallFrame(7, -5, call)
+        frame = frames.decode_from_router(packed(request, clock_us=2**50))
+        assert frame == frames.Frame(2**50, [request])
 
 
 def test_every_entry_of_a_shard_is_read_as_it_was_written() -> None:

@@ -61,12 +61,12 @@ def maker_of(call: type[Call[Any]]) -> Callable[..., Any]:
     return make
 
 
-@pytest.mark.parametrize("call", NAMED, ids=lambda call: call.__name__)
-def test_fields_of_a_call_are_parameters_of_its_function(call: type[Call[Any]]) -> None:
-    parameters = get_type_hints(maker_of(call))
-    fields = get_type_hints(call)
-    own = set(call.__struct_fields__) - {"key", "queue_type", "partition", "jobs"}
-    assert {name: fields[name] for name in own} == {name: parameters[name] for name in own}
+def test_fields_of_each_call_are_parameters_of_its_function() -> None:
+    for call in NAMED:
+        parameters = get_type_hints(maker_of(call))
+        fields = get_type_hints(call)
+        own = set(call.__struct_fields__) - {"key", "queue_type", "partition", "jobs"}
+        assert {name: fields[name] for name in own} == {name: parameters[name] for name in own}, call
 
 
 @pytest.mark.parametrize("call", NAMED, ids=lambda call: call.__name__)
@@ -83,16 +83,16 @@ def test_reply_of_a_call_is_the_value_of_its_function(call: type[Call[Any]]) -> 
         assert reply == value
 
 
-@pytest.mark.parametrize("call", NAMED, ids=lambda call: call.__name__)
-def test_call_is_a_read_if_its_function_is(call: type[Call[Any]]) -> None:
+def test_each_call_is_a_read_if_its_function_is() -> None:
     functions = {function.name: function for function in library.FUNCTIONS}
-    assert call.is_read is functions[call.function].is_read
+    for call in NAMED:
+        assert call.is_read is functions[call.function].is_read, call
 
 
-@pytest.mark.parametrize("call", NAMED, ids=lambda call: call.__name__)
-def test_call_that_writes_has_a_deadline(call: type[Call[Any]]) -> None:
+def test_each_call_that_writes_has_a_deadline() -> None:
     """Without one, it would take a step of the store's clock for elapsed time."""
-    assert call.is_read or makers([]).makers[call].has_deadline
+    made = makers([]).makers
+    assert [call for call in NAMED if not (call.is_read or made[call].has_deadline)] == []
 
 
 def test_calls_about_a_queue_and_a_partition_go_to_their_partition() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from router.api.routes.route import spellings
 from router.api.routes.table import ROUTES
 from router.traced_gateway import template_of
@@ -11,7 +9,7 @@ from router.traced_gateway import template_of
 PATHS = [(route.operation, path) for route in ROUTES for path in route.paths]
 
 
-@pytest.mark.parametrize(("operation", "path"), PATHS, ids=[f"{name} {path}" for name, path in PATHS])
-def test_each_documented_path_is_found_in_each_spelling(operation: str, path: str) -> None:
-    for spelling in spellings(path):
-        assert template_of(operation, spelling.replace("{", "").replace("}", "")) == path
+def test_each_documented_path_is_found_in_each_spelling() -> None:
+    for operation, path in PATHS:
+        for spelling in spellings(path):
+            assert template_of(operation, spelling.replace("{", "").replace("}", "")) == path, operation

@@ -59,6 +59,7 @@ async def test_a_killed_worker_breaks_its_connections_only_and_comes_back(server
     assert "worker_ended worker=0 reason='it was ended by SIGKILL'" in server.log
 
 
+@pytest.mark.slow
 async def test_kills_under_load_lose_no_job_and_lease_none_twice(server: SharqServer) -> None:
     acknowledged: set[str] = set()
     leased: list[str] = []

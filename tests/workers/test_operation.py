@@ -157,6 +157,7 @@ def test_a_store_that_dies_again_and_again_ends_the_server_and_all_workers(tmp_p
         until_gone(workers)
 
 
+@pytest.mark.slow
 async def test_eight_workers_share_connections_and_jobs_whatever_the_processors() -> None:
     with running_server("--workers", "8") as server:
         workers = children(server)["workers"]

@@ -121,6 +121,7 @@ def test_the_hold_of_a_queue_outlives_a_kill(
     assert leased_at_ms + 60_000 <= queue.held_until <= imported_at_ms + 60_001
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments(
     client: Client, original: Original, source: StoreServer, server: SharqServer, prefix: str, kind: str
 ) -> None:
@@ -200,6 +201,7 @@ def test_a_second_run_ends_the_first(
     assert_each_once_in_order(jobs, names)
 
 
+@pytest.mark.slow
 def test_an_import_goes_on_after_the_server_was_away(
     own_server: ServerFactory, original: Original, source: StoreServer, prefix: str, kind: str
 ) -> None:

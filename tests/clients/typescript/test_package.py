@@ -13,7 +13,7 @@ from tests.clients.typescript.workspace import PACKAGE, SUITE, Workspace, npm, r
 from tests.support.foreign.libraries import node
 from tests.support.processes.servers import SharqServer
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 GENERATED = PACKAGE / "src" / "generated" / "openapi.ts"
 

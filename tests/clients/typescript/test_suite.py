@@ -12,7 +12,7 @@ from tests.clients.typescript.workspace import SUITE, Workspace
 from tests.support.foreign.libraries import node
 from tests.support.processes.servers import SharqServer
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 FILES = sorted(path.name.removesuffix(".test.ts") for path in SUITE.glob("*.test.ts"))
 DEADLINE_S = 240.0

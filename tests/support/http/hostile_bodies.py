@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import zlib
 from collections.abc import Callable, Container, Iterator, Mapping
 
 import msgspec
@@ -191,7 +192,8 @@ def corpus(seed: int, size: int, names: Container[str] | None = None) -> Iterato
         if names is None or f"{one.name}, gzip" in names:
             yield compressed(one)
     if names is None or "a bomb, gzip" in names:
-        yield compressed(Hostile("a bomb", "/enqueue/t/q/", b" " * (64 * size)))
+        gzipped = {"Content-Encoding": "gzip"}
+        yield Hostile("a bomb, gzip", "/enqueue/t/q/", _gzip_of_spaces(64 * size), gzipped)
     if names is None or "gzip without its end" in names:
         cut = compressed(Hostile("mixed", *_payload(_mixed(size - 100, _chance(seed, "cut off")))))
         yield Hostile("gzip without its end", cut.path, cut.body[:-8], cut.headers)
@@ -211,3 +213,22 @@ def compressed(one: Hostile) -> Hostile:
     """Return the same with gzip."""
     body = gzip.compress(one.body, compresslevel=1)
     return Hostile(f"{one.name}, gzip", one.path, body, {"Content-Encoding": "gzip"})
+
+
+def _gzip_of_spaces(count: int) -> bytes:
+    """Return a gzip member of at least so many spaces, of which a part is compressed and then repeated.
+
+    To compress a gigabyte takes seconds. After a full flush nothing refers to what was before, so that a part may
+    follow itself.
+    """
+    part = b" " * min(count, 1 << 20)
+    deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = deflate.compress(part) + deflate.flush(zlib.Z_FULL_FLUSH)
+    repeats = -(-count // len(part))
+    checksum = 0
+    for _ in range(repeats):
+        checksum = zlib.crc32(part, checksum)
+    head = b"\x1f\x8b\x08" + bytes(7)
+    end = deflate.flush()
+    sizes = checksum.to_bytes(4, "little") + (repeats * len(part) % 2**32).to_bytes(4, "little")
+    return head + packed * repeats + end + sizes

@@ -11,6 +11,8 @@ import aiohttp
 
 DEADLINE_S = 60.0
 CLIENTS = 8
+PAUSE_S = 0.005
+"""The pause of a client after each job: some are always under way, and what is in front has time to work."""
 
 
 class Load:
@@ -43,6 +45,7 @@ class Load:
             while True:
                 number += 1
                 await self._job(http, kind, f"j{number}")
+                await asyncio.sleep(PAUSE_S)
 
     async def _job(self, http: aiohttp.ClientSession, kind: str, job_id: str) -> None:
         job = {"job_id": job_id, "interval": 0, "payload": None}

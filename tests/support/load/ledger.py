@@ -18,7 +18,16 @@ LEASE_US = 2_000_000
 WAIT_US = 1_000_000
 """Far above the time between two jobs: a poll that ends as it is served gives its jobs back, behind later ones."""
 
-PAUSE_S = 0.01
+PAUSE_S = 0.02
+"""The pause of a producer between two calls. Each call takes some milliseconds, so that of a dozen producers some have
+one under way when a server is killed. More calls would only keep the processors busy during a failover.
+"""
+
+CLOSE_S = 0.01
+"""The same for what lasts milliseconds only."""
+
+RETRY_S = 0.01
+LOOK_AGAIN_S = 0.1
 BULK = 3
 DRAIN_WITHIN_S = 90.0
 
@@ -37,7 +46,9 @@ class Ledger:
         failures: every error that a request came to.
     """
 
-    def __init__(self, parts: Parts, queues: Sequence[str], queue_type: str, lease_us: int) -> None:
+    def __init__(
+        self, parts: Parts, queues: Sequence[str], queue_type: str, lease_us: int, pause_s: float
+    ) -> None:
         self.acknowledged: set[JobName] = set()
         self.delivered: Counter[JobName] = Counter()
         self.finished: set[JobName] = set()
@@ -47,6 +58,7 @@ class Ledger:
         self._queues = queues
         self._queue_type = queue_type
         self._lease_us = lease_us
+        self._pause_s = pause_s
         self._is_over = False
 
     @property
@@ -75,7 +87,7 @@ class Ledger:
         consumer = asyncio.create_task(self._consume())
         await asyncio.gather(*producers)
         while not await self._is_drained():
-            await asyncio.sleep(10 * PAUSE_S)
+            await asyncio.sleep(LOOK_AGAIN_S)
         consumer.cancel()
         await asyncio.gather(consumer, return_exceptions=True)
 
@@ -90,7 +102,7 @@ class Ledger:
             number += BULK
             while names:
                 names -= await self._enqueue(queue, sorted(names))
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(self._pause_s)
 
     async def _enqueue(self, queue: str, names: list[str]) -> set[str]:
         """The jobs that were acknowledged."""
@@ -107,7 +119,7 @@ class Ledger:
                 await self._finish(await self._parts.dequeue(self._queue_type, 100, WAIT_US, self._lease_us))
             except SharqError as error:
                 self.failures.append(error)
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(RETRY_S)
 
     async def _finish(self, leased: list[LeasedJob]) -> None:
         names = [(one.queue_id, one.job_id) for one in leased]
@@ -134,10 +146,14 @@ class Ledger:
 
 @asynccontextmanager
 async def kept_books(
-    parts: Parts, queues: Sequence[str], queue_type: str = KIND, lease_us: int = LEASE_US
+    parts: Parts,
+    queues: Sequence[str],
+    queue_type: str = KIND,
+    lease_us: int = LEASE_US,
+    pause_s: float = PAUSE_S,
 ) -> AsyncIterator[Ledger]:
     """Run a load for the length of the block; at the end it is drained."""
-    ledger = Ledger(parts, queues, queue_type, lease_us)
+    ledger = Ledger(parts, queues, queue_type, lease_us, pause_s)
     task = asyncio.create_task(ledger.run())
     try:
         yield ledger

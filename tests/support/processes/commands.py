@@ -9,8 +9,9 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,11 @@ JOB = {"job_id": JOB_ID, "interval": 1000, "payload": {"message": "hello, world"
 
 
 class _Command:
-    """One command as a process in a directory; its outputs go to files that can be read at any time."""
+    """One command as a process in a directory; its outputs go to files there that can be read at any time.
+
+    Args:
+        runs_in: its working directory, if that is another one.
+    """
 
     def __init__(
         self,
@@ -42,6 +47,7 @@ class _Command:
         stop_s: float = DEADLINE_S,
         *,
         is_tied: bool = False,
+        runs_in: Path | None = None,
     ) -> None:
         self._outputs = directory / "stdout", directory / "stderr"
         self._start_s, self._stop_s = start_s, stop_s
@@ -53,13 +59,13 @@ class _Command:
             self.process: Forked | subprocess.Popen[bytes] = fork(
                 module,
                 arguments,
-                directory,
+                runs_in or directory,
                 inherited | environ,
                 (stdout, stderr),
                 PRIVATE if is_tied else umask,
             ) or subprocess.Popen(
                 tied(*words) if is_tied else words,
-                cwd=directory,
+                cwd=runs_in or directory,
                 env=inherited | environ,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
@@ -178,3 +184,24 @@ def run(directory: Path, *arguments: str, **environ: str) -> tuple[int, str, str
         return server.exit_code(), server.stdout, server.stderr
     finally:
         server.process.kill()
+
+
+def ended(
+    module: str,
+    *arguments: str,
+    directory: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of the project to its end, and return its exit code and its two outputs.
+
+    Args:
+        directory: where it runs; None for one of its own.
+        environ: variables besides those of this process, of which it gets none that begins with SHARQ_.
+    """
+    with tempfile.TemporaryDirectory(prefix="sharq-") as outputs:
+        command = _Command(Path(outputs), module, arguments, dict(environ or {}), runs_in=directory)
+        try:
+            code = command.exit_code()
+            return subprocess.CompletedProcess([module, *arguments], code, command.stdout, command.stderr)
+        finally:
+            command.end()

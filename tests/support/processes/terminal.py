@@ -49,7 +49,7 @@ class Terminal:
         plain = {name: value for name, value in environ.items() if name not in {"COLUMNS", "LINES"}}
         # Its own session with the terminal as the controlling one, so that Ctrl-C reaches it and nothing else.
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _TAKE_TERMINAL, *words],
+            [sys.executable, "-I", "-S", "-c", _TAKE_TERMINAL, *words],
             stdin=slave,
             stdout=slave,
             stderr=slave,
