@@ -17,6 +17,7 @@ from benchmarks.servers import Store, store
 from benchmarks.spread import median
 from shard.dequeuer import CALL_US
 from shard.reaper import WALK_US
+from sharq_core.job_life import OnExpiry
 from sharq_core.logs.plurals import counted
 from sharq_core.models import NewJob
 from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
@@ -24,6 +25,7 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.job_calls import JobCalls
 from sharq_core.scheduler.keys import Keys
+from sharq_core.scheduler.replies import ReapReply
 
 T = TypeVar("T")
 
@@ -32,6 +34,7 @@ _QUEUE = "many"
 _PREFIX = "campaign7-"
 _BEGIN_US = 1_700_000_000_000_000
 _EXPIRED_US = _BEGIN_US + 2 * HOUR_US
+_STEP_EVERY_US = 5_000
 _PROBES = 50
 
 
@@ -51,12 +54,24 @@ class Steps(msgspec.Struct, frozen=True):
     cpu_us: float
 
 
-def expired_jobs(size: int, queue_id: str, queue_type: str, expires_at_us: int) -> Iterator[list[NewJob]]:
+def expired_jobs(
+    size: int, queue_id: str, queue_type: str, expires_at_us: int, fate: OnExpiry | None = None
+) -> Iterator[list[NewJob]]:
     """Yield batches of jobs that expire all at one time, and behind them a live one."""
     for first in range(0, size, BATCH):
+        ids = [f"expired-{number}" for number in range(first, min(first + BATCH, size))]
         yield [
-            NewJob(queue_type, queue_id, f"expired-{number}", PAYLOAD, -1, 0, expires_at_us=expires_at_us)
-            for number in range(first, first + BATCH)
+            NewJob(
+                queue_type,
+                queue_id,
+                job_id,
+                PAYLOAD,
+                -1,
+                0,
+                expires_at_us=expires_at_us,
+                on_expiry=fate,
+            )
+            for job_id in ids
         ]
     yield [NewJob(queue_type, queue_id, "live", PAYLOAD, -1, 0)]
 
@@ -86,7 +101,14 @@ def measure(size: int) -> list[Steps]:
     with store(is_durable=False) as running:
         running.load_library()
         load = _Load(running, size)
-        return [load.dequeue(), load.sweep(), load.cancel(), *map(load.cancel_batch, (1, 1_000))]
+        return [
+            load.dequeue(),
+            load.sweep("the sweep of expired jobs", "swept"),
+            load.sweep("the sweep of expired jobs in 1,000 queues", "spread", queues=1_000),
+            load.sweep("the sweep of expired jobs that are dropped", "dropped", fate=OnExpiry.DROP),
+            load.cancel(),
+            *map(load.cancel_batch, (1, 1_000)),
+        ]
 
 
 class _Load:
@@ -106,13 +128,25 @@ class _Load:
         call = self._functions.dequeue(
             0, "dequeued", 1, HOUR_US, b"\0" * 8, most_us=CALL_US, now_us=_EXPIRED_US
         )
-        return self._clear("a dequeue that meets expired jobs", call, lambda reply: bool(reply.jobs))
+        return self._clear(
+            "a dequeue that meets expired jobs", lambda _: call, lambda reply: bool(reply.jobs)
+        )
 
-    def sweep(self) -> Steps:
+    def sweep(self, what: str, queue_type: str, queues: int = 1, fate: OnExpiry | None = None) -> Steps:
         """Let timers find them, without a dequeue."""
-        self._fill_expired("swept")
-        call = self._functions.reap(0, "swept", most_us=WALK_US, now_us=_EXPIRED_US)
-        return self._clear("the sweep of expired jobs", call, lambda _: self._queued("swept") == 1)
+        self._fill_expired(queue_type, queues, fate)
+        waiting = self._size // queues * queues
+
+        def call(number: int) -> FunctionCall[ReapReply]:
+            now_us = _EXPIRED_US + number * _STEP_EVERY_US
+            return self._functions.reap(0, queue_type, most_us=WALK_US, now_us=now_us)
+
+        def is_done(reply: ReapReply) -> bool:
+            nonlocal waiting
+            waiting -= reply.expired
+            return waiting == 0
+
+        return self._clear(what, call, is_done)
 
     def cancel(self) -> Steps:
         """Cancel by prefix, step by step."""
@@ -147,14 +181,18 @@ class _Load:
             raise Spoiled(f"{cancelled} of {self._size} jobs were cancelled")
         return self._steps(f"a step of a cancellation of a batch in {counted(queues, 'queue')}", spent_us)
 
-    def _fill_expired(self, queue_type: str) -> None:
-        for jobs in expired_jobs(self._size, _QUEUE, queue_type, _BEGIN_US + HOUR_US):
-            self._run(self._functions.enqueue(0, queue_type, jobs, now_us=_BEGIN_US))
+    def _fill_expired(self, queue_type: str, queues: int = 1, fate: OnExpiry | None = None) -> None:
+        for queue in range(queues):
+            share, queue_id = self._size // queues, f"{_QUEUE}{queue}"
+            for jobs in expired_jobs(share, queue_id, queue_type, _BEGIN_US + HOUR_US, fate):
+                self._run(self._functions.enqueue(0, queue_type, jobs, now_us=_BEGIN_US))
 
-    def _clear(self, what: str, call: FunctionCall[T], is_done: Callable[[T], bool]) -> Steps:
+    def _clear(
+        self, what: str, call: Callable[[int], FunctionCall[T]], is_done: Callable[[T], bool]
+    ) -> Steps:
         spent_us: list[float] = []
         while True:
-            reply, us = self._timed(call)
+            reply, us = self._timed(call(len(spent_us)))
             spent_us.append(us)
             if is_done(reply):
                 return self._steps(what, spent_us)
@@ -163,10 +201,6 @@ class _Load:
 
     def _steps(self, what: str, spent_us: list[float]) -> Steps:
         return Steps(what, self._size, len(spent_us), max(spent_us) / 1000, sum(spent_us) / self._size)
-
-    def _queued(self, queue_type: str) -> int:
-        stats = self._run(self._functions.get_queue(0, queue_type, _QUEUE, now_us=_EXPIRED_US))
-        return stats.queued
 
     def _timed(self, call: FunctionCall[T]) -> tuple[T, float]:
         found: list[T] = []

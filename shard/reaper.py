@@ -36,8 +36,13 @@ GATHER_S = 0.005
 EXPIRED_S = 0.1
 """Pause before a call that came too late is retried: the store's clock may have stepped and is mended soon."""
 
-WALK_US = 500
-"""CPU time of the store for the choice of expired jobs in one call, in µs; it removes them in as much again."""
+WALK_US = 1_000
+"""CPU time of the store for the removal of expired jobs in the calls of one pass together, in µs."""
+
+WALK_EVERY_S = 0.004
+"""Time between two further calls that remove expired jobs, whatever their types and partitions. Others find the store
+idle meanwhile.
+"""
 
 PAIRS_AT_ONCE = 64
 """Most calls of one pass."""
@@ -95,6 +100,7 @@ class Reaper:
         self._first: deque[tuple[float, int, str]] = deque()
         self._backlog: OrderedDict[str, list[tuple[float, int, str]]] = OrderedDict()
         self._earlier = asyncio.Event()
+        self._walk_at = 0.0
 
     def note(self, partition: int, queue_type: str, hint: Hint) -> None:
         """Record the timer of a hint, if it has one."""
@@ -135,7 +141,9 @@ class Reaper:
         """Run timers until cancelled."""
         while True:
             await self._sleep_until_due()
-            await asyncio.gather(*(self._reap(*key) for key in self._take_due()))
+            due = self._take_due()
+            walk_us = WALK_US // max(len(due), 1)
+            await asyncio.gather(*(self._reap(partition, queue_type, walk_us) for partition, queue_type in due))
             await asyncio.sleep(0 if self._backlog or self._first else GATHER_S)
 
     async def _sleep_until_due(self) -> None:
@@ -196,10 +204,10 @@ class Reaper:
             else:
                 self._backlog.setdefault(queue_type, []).append(timer)
 
-    async def _reap(self, partition: int, queue_type: str) -> None:
+    async def _reap(self, partition: int, queue_type: str, walk_us: int) -> None:
         try:
             not_after_us = self._clocks.not_after_us(partition)
-            call = self._functions.reap(partition, queue_type, most_us=WALK_US, not_after_us=not_after_us)
+            call = self._functions.reap(partition, queue_type, most_us=walk_us, not_after_us=not_after_us)
             reply, _ = await self._pipeline.run(call)
             if reply.is_expired:
                 self.note_at(partition, queue_type, self._loop.time() + EXPIRED_S)
@@ -234,7 +242,10 @@ class Reaper:
     def _note_next(self, partition: int, queue_type: str, now_us: int, reaped: ReapReply) -> None:
         if reaped.next_timer_us is None:
             return
-        wait = (reaped.next_timer_us - now_us) / 1e6
-        if wait <= 0 and reaped.handled < MAX_BATCH:
-            wait = RETRY_S
-        self.note_at(partition, queue_type, self._loop.time() + wait)
+        due_at = self._loop.time() + (reaped.next_timer_us - now_us) / 1e6
+        if reaped.next_timer_us <= now_us:
+            if reaped.expired:
+                due_at = self._walk_at = max(self._walk_at, due_at) + WALK_EVERY_S
+            elif reaped.handled < MAX_BATCH:
+                due_at += RETRY_S
+        self.note_at(partition, queue_type, due_at)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shard import dequeue_run
+from shard import dequeue_run, reaper
 from shard.node import NodeSettings
 from sharq_core.models import LeasedJob, QueueKey
 from tests.support.nodes.parts import Parts, enqueued, job, queues_in_different_partitions, running_node
@@ -59,12 +59,12 @@ async def test_a_dequeue_rests_after_each_wave_that_only_removed_expired_jobs(
     monkeypatch.setattr(dequeue_run, "MAX_CLEARING_S", 60.0)
     monkeypatch.setattr(dequeue_run, "RESTS", 1e9)
     monkeypatch.setattr(dequeue_run, "MAX_REST_S", 0.3)
-    await fill(parts, "q", 500)
+    await fill(parts, "q", 900)
     await enqueued(parts, job(KIND, "q", "live"))
     began_at = time.monotonic()
     (leased,) = await parts.dequeue(KIND)
     assert leased.job_id == "live"
-    assert time.monotonic() - began_at >= 4 * 0.3  # a wave removes 116 jobs at most
+    assert time.monotonic() - began_at >= 4 * 0.3  # a wave removes 200 jobs at most
 
 
 @pytest.mark.parametrize("count", [1, 10])
@@ -117,6 +117,23 @@ async def test_a_queue_whose_jobs_have_all_expired_is_empty(parts: Parts) -> Non
     await fill(parts, "q", 500)
     assert await parts.dequeue(KIND) == []
     assert await queued(parts, "q") == 0
+
+
+async def test_steps_of_the_reaper_that_remove_expired_jobs_have_rests_between_them(
+    store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rests are those of the node, however many queues have expired jobs."""
+    monkeypatch.setattr(reaper, "WALK_EVERY_S", 0.2)
+    monkeypatch.setattr(reaper, "WALK_US", 1_000_000)
+    queues = queues_in_different_partitions(KIND, 3)
+    async with running_node(store_url, NodeSettings(key_prefix=prefix)) as reaping:
+        await asyncio.gather(*(fill(reaping, queue, 500) for queue in queues))
+        began_at = time.monotonic()
+        while any([await queued(reaping, queue) for queue in queues]):
+            assert time.monotonic() < began_at + 20
+            await asyncio.sleep(0.01)
+        # A step removes 200 jobs at most, so that each queue takes two steps behind its first.
+        assert time.monotonic() - began_at >= 4 * 0.2
 
 
 async def test_the_reaper_removes_what_no_dequeue_meets(store_url: str, prefix: str) -> None:

@@ -134,7 +134,7 @@ class Model:
         units: int | None = None,
     ) -> DequeueReply:
         """Lease up to `count` ready jobs in rounds, of queues with exactly these caps and of at most `units` points."""
-        ended, died = self.state.run_timers()
+        ended, died = self.state.run_timers(walks=False)
         self.state.settle()
         rules, now_us = self.state.rules, self.state.now_us
         allowed = rules.leases_allowed(self._leased(), now_us, count)
@@ -296,7 +296,7 @@ class Model:
             key for key, letter in self.state.letters.items() if self.state.letter(key) is not letter
         ]:
             self.state.drop_letter(key)
-        ended_died = self.state.run_timers()
+        ended_died = self.state.run_timers(walks=True)
         self.drop_dead(max(len(self.state.letters) - self.state.retention.dead, 0))
         model_queues.drop_blank_totals(self.state)
         self.state.settle()

@@ -303,8 +303,12 @@ class State:
         row[0] += enqueued
         row[1] += leased
 
-    def run_timers(self) -> tuple[int, int]:
-        """Run all that are due; returns leases ended and deaths at the requeue limit."""
+    def run_timers(self, *, walks: bool) -> tuple[int, int]:
+        """Run all that are due; returns leases ended and deaths at the requeue limit.
+
+        Args:
+            walks: find all expired jobs, as a reap does.
+        """
         self.expired = self.dropped = 0
         for queue_id in [name for name, queue in self.queues.items() if self.is_forgettable(name, queue)]:
             del self.queues[queue_id]
@@ -314,10 +318,13 @@ class State:
         for job in self.in_state(JobState.DELAYED):
             if job.due_us <= self.now_us and job.has_cancelled_batch:
                 self.cancel(job)
+            elif job.due_us <= self.now_us and job.is_expired(self.now_us):
+                self.expire(job)
             elif job.due_us <= self.now_us:
                 self.put_back(job, self.now_us)
         self.run_sweeps()
-        self.expire_all()
+        if walks:
+            self.expire_all()
         limit = DeadReason.LIMIT
         deaths = sum(letter.job in ended and letter.reason is limit for letter in self.letters.values())
         return len(ended), deaths

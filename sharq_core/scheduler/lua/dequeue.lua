@@ -9,7 +9,7 @@
 --        rounds.lua); then, if jobs expired and the caller can decode it, their number and that of those that were
 --        dropped; then, if queues of the type have or had caps and the caller can decode it, NEWS}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Cost: O(log n) a job, and at most 16 timers, 100 expired jobs, and 16 queues behind those that they held up
+-- Cost: O(log n) a job, and at most 16 timers, 200 expired jobs, and 16 queues behind those that they held up
 --
 -- Uses: shortcuts, clock, queue_record, type_settings, counters, unit, rounds
 

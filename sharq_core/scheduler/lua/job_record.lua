@@ -51,6 +51,15 @@ local job_record = {
 local FORMAT, TOKEN_END, NO_TOKEN = job_record.FORMAT, job_record.TOKEN_END, job_record.NO_TOKEN
 local LENGTH, WRITTEN, NEW = job_record.LENGTH, job_record.WRITTEN, job_record.NEW
 
+-- Where the expiry stands in the record of a plain job (plain_expiry), by the byte that says which rarely used fields
+-- the job has. Plain jobs expire by the million, and to look a place up costs a third of computing it.
+local EXPIRY_AT, DROPPED = {}, job_record.DROPPED
+for byte = 0, job_record.NOTED - 1 do
+  if byte % (2 * job_record.EXPIRES) >= job_record.EXPIRES and byte % (2 * job_record.WINDOW) < job_record.WINDOW then
+    EXPIRY_AT[byte] = TOKEN_END + (byte % (2 * job_record.COST) >= job_record.COST and 6 or 2)
+  end
+end
+
 -- Return the job id of a field (queue_id:job_id).
 function job_record.job_id(queue_id, field)
   return sub(field, #queue_id + 2)
@@ -121,12 +130,16 @@ function job_record.expiry_of(raw)
   return (unpack_bytes('>I7', raw, job_record.TOKEN_END + (has_bit(flags, job_record.COST) and 6 or 2)))
 end
 
--- Return true if a record is that of a queued job without flags whose rarely used fields are at most its cost, its
--- expiry and its retry policy.
-function job_record.is_plain(raw)
+-- Return when the plain job of a record expires (µs), and true if it is dropped then; nil if it never does, or if the
+-- job is not plain. A plain job is queued and has no flags and no rarely used fields besides its cost, its expiry, its
+-- retry policy, and whether it is dropped.
+function job_record.plain_expiry(raw)
   local length, state, flags = string.byte(raw, 2, 4)
-  return state == QUEUED and flags == 0
-    and (length <= job_record.TOKEN_END or string.byte(raw, job_record.TOKEN_END + 1) < job_record.WINDOW)
+  if length <= TOKEN_END or state ~= QUEUED or flags ~= 0 then return nil end
+  local rare = string.byte(raw, TOKEN_END + 1)
+  local place = EXPIRY_AT[rare]
+  if not place then return nil end
+  return (unpack_bytes('>I7', raw, place)), rare >= DROPPED
 end
 
 -- Return true if a plain record has the seq of a member of queued:<type>.
@@ -135,9 +148,15 @@ function job_record.has_seq_of(raw, queue_id, member)
   return sub(raw, 6, 12) == sub(member, at, at + 6)
 end
 
--- Return a plain record as that of a job that died because it expired. died: the time (7 bytes).
-function job_record.expired(raw, died)
-  return sub(raw, 1, 2) .. job_record.DEAD_EXPIRED .. sub(raw, 5, 27) .. died .. sub(raw, job_record.LENGTH + 1)
+-- Return the bytes of the token, of the time of the enqueue, and of the attempt of a record with rarely used fields.
+function job_record.remembered(raw)
+  return sub(raw, LENGTH + 1, TOKEN_END), sub(raw, 21, 27), sub(raw, 17, 20)
+end
+
+-- Return `before`, and behind it a plain record as that of a job that died because it expired. died: the time (its
+-- bytes).
+function job_record.expired(before, raw, died)
+  return before .. sub(raw, 1, 2) .. job_record.DEAD_EXPIRED .. sub(raw, 5, 27) .. died .. sub(raw, LENGTH + 1)
 end
 
 -- Return true if a job has expired.

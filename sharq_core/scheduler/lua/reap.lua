@@ -12,7 +12,7 @@
 --        the ids of batches that ended a retention ago in this partition, then the permits of each lease that ended
 --        (job_permits.lua), which are told once}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
--- Cost: O(log n) a timer, and at most as many deleted or waiting jobs and as many dead letters
+-- Cost: O(log n) a timer, and at most as many deleted jobs, twice as many waiting ones, and as many dead letters
 --
 -- Uses: shortcuts, timer_kinds, clock, counters, dead_letters, unit, timers
 
@@ -30,11 +30,14 @@ local function next_timer(tx, has_dead_letters)
   return tonumber(head[2])
 end
 
--- Drop the dead letters above the limit, and set the agenda to the exact time of the type's next timer. Returns how
--- many dead letters were dropped.
+-- Drop the dead letters above the limit, and set the agenda to the exact time of the type's next timer. If there are
+-- more than a call drops, their timer calls the next reap. Returns how many dead letters were dropped.
 local function settle(tx, limit, keep)
   local dead_letter_count = call('ZCARD', tx.keys[KEY.dead])
   local dropped = dead_letters.drop(tx, '-inf', '+inf', math.min(dead_letter_count - keep, limit))
+  if dropped > 0 and dead_letter_count - dropped > keep then
+    call('ZADD', tx.keys[KEY.timers], tx.now, LETTERS_TIMER)
+  end
   tx.timer_hint = false
   tx.counters.timer_at = next_timer(tx, dead_letter_count > dropped)
   return dropped

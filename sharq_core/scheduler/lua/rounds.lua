@@ -125,6 +125,18 @@ local function put_behind(tx, turn)
   turn.is_stuck, tx.is_stuck = true, true
 end
 
+-- Remove an expired job of a turn, and the expired ones that stand in a row behind it. Returns false if the call has
+-- removed enough.
+local function remove_expired(tx, turn, job, member)
+  local queue, after = turn.queue, turn.fields[turn.next]
+  if not expiry.remove(tx, queue, job, member) then return false end
+  turn.has_expired = true
+  -- Several lines are not read in the order in which they stand.
+  if queue.is_unswept or lines.matter(tx, queue) then return true end
+  if after and not expiry.may_continue(tx, tx.records[after]) then return true end
+  return expiry.remove_behind(tx, turn, member)
+end
+
 -- Return the next job of a turn and its member, or nil if it has none or is stuck. Expired jobs before it, and those of
 -- cancelled batches, are removed.
 local function next_job(tx, opened, index, share)
@@ -147,9 +159,7 @@ local function next_job(tx, opened, index, share)
       clear_place(tx, turn.queue, member)
     elseif not job.newer or not transitions.is_over(tx, job.newer) then
       return job, member
-    elseif expiry.remove(tx, turn.queue, job, member) then
-      turn.has_expired = true
-    else
+    elseif not remove_expired(tx, turn, job, member) then
       return put_behind(tx, turn)
     end
   end

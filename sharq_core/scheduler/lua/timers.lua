@@ -74,14 +74,19 @@ local function forget_idle_queue(tx, queue_id, timer)
 end
 
 -- Walks share the limit of one call with the sweeps of deleted queues. A walk that goes on uses up the limit, because
--- the reaper takes a call that did less for the last one.
+-- the reaper takes a call that did less for the last one. A dequeue removes the expired jobs that it meets, and leaves
+-- the walks to the reaper.
 local function remove_expired(tx, queue_id, timer, limits)
+  if not limits.dead_retention then return limits.is_crowded and reset(tx, timer, tx.now) end
   local is_untouched = tx.queues[queue_id] == nil
   local queue = unit.queue(tx, queue_id)
   if not queue then return drop_forgotten(tx, queue_id) end
   local from = queue.expires_from
   if not from or from > tx.now then return reset(tx, timer, from) end
-  if limits.swept >= limits.jobs then return reset(tx, timer, tx.now) end
+  if limits.swept >= limits.jobs or unit.is_spent(tx, 1) then
+    limits.swept = math.max(limits.swept, limits.jobs)
+    return reset(tx, timer, tx.now)
+  end
   if not is_untouched then
     -- Earlier timers of the call may have changed the queue, and the walk reads its line in the store. They may also
     -- have ended the last job of a queue that nobody used for long, or that was purged: then it is gone.
@@ -89,8 +94,8 @@ local function remove_expired(tx, queue_id, timer, limits)
     queue = unit.queue(tx, queue_id)
     if not queue then return drop_forgotten(tx, queue_id) end
   end
-  local count, at = expiry.walk(tx, queue, limits.jobs - limits.swept)
-  limits.swept = queue.walk and limits.jobs or limits.swept + count
+  local count, at = expiry.walk(tx, queue, (limits.jobs - limits.swept) * expiry.PER_TIMER)
+  limits.swept = queue.walk and limits.jobs or limits.swept + math.ceil(count / expiry.PER_TIMER)
   reset(tx, timer, at)
 end
 
@@ -149,7 +154,7 @@ timers.HANDLERS = {
 function timers.run(tx, limit, dead_retention, ended, settled)
   local due = call('ZRANGE', tx.keys[KEY.timers], '-inf', tx.now, 'BYSCORE', 'LIMIT', 0, limit)
   local limits = {jobs = limit, swept = 0, dead_retention = dead_retention, ended = ended,
-    settled = settled}
+    settled = settled, is_crowded = #due == limit}
   for _, timer in ipairs(due) do
     local handler = timers.HANDLERS[sub(timer, 1, 1)]
     if handler then handler(tx, sub(timer, 2), timer, limits) end

@@ -35,6 +35,19 @@ function tombstones.add_unfinished(tx, job, kind)
   tombstones.add(tx, job, job_record.has(job, job_record.RELEASED) and kind + 1 or kind)
 end
 
+-- Add the tombstones of plain jobs (job_record.plain_expiry) that were dropped because they expired, those of
+-- fields[first] to fields[last]. records: theirs by the same indices.
+function tombstones.add_row(tx, fields, records, first, last)
+  local list, start = tx.tombstones or {}, tx.type .. ':'
+  local head, now, at = string.char(1, tombstones.EXPIRED), pack_bytes('>I7', tx.now), #list
+  for index = first, last do
+    local token, enqueued, attempt = job_record.remembered(records[index])
+    list[at + 1], list[at + 2] = start .. fields[index], head .. token .. now .. enqueued .. attempt
+    at = at + 2
+  end
+  tx.tombstones = list
+end
+
 -- Return true if the job had been released before it went.
 function tombstones.was_released(tombstone)
   return tombstone.kind > tombstones.FINISHED and tombstone.kind % 2 == 1
