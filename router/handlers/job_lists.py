@@ -139,12 +139,12 @@ class JobListing:
         for _ in range(MAX_STEPS):
             call = ListJobs(self._key, page.state, min(STEP_JOBS, remaining), page.prefix, self.cursor or "")
             async with self._turns:
-                found = await self._dispatch.route(call)
-                page_bytes = sum(map(_row_bytes, found.jobs))
-                self._turns.count(len(found.jobs), page_bytes)
-            self.cursor = found.scan or None
-            yield [_listed_job(row) for row in found.jobs]
-            remaining -= len(found.jobs)
+                step = await self._dispatch.route(call)
+                page_bytes = sum(map(_row_bytes, step.jobs))
+                self._turns.count(len(step.jobs), page_bytes)
+            self.cursor = step.scan or None
+            yield [_listed_job(row) for row in step.jobs]
+            remaining -= len(step.jobs)
             size += page_bytes
             if self.cursor is None or remaining <= 0 or size >= MAX_LIST_BYTES:
                 return

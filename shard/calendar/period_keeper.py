@@ -110,14 +110,14 @@ class PeriodKeeper:
     async def _look(self) -> None:
         """Read the calendars that are unknown or were read long ago, and renew those that do not reach far enough."""
         owned = self._ownership.mine
-        self._known = {partition: known for partition, known in self._known.items() if partition in owned}
+        self._known = {partition: reading for partition, reading in self._known.items() if partition in owned}
         oldest = time.monotonic() - READ_EVERY_S
         unread = [p for p in sorted(owned) if p not in self._known or self._known[p].read_at < oldest]
         for at in range(0, len(unread), READ_AT_ONCE):
             await asyncio.gather(*map(self._read, unread[at : at + READ_AT_ONCE]))
-        for partition, known in list(self._known.items()):
-            if known.calendars:
-                await self._extend(partition, known)
+        for partition, reading in list(self._known.items()):
+            if reading.calendars:
+                await self._extend(partition, reading)
 
     async def _read(self, partition: int) -> None:
         read_at = time.monotonic()

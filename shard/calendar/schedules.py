@@ -117,7 +117,7 @@ class Schedules:
     def follow(self) -> None:
         """Read the partitions that this node owns now, and forget those of others."""
         mine, now = self._ownership.mine, self._loop.time()
-        self._known = {partition: known for partition, known in self._known.items() if partition in mine}
+        self._known = {partition: entries for partition, entries in self._known.items() if partition in mine}
         self._awaited = {place: entry for place, entry in self._awaited.items() if place[0] in mine}
         self._overdue = {place: entry for place, entry in self._overdue.items() if place[0] in mine}
         self._read_at = {partition: self._read_at.get(partition, now) for partition in mine}

@@ -159,7 +159,7 @@ class PartitionClocks:
 
     def keep(self, covers: Callable[[int], bool]) -> None:
         """Forget the partitions that this node no longer serves."""
-        self._known = {partition: known for partition, known in self._known.items() if covers(partition)}
+        self._known = {partition: reading for partition, reading in self._known.items() if covers(partition)}
 
     def others(self, owns: Callable[[int], bool]) -> list[int]:
         """Return the partitions that this node serves and does not own."""

@@ -25,7 +25,7 @@ async def describe_workers(
     config: Config, node: ShardNode, directory: WorkerDirectory, members: Members
 ) -> ClusterInfo:
     """Return the workers that run now, each with its share of the partitions and its view of the store."""
-    ports: dict[int, ShardPort] = {number: one.calls for number, one in directory.siblings.items()}
+    ports: dict[int, ShardPort] = {number: sibling.calls for number, sibling in directory.siblings.items()}
     rows = [_member(config, node, number, ports.get(number, node)) for number in members.numbers]
     return ClusterInfo(
         version=members.version,

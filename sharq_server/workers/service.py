@@ -207,7 +207,7 @@ class WorkerService:
 
     async def _serve(self) -> None:
         config, node, readiness = self._config, self._node, self._readiness
-        first, *more = (HandedOver(self._channel, address) for address in self._orders.addresses)
+        first, *others = (HandedOver(self._channel, address) for address in self._orders.addresses)
         http = HttpServer([first], config, self._registry, self._access_log, self._stop)
         polls = Polls(self._directory)
         front = make_front(
@@ -218,7 +218,7 @@ class WorkerService:
             readiness,
             lambda: describe_workers(config, node, self._directory, self._members),
             self._guard,
-            make_gate(config, [first, *more]),
+            make_gate(config, [first, *others]),
             self._audit_file,
             self._all_metrics,
         )

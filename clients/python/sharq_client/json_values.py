@@ -95,18 +95,18 @@ def _inner(level: Sequence[object], kinds: set[type]) -> list[object]:
     Args:
         kinds: the types of those items of the level that may hold others.
     """
-    found: list[object] = []
+    items: list[object] = []
     if dict in kinds:
         dicts: list[dict[object, object]] = [item for item in level if type(item) is dict]
-        found.extend(chain.from_iterable(map(dict.values, dicts)))
+        items.extend(chain.from_iterable(map(dict.values, dicts)))
         if not set(map(type, chain.from_iterable(dicts))) <= {str}:
-            found.extend(chain.from_iterable(dicts))
+            items.extend(chain.from_iterable(dicts))
     if list in kinds:
-        found.extend(chain.from_iterable(item for item in level if type(item) is list))
+        items.extend(chain.from_iterable(item for item in level if type(item) is list))
     others = kinds - {dict, list}
     if others:
-        found.extend(chain.from_iterable(_values(item) for item in level if type(item) in others))
-    return found
+        items.extend(chain.from_iterable(_values(item) for item in level if type(item) in others))
+    return items
 
 
 def _values(item: object) -> Iterable[object]:

@@ -50,7 +50,7 @@ class ResultCalls:
             results: the result of each job as JSON text; empty for none.
             has_reports: True if `plain` has a report for each job.
         """
-        now, queue_type, terms, *words = plain.arguments
+        now, queue_type, terms, *job_words = plain.arguments
         assert isinstance(terms, bytes)
         reports: Sequence[Word] = () if has_reports else [b""] * len(results)
         keys = self._keys.of(plain.partition, str(queue_type), library.FINISH_WITH_RESULTS.keys)
@@ -59,7 +59,7 @@ class ResultCalls:
             queue_type,
             terms,
             self.share_bytes,
-            *words,
+            *job_words,
             *reports,
             *results,
         ]

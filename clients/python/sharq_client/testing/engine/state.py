@@ -101,12 +101,12 @@ class TypeState:
 
     def run_timers(self) -> None:
         """Run all timers that are due."""
-        found: dict[JobKey, Job] = {}
+        unordered: dict[JobKey, Job] = {}
         while self._timers and self._timers[0][0] <= self.now_us:
             due_us, _, job = heapq.heappop(self._timers)
             if self.jobs.get(job.key) is job and due_us in job.timers_us():
-                found[job.key] = job
-        due = sorted(found.values(), key=lambda job: job.seq)
+                unordered[job.key] = job
+        due = sorted(unordered.values(), key=lambda job: job.seq)
         ended = [job for job in due if job.is_leased and job.due_us <= self.now_us]
         for job in ended:
             self.end_lease(job, self.retry_due_us(job), "requeued")

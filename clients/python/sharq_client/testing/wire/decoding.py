@@ -49,14 +49,14 @@ _TYPE_NAMES = {
 def _expected(form_type: type[Struct]) -> dict[str, str]:
     """Return the name of each field → the text of what it may be."""
     hints = get_type_hints(form_type, include_extras=True)
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for field in msgspec.structs.fields(form_type):
         hint = hints[field.name]
-        found[field.encode_name] = _text_of(hint) or "another value"
+        texts[field.encode_name] = _text_of(hint) or "another value"
         for part in _parts(hint):
             if isinstance(part, type) and issubclass(part, Struct):
-                found |= {f"{field.encode_name}.{name}": text for name, text in _expected(part).items()}
-    return found
+                texts |= {f"{field.encode_name}.{name}": text for name, text in _expected(part).items()}
+    return texts
 
 
 def _parts(hint: Any) -> list[Any]:
@@ -87,7 +87,7 @@ def decode(text: bytes | Raw, form_type: type[FormT], within: str = "") -> FormT
 
 def query(parameters: Mapping[str, Sequence[str]], form_type: type[FormT]) -> FormT:
     """Return the value of a query; raise InvalidRequest if a parameter does not fit."""
-    values = {name: list(found) if name == "type" else found[-1] for name, found in parameters.items()}
+    values = {name: list(given) if name == "type" else given[-1] for name, given in parameters.items()}
     try:
         return msgspec.convert(values, form_type, strict=False)
     except msgspec.ValidationError as error:

@@ -47,13 +47,13 @@ class Request:
     def names(self) -> Sequence[str]:
         """The names in the path; raises InvalidRequest if one is not an identifier."""
         for field, name in self._named:
-            pattern, words = (
+            pattern, expected = (
                 (QUEUE_TYPE_PATTERN, f"{QUEUE_TYPE_WORDS},")
                 if field == "queue_type"
                 else (IDENTIFIER_PATTERN, IDENTIFIER_WORDS)
             )
             if not re.match(pattern, name):
-                raise errors.InvalidRequest(f"{field}: expected {words}; it is in the path")
+                raise errors.InvalidRequest(f"{field}: expected {expected}; it is in the path")
         return [name for _, name in self._named]
 
     @cached_property
