@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -26,7 +26,7 @@ from tests.support.http.conversation import Conversation
 from tests.support.load.crowd import STEADY, running_crowd
 from tests.support.load.history import History
 from tests.support.load.verdict import check
-from tests.support.processes.servers import SharqCluster, SharqServer, serving
+from tests.support.processes.servers import PATIENT, SharqCluster, SharqServer, serving
 from tests.support.stores.groups import running_sentinel_group
 from tests.support.stores.redis_cluster import running_cluster
 from tests.support.stores.server import running_store
@@ -69,11 +69,13 @@ def store_of(mode: str) -> Iterator[StoreAddress]:
 
 
 @contextmanager
-def running(store: StoreAddress, routers: int = 2, shards: int = 3) -> Iterator[SharqCluster]:
+def running(
+    store: StoreAddress, routers: int = 2, shards: int = 3, environ: Mapping[str, str] | None = None
+) -> Iterator[SharqCluster]:
     """A cluster in a directory and with a key prefix of its own, gone at the end."""
     with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
-        prefix = f"cluster-{uuid.uuid4().hex[:12]}"
-        cluster = SharqCluster(Path(directory), store, {"SHARQ_REDIS_KEY_PREFIX": prefix}, routers, shards)
+        variables = {"SHARQ_REDIS_KEY_PREFIX": f"cluster-{uuid.uuid4().hex[:12]}", **(environ or {})}
+        cluster = SharqCluster(Path(directory), store, variables, routers, shards)
         try:
             cluster.start()
             yield cluster
@@ -95,8 +97,8 @@ def store_address(mode: str) -> Iterator[StoreAddress]:
 
 @pytest.fixture(scope="module")
 def cluster(store_address: StoreAddress) -> Iterator[SharqCluster]:
-    """A shared one: nothing in it is stopped."""
-    with running(store_address) as cluster:
+    """A shared one: nothing in it is stopped, and no test is about the time for which it waits for the store."""
+    with running(store_address, environ=PATIENT) as cluster:
         yield cluster
 
 
