@@ -163,6 +163,15 @@ def test_a_reload_reaches_every_worker_and_other_signals_nobody(server: SharqSer
     assert len(children(server)["workers"]) == 2
 
 
+def test_a_signal_without_a_name_ends_one_worker_only(server: SharqServer) -> None:
+    number = signal.SIGRTMIN + 3
+    victim, survivor = children(server)["workers"]
+    os.kill(victim, number)
+    assert survivor in until_workers(server, 2, without=victim)
+    assert f"worker_ended worker=0 reason='it was ended by signal {number}'" in server.log
+    assert "Traceback" not in server.log
+
+
 def test_a_port_in_use_is_said_once(server: SharqServer, tmp_path: Path) -> None:
     second = SharqServer(tmp_path, "--workers", "2", "--port", str(server.port))
     second.launch()
