@@ -310,7 +310,16 @@ async def test_what_is_no_job_cannot_be_finished(
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({"timeout_s": 0}, "timeout_s"), ({"timeout_s": -1}, "timeout_s"), ({"retries": -1}, "retries")],
+    [
+        ({"timeout_s": 0}, "timeout_s"),
+        ({"timeout_s": -1}, "timeout_s"),
+        ({"timeout_s": float("nan")}, "timeout_s"),
+        ({"timeout_s": float("inf")}, "timeout_s"),
+        ({"timeout_s": "1"}, "timeout_s"),
+        ({"retries": -1}, "retries"),
+        ({"retries": 1.5}, "retries"),
+        ({"retries": None}, "retries"),
+    ],
 )
 @pytest.mark.parametrize("client", [Client, AsyncClient])
 def test_option_out_of_range_is_named(
