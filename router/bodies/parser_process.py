@@ -53,7 +53,7 @@ _MODULES = (parsing, queue_parsing, type_parsing, life_parsing)
 _NICENESS = 5
 """The nice value. If there are too few cores, the router's event loop and the store take precedence."""
 
-_IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_IGNORED = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 """The ignored signals. The end of its input stops the process, after the last body has been parsed."""
 
 

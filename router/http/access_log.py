@@ -20,13 +20,12 @@ from sharq_core.config.kinds import shown_path
 from sharq_core.errors import ConfigError
 from sharq_core.logs.line_queue import LineQueue, open_queue
 from sharq_core.logs.log_file import LogFile
-from sharq_core.logs.setup import JSON
+from sharq_core.logs.setup import JSON, json_line
 from sharq_core.process.reloading import on_reload
 
 log = logging.getLogger("sharq.router")
 
 _FAILED = 500
-_encode = msgspec.json.Encoder().encode
 
 
 class AccessLog(msgspec.Struct, frozen=True):
@@ -88,7 +87,7 @@ class _JsonLines(AbstractAccessLogger):
             "request_id": response.headers.get("X-Request-Id"),
             "user_agent": request.headers.get("User-Agent"),
         }
-        self.logger.info("%s", _encode(entry).decode())
+        self.logger.info("%s", json_line(entry))
 
 
 def _sampled(writer: type[AbstractAccessLogger], every: int) -> type[AbstractAccessLogger]:

@@ -350,7 +350,10 @@ class Dispatch:
         results: dict[int, OutcomeT | errors.SharqError] = {}
 
         async def call_owner(shard: ShardPort, indexes: list[int]) -> None:
-            outcomes = await self._call_owner(shard, make_call, [jobs[index] for index in indexes])
+            try:
+                outcomes = await self._call_owner(shard, make_call, [jobs[index] for index in indexes])
+            except errors.SharqError as error:  # of a job that is alone at its shard; the others have answers
+                outcomes = [error.bare() for _ in indexes]
             results.update(zip(indexes, outcomes, strict=True))
 
         await asyncio.gather(*(call_owner(shard, indexes) for shard, indexes in groups.items()))
@@ -368,8 +371,7 @@ class Dispatch:
             answers = await shard.call(call)
         except errors.SharqError as error:
             if len(jobs) == 1:
-                partition = self._partition(jobs[0])
-                answers = await self._second_try.ask(partition, call, shard, error)
+                answers = await self._second_try.ask(self._partition(jobs[0]), call, shard, error)
                 return [_outcome(answer) for answer in answers]
             if not error.is_away:
                 return await self._retry(shard, call, jobs, error)

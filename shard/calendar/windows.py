@@ -89,7 +89,10 @@ class WindowCalendar:
         while True:
             page = await self._pipeline.value(self._calls.get_windows(partition, scan, PAGE))
             now_us = self._clock(partition)
-            wanted = [openings_ahead(window.definition, now_us) for window in page.windows]
+            wanted: list[KnownOpenings] = []
+            for window in page.windows:
+                wanted.append(openings_ahead(window.definition, now_us))
+                await asyncio.sleep(0)  # one may take 15 ms, if it opens next in a year or never
             extensions = [
                 self._extend(partition, window, computed)
                 for window, computed in zip(page.windows, wanted, strict=True)

@@ -18,7 +18,9 @@ T = TypeVar("T")
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.\-]{0,252})")
+_LABEL = r"[A-Za-z0-9_\-]{1,63}"
+_HOST_NAME = re.compile(rf"(?!-)(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
+"""The resolver of Python raises a UnicodeError, which is no OSError, for an empty or a longer label."""
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9_\-.:/+@]{1,100}")
 
 

@@ -8,9 +8,11 @@ parsed out of a sentence. Payloads and secrets are in neither: no call site is g
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -64,6 +66,14 @@ def lost_line(lost: int) -> bytes:
     return f"{_stderr.format(record)}\n".encode()
 
 
+def json_line(entry: Mapping[str, object]) -> str:
+    """Return an entry as one line of JSON. A byte of a request that was not UTF-8 becomes a question mark."""
+    try:
+        return _encode(entry).decode()
+    except UnicodeEncodeError:
+        return json.dumps(entry, ensure_ascii=False).encode(errors="replace").decode()
+
+
 class ConsoleFormatter(logging.Formatter):
     """A line for people; it ends with the number of the worker, and with the id of the request that it belongs to."""
 
@@ -97,7 +107,7 @@ class JsonFormatter(logging.Formatter):
             entry["request_id"] = request_id
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return _encode(entry).decode()
+        return json_line(entry)
 
 
 class _Template(msgspec.Struct, frozen=True):

@@ -22,7 +22,9 @@ MARGIN_S = 3.0
 _LEAST_S = 0.5
 """The least time in seconds for each part of the stop, even if the timeout is used up."""
 
-_IDLE_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+_IDLE_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
 """Signals that scripts for the original's server send; they have no effect here."""
 
 
@@ -145,21 +147,29 @@ def ignore_signals() -> None:
 
 
 def stop_on_signals(timeout_s: float, manager: ServiceManager) -> Stop:
-    """Begin the stop at the first SIGTERM or SIGINT, reload at SIGHUP, and log other signals that have no effect.
+    """Begin the stop at the first SIGTERM, SIGINT or SIGQUIT, reload at SIGHUP, and log signals that have no effect.
 
-    A second SIGTERM or SIGINT ends the process in the middle of its work.
+    A second one of the three ends the process in the middle of its work.
 
     Args:
         manager: gets a notice of each reload.
     """
     stop = Stop(timeout_s)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, stop.ask, number)
     loop.add_signal_handler(signal.SIGHUP, manager.reload, reload)
     for number in _IDLE_SIGNALS:
         loop.add_signal_handler(number, _say_idle, number)
     return stop
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal; real-time signals but the first and the last have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _say_idle(number: signal.Signals) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from sharq_core.process.launch import tied
+from sharq_core.process.stopping import signal_name
 from sharq_server.local_cluster.state_file import ProcessState
 
 _LOOK_AGAIN_S = 0.05
@@ -199,5 +200,5 @@ class Crew:
 
 def _describe(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
-        return f"was ended by {signal.Signals(-exit_code).name}"
+        return f"was ended by {signal_name(-exit_code)}"
     return f"ended with exit code {exit_code}"

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from sharq_core.process.launch import tied
 from sharq_core.process.running import EXIT_FAILED
+from sharq_core.process.stopping import signal_name
 from sharq_server.restarts import Restarts
 from sharq_server.workers.life_signs import LifeSigns
 from sharq_server.workers.orders import (
@@ -129,7 +130,7 @@ class WorkerHandle:
         if self._why_it_hangs is not None:
             return f"{self._why_it_hangs}, so it was killed"
         if code is not None and code < 0:
-            return f"it was ended by {signal.Signals(-code).name}"
+            return f"it was ended by {signal_name(-code)}"
         return f"it ended with exit code {code}"
 
     def say(self, message: ToWorker) -> None:

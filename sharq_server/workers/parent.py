@@ -134,6 +134,7 @@ class WorkersParent:
         return ()
 
     def _orders(self, worker: WorkerHandle, members: Members) -> WorkerOrders:
+        self._keep_links()
         store, command = self._store, self._command
         return WorkerOrders(
             number=worker.number,
@@ -152,6 +153,17 @@ class WorkersParent:
             addresses=tuple(addresses_of(self._sockets)),
             links=self._links,
             secret=self._secret,
+        )
+
+    def _keep_links(self) -> None:
+        """Make the directory of the sockets again if something removed it, as programs that clean /tmp do."""
+        if self._links.is_dir():
+            return
+        self._links.mkdir(mode=0o700)
+        log.critical(
+            "worker_sockets_gone directory=%s: it was removed under the running server; workers that start now do not "
+            "reach the others, so that their waiting dequeues may hear of jobs late: restart the server when you can",
+            self._links,
         )
 
 

@@ -211,6 +211,26 @@ async def test_a_folder_that_is_gone_is_a_loss_and_not_a_new_beginning(
     assert server.stop() == 0
 
 
+@pytest.mark.parametrize(
+    "noted", [b"", bytes(17), b"\xff\xfe", None], ids=["empty", "zeros", "bytes", "folder"]
+)
+async def test_an_illegible_note_of_the_data_set_does_not_stop_the_start(
+    start: StartServer, http: aiohttp.ClientSession, filled: Path, noted: bytes | None
+) -> None:
+    """The note is written beside the data, and a crash of the machine may leave anything in it."""
+    path = data(filled) / "data-set"
+    if noted is None:
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes(noted)
+    server = start()
+    assert await queued(http, server) == JOBS
+    server.until(lambda: "data_id_illegible" in server.stderr)
+    assert server.stop() == 0
+    assert "Traceback" not in server.stderr
+
+
 def test_repair_is_refused_where_it_makes_no_sense(start: StartServer, tmp_path: Path) -> None:
     exit_code, _, said = repair(tmp_path)
     assert (exit_code, said) == (

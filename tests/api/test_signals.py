@@ -62,12 +62,20 @@ async def test_signals_of_the_originals_scripts_do_nothing(
 ) -> None:
     server = start()
     url = server.url()
-    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN):
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU):
         server.process.send_signal(number)
         said = f"signal_without_effect signal={number.name}"
         server.until(lambda said=said: said in server.stderr)  # type: ignore[misc]
     assert await enqueue(http, url) == 201
     assert server.stop() == 0
+
+
+async def test_sigquit_stops_in_order(start: StartServer, http: aiohttp.ClientSession) -> None:
+    server = start()
+    url = server.url()
+    assert await enqueue(http, url) == 201
+    assert server.stop(signal.SIGQUIT) == 0
+    assert "stopping signal=SIGQUIT" in server.stderr
 
 
 async def test_a_store_that_hangs_does_not_make_the_stop_take_longer_than_its_timeout(

@@ -226,11 +226,33 @@ async def test_server_that_is_not_sharq_is_called_so(open_client: OpenClient, ki
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1:8080", "localhost", "redis://127.0.0.1:6379", "http://", "http://a?b=c"]
+    "url",
+    [
+        "127.0.0.1:8080",
+        "localhost",
+        "redis://127.0.0.1:6379",
+        "http://",
+        "http://a?b=c",
+        "http://a:99999",
+        "http://a:0",
+        "http://a:x",
+        "http://[::1",
+        "http://a..b:1",
+        f"http://{'x' * 64}:1",
+    ],
 )
 def test_url_without_scheme_or_host_is_refused(open_client: OpenClient, url: str) -> None:
     with pytest.raises(ValueError, match="url: expected http://host:port or https://host:port, got"):
         open_client(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://shop:hunter2@127.0.0.1:8080", "htp://shop:hunter2@a", "shop:hunter2@a"]
+)
+def test_url_with_a_password_is_refused_and_not_shown(open_client: OpenClient, url: str) -> None:
+    with pytest.raises(ValueError, match="url: expected no user and no password in it") as refused:
+        open_client(url)
+    assert "hunter2" not in str(refused.value)
 
 
 def test_file_of_certificates_that_cannot_be_used_is_named(open_client: OpenClient, tmp_path: Path) -> None:
@@ -310,7 +332,16 @@ async def test_what_is_no_job_cannot_be_finished(
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({"timeout_s": 0}, "timeout_s"), ({"timeout_s": -1}, "timeout_s"), ({"retries": -1}, "retries")],
+    [
+        ({"timeout_s": 0}, "timeout_s"),
+        ({"timeout_s": -1}, "timeout_s"),
+        ({"timeout_s": float("nan")}, "timeout_s"),
+        ({"timeout_s": float("inf")}, "timeout_s"),
+        ({"timeout_s": "1"}, "timeout_s"),
+        ({"retries": -1}, "retries"),
+        ({"retries": 1.5}, "retries"),
+        ({"retries": None}, "retries"),
+    ],
 )
 @pytest.mark.parametrize("client", [Client, AsyncClient])
 def test_option_out_of_range_is_named(

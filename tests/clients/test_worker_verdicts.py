@@ -350,5 +350,8 @@ def test_a_time_or_an_option_that_is_no_number_is_named() -> None:
         Retry(bad)
     with pytest.raises(ValueError, match="retry_after: expected a number of seconds, got '5'"):
         Throttled(bad)
-    with pytest.raises(ValueError, match="concurrency: expected a number, got '5'"):
+    with pytest.raises(ValueError, match="concurrency: expected a whole number, got '5'"):
         Worker(AsyncClient("http://127.0.0.1:1"), concurrency=bad)
+    fraction: Any = 1.5
+    with pytest.raises(ValueError, match=r"concurrency: expected a whole number, got 1\.5"):
+        Worker(AsyncClient("http://127.0.0.1:1"), concurrency=fraction)

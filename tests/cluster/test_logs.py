@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,3 +162,23 @@ async def test_a_log_level_leaves_out_what_is_below_it(
     finally:
         server.stop()
     assert " INFO " not in server.log
+
+
+async def test_a_header_that_is_not_utf_8_is_answered_and_leaves_one_line(
+    cluster: SharqCluster, tmp_path: Path
+) -> None:
+    host, port = cluster.urls[0].removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for _ in range(2):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl\xff/8\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        await reader.readexactly(len(b'{"status":"success"}'))
+    writer.close()
+
+    async def agents() -> list[object]:
+        lines = json_lines((tmp_path / "access.log").read_text(encoding="utf-8"))
+        return [line["user_agent"] for line in lines if line["user_agent"] == "curl?/8"]
+
+    await until_answer(agents, lambda found: len(found) == 2)
+    assert "Traceback" not in cluster.routers[0].log

@@ -103,3 +103,22 @@ async def test_the_types_of_the_other_shards_go_on(two_shards: SharqCluster, api
         assert len([kind for kind in went_on if kind in others]) > promised / 8
         everything = JOBS * len(own + others)
         await until(lambda: len(finished) == everything, 60, "each job is finished")
+
+
+async def test_a_bulk_call_tells_of_each_job_although_the_shard_of_one_is_stopped(
+    two_shards: SharqCluster, api_of_two: Api
+) -> None:
+    """A release that was perhaps done is not sent again, so the stopped shard's job stays in doubt."""
+    kinds = [types_of("shard-1")[0], types_of("shard-2")[0]]
+    leased = []
+    for kind in kinds:
+        assert (await api_of_two.post(f"/enqueue/{kind}/q/", {"payload": 1, "interval": 0})).status == 201
+        job = (await api_of_two.get(f"/dequeue/{kind}/?lease=60000")).json
+        leased.append(
+            {"queue_type": kind, "queue_id": "q", "job_id": job["job_id"], "lease": job["lease"], "delay": 0}
+        )
+    with stopped(two_shards.shards[0]):
+        answer = await api_of_two.post("/release/", {"jobs": leased})
+    assert answer.status == 200, answer.json
+    in_doubt, released = answer.json["results"]
+    assert (in_doubt["code"], released["status"]) == ("outcome_unknown", "success")

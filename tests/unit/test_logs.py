@@ -117,3 +117,8 @@ def test_another_id_is_made_where_there_is_none_that_can_be_taken(given: str | N
     assert given not in {first, second}
     assert first != second
     assert request_ids.begin(second) == second
+
+
+def test_a_byte_that_is_not_utf_8_costs_its_character_and_not_the_line() -> None:
+    """aiohttp keeps such bytes of a header as lone surrogates, which JSON cannot hold."""
+    assert parts("refused agent=%s", "curl\udcff/8")["agent"] == "curl?/8"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from router.shards.dispatch import Dispatch
-from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, StoreSilent, Unavailable
+from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, StoreAway, StoreSilent, Unavailable
 from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import (
     FORMATS,
@@ -33,6 +33,7 @@ from sharq_core.models import (
     QueueStats,
     ReleaseJob,
 )
+from sharq_core.partitions import partition_of
 
 QUEUED = Enqueued(EnqueueStatus.QUEUED, 0)
 AWAY = Failure("unavailable", "the store cannot be reached", is_away=True)
@@ -239,3 +240,22 @@ async def test_counts_of_a_shard_that_is_away_come_from_those_that_stand_in_for_
     (counts,) = await Dispatch(Directory(owner, other)).counts()
     assert counts.enqueue_counts == [(0, 3)]
     assert other.calls == [GetCounts([0, 1, 2, 3])]
+
+
+class DividedDirectory(Directory):
+    """Each shard owns every other partition."""
+
+    def owner(self, partition: int) -> ShardPort:
+        assert self._other is not None
+        return self._other if partition % 2 else self._owner
+
+
+async def test_a_refused_job_that_is_alone_at_its_shard_leaves_the_others_their_answers() -> None:
+    """I9: a bulk that is answered "nothing was done" although a job was queued would queue that job twice."""
+    even, odd = (
+        next(queue for queue in "abcdefgh" if partition_of("t", queue, 4) % 2 == rest) for rest in (0, 1)
+    )
+    dispatch = Dispatch(DividedDirectory(Shard(Overloaded("too much waits")), Shard([QUEUED])))
+    refused, queued = await dispatch.enqueue([job(even, "a"), job(odd, "b")])
+    assert isinstance(refused, Overloaded)
+    assert queued == QUEUED

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from router.handlers.campaigns.windows import WINDOWS_AT_ONCE, WindowListing
 from router.shards.walks.windows import list_windows
 from sharq_core.campaigns.windows import StoredWindow, WindowPage
 from sharq_core.errors import InvalidRequest, Unavailable
@@ -61,3 +63,22 @@ async def test_a_cursor_of_an_older_version_goes_on_in_the_first_partition() -> 
 async def test_a_cursor_that_no_list_made_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):
         await list_windows(Partitions(), 150, cursor)
+
+
+class DefinedWindows(Partitions):
+    """The same partitions, whose windows can be shown."""
+
+    async def route(self, call: Any) -> Any:
+        page = await super().route(call)
+        shown = [replace(window, definition=b'{"tz":"UTC","open":[]}') for window in page.windows]
+        return replace(page, windows=shown)
+
+
+@pytest.mark.parametrize("limit", [1, WINDOWS_AT_ONCE, 150, 10_000])
+async def test_a_long_list_is_read_a_few_windows_at_a_time(limit: int) -> None:
+    """Windows with many dates take 0.1 ms each: all of a deployment at once would hold up other requests."""
+    listing = WindowListing(DefinedWindows(), limit, None)
+    pages = [page async for page in listing.pages()]
+    assert max(map(len, pages)) <= WINDOWS_AT_ONCE
+    assert [row.name for page in pages for row in page] == [f"w{at}" for at in range(1, min(limit, 250) + 1)]
+    assert listing.cursor == (None if limit > 250 else f"0-{limit}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,6 +164,31 @@ def test_a_reload_reaches_every_worker_and_other_signals_nobody(server: SharqSer
         -2:
     ] == ["worker=0", "worker=1"]
     assert len(children(server)["workers"]) == 2
+
+
+def test_a_signal_without_a_name_ends_one_worker_only(server: SharqServer) -> None:
+    number = signal.SIGRTMIN + 3
+    victim, survivor = children(server)["workers"]
+    os.kill(victim, number)
+    assert survivor in until_workers(server, 2, without=victim)
+    assert f"worker_ended worker=0 reason='it was ended by signal {number}'" in server.log
+    assert "Traceback" not in server.log
+
+
+def test_a_worker_is_started_again_although_the_directory_of_the_sockets_is_gone() -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="sharq-") as directory,
+        running_server("--workers", "2", environ={"TMPDIR": directory}) as server,
+    ):
+        victim, survivor = children(server)["workers"]
+        (links,) = Path(directory).glob("sharq-workers-*")
+        shutil.rmtree(links)
+        os.kill(victim, signal.SIGKILL)
+        assert survivor in until_workers(server, 2, without=victim)
+        server.until((links / "calls-0").exists)
+        assert f"worker_sockets_gone directory={links}" in server.log
+        assert "Traceback" not in server.log
+        assert server.stop() == 0
 
 
 def test_a_port_in_use_is_said_once(server: SharqServer, tmp_path: Path) -> None:

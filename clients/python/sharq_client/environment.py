@@ -13,6 +13,9 @@ import msgspec
 DEFAULT_URL = "http://127.0.0.1:8080"
 """The URL of a client that names none: that of a server that was started without a configuration."""
 
+MAX_TIMEOUT_S = 86_400.0
+"""The longest timeout of a try. The system refuses times far in the future with an error that names no option."""
+
 MAX_LOOK_S = 1.0
 """The time that a look at a server may take."""
 
@@ -81,10 +84,10 @@ def settings_of(
         ValueError: the token has characters that no token has, or timeout_s or retries is out of range.
         OSError: the file of certificates cannot be read.
     """
-    if not timeout_s > 0:
-        raise ValueError(f"timeout_s: expected more than 0 seconds, got {timeout_s}")
-    if retries < 0:
-        raise ValueError(f"retries: expected 0 or more, got {retries}")
+    if not isinstance(timeout_s, int | float) or not 0 < timeout_s <= MAX_TIMEOUT_S:
+        raise ValueError(f"timeout_s: expected more than 0 seconds and at most a day, got {timeout_s!r}")
+    if not isinstance(retries, int) or retries < 0:
+        raise ValueError(f"retries: expected a whole number, 0 or more, got {retries!r}")
     return ClientSettings(
         urls=default_urls() if url is None else [url] if isinstance(url, str) else list(url),
         token=_checked(token or default_token()),

