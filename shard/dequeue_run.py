@@ -12,6 +12,7 @@ from time import monotonic
 
 import msgspec
 
+from shard.batching.lane import CALLS_AT_ONCE
 from shard.batching.lease_source import Answer, LeaseSource
 from shard.caps.dequeues import CappedDequeue
 from shard.cluster.partition_clocks import elapsed_us
@@ -37,8 +38,8 @@ answered, the store works for the next run. The share bounds the number of runs 
 """
 
 FIRST = 8
-"""Calls of a large wave that leave before its other calls are made, which takes 20 to 30 µs each. The queues with the
-earliest deadlines would otherwise wait for the calls of those that have time.
+"""Calls of a wave as large as a pipeline that leave before its other calls are made, which takes 20 to 30 µs each. The
+queues with the earliest deadlines would otherwise wait for the calls of those that have time.
 """
 
 SPARE = 2
@@ -238,7 +239,7 @@ class Run:
             )
             self._wave.append((partition, count, per_queue, answer))
             self._asked += count
-            if number == FIRST and len(plan) >= 2 * FIRST:
+            if number == FIRST and len(plan) >= CALLS_AT_ONCE:
                 self._dequeuer.push()
         if has_capped and not self._capped:
             self._send_capped()
