@@ -1,8 +1,8 @@
 """Leases ready jobs for the requests of this node, fairly over the queues of all its partitions.
 
-Requests of one type that arrive together form one demand. The demand is spread over the due partitions, longest due
-first, in rounds: no queue gives its next job while another due queue of the type has given fewer. No two partitions are
-ever asked for the same demand.
+Requests of one type that arrive together form one demand. The demand is spread over the due partitions, the
+earliest deadline first, in rounds: no queue gives its next job while another due queue of the type has given fewer. No
+two partitions are ever asked for the same demand.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from collections.abc import Container, Coroutine
 from time import monotonic
 from typing import Any
 
+from shard.batching.lease_source import Answer
 from shard.batching.pipeline import Pipeline, SingleCall
 from shard.caps.dequeues import CappedDequeue
 from shard.caps.node_caps import NodeCaps
 from shard.cluster.partition_clocks import PartitionClocks
-from shard.dequeue_run import Answer, DequeueRequest, Run, take_alike
+from shard.dequeue_run import DequeueRequest, Run, take_alike
 from shard.index.ready_index import ReadyIndex
 from shard.index.set_aside import ASIDE_S, SetAside
 from shard.metrics.outcome_counters import LeaseCounter
@@ -80,6 +81,7 @@ class Dequeuer:
         self.capped_types: Container[str] = caps.funded
         self._loop = asyncio.get_running_loop()
         self._requests: dict[str, deque[DequeueRequest]] = {}
+        self._planned_at: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def dequeue(self, queue_type: str, count: int, lease_us: int) -> list[LeasedJob]:
@@ -153,6 +155,7 @@ class Dequeuer:
                 finished = run
         finally:
             del self._requests[queue_type]
+            self._planned_at.pop(queue_type, None)
 
     def give_back_soon(self, jobs: list[LeasedJob]) -> None:
         """Void leases whose requests are gone, in the background."""
@@ -204,6 +207,9 @@ class Dequeuer:
         """Update the index, the timers and the metrics from a reply."""
         partition, queue_type = submitted.call.partition, submitted.call.queue_type
         leased = reply.value
+        planned_at = self._planned_at.get(queue_type)
+        if planned_at is not None:
+            self._index.learn(partition, reply.hint.now_us, planned_at)
         if leased is not None:
             # If some queues remain due, those that were served will be due again by the next call.
             queues = leased.due_before if leased.due_after else 1
@@ -238,5 +244,6 @@ class Dequeuer:
         return self._set_aside.add(partition, queue_type, error.message)
 
     def due(self, queue_type: str) -> list[tuple[int, int]]:
-        """Return (partition, approximate number of due queues), longest due first."""
-        return self._index.due(queue_type, monotonic())
+        """Return (partition, approximate number of due queues) by their deadlines, for calls that leave at once."""
+        now = self._planned_at[queue_type] = monotonic()
+        return self._index.due(queue_type, now)

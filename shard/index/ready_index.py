@@ -17,12 +17,17 @@ from typing import TypeAlias
 
 import msgspec
 
+from shard.index.aim import Aim
 from sharq_core.link.messages import OnDue
 from sharq_core.scheduler.replies import Hint
 
 HEAD_START_S = 0.1
 """The time in seconds for which the owner of a partition is first to ask it, while there are other due partitions. Two
 nodes that serve every partition would otherwise ask the same ones at the same time, and one of them would get nothing.
+"""
+
+MOST_SLACK_S = 0.1
+"""The most by which a queue that has time stands behind one that has none: it bounds how long one is passed over.
 """
 
 OnNote: TypeAlias = Callable[[int, float], None]
@@ -36,11 +41,14 @@ class _Entry(msgspec.Struct, gc=False):
         due_at: the time at which the partition's next queue of the type is due.
         queues: the approximate number of due queues, at least 1.
         noted_at: the time of the last reply whose call changed something.
+        slack_s: the time until the queue after the next one is due, as far as is known. A queue at a high rate has a
+            short one, and each moment that it waits costs it more of its rate.
     """
 
     due_at: float
     queues: int
     noted_at: float
+    slack_s: float = MOST_SLACK_S
 
 
 class _Type(msgspec.Struct, gc=False):
@@ -90,6 +98,7 @@ class ReadyIndex:
             and of the next call.
 
     Attributes:
+        aim: the lead of dequeues over that call; entries are earlier by it.
         subscribers: the subscribers of each type that has any.
         others: partitions that are asked later than they are due, because another node that serves every partition asks
             them first; empty if this node serves its own partitions only.
@@ -98,6 +107,7 @@ class ReadyIndex:
     """
 
     def __init__(self, arrival_us: Callable[[int], int | None]) -> None:
+        self.aim = Aim()
         self.on_subscribed: Callable[[str], None] = lambda _: None
         self.subscribers: dict[str, list[OnDue]] = {}
         self.others: frozenset[int] = frozenset()
@@ -147,13 +157,14 @@ class ReadyIndex:
         A hint that arrived after sent_at may come from a later call, so it is kept.
         """
         due_at = None if head_us is None else monotonic() + self._until_s(partition, head_us, now_us)
-        self._settle(partition, queue_type, due_at, queues, sent_at)
+        gap_s = MOST_SLACK_S if head_us is None else max(head_us - now_us, 0) / 1e6
+        self._settle(partition, queue_type, due_at, queues, sent_at, min(gap_s, MOST_SLACK_S))
 
     def read(
         self, partition: int, now_us: int, heads_us: Iterable[tuple[str, int | None]], sent_at: float
     ) -> None:
         """Record the due times of some types, perhaps early, from a call sent at sent_at; None if a type is not due."""
-        offset_s = monotonic() - max(now_us, self._arrival_us(partition) or now_us) / 1e6
+        offset_s = monotonic() + self._until_s(partition, 0, now_us)
         types = self._types
         for queue_type, head_us in heads_us:
             if head_us is None:
@@ -240,21 +251,25 @@ class ReadyIndex:
         return entries.earliest if entries else None
 
     def due(self, queue_type: str, now: float) -> list[tuple[int, int]]:
-        """Return (partition, approximate number of due queues) of the due partitions, longest due first.
+        """Return (partition, approximate number of due queues) of the due partitions, the earliest deadline first.
 
-        The partitions of `others` are as if they had become due HEAD_START_S later.
+        A deadline is the due time and the slack. The partitions of `others` are as if they had become due HEAD_START_S
+        later, and had time.
 
         Cost: O(partitions).
         """
         known_type = self._types.get(queue_type)
         if known_type is None:
             return []
+        late_s, others = HEAD_START_S + MOST_SLACK_S, self.others
+        until = now + self.aim.beside_s - self.aim.lead_s
         due = [
-            (entry.due_at, p, entry.queues) for p, entry in known_type.entries.items() if entry.due_at <= now
+            (entry.due_at > now, entry.due_at + (late_s if p in others else entry.slack_s), p, entry.queues)
+            for p, entry in known_type.entries.items()
+            if entry.due_at <= until
         ]
-        if self.others:
-            due = [(due_at + HEAD_START_S * (p in self.others), p, queues) for due_at, p, queues in due]
-        return [(partition, queues) for _, partition, queues in sorted(due)]
+        due.sort()
+        return [(partition, queues) for _, _, partition, queues in due] if due and not due[0][0] else []
 
     def entries(self, queue_type: str) -> list[tuple[int, float]]:
         """Return (partition, due time by time.monotonic) of each partition in which a type waits."""
@@ -289,7 +304,13 @@ class ReadyIndex:
         self._put(partition, queue_type, _Entry(until, 1, now))
 
     def _settle(
-        self, partition: int, queue_type: str, due_at: float | None, queues: int, sent_at: float
+        self,
+        partition: int,
+        queue_type: str,
+        due_at: float | None,
+        queues: int,
+        sent_at: float,
+        slack_s: float | None = None,
     ) -> None:
         known_type = self._types.get(queue_type)
         entry = known_type.entries.get(partition) if known_type else None
@@ -301,11 +322,14 @@ class ReadyIndex:
             if due_at is not None:
                 self._bring_forward(known_type, entry, due_at)
             entry.queues = max(queues, 1)
+            entry.slack_s = entry.slack_s if slack_s is None else slack_s
         elif due_at is None:
             self._forget(queue_type, partition)
         else:
             earliest = known_type.earliest if known_type else None
-            self._put(partition, queue_type, _Entry(due_at, max(queues, 1), monotonic()))
+            if slack_s is None:
+                slack_s = entry.slack_s if entry else MOST_SLACK_S
+            self._put(partition, queue_type, _Entry(due_at, max(queues, 1), monotonic(), slack_s))
             if (earliest is None or due_at < earliest) and queue_type in self.subscribers:
                 self._tell_earlier(queue_type, due_at)
 
@@ -323,7 +347,13 @@ class ReadyIndex:
         Args:
             said_us: the store's time in the reply that says at_us.
         """
-        return (at_us - max(said_us, self._arrival_us(partition) or said_us)) / 1e6
+        return (at_us - max(said_us, self._arrival_us(partition) or said_us)) / 1e6 - self.aim.lead_s
+
+    def learn(self, partition: int, now_us: int, planned_at: float) -> None:
+        """Improve the aim by a call that was planned at planned_at and ran at now_us of the store's time."""
+        arrival_us = self._arrival_us(partition)
+        if arrival_us is not None:
+            self.aim.learn(monotonic() - planned_at - (arrival_us - now_us) / 1e6)
 
     def _put(self, partition: int, queue_type: str, entry: _Entry) -> None:
         known_type = self._types.get(queue_type)

@@ -5,10 +5,13 @@ U and a number: a fault of the original, listed in docs/compatibility.md.
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections import Counter
 
 import pytest
 
+from sharq_core.partitions import partition_of
 from tests.support.nodes.parts import (
     Parts,
     enqueued,
@@ -60,3 +63,27 @@ async def test_calls_that_the_store_ends_early_share_an_answer_all_the_same(
     for _ in range(2):
         counts = Counter(one.queue_id for one in await parts.dequeue(KIND, 80))
         assert sorted(counts.values()) == [26, 27, 27]
+
+
+async def test_queues_that_become_due_together_are_leased_at_one_time(parts: Parts) -> None:
+    """Also those that share a partition, of which only the reply of a call counts the due ones."""
+    alone, first = queues_in_different_partitions(KIND, 2)
+    home = partition_of(KIND, first, 64)
+    beside = (name for number in itertools.count() if partition_of(KIND, name := f"c{number}", 64) == home)
+    queues = [alone, first, *itertools.islice(beside, 2)]
+    await enqueued(
+        parts, *(job(KIND, queue, f"j{n}", interval_us=200_000) for queue in queues for n in range(2))
+    )
+    assert len(await parts.dequeue(KIND, 100)) == 4
+    await asyncio.sleep(0.25)
+    leased = await parts.dequeue(KIND, 100)
+    assert len(leased) == 4
+    assert len({each.leased_until_us for each in leased}) == 1
+
+
+async def test_the_first_calls_of_many_leave_before_the_others(parts: Parts) -> None:
+    """Queues whose rates leave no time come first, so they do not wait until a call is made for each of the others."""
+    queues = queues_in_different_partitions(KIND, 40)
+    await enqueued(parts, *(job(KIND, queue, "j") for queue in queues))
+    times = Counter(each.leased_until_us for each in await parts.dequeue(KIND, 100))
+    assert [times[at] for at in sorted(times)] == [8, 24, 8]

@@ -47,6 +47,52 @@ async def test_the_longest_due_partition_comes_first() -> None:
     assert known.due() == [(2, 1), (1, 1)]
 
 
+async def test_a_queue_that_has_no_time_comes_before_those_that_have() -> None:
+    known = Index()
+    for partition, gap_us in ((1, 10_000_000), (2, 20_000), (3, 50_000)):
+        known.settle(partition, gap_us, 1, sent_at=known.now())
+        known.note(partition, 0)
+    assert [partition for partition, _ in known.due()] == [2, 3, 1]
+
+
+async def test_a_queue_that_has_time_is_not_passed_over_for_long() -> None:
+    known = Index()
+    known.settle(1, 10_000_000, 1, sent_at=known.now())
+    known.note(1, -110_000)
+    known.settle(2, 1_000, 1, sent_at=known.now())
+    known.note(2, 0)
+    assert [partition for partition, _ in known.due()] == [1, 2]
+
+
+async def test_a_partition_of_another_node_comes_after_the_own_ones() -> None:
+    known = Index()
+    known.index.others = frozenset({2})
+    known.note(1, 0)
+    known.settle(2, 1_000, 1, sent_at=known.now())
+    known.note(2, 0)
+    assert [partition for partition, _ in known.due()] == [1, 2]
+
+
+async def test_an_entry_is_earlier_by_the_lead_of_the_calls_so_far() -> None:
+    known = Index()
+    known.store_now_us = NOW_US
+    for _ in range(1_000):
+        known.index.learn(1, NOW_US, known.now() - 0.0005)
+    known.note(1, 400)
+    assert known.due() == [(1, 1)]
+    known.note(2, 60_000_000)
+    assert known.due() == [(1, 1)]
+
+
+async def test_a_partition_that_is_due_in_a_moment_is_asked_beside_a_due_one_only() -> None:
+    known = Index()
+    known.index.aim.beside_s = 0.5
+    known.note(1, 400_000)
+    assert known.due() == []
+    known.note(2, -10)
+    assert [partition for partition, _ in known.due()] == [2, 1]
+
+
 async def test_every_earlier_time_is_told_once() -> None:
     known = Index()
     known.note(1, 5_000_000)
