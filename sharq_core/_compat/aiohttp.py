@@ -230,6 +230,12 @@ class PlainRequest(web.BaseRequest):
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+def bound_chunks(body: StreamReader, most: int) -> None:
+    """Let a body that comes in chunks be parsed no further than `most` chunks ahead of its reader."""
+    body._high_water_chunks = most
+    body._low_water_chunks = most // 2
+
+
 def handling_task(handler: RequestHandler) -> asyncio.Task[None] | None:
     """Return the task that handles the requests of a connection; None before it starts and after it ends."""
     return handler._task_handler
