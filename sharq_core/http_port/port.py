@@ -37,7 +37,7 @@ MAX_HANDSHAKES = 1000
 MAX_HELD_BYTES = 32 << 20
 """The most bytes of unfinished heads and pipelined requests, of all connections of a port."""
 
-AHEAD_BYTES = 64 << 10
+AHEAD_BYTES = 32 << 10
 """The most bytes of a body that wait for its reader while more of it is read. One read may bring more."""
 
 AHEAD_CHUNKS = 512

@@ -248,6 +248,6 @@ async def test_a_child_that_parses_good_bodies_keeps_its_priority(parser: BodyPa
     body = in_pieces(jobs.encode().ljust(AT_ONCE_BYTES + 1), 1 << 18)
     await parser.run(parsing.enqueue_bulk, body, SETTINGS)
     pid = pid_of(parser, 0)
-    while (times := processor_s(pid))[os.SCHED_BATCH] < 8 * WASTED_BURST_S:
+    while (times := processor_s(pid))[os.SCHED_BATCH] < 4 * WASTED_BURST_S:
         await parser.run(parsing.enqueue_bulk, body, SETTINGS)
     assert os.SCHED_IDLE not in times
