@@ -15,12 +15,12 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from router.bodies.allowance import Allowance, wasted_s
 from router.bodies.inflation import ContentTooLong
 from router.bodies.large_body import CompressedBody, LargeBody
 from router.bodies.parser_process import LENGTH, Call, Read, Reply, Span, jobs_of, packed
@@ -50,13 +50,13 @@ _READ_BYTES = 1 << 18
 QUICK_BYTES = 4096
 """The longest body that is always parsed on the event loop. That takes at most 0.5 ms."""
 
-SLOW_S = 60e-9
-"""The processor time per byte from which parsing a body counts as slow. Good jobs take a quarter of it."""
+BYTE_S = 60e-9
+"""The processor time that each byte of a good body accounts for on the event loop. Good jobs take a quarter of it."""
 
-SLOW_SHARE = 0.005
-"""The share of its time that the event loop spends on slow bodies, apart from the first SLOW_BURST_S."""
+WASTED_SHARE = 0.005
+"""The share of its time that the event loop wastes on bodies, apart from the first WASTED_BURST_S."""
 
-SLOW_BURST_S = 0.02
+WASTED_BURST_S = 0.02
 
 
 class BodyParser:
@@ -64,9 +64,7 @@ class BodyParser:
 
     def __init__(self) -> None:
         self._lanes = (_ParserLane(), _ParserLane())
-        self._slow_s = 0.0  # processor time of slow bodies, less SLOW_SHARE of the time that has passed
-        self._slow_since_s = 0.0
-        self._slow_until_s = 0.0
+        self._allowance = Allowance(WASTED_BURST_S, WASTED_SHARE)
 
     async def run(
         self,
@@ -84,8 +82,8 @@ class BodyParser:
         if isinstance(body, bytes):
             if len(body) <= QUICK_BYTES:
                 return read(body, *arguments, **no_names)
-            if self._may_be_slow():
-                return self._run_here(partial(read, body, *arguments, **no_names), len(body))
+            if self._allowance.is_open:
+                return self._run_here(read, body, *arguments, **no_names)
             body = LargeBody([body])
         if isinstance(body, CompressedBody):
             return cast(ReplyT, await self._run_compressed(body, read, arguments))
@@ -102,28 +100,23 @@ class BodyParser:
         for lane in self._lanes:
             await lane.close()
 
-    def _may_be_slow(self) -> bool:
-        """Return True if the event loop may parse a body that may turn out to be slow."""
-        return time.monotonic() >= self._slow_until_s
-
-    def _run_here(self, read: Callable[[], ReplyT], size_bytes: int) -> ReplyT:
-        """Parse a body on the event loop, and count the time if it was slow."""
+    def _run_here(
+        self,
+        read: Callable[Concatenate[bytes, P], ReplyT],
+        body: bytes,
+        *arguments: P.args,
+        **no_names: P.kwargs,
+    ) -> ReplyT:
+        """Parse a body on the event loop, and count the time that was wasted."""
         began_s = time.thread_time()
+        result = None
         try:
-            return read()
+            result = read(body, *arguments, **no_names)
+            return result
         finally:
-            taken_s = time.thread_time() - began_s
-            if taken_s > SLOW_S * size_bytes:
-                self._note_slow(taken_s)
-
-    def _note_slow(self, taken_s: float) -> None:
-        """Count a slow body. The loop parses none from the moment that its allowance is used until it is refilled."""
-        now_s = time.monotonic()
-        refilled_s = (now_s - self._slow_since_s) * SLOW_SHARE
-        self._slow_s = max(self._slow_s - refilled_s, 0.0) + taken_s
-        self._slow_since_s = now_s
-        if self._slow_s > SLOW_BURST_S:
-            self._slow_until_s = now_s + (self._slow_s - SLOW_BURST_S) / SLOW_SHARE
+            wasted = wasted_s(time.thread_time() - began_s, result, len(body), BYTE_S)
+            if wasted:
+                self._allowance.take(wasted)
 
     async def _run_compressed(
         self, body: CompressedBody, read: Read, arguments: tuple[object, ...]
@@ -229,7 +222,6 @@ class _ParserLane:
                 stdin=PIPE,
                 stdout=PIPE,
                 limit=_READ_BYTES,
-                start_new_session=True,
             )
         return self._process
 

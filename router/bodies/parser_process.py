@@ -3,6 +3,9 @@
 It reads calls of parsing functions (router/api) from its standard input and writes the answers to its standard
 output, in order, until its input ends. Pickle is safe here: it passes only between a process and its own child. Bodies
 and payloads pass beside it as plain bytes, which only zlib and msgspec interpret.
+
+The process parses bodies with a lower priority than the event loop has. If many of them are refused, or take long for
+what is in them, it parses only while a processor has nothing else to do: see `_serve`.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ import pickle
 import signal
 import struct
 import sys
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import Any, BinaryIO, TypeAlias, cast
 
@@ -21,7 +26,9 @@ from msgspec.structs import force_setattr
 
 from router.api import parsing, queue_parsing, type_parsing
 from router.api.life import parsing as life_parsing
+from router.bodies.allowance import Allowance, wasted_s
 from router.bodies.inflation import ContentTooLong, Inflation
+from router.bodies.large_body import AT_ONCE_BYTES
 from sharq_core.errors import SharqError
 from sharq_core.models import NewJob
 
@@ -53,6 +60,14 @@ _MODULES = (parsing, queue_parsing, type_parsing, life_parsing)
 _NICENESS = 5
 """The nice value. If there are too few cores, the router's event loop and the store take precedence."""
 
+BYTE_S = 20e-9
+"""The processor time that each byte of a good job's payload accounts for in this process, with its transport."""
+
+WASTED_BURST_S = 0.25
+"""The processor time that the process may waste at its usual priority, apart from WASTED_SHARE of its time."""
+
+WASTED_SHARE = 0.005
+
 _IGNORED = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 """The ignored signals. The end of its input stops the process, after the last body has been parsed."""
 
@@ -71,6 +86,9 @@ def jobs_of(result: object) -> list[NewJob]:
 
 def main() -> int:
     """Answer calls until the input ends."""
+    # A terminal sends its signals to a group. A session of its own would keep them off as well, but Linux shares out
+    # the processors by session first (autogroup): this process would get as much as all others of the session.
+    os.setpgrp()
     for name in _IGNORED:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     with contextlib.suppress(OSError):
@@ -85,20 +103,45 @@ def main() -> int:
 
 
 def _serve(calls: BinaryIO, answers: BinaryIO) -> None:
-    while head := calls.read(LENGTH.size):
-        read, arguments, encoding, limit_bytes = cast(Call, pickle.loads(calls.read(*LENGTH.unpack(head))))
-        body = calls.read(*LENGTH.unpack(calls.read(LENGTH.size)))
-        is_done, result = _run(read, body, arguments, encoding, limit_bytes)
-        jobs = jobs_of(result) if is_done else []
-        payloads = [] if encoding is None else [job.payload for job in jobs]
-        spans = _spans_in(body, jobs) if encoding is None else _spans_of(payloads)
-        for job in jobs:
-            force_setattr(job, "payload", b"")
-        slices = _slices(result) if is_done and isinstance(result, list) else []
-        answers.write(packed((is_done, None if slices else result, spans, slices)))
-        answers.write(LENGTH.pack(sum(map(len, payloads))))
-        answers.writelines(payloads)
-        answers.flush()
+    """Answer each call in this thread, or in the idle one once the allowance for wasted time is used up.
+
+    On a machine with free processors the idle thread is as fast, so that a good body behind wasted ones hardly waits.
+    On a busy one everything else goes first: without that, a processor that parses may keep others waiting for 4 ms.
+    """
+    allowance = Allowance(WASTED_BURST_S, WASTED_SHARE)
+    with ThreadPoolExecutor(1, "idle", _make_idle) as idle:
+        while head := calls.read(LENGTH.size):
+            if allowance.is_open:
+                allowance.take(_answer(head, calls, answers))
+            else:
+                idle.submit(_answer, head, calls, answers).result()
+
+
+def _make_idle() -> None:
+    """Let this thread run only while a processor has nothing else to do. It can't be undone without privileges."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _answer(head: bytes, calls: BinaryIO, answers: BinaryIO) -> float:
+    """Read the rest of a call, and answer it; return the processor time (s) that was wasted on it."""
+    began_s = time.thread_time()
+    read, arguments, encoding, limit_bytes = cast(Call, pickle.loads(calls.read(*LENGTH.unpack(head))))
+    body = calls.read(*LENGTH.unpack(calls.read(LENGTH.size)))
+    is_done, result = _run(read, body, arguments, encoding, limit_bytes)
+    jobs = jobs_of(result) if is_done else []
+    payloads = [] if encoding is None else [job.payload for job in jobs]
+    spans = _spans_in(body, jobs) if encoding is None else _spans_of(payloads)
+    for job in jobs:
+        force_setattr(job, "payload", b"")
+    slices = _slices(result) if is_done and isinstance(result, list) else []
+    answers.write(packed((is_done, None if slices else result, spans, slices)))
+    answers.write(LENGTH.pack(sum(map(len, payloads))))
+    answers.writelines(payloads)
+    answers.flush()
+    good_bytes = sum(length for _, length in spans) if jobs else min(len(body), AT_ONCE_BYTES)
+    return wasted_s(time.thread_time() - began_s, result if is_done else None, good_bytes, BYTE_S)
 
 
 def _run(

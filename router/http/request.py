@@ -19,7 +19,7 @@ from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
 from router.bodies.parser import QUICK_BYTES, BodyParser
 from router.bodies.room import Arrival, BodyRoom
 from router.http.unread_answers import UnreadAnswers
-from sharq_core._compat.aiohttp import PlainRequest
+from sharq_core._compat.aiohttp import PlainRequest, next_piece
 from sharq_core.errors import TooLarge, TooSlow
 from sharq_core.http_port.connection import PortConnection
 
@@ -178,7 +178,7 @@ class Request(PlainRequest):
         try:
             async with timeout(self.body_timeout_s):
                 while discarded_bytes <= limit_bytes:
-                    piece = await self.payload.readany()
+                    piece = await next_piece(self.payload)
                     if not piece:
                         return True
                     discarded_bytes += len(piece)
@@ -206,7 +206,7 @@ class Request(PlainRequest):
             return await self._read_compressed(encoding)
         pieces: list[bytes] = []
         size = 0
-        while piece := await self.payload.readany():
+        while piece := await next_piece(self.payload):
             size += len(piece)
             if size > self.max_body_bytes:
                 raise self._too_large()
@@ -222,7 +222,7 @@ class Request(PlainRequest):
         content: list[bytes] = []
         is_long = False
         size = content_bytes = 0
-        while piece := await self.payload.readany():
+        while piece := await next_piece(self.payload):
             size += len(piece)
             if size > limit_bytes:
                 raise self._too_large()

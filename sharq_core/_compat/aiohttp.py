@@ -230,6 +230,43 @@ class PlainRequest(web.BaseRequest):
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+def bound_chunks(body: StreamReader, most: int) -> None:
+    """Let a body that comes in chunks be parsed no further than `most` chunks ahead of its reader."""
+    body._high_water_chunks = most
+    body._low_water_chunks = most // 2
+
+
+async def next_piece(body: StreamReader) -> bytes:
+    """Return all of a body that has come and is not read yet, and wait until there is some; empty at the end.
+
+    aiohttp's own method takes chunk by chunk, lets the connection parse on after each of the last ones, and does not
+    return to the event loop while there are more. With chunks of a byte it holds the loop for 40 ms.
+
+    Raises:
+        Exception: the body is broken or ends early.
+    """
+    while not body._buffer and not body._eof and body._exception is None:
+        await body._wait("next_piece")
+    if body._exception is not None:
+        raise body._exception
+    if not body._buffer:
+        return b""
+    is_in_parts = len(body._buffer) > 1
+    piece = b"".join(body._buffer) if is_in_parts else body._buffer[0]
+    body._buffer.clear()
+    body._size = 0
+    body._cursor += len(piece)
+    ends = body._http_chunk_splits
+    if ends:
+        last = ends[-1]
+        ends.clear()
+        ends.append(last)
+    if is_in_parts:  # parsing goes on in the next turn of the event loop, or one read would be one long turn
+        await asyncio.sleep(0)
+    body._protocol.resume_reading()
+    return piece
+
+
 def handling_task(handler: RequestHandler) -> asyncio.Task[None] | None:
     """Return the task that handles the requests of a connection; None before it starts and after it ends."""
     return handler._task_handler

@@ -20,7 +20,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from msgspec import Struct
 
-from sharq_core._compat.aiohttp import OpenServer, handling_task
+from sharq_core._compat.aiohttp import OpenServer, bound_chunks, handling_task
 from sharq_core.http_port.connection import PortConnection
 from sharq_core.logs.rare_log import RareLog
 
@@ -36,6 +36,15 @@ MAX_HANDSHAKES = 1000
 
 MAX_HELD_BYTES = 32 << 20
 """The most bytes of unfinished heads and pipelined requests, of all connections of a port."""
+
+AHEAD_BYTES = 32 << 10
+"""The most bytes of a body that wait for its reader while more of it is read. One read may bring more."""
+
+AHEAD_CHUNKS = 512
+"""The most chunks of a body that are parsed ahead of its reader, after at most AHEAD_BYTES // 16 at its start.
+
+A chunk takes 3 us, whatever its length, and one read may bring 40,000 of a byte.
+"""
 
 HANDSHAKE_ROOM_S = 0.2
 """The age in seconds at which a handshake gives way to a new one if there are too many."""
@@ -129,6 +138,7 @@ class Port(OpenServer):
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_FIELD_BYTES,
             max_headers=MAX_HEADERS,
+            read_bufsize=AHEAD_BYTES,
             tcp_keepalive=False,  # the listening socket has it, and accepted ones inherit it
             logger=self.log,
             **more,
@@ -186,6 +196,7 @@ class Port(OpenServer):
         self._fresh.pop(handler, None)
         if isinstance(handler, PortConnection):
             handler.body = body
+            bound_chunks(body, AHEAD_CHUNKS)
             if handler.held_bytes:
                 handler.let_go(len(handler.messages))
 

@@ -25,6 +25,7 @@ LARGE = {
     *(f"bulk of {name}" for name in ("deep", "lists", "not-latin")),
     *("1,000 jobs: latin-1", "1,000 jobs: nested too deep", "tiny jobs past the thousand"),
     *("a bomb, gzip", "gzip without its end", "gzip of nothing, again and again"),
+    *("in chunks of 1", "in chunks of 1, gzip"),
 }
 """Bodies of 16 MiB take half a second each; a full run sends every shape of them."""
 

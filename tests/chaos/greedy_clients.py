@@ -86,10 +86,39 @@ def read_lists(target: Target) -> None:
 
 def nest(target: Target) -> None:
     """Two send bulks full of deeply nested payloads, none of which is taken."""
-    nested = b"[" * 490 + b"1" + b"]" * 490
-    payload = b"[" + b",".join([nested] * (PAYLOAD_BYTES // 1000)) + b"]"
-    entry = b'{"queue_type":"t","queue_id":"a//b","payload":%s}' % payload
+    entry = _nested(PAYLOAD_BYTES)
     target.repeat(2, "POST", "/enqueue/", bulk([entry] * (FULL_BYTES // len(entry))))
+
+
+def nest_less(target: Target) -> None:
+    """Four send one such payload each, which a process of its own reads."""
+    target.repeat(4, "POST", "/enqueue/", bulk([_nested(PAYLOAD_BYTES)]))
+
+
+def nest_little(target: Target) -> None:
+    """Four send such payloads that are short enough to be read by the event loop."""
+    target.repeat(4, "POST", "/enqueue/", bulk([_nested(60_000)]))
+
+
+def refuse(target: Target) -> None:
+    """Two send long bodies that are refused at their first bytes."""
+    target.repeat(2, "POST", "/enqueue/", b"{]" + b" " * FULL_BYTES)
+
+
+def pad(target: Target) -> None:
+    """Two send small bodies with one good job that become large."""
+    one = compressed(
+        Hostile(
+            "", "/enqueue/padded/q/", b'{"payload":1,"interval":0,"max_queued_length":0}'.ljust(FULL_BYTES)
+        )
+    )
+    target.repeat(2, "POST", one.path, one.body, dict(one.headers))
+
+
+def crumble(target: Target) -> None:
+    """Two send bodies in chunks of one byte."""
+    body = b"1\r\n \r\n" * 250_000 + b"0\r\n\r\n"
+    target.repeat(2, "POST", "/enqueue/t/q/", body, {"Transfer-Encoding": "chunked"})
 
 
 def bad_jobs(target: Target) -> None:
@@ -109,9 +138,19 @@ def members(target: Target) -> None:
     target.repeat(2, "POST", "/enqueue/", body, {"Content-Encoding": "gzip"})
 
 
+def _nested(size: int) -> bytes:
+    """Return a job with a deeply nested payload that is not taken."""
+    nested = b"[" * 490 + b"1" + b"]" * 490
+    payload = b"[" + b",".join([nested] * (size // 1000)) + b"]"
+    return b'{"queue_type":"t","queue_id":"a//b","payload":%s}' % payload
+
+
 ATTACKS: dict[str, Callable[[Target], None]] = {
     attack.__name__: attack
-    for attack in (announce, stall, ignore, read_lists, nest, bad_jobs, bombs, members)
+    for attack in (
+        *(announce, stall, ignore, read_lists, nest, nest_less, nest_little, refuse, bad_jobs),
+        *(bombs, members, pad, crumble),
+    )
 }
 
 

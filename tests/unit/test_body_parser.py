@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import os
+import sys
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,8 +19,9 @@ from router.api import parsing, queue_parsing, type_parsing
 from router.bodies.inflation import GZIP
 from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
 from router.bodies.parser import QUICK_BYTES, BodyParser
+from router.bodies.parser_process import WASTED_BURST_S
 from router.settings import RouterSettings
-from sharq_core.errors import InvalidRequest, Overloaded, TooLarge, Unavailable
+from sharq_core.errors import InvalidRequest, Overloaded, SharqError, TooLarge, Unavailable
 from sharq_core.models import NewJob
 
 SETTINGS = RouterSettings()
@@ -173,3 +179,75 @@ async def test_many_slow_bodies_leave_the_event_loop(parser: BodyParser) -> None
     assert parser.processes == 1
     assert [str(error) for error in there] == [str(error) for error in here]
     assert len(await parser.run(parsing.enqueue_bulk, good, SETTINGS)) == 40
+
+
+async def test_many_refused_bodies_leave_the_event_loop_however_fast_each_byte_is_read(
+    parser: BodyParser,
+) -> None:
+    nested = b"[" + b",".join([b"[" * 400 + b"1" + b"]" * 400] * 70) + b"]"
+    refused = b'{"jobs":[{"queue_type":"t","queue_id":"a//b","payload":' + nested + b"}]}"
+    assert QUICK_BYTES < len(refused) < AT_ONCE_BYTES
+    for _ in range(200):
+        assert isinstance((await parser.run(parsing.enqueue_bulk, refused, SETTINGS))[0], InvalidRequest)
+    assert parser.processes == 1
+
+
+def pid_of(parser: BodyParser, lane: int) -> int:
+    process = parser._lanes[lane]._process
+    assert process is not None
+    return process.pid
+
+
+async def test_the_child_is_in_the_session_of_its_parent_and_in_a_group_of_its_own(
+    parser: BodyParser,
+) -> None:
+    """Linux shares out the processors by session: in one of its own the child would not give way to its parent."""
+    await parser.run(parsing.enqueue_bulk, in_pieces(bulk()), SETTINGS)
+    pid = pid_of(parser, 0)
+    assert os.getsid(pid) == os.getsid(0)
+    assert os.getpgid(pid) == pid != os.getpgrp()
+
+
+def processor_s(pid: int) -> dict[int, float]:
+    """Return policy → processor time of the threads of a process with it."""
+    times: dict[int, float] = defaultdict(float)
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        used_ns = int((thread / "schedstat").read_text().split()[0])
+        times[os.sched_getscheduler(int(thread.name))] += used_ns / 1e9
+    return times
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such policies")
+@pytest.mark.parametrize(
+    "wasted",
+    [
+        b'{"jobs":[' + b",".join([b'{"payload":1e400}'] * 1000) + b"]}",
+        b'{"jobs":[{"queue_type":"t","queue_id":"a//b","payload":[' + b"[[]]," * 200_000 + b"1]}]}",
+        b'{"jobs":[{"queue_type":"t","queue_id":"a","payload":1}]}' + b" " * 4_000_000,
+    ],
+    ids=["bad", "nested", "spaces"],
+)
+async def test_a_child_that_parses_for_nothing_goes_on_only_while_a_processor_is_free(
+    parser: BodyParser, wasted: bytes
+) -> None:
+    body = in_pieces(wasted, 1 << 18)
+    lane = int(len(body) > 1 << 20)
+    with contextlib.suppress(SharqError):
+        await parser.run(parsing.enqueue_bulk, body, SETTINGS)
+    pid = pid_of(parser, lane)
+    begun_s = processor_s(pid)[os.SCHED_BATCH]
+    while sum((times := processor_s(pid)).values()) - begun_s < 3 * WASTED_BURST_S:
+        with contextlib.suppress(SharqError):
+            await parser.run(parsing.enqueue_bulk, body, SETTINGS)
+    assert times[os.SCHED_BATCH] - begun_s < 2 * WASTED_BURST_S
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such policies")
+async def test_a_child_that_parses_good_bodies_keeps_its_priority(parser: BodyParser) -> None:
+    jobs = json.dumps({"jobs": [job for job in json.loads(bulk())["jobs"][10:900] if "burst" not in job]})
+    body = in_pieces(jobs.encode().ljust(AT_ONCE_BYTES + 1), 1 << 18)
+    await parser.run(parsing.enqueue_bulk, body, SETTINGS)
+    pid = pid_of(parser, 0)
+    while (times := processor_s(pid))[os.SCHED_BATCH] < 4 * WASTED_BURST_S:
+        await parser.run(parsing.enqueue_bulk, body, SETTINGS)
+    assert os.SCHED_IDLE not in times

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import aiohttp
 import msgspec
 
+from tests.support.http.contract import open_raw
 from tests.support.http.hostile_bodies import Hostile
 
 LIMIT_MS = 20.0
@@ -61,12 +63,27 @@ async def measure(
 
 async def _send(http: aiohttp.ClientSession, url: str, one: Hostile) -> int:
     """Return the status; 0 if the connection ended without an answer."""
+    if one.chunk_bytes:
+        return await _send_chunks(url, one)
     try:
         async with http.post(url + one.path, data=io.BytesIO(one.body), headers=one.headers) as answer:
             await answer.read()
             return answer.status
     except aiohttp.ClientError:
         return 0
+
+
+async def _send_chunks(url: str, one: Hostile) -> int:
+    """Send a request in its chunks; return as `_send`."""
+    reader, writer = await open_raw(url)
+    try:
+        writer.write(one.wire())
+        head = await reader.readuntil(b"\r\n\r\n")
+        return int(head.split()[1])
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return 0
+    finally:
+        writer.close()
 
 
 async def _longest_ms(http: aiohttp.ClientSession, url: str) -> tuple[float, float]:

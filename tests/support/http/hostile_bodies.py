@@ -19,6 +19,9 @@ PAYLOAD_BYTES = 256 * 1024
 PART_BYTES, MOST_PARTS = 1 << 16, 8
 """Parts of a large random value: 16 MiB of random choices take the tests longer than all their requests."""
 
+CHUNKED_BYTES = 300_000
+"""Longest body that is sent in chunks of a few bytes, which take up to five bytes more each."""
+
 MOST_LEVELS = 480
 """So deep are random values nested at most, which is less than is refused."""
 
@@ -32,12 +35,23 @@ class Hostile(msgspec.Struct, frozen=True):
     Attributes:
         name: says how it was made.
         path: gets it as a POST.
+        chunk_bytes: comes in chunks of so many bytes; 0 for a body of stated length.
     """
 
     name: str
     path: str
     body: bytes
     headers: Mapping[str, str] = {}
+    chunk_bytes: int = 0
+
+    def wire(self) -> bytes:
+        """Return the whole request as it is sent, in chunks."""
+        lines = "".join(f"{name}: {text}\r\n" for name, text in self.headers.items())
+        head = f"POST {self.path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n{lines}\r\n"
+        starts = range(0, len(self.body), self.chunk_bytes)
+        pieces = (self.body[start : start + self.chunk_bytes] for start in starts)
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+        return head.encode() + chunks + b"0\r\n\r\n"
 
 
 def _filled(piece: bytes, size: int, around: bytes = b"[]", end: bytes = b"1") -> bytes:
@@ -202,6 +216,16 @@ def corpus(seed: int, size: int, names: Container[str] | None = None) -> Iterato
         member = gzip.compress(b"")
         members = member * min(100_000, size // len(member))
         yield Hostile(empty, "/enqueue/", members, {"Content-Encoding": "gzip"})
+    yield from (one for one in _in_crumbs(size) if names is None or one.name in names)
+
+
+def _in_crumbs(size: int) -> Iterator[Hostile]:
+    """Yield bodies in chunks of a few bytes, plain and compressed."""
+    path, body = _payload(b'"' + b"x" * min(size - 100, CHUNKED_BYTES) + b'"')
+    for chunk_bytes in (1, 3, 17):
+        yield Hostile(f"in chunks of {chunk_bytes}", path, body, chunk_bytes=chunk_bytes)
+    packed = gzip.compress(body, compresslevel=0)
+    yield Hostile("in chunks of 1, gzip", path, packed, {"Content-Encoding": "gzip"}, 1)
 
 
 def _chance(seed: int, name: str) -> random.Random:
