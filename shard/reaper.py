@@ -143,7 +143,9 @@ class Reaper:
             await self._sleep_until_due()
             due = self._take_due()
             walk_us = WALK_US // max(len(due), 1)
-            await asyncio.gather(*(self._reap(partition, queue_type, walk_us) for partition, queue_type in due))
+            await asyncio.gather(
+                *(self._reap(partition, queue_type, walk_us) for partition, queue_type in due)
+            )
             await asyncio.sleep(0 if self._backlog or self._first else GATHER_S)
 
     async def _sleep_until_due(self) -> None:
