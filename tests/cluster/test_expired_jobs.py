@@ -15,6 +15,7 @@ from tests.support.nodes.parts import Parts, enqueued, job, queues_in_different_
 
 KIND = "sms"
 EXPIRED = 1_500
+EXPIRES_US = 300_000
 
 
 @pytest.fixture
@@ -26,12 +27,11 @@ async def parts(store_url: str, prefix: str) -> AsyncIterator[Parts]:
 
 async def fill(parts: Parts, queue_id: str, count: int = EXPIRED) -> None:
     """Let a queue have expired jobs."""
-    until_us = time.time_ns() // 1000 + 2_000_000
     for page in range(0, count, 100):
         await enqueued(
-            parts, *(job(KIND, queue_id, f"j{page + n}", expires_at_us=until_us) for n in range(100))
+            parts, *(job(KIND, queue_id, f"j{page + n}", expires_us=EXPIRES_US) for n in range(100))
         )
-    await asyncio.sleep(until_us / 1e6 - time.time() + 0.05)
+    await asyncio.sleep(EXPIRES_US / 1e6 + 0.05)
 
 
 async def test_a_live_job_behind_expired_ones_is_leased_by_one_dequeue(parts: Parts) -> None:
@@ -120,15 +120,15 @@ async def test_a_queue_whose_jobs_have_all_expired_is_empty(parts: Parts) -> Non
 
 
 async def test_steps_of_the_reaper_that_remove_expired_jobs_have_rests_between_them(
-    store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rests are those of the node, however many queues have expired jobs."""
     monkeypatch.setattr(reaper, "WALK_EVERY_S", 0.2)
     monkeypatch.setattr(reaper, "WALK_US", 1_000_000)
     queues = queues_in_different_partitions(KIND, 3)
+    await asyncio.gather(*(fill(parts, queue, 500) for queue in queues))
+    began_at = time.monotonic()
     async with running_node(store_url, NodeSettings(key_prefix=prefix)) as reaping:
-        await asyncio.gather(*(fill(reaping, queue, 500) for queue in queues))
-        began_at = time.monotonic()
         while any([await queued(reaping, queue) for queue in queues]):
             assert time.monotonic() < began_at + 20
             await asyncio.sleep(0.01)

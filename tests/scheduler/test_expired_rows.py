@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from tests.scheduler.driver import HOUR_US, MINUTE_US, Driver
 from tests.scheduler.expiring import dead_ids, mortal, settle
 from tests.scheduler.records import assert_keys_agree
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "live": {"expires_us": None},
     "later": {"expires_us": HOUR_US},
     "expired": {},
@@ -35,7 +36,7 @@ def mixed(seed: int, *, priorities: Sequence[int], queues: int) -> dict[str, New
         queue_id = f"q{random.randrange(queues)}"
         for _ in range(random.choice((1, 2, 3, 4, 5, 9, 30))):
             job = mortal(f"{kind} {len(jobs)}", queue_id=queue_id, priority=priority, **KINDS[kind])
-            jobs[job.job_id] = replace(job, expires_us=KINDS[kind].get("expires_us", MINUTE_US))
+            jobs[job.job_id] = job
     return jobs
 
 

@@ -11,7 +11,7 @@
 
 local expiry = {
   MOST = 200,           -- expired jobs that a call removes at the heads of queues, at most: about a millisecond; one
-                        -- that is not plain costs twice as much, and counts twice
+                        -- that is not plain costs much more, and counts for four
   SHARE = 0.6,          -- of the time that a dequeue may take (unit.is_spent), for these jobs
   PER_TIMER = 2,        -- jobs that a step of a walk looks at for each timer that the call may run
   MOST_BYTES = 262144,  -- a call stops to remove jobs, and a step of a walk ends, after so many bytes of records
@@ -67,7 +67,7 @@ function expiry.remove(tx, queue, job, member)
   if count > 0 and is_over then return false end
   local is_plain = remove_row(tx, queue, {job.field}, {raw}, {member}, 1) == 1
   if not is_plain then transitions.expire(tx, queue, job, member) end
-  spent.removed, spent.removed_bytes = count + (is_plain and 1 or 2), bytes + #raw
+  spent.removed, spent.removed_bytes = count + (is_plain and 1 or 4), bytes + #raw
   return true
 end
 

@@ -132,7 +132,7 @@ local function remove_expired(tx, turn, job, member)
   if not expiry.remove(tx, queue, job, member) then return false end
   turn.has_expired = true
   -- Several lines are not read in the order in which they stand.
-  if queue.is_unswept or lines.matter(tx, queue) then return true end
+  if queue.queued == 0 or queue.is_unswept or lines.matter(tx, queue) then return true end
   if after and not expiry.may_continue(tx, tx.records[after]) then return true end
   return expiry.remove_behind(tx, turn, member)
 end
