@@ -196,7 +196,8 @@ class Port(OpenServer):
         self._fresh.pop(handler, None)
         if isinstance(handler, PortConnection):
             handler.body = body
-            bound_chunks(body, AHEAD_CHUNKS)
+            if not body.is_eof():
+                bound_chunks(body, AHEAD_CHUNKS)
             if handler.held_bytes:
                 handler.let_go(len(handler.messages))
 
