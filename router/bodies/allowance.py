@@ -43,6 +43,10 @@ class Allowance:
         if self._used_s > self._burst_s:
             self._closed_until_s = now_s + (self._used_s - self._burst_s) / self._share
 
+    def open_once(self) -> None:
+        """Open the allowance for the next body, although it is used up."""
+        self._closed_until_s = 0.0
+
 
 def wasted_s(taken_s: float, result: object, size_bytes: int, byte_s: float) -> float:
     """Return the part of the processor time of a body that its good entries do not account for.

@@ -68,6 +68,9 @@ WASTED_BURST_S = 0.25
 
 WASTED_SHARE = 0.005
 
+SLOW_S = 1.0
+"""The time that a body may take in the idle thread before the next one gets the usual priority."""
+
 _IGNORED = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 """The ignored signals. The end of its input stops the process, after the last body has been parsed."""
 
@@ -107,6 +110,7 @@ def _serve(calls: BinaryIO, answers: BinaryIO) -> None:
 
     On a machine with free processors the idle thread is as fast, so that a good body behind wasted ones hardly waits.
     On a busy one everything else goes first: without that, a processor that parses may keep others waiting for 4 ms.
+    If no processor is free at all, every second body gets the usual priority, so that good ones do not wait for ever.
     """
     allowance = Allowance(WASTED_BURST_S, WASTED_SHARE)
     with ThreadPoolExecutor(1, "idle", _make_idle) as idle:
@@ -114,7 +118,10 @@ def _serve(calls: BinaryIO, answers: BinaryIO) -> None:
             if allowance.is_open:
                 allowance.take(_answer(head, calls, answers))
             else:
+                began_s = time.monotonic()
                 idle.submit(_answer, head, calls, answers).result()
+                if time.monotonic() - began_s > SLOW_S:
+                    allowance.open_once()
 
 
 def _make_idle() -> None:
