@@ -66,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.readme:
         results = summary.load_results()
         summary.replace_in(summary.README, summary.for_readme(results))
+        summary.replace_in(summary.GOALS_PAGE, summary.for_goals_page(results))
         if (bursts := summary.for_rates_page(results)) is not None:
             summary.replace_in(summary.RATES_PAGE, bursts)
     return int(has_failed)
@@ -104,7 +105,7 @@ def _parse(argv: Sequence[str] | None) -> _Options:
     parser.add_argument(
         "--readme",
         action="store_true",
-        help="update the tables of README.md and docs/rates.md from benchmarks/results/",
+        help="update the tables of README.md, docs/goals.md and docs/rates.md from benchmarks/results/",
     )
     parser.add_argument("--list", action="store_true", help="list the benchmarks")
     options = parser.parse_args(argv, _Options())

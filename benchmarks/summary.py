@@ -13,11 +13,12 @@ import msgspec
 
 from benchmarks.busy import busy_text
 from benchmarks.errors import Spoiled
-from benchmarks.report import RESULTS, Report, Result, Row, goal_text, measured_text, number, table
+from benchmarks.report import RESULTS, Report, Result, Row, goal_text, measured_text, number, share, table
 from benchmarks.spread import Spread
 from benchmarks.targets import TARGETS, Target
 
 README = Path(__file__).parents[1] / "README.md"
+GOALS_PAGE = Path(__file__).parents[1] / "docs" / "goals.md"
 RATES_PAGE = Path(__file__).parents[1] / "docs" / "rates.md"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
@@ -25,6 +26,7 @@ COVERED_MS = (2, 5, 10)
 """The times that the bursts of the table in RATES_PAGE cover, beside the bursts 1 and 2."""
 
 _COLUMNS = ("benchmark", "what", "goal", "measured: median (least-greatest)", "of peer", "met")
+_HEADLINE_COLUMNS = ("what", "measured", "goal", "met", "on")
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -70,15 +72,12 @@ def to_markdown(lines: Sequence[Line], runs: Mapping[str, str] | None = None) ->
     Args:
         runs: by benchmark, when and on what it was measured, for a column of its own; None for no such column.
     """
-    met = sum(line.is_met for line in lines)
-    without = sum(bool(line.reason) for line in lines)
-    words = f"{met} of {len(lines)} goals met, {len(lines) - met - without} not met, {without} not run."
     columns, rows = [*_COLUMNS], [_cells(line) for line in lines]
     if runs is not None:
         columns.append("measured on")
         days = ["" if line.reason else runs[line.target.benchmark] for line in lines]
         rows = [(*row, day) for row, day in zip(rows, days, strict=True)]
-    return f"{table(columns, rows)}\n\n{words}\n"
+    return f"{table(columns, rows)}\n\n{_met_text(lines)}\n"
 
 
 def load_results(directory: Path = RESULTS) -> list[Result]:
@@ -86,10 +85,19 @@ def load_results(directory: Path = RESULTS) -> list[Result]:
     return [msgspec.json.decode(path.read_bytes(), type=Result) for path in sorted(directory.glob("*.json"))]
 
 
-def for_readme(results: Sequence[Result]) -> str:
+def for_goals_page(results: Sequence[Result]) -> str:
     """Return the table of saved results, with their dates and machines; each row has its own if they differ."""
     lines = judge([result.report for result in results], {})
     return f"{_provenance(results)}\n\n{to_markdown(lines, _runs(results))}"
+
+
+def for_readme(results: Sequence[Result]) -> str:
+    """Return the table of the goals that have a headline, from saved results, and how many goals are met in all."""
+    lines = judge([result.report for result in results], {})
+    shown = [line for line in lines if line.target.headline]
+    days = {result.report.name: _day(result) for result in results}
+    rows = [_headline_cells(line, days) for line in shown]
+    return f"{table(_HEADLINE_COLUMNS, rows)}\n\n{_met_text(lines)}"
 
 
 def for_rates_page(results: Sequence[Result]) -> str | None:
@@ -98,8 +106,8 @@ def for_rates_page(results: Sequence[Result]) -> str | None:
     if not found:
         return None
     shares: dict[str, dict[int, str]] = {}
-    for rate, burst, _, share in found[0].report.grids[0].rows:
-        shares.setdefault(str(rate), {})[int(burst)] = f"{float(share):.2f}"
+    for rate, burst, _, delivered in found[0].report.grids[0].rows:
+        shares.setdefault(str(rate), {})[int(burst)] = f"{float(delivered):.2f}"
     columns = ("rate", "burst 1", "2", *(f"covers {covered} ms" for covered in COVERED_MS))
     rows = [_burst_cells(rate, by_burst) for rate, by_burst in shares.items()]
     return f"{_provenance(found)}\n\n{table(columns, rows)}"
@@ -143,6 +151,24 @@ def _cells(line: Line) -> tuple[str, ...]:
         return target.benchmark, target.figure, goal, reason, "", ""
     met = "yes" if line.is_met else f"no; {busy_text(row.busy)}".rstrip("; ")
     return target.benchmark, target.figure, goal, measured_text(row), _ratio(row), met
+
+
+def _headline_cells(line: Line, days: Mapping[str, str]) -> tuple[str, ...]:
+    target, row = line.target, line.row
+    is_plain = target.unit in ("share", "index")
+    unit = "" if is_plain else f" {target.unit}"
+    goal = f"{goal_text(target.goal)}{unit}" if target.goal.value else "none"
+    if row is None or not isinstance(row.measured, Spread):
+        return target.headline, "not run", goal, "", ""
+    value = row.measured.median
+    measured = f"{share(value) if is_plain else number(value)}{unit}"
+    return target.headline, measured, goal, "yes" if line.is_met else "no", days[target.benchmark]
+
+
+def _met_text(lines: Sequence[Line]) -> str:
+    met = sum(line.is_met for line in lines)
+    without = sum(bool(line.reason) for line in lines)
+    return f"{met} of {len(lines)} goals met, {len(lines) - met - without} not met, {without} not run."
 
 
 def _ratio(row: Row) -> str:

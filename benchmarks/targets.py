@@ -19,6 +19,7 @@ class Target(msgspec.Struct, frozen=True):
         figure: what the benchmark calls the row.
         unit: of the figure and the goal.
         peer: a figure of another system from another day; None if there is none, or one of the same run.
+        headline: the figure in the README's words; empty if the README does not show it.
     """
 
     benchmark: str
@@ -26,6 +27,7 @@ class Target(msgspec.Struct, frozen=True):
     unit: str
     goal: Goal
     peer: Peer | None = None
+    headline: str = ""
 
     def row(
         self, measured: Spread | str, peer: Peer | None = None, busy: dict[str, float] | None = None
@@ -49,20 +51,57 @@ def _most(value: float) -> Goal:
 
 
 ENQUEUE_OF_BARE = Target(
-    "http", "single enqueue, server CPU of bare aiohttp's, 64 connections", "x", _most(1.3)
+    "http",
+    "single enqueue, server CPU of bare aiohttp's, 64 connections",
+    "x",
+    _most(1.3),
+    headline="server CPU of an enqueue, of a bare aiohttp POST's",
 )
-ENQUEUES_OF_ORIGINAL = Target("http", "single enqueue, of the original's rate", "x", _least(4))
-PAIRS_OF_ORIGINAL = Target("http", "dequeue + finish, of the original's rate", "x", _least(4))
+ENQUEUES_OF_ORIGINAL = Target(
+    "http",
+    "single enqueue, of the original's rate",
+    "x",
+    _least(4),
+    headline="single enqueues a second, of the original's",
+)
+PAIRS_OF_ORIGINAL = Target(
+    "http",
+    "dequeue + finish, of the original's rate",
+    "x",
+    _least(4),
+    headline="single dequeues and finishes a second, of the original's",
+)
 
 JOBS_OF_BULLMQ = Target(
-    "systems", "whole jobs by sharq-server, raw aiohttp, of BullMQ 6.7's rate", "x", _least(2.5)
+    "systems",
+    "whole jobs by sharq-server, raw aiohttp, of BullMQ 6.7's rate",
+    "x",
+    _least(2.5),
+    headline="whole jobs a second in batches, of BullMQ's",
 )
 JOBS_OF_ASYNQ = Target(
-    "systems", "whole jobs by sharq-server, raw aiohttp, of asynq 0.26's rate", "x", _least(1.5)
+    "systems",
+    "whole jobs by sharq-server, raw aiohttp, of asynq 0.26's rate",
+    "x",
+    _least(1.5),
+    headline="whole jobs a second in batches, of asynq's",
 )
 
+_DEQUEUE_HEADLINES = {
+    (
+        "1 job",
+        "1,000,000 ready queues",
+    ): "cost of a dequeue among 1,000,000 ready queues, of that among 1,000",
+}
+
 DEQUEUES = {
-    (jobs, case): Target("queues", f"dequeue of {jobs} at {case} against 1,000", "x", _most(1.2))
+    (jobs, case): Target(
+        "queues",
+        f"dequeue of {jobs} at {case} against 1,000",
+        "x",
+        _most(1.2),
+        headline=_DEQUEUE_HEADLINES.get((jobs, case), ""),
+    )
     for case in (
         "1,000,000 ready queues",
         "10,000,000 ready queues",
@@ -76,12 +115,26 @@ STORE_ON_8 = Target("store", "whole job, batches of 100 on 8 partitions", "SETs"
 STORE_ON_64 = Target("store", "whole job, batches of 100 on 64 partitions", "SETs", _most(43))
 """A fifth below the 30.6 and 53.8 SETs that were measured when the yardstick came."""
 
-RATE_BURST = Target("rate", "burst 2: delivered of promised, mean of all queues", "share", _least(0.9999))
+RATE_BURST = Target(
+    "rate",
+    "burst 2: delivered of promised, mean of all queues",
+    "share",
+    _least(0.9999),
+    headline="delivered of the promised rate, burst 2",
+)
 RATE_STRICT = Target(
-    "rate", "strict: delivered of promised, mean of queues up to 20/s", "share", _least(0.998)
+    "rate",
+    "strict: delivered of promised, mean of queues up to 20/s",
+    "share",
+    _least(0.998),
+    headline="delivered of the promised rate, strict spacing, up to 20/s",
 )
 RATE_STRICT_FAST = Target(
-    "rate", "strict: delivered of promised, mean of queues at 100/s", "share", _least(0.95)
+    "rate",
+    "strict: delivered of promised, mean of queues at 100/s",
+    "share",
+    _least(0.95),
+    headline="delivered of the promised rate, strict spacing, 100/s",
 )
 RATE_EVEN = {
     rate: Target(
@@ -90,15 +143,29 @@ RATE_EVEN = {
     for rate in (5, 20, 50)
 }
 RATE_EVEN_CLOSE = Target("rate", "burst 1.1: leases less than 0.9 of the interval apart", "leases", _most(0))
-VIOLATIONS = Target("rate", "spacing violations, all scenarios", "leases", _most(0))
+VIOLATIONS = Target(
+    "rate", "spacing violations, all scenarios", "leases", _most(0), headline="jobs leased before their time"
+)
 LATENESS_P50 = Target("rate", "lateness at 2,000 jobs/s, of a timer and one round trip: p50", "x", _most(3))
 LATENESS_P99 = Target("rate", "lateness at 2,000 jobs/s, of a timer and one round trip: p99", "x", _most(5))
 
-IDLE = Target("wait", "idle: server and store together", "of a core", _most(0.01))
+IDLE = Target(
+    "wait",
+    "idle: server and store together",
+    "of a core",
+    _most(0.01),
+    headline="1,000 waiting workers without jobs: CPU of server and store",
+)
 IDLE_CALLS = Target("wait", "idle: function calls to the store", "a second", _most(10))
 
 MEMORY_FEW_QUEUES = Target("memory", "1,000 queues, payload of 100 bytes: a job", "bytes", _most(360))
-MEMORY_MANY_QUEUES = Target("memory", "one job a queue, payload of 100 bytes: a job", "bytes", _most(540))
+MEMORY_MANY_QUEUES = Target(
+    "memory",
+    "one job a queue, payload of 100 bytes: a job",
+    "bytes",
+    _most(540),
+    headline="memory of a job of 100 bytes, in a queue of its own",
+)
 MEMORY_TEN_MILLIONS = {
     types: Target(
         "memory",
@@ -110,7 +177,11 @@ MEMORY_TEN_MILLIONS = {
 }
 
 SHARD_FAILURES = Target(
-    "failover", "shard killed: failed requests that were not in flight on it", "requests", _most(0)
+    "failover",
+    "shard killed: failed requests that were not in flight on it",
+    "requests",
+    _most(0),
+    headline="a shard is killed: failed requests besides those it was working on",
 )
 SHARD_RECOVERY = Target("failover", "shard killed: back to full rate", "s", _most(1))
 ROUTER_FAILURES = Target(
@@ -118,16 +189,32 @@ ROUTER_FAILURES = Target(
 )
 ROUTER_RECOVERY = Target("failover", "router killed: back to full rate", "s", _most(1))
 
-WORKER_OF_RAW = Target("worker", "worker with an async handler, of raw aiohttp's rate", "x", _least(0.8))
+WORKER_OF_RAW = Target(
+    "worker",
+    "worker with an async handler, of raw aiohttp's rate",
+    "x",
+    _least(0.8),
+    headline="the SDK's worker, of the rate of plain HTTP calls",
+)
 
-START = Target("start", "start to first answered request, new data", "s", _most(1))
+START = Target(
+    "start",
+    "start to first answered request, new data",
+    "s",
+    _most(1),
+    headline="start of the server to its first answer",
+)
 START_LOADED = Target(
     "start", "start to first answered request, 10,000,000 jobs, beyond the store's load time", "s", _most(2)
 )
 
 CLUSTER_COSTS = {
     kind: Target(
-        "cluster", f"{kind}: CPU time of a job, 2 routers and 3 shards against 1 and 1", "x", _most(1.15)
+        "cluster",
+        f"{kind}: CPU time of a job, 2 routers and 3 shards against 1 and 1",
+        "x",
+        _most(1.15),
+        headline=f"{kind}: CPU of a job on 2 routers and 3 shards, of that on 1 and 1",
     )
     for kind in ("single calls", "batches of 100")
 }
@@ -145,6 +232,9 @@ CAP_SHARE = {
         f"cap of {rate:,}/s, burst {burst:g}, {queues:,} queues: delivered of promised",
         "share",
         _least(0.95 if burst == 1 else 0.99),
+        headline="delivered of a carrier's cap of 40/s over 1,000 queues"
+        if burst == 1.8 and queues > 1
+        else "",
     )
     for rate, burst in ((40, 1), (40, 1.8), (1_000, 21))
     for queues in (1, 1_000)
@@ -155,7 +245,13 @@ CAPS_TOGETHER = Target(
 CAP_OF_UNITS = Target(
     "caps", "cap of 100 units/s, burst 3, costs 1 to 5: delivered of promised", "share", _least(0.99)
 )
-CAP_BREACHES = Target("caps", "leases before a cap let them, all cases", "leases", _most(0))
+CAP_BREACHES = Target(
+    "caps",
+    "leases before a cap let them, all cases",
+    "leases",
+    _most(0),
+    headline="jobs above a carrier's cap",
+)
 CAP_UNREACHED = Target("caps", "jobs/s with an unreached cap, of a plain type's", "x", _least(0.9))
 CAP_QUEUES = Target(
     "caps", "dequeue of 1 job at 100,000 queues of a gathered type against 10", "x", _most(1.2)
@@ -170,8 +266,20 @@ NAMED_SHARE = {
     )
     for rate, burst in ((40, 1), (40, 1.8), (1_000, 21))
 }
-NAMED_BREACHES = Target("named-caps", "leases above the bound of a cap, all cases", "leases", _most(0))
-NAMED_FAIR = Target("named-caps", "cap of 1,000/s: Jain's index of the queues", "index", _least(0.98))
+NAMED_BREACHES = Target(
+    "named-caps",
+    "leases above the bound of a cap, all cases",
+    "leases",
+    _most(0),
+    headline="jobs above a named cap",
+)
+NAMED_FAIR = Target(
+    "named-caps",
+    "cap of 1,000/s: Jain's index of the queues",
+    "index",
+    _least(0.98),
+    headline="evenness of 1,000 queues under a named cap (Jain's index)",
+)
 NAMED_STORE = Target(
     "named-caps",
     "cap of 1,000/s: store CPU of a lease and a finish, of the same jobs without",
@@ -203,7 +311,13 @@ FEATURES_BYTES = Target(
 FEATURES_HTTP = Target("features", "server CPU of a single enqueue, of the version before", "x", _most(1.02))
 
 LIFE_LEASED = {
-    jobs: Target("life", f"{jobs:,} expired jobs: until the one behind them is leased", "s", _most(seconds))
+    jobs: Target(
+        "life",
+        f"{jobs:,} expired jobs: until the one behind them is leased",
+        "s",
+        _most(seconds),
+        headline=f"time to a live job behind {jobs:,} expired ones" if jobs == 1_000_000 else "",
+    )
     for jobs, seconds in ((100_000, 2), (1_000_000, 20))
 }
 LIFE_CALL = Target("life", "expired jobs: longest call of the store", "ms", _most(5))

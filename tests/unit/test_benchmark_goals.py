@@ -143,22 +143,31 @@ def test_saved_results_come_back_and_name_date_and_machine(tmp_path: Path) -> No
     report = report_of(row, name="start")
     save(report, MACHINE, tmp_path)
     assert summary.load_results(tmp_path) == [Result(MACHINE, report)]
-    text = summary.for_readme(summary.load_results(tmp_path))
+    text = summary.for_goals_page(summary.load_results(tmp_path))
     assert "2026-01-02 03:04 UTC on a processor, 2 cores, 8 GiB" in text
     assert line_of(text, targets.START.figure)[-1] == "yes"
 
 
 def test_a_saved_result_is_held_against_the_goal_of_today() -> None:
     easier = msgspec.structs.replace(targets.START.row(Spread.of([9.0])), goal=Goal(10.0, is_least=False))
-    text = summary.for_readme([Result(MACHINE, report_of(easier, name="start"))])
+    text = summary.for_goals_page([Result(MACHINE, report_of(easier, name="start"))])
     assert line_of(text, targets.START.figure)[-1] == "no"
     assert text.splitlines()[-1].startswith("0 of ")
 
 
 def test_a_saved_result_in_another_unit_than_the_goal_of_today_is_none() -> None:
     formerly = msgspec.structs.replace(targets.STORE_ON_8.row(Spread.of([20.0])), unit="µs")
-    text = summary.for_readme([Result(MACHINE, report_of(formerly, name="store"))])
+    text = summary.for_goals_page([Result(MACHINE, report_of(formerly, name="store"))])
     assert line_of(text, targets.STORE_ON_8.figure)[3] == "not run: this run measured it in µs"
+
+
+def test_the_readme_shows_the_goals_that_have_a_headline_and_counts_all() -> None:
+    rows = [targets.RATE_STRICT.row(Spread.of([0.9984])), targets.RATE_EVEN[50].row(Spread.of([0.9]))]
+    text = summary.for_readme([Result(MACHINE, report_of(*rows, name="rate"))])
+    assert line_of(text, targets.RATE_STRICT.headline)[1:] == ["0.9984", "≥ 0.998", "yes", "2026-01-02"]
+    assert line_of(text, targets.START.headline)[1:] == ["not run", "≤ 1 s", "", ""]
+    assert targets.RATE_EVEN[50].figure not in text
+    assert text.endswith(f"1 of {len(TARGETS)} goals met, 1 not met, {len(TARGETS) - 2} not run.")
 
 
 def test_rows_of_different_days_or_processors_have_their_own_dates() -> None:
@@ -170,7 +179,7 @@ def test_rows_of_different_days_or_processors_have_their_own_dates() -> None:
     other = msgspec.structs.replace(later, cpu="another")
 
     def dates(*machines: Machine) -> list[str]:
-        text = summary.for_readme(
+        text = summary.for_goals_page(
             [Result(machine, report) for machine, report in zip(machines, reports, strict=True)]
         )
         figures = (targets.START.figure, targets.MEMORY_FEW_QUEUES.figure)
@@ -180,7 +189,7 @@ def test_rows_of_different_days_or_processors_have_their_own_dates() -> None:
     assert dates(MACHINE, later) == ["2026-01-02", "2026-02-03"]
     assert dates(MACHINE, other) == ["2026-01-02, a processor", "2026-02-03, another"]
     not_run = line_of(
-        summary.for_readme([Result(MACHINE, reports[0]), Result(later, reports[1])]),
+        summary.for_goals_page([Result(MACHINE, reports[0]), Result(later, reports[1])]),
         targets.START_LOADED.figure,
     )
     assert not_run[-1] == "" and not_run[3].startswith("not run")
@@ -214,7 +223,9 @@ def test_a_document_without_both_marks_is_left_as_it_is(tmp_path: Path, content:
     assert page.read_text() == content
 
 
-@pytest.mark.parametrize("page", [summary.README, summary.RATES_PAGE], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [summary.README, summary.GOALS_PAGE, summary.RATES_PAGE], ids=lambda page: page.name
+)
 def test_the_documents_have_a_place_for_their_table(page: Path) -> None:
     content = page.read_text()
     assert 0 < content.find(summary.BEGIN) < content.find(summary.END)
