@@ -13,9 +13,8 @@ import msgspec
 
 from benchmarks import targets, wrk
 from benchmarks.busy import BusyMeter, typical
-from benchmarks.cpu import children_of
 from benchmarks.errors import NotRun, Spoiled
-from benchmarks.original import WORKERS, original_server
+from benchmarks.original import original_server
 from benchmarks.report import Cell, Grid, Report, Row
 from benchmarks.servers import Server, Store, bare_server, sharq_server, store
 from benchmarks.singles import INTERVAL_MS, LEASE_MS, PAYLOAD, QUEUES, enqueue_words, fill, leases
@@ -81,16 +80,10 @@ class _Calls(msgspec.Struct, frozen=True):
     pair_busy: dict[str, float]
 
 
-class _Comparison(msgspec.Struct, frozen=True):
-    """The figures of one round that are compared with the original.
-
-    Attributes:
-        ours: of a server with as many workers as the original has.
-        single: of a server of one process.
-    """
+class _Pair(msgspec.Struct, frozen=True):
+    """The figures of one round that are compared with the original."""
 
     ours: _Calls
-    single: _Calls
     original: _Calls
 
 
@@ -107,7 +100,7 @@ def run(is_quick: bool) -> Report:
     """Measure every number of connections in each round."""
     plan = _QUICK if is_quick else _FULL
     rounds: list[dict[int, _Round]] = []
-    comparisons: list[_Comparison | str] = []
+    pairs: list[_Pair | str] = []
     for _ in range(plan.rounds):
         with ExitStack() as stack:
             running = stack.enter_context(store(is_durable=True))
@@ -118,31 +111,24 @@ def run(is_quick: bool) -> Report:
             _warm_up(target)
             rounds.append({count: _measure(target, count) for count in plan.connections})
             version = running.version
-        comparisons.append(_beside_original(plan))
-    return _report(plan, rounds, comparisons, version)
+            pairs.append(_beside_original(target))
+    return _report(plan, rounds, pairs, version)
 
 
-def _beside_original(plan: _Plan) -> _Comparison | str:
-    """Measure ours and the original's server, one after the other; or why there is no comparison."""
+def _beside_original(target: _Target) -> _Pair | str:
+    """Measure ours and the original's server in turn; or why there is no comparison."""
     try:
-        ours, single = _measure_ours(WORKERS, plan), _measure_ours(1, plan)
         with original_server() as server:
-            return _Comparison(ours, single, _measure_pair(server, {"server": [server.pid]}, plan))
+            duration_s, pids = target.plan.duration_s, {"store": [target.store.pid]}
+            return _Pair(_measure_pair(target.sharq, pids, duration_s), _measure_pair(server, {}, duration_s))
     except (NotRun, Spoiled) as error:
         return f"not run: {error}"
 
 
-def _measure_ours(workers: int, plan: _Plan) -> _Calls:
-    environ = {"SHARQ_SHARQ_JOB_EXPIRE_INTERVAL": str(LEASE_MS), "SHARQ_SERVER_WORKERS": str(workers)}
-    with store(is_durable=True) as running, sharq_server(running.url, environ) as server:
-        processes = [server.pid, *(children_of(server.pid) if workers > 1 else ())]
-        return _measure_pair(server, {"server": processes, "store": [running.pid]}, plan)
-
-
-def _measure_pair(server: Server, pids: dict[str, list[int]], plan: _Plan) -> _Calls:
+def _measure_pair(server: Server, others: dict[str, list[int]], duration_s: int) -> _Calls:
     """Enqueues, and then a worker's dequeues and finishes of what they left."""
-    duration_s = plan.duration_s
     wrk.run(server.url, "enqueue", 8, 1, *enqueue_words("warm-pair"))
+    pids = {"server": [server.pid], **others}
     meter = BusyMeter(pids)
     enqueue = wrk.run(server.url, "enqueue", _REFERENCE, duration_s, *enqueue_words("pair"))
     enqueue_busy, meter = meter.shares(), BusyMeter(pids)
@@ -181,9 +167,7 @@ def _load(target: _Target, server: Server, script: str, connections: int, *argum
     return _Call(done.rate, done.p50_ms, done.p99_ms, server_us, store_us, busy)
 
 
-def _report(
-    plan: _Plan, rounds: list[dict[int, _Round]], comparisons: list[_Comparison | str], version: str
-) -> Report:
+def _report(plan: _Plan, rounds: list[dict[int, _Round]], pairs: list[_Pair | str], version: str) -> Report:
     return Report(
         name="http",
         question="How many single calls a second does one `sharq-server` answer, and what of them is HTTP itself?",
@@ -195,13 +179,12 @@ def _report(
             f"{INTERVAL_MS} ms: limits are on and none is reached",
             "payload": f"{len(PAYLOAD)} bytes",
         },
-        rows=[*_goal_rows(rounds), *_original_rows(comparisons)],
+        rows=[*_goal_rows(rounds), *_original_rows(pairs)],
         grids=[_grid(plan, rounds)],
         notes=[
             f"The rows are at {_REFERENCE} connections, where they do not say another number.",
-            f"The original: its core 1.3.0 behind Flask, gevent and {WORKERS} gunicorn workers, and ours with as many "
-            "workers and with one process, each on a store of its own, one after the other in the same rounds; a "
-            "worker's dequeues and finishes in turn, by the same load on all.",
+            "The original: its core 1.3.0 behind Flask, gevent and two gunicorn workers, on a store of its own in the "
+            "same rounds; a worker's dequeues and finishes in turn, by the same load on both.",
             "Load, server and store share the cores, so that rates are below what the server alone could do.",
             "A finish names its lease; `dequeue + finish` is reckoned from the rates of each alone.",
             "Bare aiohttp is one process on uvloop that parses the same body with msgspec and answers 201.",
@@ -209,31 +192,19 @@ def _report(
     )
 
 
-def _original_rows(comparisons: list[_Comparison | str]) -> list[Row]:
-    """Return ours over the original's; one round without it, and there is no number."""
-    measured = [turn for turn in comparisons if isinstance(turn, _Comparison)]
-    reasons = [reason for reason in comparisons if isinstance(reason, str)]
+def _original_rows(pairs: list[_Pair | str]) -> list[Row]:
+    """Ours over the original's; one round without it, and there is no number."""
+    measured = [pair for pair in pairs if isinstance(pair, _Pair)]
+    reasons = [pair for pair in pairs if isinstance(pair, str)]
+    enqueues = [pair.ours.enqueue / pair.original.enqueue for pair in measured]
+    both = [pair.ours.pair / pair.original.pair for pair in measured]
     if reasons:
         return [targets.ENQUEUES_OF_ORIGINAL.row(reasons[0]), targets.PAIRS_OF_ORIGINAL.row(reasons[0])]
+    enqueue_busy = typical([pair.ours.enqueue_busy for pair in measured])
+    pair_busy = typical([pair.ours.pair_busy for pair in measured])
     return [
-        targets.ENQUEUES_OF_ORIGINAL.row(
-            Spread.of([turn.ours.enqueue / turn.original.enqueue for turn in measured]),
-            busy=typical([turn.ours.enqueue_busy for turn in measured]),
-        ),
-        targets.PAIRS_OF_ORIGINAL.row(
-            Spread.of([turn.ours.pair / turn.original.pair for turn in measured]),
-            busy=typical([turn.ours.pair_busy for turn in measured]),
-        ),
-        Row(
-            "one process: single enqueue, of the original's rate",
-            "x",
-            Spread.of([turn.single.enqueue / turn.original.enqueue for turn in measured]),
-        ),
-        Row(
-            "one process: dequeue + finish, of the original's rate",
-            "x",
-            Spread.of([turn.single.pair / turn.original.pair for turn in measured]),
-        ),
+        targets.ENQUEUES_OF_ORIGINAL.row(Spread.of(enqueues), busy=enqueue_busy),
+        targets.PAIRS_OF_ORIGINAL.row(Spread.of(both), busy=pair_busy),
     ]
 
 

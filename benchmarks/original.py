@@ -16,8 +16,7 @@ from benchmarks.peers import install
 from benchmarks.peers.install import PROGRAMS
 from benchmarks.servers import Server, child, free_port, status, store, wait_until
 
-WORKERS = 2
-"""The processes of gunicorn."""
+_WORKERS = 2
 _PROGRAM = PROGRAMS / "original_server.py"
 _CONFIG = """[sharq]
 job_expire_interval = 3600000
@@ -47,7 +46,7 @@ def original_server() -> Iterator[Server]:
         config = directory / "core.conf"
         config.write_text(_CONFIG.format(socket=running.socket))
         address = url.removeprefix("http://")
-        gunicorn = [python, "-m", "gunicorn", "-k", "gevent", "-w", str(WORKERS), "-b", address]
+        gunicorn = [python, "-m", "gunicorn", "-k", "gevent", "-w", str(_WORKERS), "-b", address]
         command = [*gunicorn, "--chdir", str(_PROGRAM.parent), f"{_PROGRAM.stem}:app"]
         with child(command, directory, {"SHARQ_CORE_CONFIG": str(config)}) as process:
             wait_until(lambda: status(f"{url}/") == 200, process, directory)
