@@ -18,7 +18,7 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import MergedCall, merge
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply
-from sharq_core.store.failures import OtherData
+from sharq_core.store.failures import CallFailed, OtherData
 from sharq_core.store.library_loader import FunctionLibrary
 from sharq_core.store.node import StoreNode
 from sharq_core.store.replication.durability import NotKept
@@ -190,6 +190,8 @@ class Executor:
             return StoreAway(error.message) if error.is_away else Unavailable(error.message)
         if isinstance(error, OtherData):
             self.on_other_data()
+        if isinstance(error, CallFailed):
+            return CallFailed(f"partition {call.partition}: {error.message}")
         return error
 
     async def one(self, call: FunctionCall[T]) -> T:

@@ -229,6 +229,7 @@ WRONG_JOBS: list[tuple[object, str]] = [
     ({"retry": {"delay": -1}}, "job.retry.delay"),
     ({"payload": {"max_queued_length": "x"}}, "job.payload.max_queued_length"),
     ({"unknown": 1}, "job.unknown"),
+    ({"window": "there-is-no-such-window"}, "job.window"),
 ]
 
 

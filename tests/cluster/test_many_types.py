@@ -252,6 +252,10 @@ async def test_a_node_opens_and_serves_though_a_partition_cannot_be_read(store_u
         queue = next(f"q{n}" for n in range(100) if partition_of("sms", f"q{n}", PARTITIONS) == 0)
         await parts.dispatch.enqueue([job("sms", queue, "1")])
         assert len(await parts.dequeue("sms")) == 1
+        broken = next(f"q{n}" for n in range(100) if partition_of("sms", f"q{n}", PARTITIONS) == 3)
+        (outcome,) = await parts.dispatch.enqueue([job("sms", broken, "1")])
+        assert isinstance(outcome, SharqError)
+        assert outcome.message.startswith("partition 3: the store failed")
 
 
 def sums(registry: CollectorRegistry, name: str) -> tuple[int, float]:

@@ -8,6 +8,7 @@ from msgspec import Raw
 from router.api import parsing
 from router.api.campaigns import schedule_parsing
 from router.api.campaigns.schedule_shapes import ScheduleAnswer, ScheduleRow, ScheduleRows
+from router.api.campaigns.values import unknown_window
 from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
 from router.http.request import Request
@@ -15,9 +16,11 @@ from router.http.response import Response, answer
 from router.settings import RouterSettings
 from router.shards.campaigns.schedules import ScheduleRouting
 from router.shards.dispatch import Dispatch
+from router.shards.walks.windows import knows_window
 from sharq_core.campaigns.schedules import Schedule
 from sharq_core.errors import NotFound
 from sharq_core.models import EnqueueStatus
+from sharq_core.partitions import partition_of
 
 DEFAULT_PAGE = 100
 
@@ -28,6 +31,7 @@ class ScheduleHandlers:
     """The handlers of schedules."""
 
     def __init__(self, dispatch: Dispatch, parser: BodyParser, settings: RouterSettings) -> None:
+        self._dispatch = dispatch
         self._schedules = ScheduleRouting(dispatch)
         self._parser = parser
         self._settings = settings
@@ -37,6 +41,10 @@ class ScheduleHandlers:
         parsing.no_query(request.query)
         name = await self._name_of(request, is_new=True)
         rule, job, entry = await request.parsed(self._parser, schedule_parsing.schedule, self._settings)
+        if job.window is not None:
+            partition = partition_of(job.queue_type, job.queue_id, self._dispatch.partitions)
+            if not await knows_window(self._dispatch, partition, job.window):
+                raise unknown_window(job.window, "job.")
         schedule = await self._schedules.put(name, rule, job, entry)
         return answer(_state(schedule, entry, job.payload))
 

@@ -91,6 +91,11 @@ async def read_window(dispatch: Router, name: str) -> tuple[StoredWindow, int]:
     return window, _uses(copies)
 
 
+async def knows_window(dispatch: Router, partition: int, name: str) -> bool:
+    """Return True if a partition has a window, so that jobs there may name it."""
+    return await dispatch.route(GetWindow("", partition, name)) is not None
+
+
 async def list_windows(
     dispatch: Router, limit: int, cursor: str | None
 ) -> tuple[list[StoredWindow], str | None]:
