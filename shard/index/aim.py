@@ -7,13 +7,15 @@ the other work of this process and of the store, take longer than that, by a tim
 from __future__ import annotations
 
 EARLY_OF = 10
-"""One of so many calls may be early by the lead. It leases nothing, and its queue is late by a round trip."""
+"""The lead lets one call in this many arrive early. An early call leases nothing, and its queue waits for the next."""
 
 EARLY_BESIDE_OF = 2
-"""One of so many may be early that leave beside calls to due queues: without that they would leave a wave later."""
+"""The same for calls that leave beside calls to due queues. Otherwise they would leave a wave later."""
 
 STEP_S = 2e-6
-"""The change of a lead after a call that was not early. The change after an early one keeps the shares."""
+"""The increase of a lead after a call that was not early. The decrease after an early call is larger, so that the share
+of early calls settles at the one above.
+"""
 
 MOST_S = 0.001
 """The longest lead: busy seconds must not let the calls after them leave far too early."""
