@@ -65,11 +65,13 @@ MAX_CLEARING_S = 0.02
 the next run, together with those that arrived meanwhile.
 """
 
-RESTS, MAX_REST_S = 0.5, 0.01
-"""Length of the rest after such a wave, in times of the wave, and at most. Others find the store idle meanwhile."""
+RESTS, MAX_REST_S = 0.5, 0.02
+"""Length of the rest after such a wave, in times of the wave, and at most. Others find the store idle meanwhile. It
+doubles with each further run, because the reaper removes a long row of expired jobs in better order.
+"""
 
-MAX_HELD_RUNS = 50
-"""Most such runs of one request, about a second. After them its answer is empty, before its caller gives up."""
+MAX_HELD_RUNS = 40
+"""Most such runs of one request, one to two seconds. After them its answer is empty, before its caller gives up."""
 
 
 class DequeueRequest(msgspec.Struct):
@@ -148,7 +150,7 @@ class Run:
                 only_cleared = self._has_expired and len(self._jobs) == leased
                 waves_left -= not only_cleared
                 if only_cleared:
-                    await asyncio.sleep(min(RESTS * (monotonic() - wave_at), MAX_REST_S))
+                    await asyncio.sleep(rest_s(monotonic() - wave_at, self._requests[0].held_runs))
                 is_late = only_cleared and monotonic() - self._begun_at >= MAX_CLEARING_S
                 if waves_left and not is_late:
                     self._send_wave(self._due())
@@ -351,6 +353,16 @@ class Run:
             owed = due_before - served
         self._counted.add(partition)
         self._unserved[partition] = max(owed, 0)
+
+
+def rest_s(wave_s: float, held_runs: int) -> float:
+    """Return the rest after a wave that only removed expired jobs, in seconds.
+
+    Args:
+        wave_s: the time that the wave took.
+        held_runs: the number of earlier runs of the same request that only removed expired jobs.
+    """
+    return min(RESTS * wave_s * 2.0**held_runs, MAX_REST_S)
 
 
 def take_alike(requests: deque[DequeueRequest]) -> list[DequeueRequest]:

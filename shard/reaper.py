@@ -39,9 +39,9 @@ EXPIRED_S = 0.1
 WALK_US = 1_000
 """CPU time of the store for the removal of expired jobs in the calls of one pass together, in µs."""
 
-WALK_EVERY_S = 0.004
-"""Time between two further calls that remove expired jobs, whatever their types and partitions. Others find the store
-idle meanwhile.
+WALK_RESTS, MAX_WALK_REST_S = 0.7, 0.02
+"""Length of the rest after a call that removed expired jobs, in times of the call, and at most. The calls of all types
+and partitions share the rests. Others find the store idle meanwhile.
 """
 
 PAIRS_AT_ONCE = 64
@@ -146,7 +146,14 @@ class Reaper:
             await asyncio.gather(
                 *(self._reap(partition, queue_type, walk_us) for partition, queue_type in due)
             )
-            await asyncio.sleep(0 if self._backlog or self._first else GATHER_S)
+            await asyncio.sleep(self._pause_s())
+
+    def _pause_s(self) -> float:
+        """Return the pause before the next pass."""
+        if self._backlog or self._first:
+            return 0
+        walk_s = self._walk_at - self._loop.time()
+        return min(walk_s, GATHER_S) if walk_s > 0 else GATHER_S
 
     async def _sleep_until_due(self) -> None:
         while not (self._backlog or self._first):
@@ -207,6 +214,7 @@ class Reaper:
                 self._backlog.setdefault(queue_type, []).append(timer)
 
     async def _reap(self, partition: int, queue_type: str, walk_us: int) -> None:
+        began = self._loop.time()
         try:
             not_after_us = self._clocks.not_after_us(partition)
             call = self._functions.reap(partition, queue_type, most_us=walk_us, not_after_us=not_after_us)
@@ -239,15 +247,18 @@ class Reaper:
             self._batch_ends.note(queue_type, reaped.ended_batches)
         if reaped.settled:
             self.on_settled(reaped.settled)
-        self._note_next(partition, queue_type, reply.hint.now_us, reaped)
+        self._note_next(partition, queue_type, reply.hint.now_us, reaped, self._loop.time() - began)
 
-    def _note_next(self, partition: int, queue_type: str, now_us: int, reaped: ReapReply) -> None:
+    def _note_next(
+        self, partition: int, queue_type: str, now_us: int, reaped: ReapReply, taken_s: float
+    ) -> None:
         if reaped.next_timer_us is None:
             return
         due_at = self._loop.time() + (reaped.next_timer_us - now_us) / 1e6
         if reaped.next_timer_us <= now_us:
             if reaped.expired:
-                due_at = self._walk_at = max(self._walk_at, due_at) + WALK_EVERY_S
+                rest_s = min(WALK_RESTS * taken_s, MAX_WALK_REST_S)
+                due_at = self._walk_at = max(self._walk_at, self._loop.time()) + rest_s
             elif reaped.handled < MAX_BATCH:
                 due_at += RETRY_S
         self.note_at(partition, queue_type, due_at)

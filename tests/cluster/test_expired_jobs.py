@@ -67,6 +67,14 @@ async def test_a_dequeue_rests_after_each_wave_that_only_removed_expired_jobs(
     assert time.monotonic() - began_at >= 4 * 0.3  # a wave removes 200 jobs at most
 
 
+def test_a_request_that_is_held_rests_twice_as_long_with_each_run() -> None:
+    """The reaper has the store's time meanwhile: one of the two removes most of a long row."""
+    rests = [dequeue_run.rest_s(0.002, held_runs) for held_runs in range(dequeue_run.MAX_HELD_RUNS)]
+    assert rests[:4] == [0.001, 0.002, 0.004, 0.008]
+    assert rests[-1] == dequeue_run.MAX_REST_S
+    assert sum(rests) < 1
+
+
 @pytest.mark.parametrize("count", [1, 10])
 async def test_other_queues_do_not_wait_for_the_removal(parts: Parts, count: int) -> None:
     stuck, same, other = queues_in_different_partitions(KIND, 3)
@@ -123,7 +131,8 @@ async def test_steps_of_the_reaper_that_remove_expired_jobs_have_rests_between_t
     parts: Parts, store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rests are those of the node, however many queues have expired jobs."""
-    monkeypatch.setattr(reaper, "WALK_EVERY_S", 0.2)
+    monkeypatch.setattr(reaper, "WALK_RESTS", 1e9)
+    monkeypatch.setattr(reaper, "MAX_WALK_REST_S", 0.2)
     monkeypatch.setattr(reaper, "WALK_US", 1_000_000)
     queues = queues_in_different_partitions(KIND, 3)
     await asyncio.gather(*(fill(parts, queue, 500) for queue in queues))
