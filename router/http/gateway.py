@@ -11,6 +11,7 @@ from msgspec import Struct
 from multidict import istr
 
 from router.audit.audit_log import AuditLog
+from router.bodies.pace import BodyPace
 from router.bodies.parser import BodyParser
 from router.bodies.room import BodyRoom
 from router.http.errors import failure_answer
@@ -83,6 +84,7 @@ class Gateway:
         self.in_flight = 0
         self.waiting = 0
         self.room = BodyRoom(settings.max_in_flight_bytes, settings.free_body_bytes)
+        self._pace = BodyPace()
         metrics.watch_load(lambda: self.in_flight, lambda: self.waiting)
         metrics.watch_bodies(lambda: self.room.used_bytes, lambda: self.room.given_way)
 
@@ -104,6 +106,8 @@ class Gateway:
             response = await self._run(request, endpoint, may_wait=may_wait)
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs unexpected errors
             response = failure_answer(error, meter.operation)
+            if request.taken_s:
+                self._pace.waste(request.taken_s)
             if request.body_exists and isinstance(error, _BODY_REFUSALS):
                 await self._read_rest(request, response)
         if not may_wait:
@@ -146,6 +150,7 @@ class Gateway:
     async def _take_in(self, request: Request, declared_bytes: int | None) -> None:
         """Read a body that may be large, and count the received bytes against the room for bodies."""
         self._check_length(declared_bytes)
+        request.pace = self._pace
         await request.body(self.room)
 
     def _check_length(self, declared_bytes: int | None) -> None:
@@ -159,6 +164,7 @@ class Gateway:
         The client may not read the response before it has sent the whole body, and an early close would discard the
         response.
         """
+        request.pace = self._pace
         limit_bytes = DISCARDED_BODIES * self.settings.max_body_bytes
         declared_bytes = request.body_bytes
         is_coming = _EXPECT not in request.headers or request.has_gone_on

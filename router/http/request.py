@@ -16,6 +16,7 @@ from multidict import istr
 from router.access.token import Token
 from router.bodies.inflation import DEFLATE, GZIP, Inflation
 from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
+from router.bodies.pace import BYTE_S, CHUNK_S, BodyPace
 from router.bodies.parser import QUICK_BYTES, BodyParser
 from router.bodies.room import Arrival, BodyRoom
 from router.http.unread_answers import UnreadAnswers
@@ -79,6 +80,8 @@ class Request(PlainRequest):
         may_last: True if the response may take long. The port then checks that a client that has closed its sending
             half is still connected.
         arrival: counts the bytes of a large body; None for a small one.
+        pace: the pace at which a large body is received; None for a small one.
+        taken_s: the time of the event loop that the receipt of a large body has taken, estimated, in seconds.
         has_gone_on: True if the client waited for `100 Continue` and has received it.
         unread: counts the unread bytes of large responses; None for no count.
         token: the caller's token; None if the server asks for none, or the operation needs none.
@@ -91,6 +94,8 @@ class Request(PlainRequest):
     ends_connection: bool = False
     may_last: bool = False
     arrival: Arrival | None = None
+    pace: BodyPace | None = None
+    taken_s: float = 0.0
     has_gone_on: bool = False
     unread: UnreadAnswers | None = None
     token: Token | None = None
@@ -178,9 +183,12 @@ class Request(PlainRequest):
         try:
             async with timeout(self.body_timeout_s):
                 while discarded_bytes <= limit_bytes:
-                    piece = await next_piece(self.payload)
+                    taken_s = self.taken_s
+                    piece = await self._next_piece()
                     if not piece:
                         return True
+                    if self.pace is not None:
+                        self.pace.waste(self.taken_s - taken_s)
                     discarded_bytes += len(piece)
         except (TimeoutError, ConnectionError, web.RequestPayloadError):
             pass
@@ -206,7 +214,7 @@ class Request(PlainRequest):
             return await self._read_compressed(encoding)
         pieces: list[bytes] = []
         size = 0
-        while piece := await next_piece(self.payload):
+        while piece := await self._next_piece():
             size += len(piece)
             if size > self.max_body_bytes:
                 raise self._too_large()
@@ -222,7 +230,7 @@ class Request(PlainRequest):
         content: list[bytes] = []
         is_long = False
         size = content_bytes = 0
-        while piece := await next_piece(self.payload):
+        while piece := await self._next_piece():
             size += len(piece)
             if size > limit_bytes:
                 raise self._too_large()
@@ -240,6 +248,15 @@ class Request(PlainRequest):
         if content_bytes > self.max_body_bytes:
             raise self._too_large()
         return b"".join(content)
+
+    async def _next_piece(self) -> bytes:
+        """Return more of the body, at the pace of all bodies; empty at its end."""
+        piece, parts = await next_piece(self.payload)
+        if self.pace is not None:
+            piece_s = len(piece) * BYTE_S + parts * CHUNK_S
+            self.taken_s += piece_s
+            await self.pace.receive(piece_s)
+        return piece
 
     def _count(self, more_bytes: int) -> None:
         """Count bytes that the body takes in memory. Raise Overloaded if there is no room for them."""

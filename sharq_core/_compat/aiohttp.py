@@ -236,8 +236,10 @@ def bound_chunks(body: StreamReader, most: int) -> None:
     body._low_water_chunks = most // 2
 
 
-async def next_piece(body: StreamReader) -> bytes:
-    """Return all of a body that has come and is not read yet, and wait until there is some; empty at the end.
+async def next_piece(body: StreamReader) -> tuple[bytes, int]:
+    """Wait for more of a body. Return all of it that has come and is not read yet, and in how many parts it came.
+
+    The bytes are empty at the end of the body. The parts are the chunks of a chunked body; larger ones may be in parts.
 
     aiohttp's own method takes chunk by chunk, lets the connection parse on after each of the last ones, and does not
     return to the event loop while there are more. With chunks of a byte it holds the loop for 40 ms.
@@ -250,9 +252,9 @@ async def next_piece(body: StreamReader) -> bytes:
     if body._exception is not None:
         raise body._exception
     if not body._buffer:
-        return b""
-    is_in_parts = len(body._buffer) > 1
-    piece = b"".join(body._buffer) if is_in_parts else body._buffer[0]
+        return b"", 0
+    parts = len(body._buffer)
+    piece = b"".join(body._buffer) if parts > 1 else body._buffer[0]
     body._buffer.clear()
     body._size = 0
     body._cursor += len(piece)
@@ -261,10 +263,10 @@ async def next_piece(body: StreamReader) -> bytes:
         last = ends[-1]
         ends.clear()
         ends.append(last)
-    if is_in_parts:  # parsing goes on in the next turn of the event loop, or one read would be one long turn
+    if parts > 1:  # parsing goes on in the next turn of the event loop, or one read would be one long turn
         await asyncio.sleep(0)
     body._protocol.resume_reading()
-    return piece
+    return piece, parts
 
 
 def handling_task(handler: RequestHandler) -> asyncio.Task[None] | None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 import zlib
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
+from router.bodies import pace
+from router.http import request as request_module
 from router.http.request import Request
 from router.http.response import Response
+from sharq_core.errors import InvalidRequest
 from tests.support.http.contract import open_raw
 from tests.support.http.fronted import Serve, content_of, in_flight_is
 from tests.support.waits import until_answer
+
+GOOD, BAD = b"g" * 500, b"b" * 500
 
 
 async def test_more_bytes_than_allowed_are_refused_at_once(serve: Serve, http: aiohttp.ClientSession) -> None:
@@ -160,3 +166,30 @@ async def test_a_gzip_body_may_be_several_files_and_a_bomb_is_too_large(
     bomb = gzip.compress(bytes(64 << 20))
     async with http.post(f"{fronted.url}/enqueue", data=bomb, headers=headers) as refused:
         assert refused.status == 413
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["too long", "refused for its content"])
+async def test_bodies_arrive_slower_after_many_refused_ones(
+    is_early: bool, serve: Serve, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client that sends bodies in vain is slowed down, and takes less from the others."""
+
+    async def handle(request: Request) -> Response:
+        if await content_of(request) == BAD:
+            raise InvalidRequest("body: no JSON")
+        return Response(b"{}")
+
+    good_s, refused_s = 0.03, pace.WASTED_BURST_S + 1
+    monkeypatch.setattr(request_module, "BYTE_S", good_s / len(GOOD))
+    fronted = await serve(handle)
+    for _ in range(5):
+        async with http.post(f"{fronted.url}/enqueue", data=GOOD) as accepted:
+            assert accepted.status == 200
+    monkeypatch.setattr(request_module, "BYTE_S", refused_s / len(BAD))
+    async with http.post(f"{fronted.url}/enqueue", data=2 * BAD if is_early else BAD) as refused:
+        assert refused.status == (413 if is_early else 400)
+    monkeypatch.setattr(request_module, "BYTE_S", good_s / len(GOOD))
+    began_s = time.monotonic()
+    async with http.post(f"{fronted.url}/enqueue", data=GOOD) as accepted:
+        assert accepted.status == 200
+    assert time.monotonic() - began_s >= good_s / pace.PACED_SHARE - 0.01

@@ -105,6 +105,11 @@ def refuse(target: Target) -> None:
     target.repeat(2, "POST", "/enqueue/", b"{]" + b" " * FULL_BYTES)
 
 
+def stray(target: Target) -> None:
+    """Two send long bodies to a path that does not exist."""
+    target.repeat(2, "POST", "/nowhere/", b" " * FULL_BYTES)
+
+
 def pad(target: Target) -> None:
     """Two send small bodies with one good job that become large."""
     one = compressed(
@@ -149,7 +154,7 @@ ATTACKS: dict[str, Callable[[Target], None]] = {
     attack.__name__: attack
     for attack in (
         *(announce, stall, ignore, read_lists, nest, nest_less, nest_little, refuse, bad_jobs),
-        *(bombs, members, pad, crumble),
+        *(bombs, members, pad, stray, crumble),
     )
 }
 

@@ -1,0 +1,47 @@
+"""The receipt of bodies: at full speed while they are good, and at the pace of all while many are refused."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from router.bodies import pace
+from router.bodies.pace import BodyPace
+
+TAKEN_S = 0.007
+
+
+def is_received_at_once(one: BodyPace) -> bool:
+    """Return True if a piece does not wait."""
+    receipt = one.receive(TAKEN_S)
+    try:
+        receipt.send(None)
+    except StopIteration:
+        return True
+    receipt.close()
+    return False
+
+
+async def test_bodies_are_received_at_once_while_few_are_refused() -> None:
+    one = BodyPace()
+    for _ in range(1000):
+        assert is_received_at_once(one)
+    one.waste(pace.WASTED_BURST_S / 2)
+    assert is_received_at_once(one)
+
+
+async def test_the_pieces_of_all_bodies_share_a_pace_after_many_refused_ones() -> None:
+    one = BodyPace()
+    one.waste(pace.WASTED_BURST_S + 1)
+    began_s = time.monotonic()
+    for _ in range(3):
+        await one.receive(TAKEN_S)
+    assert time.monotonic() - began_s >= 3 * TAKEN_S / pace.PACED_SHARE - 0.01
+
+
+async def test_bodies_are_received_at_once_again_when_the_allowance_is_refilled() -> None:
+    one = BodyPace()
+    one.waste(pace.WASTED_BURST_S + 0.1 * pace.WASTED_SHARE)
+    assert not is_received_at_once(one)
+    await asyncio.sleep(0.11)
+    assert is_received_at_once(one)
