@@ -19,6 +19,7 @@ local rounds = {
   MOST_TIME = '>I4', MOST_TIME_AT = 34,  -- the time that the choice of jobs may take (unit.is_spent), µs
   TIMERS = 16,        -- timers run at most
   LOOK = 8,           -- jobs leased before the call looks at the time again
+  NEWER_TIME = 0.65,  -- share of MOST_TIME once a job with features was leased, since it takes longer to write
   AHEAD = 8,          -- jobs read at once, which bounds the payloads read beyond the byte limit
   STALE = 32,         -- members fetched at once from a queue whose jobs have expired
   BEHIND = 16,        -- queues looked at behind those whose expired jobs held up the call
@@ -242,13 +243,15 @@ local function serve(tx, opened, demand, remaining, reply, most_cost)
   local _, _, per_queue, lease, budget, random, after = unpack_bytes(rounds.DEMAND, demand)
   local now, due, shared, wanted, settings = tx.now, tx.now + lease, tx.shared, remaining, tx.settings
   local share = math.ceil(remaining / math.max(#opened, 1))
-  local bytes, round, knows = 0, 1, string.byte(demand, after) or 0
+  local bytes, round, knows, time_share = 0, 1, string.byte(demand, after) or 0, 1
   while #opened > 0 do
     local next_round
     local index, count = 1, #opened
     while index <= count do
       if remaining == 0 then return false, 0 end
-      if remaining < wanted and remaining % rounds.LOOK == 0 and unit.is_spent(tx, 1) then return true, remaining end
+      if remaining < wanted and remaining % rounds.LOOK == 0 and unit.is_spent(tx, time_share) then
+        return true, remaining
+      end
       local turn = opened[index]
       local queue = turn.queue
       local is_flagged = queue.is_flagged
@@ -266,6 +269,7 @@ local function serve(tx, opened, demand, remaining, reply, most_cost)
         end
         local cost = lease_job(tx, queue, job, member, due, random, reply, knows, is_flagged)
         remaining, bytes = remaining - 1, bytes + length
+        if job.newer then time_share = rounds.NEWER_TIME end
         if settings then
           queue.ready_score = type_settings.lease(settings, now, cost)
           if type_settings.ready_at(settings) > now then remaining = 0 end
