@@ -41,12 +41,12 @@ class Starting:
         client's next one is then served by the gateway directly.
         """
         if request.rel_url.raw_path in _ALIVE and request.method in {"GET", "HEAD"}:
-            given = answer(Done())
+            response = answer(Done())
         else:
             await asyncio.wait({self._front}, timeout=_WAIT_S)
             if self._front.done():
                 return await self._front.result()(request)
-            given = failure_answer(Unavailable(_STARTING), "starting")
-        given.request_id = request_ids.begin(request.headers.get("X-Request-Id"))
-        given.force_close()
-        return given
+            response = failure_answer(Unavailable(_STARTING), "starting")
+        response.request_id = request_ids.begin(request.headers.get("X-Request-Id"))
+        response.force_close()
+        return response

@@ -164,7 +164,7 @@ class ReplicationGuard:
             return self._settle(calls, answers, lost)
         reached: bytes | SharqError = answers[count]
         if isinstance(reached, SharqError):
-            await self._connections.give_back(used[0])
+            await self._connections.release(used[0])
             return self._settle(calls, answers, f"its replicas cannot be asked for: {reached.message}")
         offset = parse_replication(reached).offset
         asked = answers[count + 1 :]
@@ -244,7 +244,7 @@ class ReplicationGuard:
             self._break(unkept, connection, offset)
             return
         if connection is not None:
-            await self._connections.give_back(connection)
+            await self._connections.release(connection)
 
     def _says_enough(self, waited_s: float) -> bool:
         self._in_vain += 1

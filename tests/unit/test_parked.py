@@ -90,17 +90,17 @@ class Scene:
     def __init__(self) -> None:
         self.leaving, self.staying = Shard(), Shard()
         self.directory = Shards(self.leaving, self.staying)
-        self.lobby = ParkedDequeues("sms", self.directory, AlarmClock(), self._give_back)
+        self.parked = ParkedDequeues("sms", self.directory, AlarmClock(), self._void_leases)
         self.waiter = Waiter(1, 1_000_000, lambda: False)
         self.given_back = asyncio.Event()
-        self.lobby.enter(self.waiter)
+        self.parked.enter(self.waiter)
 
     async def lose_shard(self, answer: Dequeued | SharqError) -> None:
         """The shard that is asked leaves, and then its answer comes."""
         self.leaving.tell_due()
         call = await asyncio.wait_for(self.leaving.calls.get(), DEADLINE_S)
         self.directory.present.remove(self.leaving)
-        self.lobby.follow()
+        self.parked.follow()
         if isinstance(answer, SharqError):
             call.set_exception(answer)
         else:
@@ -113,7 +113,7 @@ class Scene:
         call.set_result(Dequeued([JOB], None))
         return await asyncio.wait_for(self.waiter.future, DEADLINE_S)
 
-    async def _give_back(self, jobs: list[LeasedJob]) -> None:
+    async def _void_leases(self, jobs: list[LeasedJob]) -> None:
         assert jobs == [JOB]
         self.given_back.set()
 
@@ -136,7 +136,7 @@ async def test_a_poll_is_served_by_another_shard_while_the_one_that_was_asked_is
     scene.leaving.tell_due()
     call = await asyncio.wait_for(scene.leaving.calls.get(), DEADLINE_S)
     scene.directory.present.remove(scene.leaving)
-    scene.lobby.follow()
+    scene.parked.follow()
     assert await scene.deliver() == [JOB]
     call.set_result(Dequeued([JOB], None))
     await asyncio.wait_for(scene.given_back.wait(), DEADLINE_S)
@@ -147,7 +147,7 @@ async def test_a_shard_that_left_is_not_asked_again(answer: Dequeued | SharqErro
     scene = Scene()
     await scene.lose_shard(answer)
     scene.waiter = Waiter(1, 1_000_000, lambda: False)
-    scene.lobby.enter(scene.waiter)
+    scene.parked.enter(scene.waiter)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(scene.leaving.calls.get(), NEVER_S)
     assert not scene.waiter.future.done()
@@ -194,15 +194,15 @@ class NotedClock(AlarmClock):
 
 async def test_the_alarm_is_set_before_the_event_loop_tells_of_the_end_of_a_claim() -> None:
     shard, clock = Shard(), NotedClock()
-    lobby = ParkedDequeues("sms", Shards(shard), clock, lambda _: asyncio.sleep(0))
-    lobby.enter(Waiter(1, 1_000_000, lambda: False))
+    parked = ParkedDequeues("sms", Shards(shard), clock, lambda _: asyncio.sleep(0))
+    parked.enter(Waiter(1, 1_000_000, lambda: False))
     shard.tell_due()
     call = await asyncio.wait_for(shard.calls.get(), DEADLINE_S)
     clock.times.clear()
     call.set_result(Dequeued([], 60_000_000))
     await asyncio.sleep(0)  # the claim ends in this turn, and the next one tells of it
     assert len(clock.times) == 1
-    lobby.close()
+    parked.close()
 
 
 async def test_a_poll_whose_time_is_over_ends_with_a_claim_that_fails() -> None:
@@ -211,7 +211,7 @@ async def test_a_poll_whose_time_is_over_ends_with_a_claim_that_fails() -> None:
     call = await asyncio.wait_for(scene.leaving.calls.get(), DEADLINE_S)
     scene.waiter.expire()
     scene.directory.present.remove(scene.leaving)
-    scene.lobby.follow()
+    scene.parked.follow()
     call.set_exception(Unavailable("this shard has stopped"))
     assert await asyncio.wait_for(scene.waiter.future, DEADLINE_S) == []
 
@@ -223,8 +223,8 @@ class TwoTypes:
         self.shards = Shard(), Shard()
         self.directories = [Shards(shard) for shard in self.shards]
         clock = AlarmClock()
-        self.lobbies = [
-            ParkedDequeues(name, directory, clock, self._give_back)
+        self.parked_by_type = [
+            ParkedDequeues(name, directory, clock, self._void_leases)
             for name, directory in zip(("sms", "mail"), self.directories, strict=True)
         ]
         self.waiter = self.enter()
@@ -232,16 +232,16 @@ class TwoTypes:
     def enter(self) -> Waiter:
         """Park one more poll of both types."""
         waiter = Waiter(1, 1_000_000, lambda: False)
-        waiter.lobbies = self.lobbies
-        for lobby in self.lobbies:
-            lobby.enter(waiter)
+        waiter.parked_in = self.parked_by_type
+        for parked in self.parked_by_type:
+            parked.enter(waiter)
         return waiter
 
     async def asked(self, number: int) -> asyncio.Future[Dequeued]:
         """Return the call that one of the shards gets."""
         return await asyncio.wait_for(self.shards[number].calls.get(), DEADLINE_S)
 
-    async def _give_back(self, jobs: list[LeasedJob]) -> None:
+    async def _void_leases(self, jobs: list[LeasedJob]) -> None:
         raise AssertionError("a job was claimed for a poll that another claim serves")
 
 
@@ -262,7 +262,7 @@ async def test_a_poll_of_two_types_keeps_nobody_else_waiting() -> None:
     scene.shards[0].tell_due()
     first = await scene.asked(0)
     other = Waiter(1, 1_000_000, lambda: False)
-    scene.lobbies[1].enter(other)
+    scene.parked_by_type[1].enter(other)
     scene.shards[1].tell_due()
     (await scene.asked(1)).set_result(Dequeued([JOB], None))
     assert await asyncio.wait_for(other.future, DEADLINE_S) == [JOB]
@@ -276,7 +276,7 @@ async def test_a_poll_of_two_types_is_claimed_for_in_the_other_while_a_shard_is_
     first = await scene.asked(0)
     scene.shards[1].tell_due()
     scene.directories[0].present.clear()
-    scene.lobbies[0].follow()
+    scene.parked_by_type[0].follow()
     (await scene.asked(1)).set_result(Dequeued([JOB], None))
     assert await asyncio.wait_for(scene.waiter.future, DEADLINE_S) == [JOB]
     first.set_result(Dequeued([], None))
@@ -286,8 +286,8 @@ async def test_a_poll_of_two_types_that_leaves_during_a_claim_does_not_silence_t
     scene = TwoTypes()
     scene.shards[0].tell_due()
     first = await scene.asked(0)
-    for lobby in scene.lobbies:
-        lobby.leave(scene.waiter)
+    for parked in scene.parked_by_type:
+        parked.leave(scene.waiter)
     later = scene.enter()
     scene.shards[1].tell_due()
     (await scene.asked(1)).set_result(Dequeued([JOB], None))
