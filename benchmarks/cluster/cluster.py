@@ -28,7 +28,7 @@ from benchmarks.processes.clusters import Cluster, Tiers, cluster
 T = TypeVar("T")
 
 _CONNECTIONS = 64
-"""Of each router, for single calls: the load grows with the processes, so that each has as much of it as before."""
+"""The connections of each router for single calls: the load grows with the processes, so that each keeps its share."""
 _BATCH = 100
 _SPARE = 1.5
 """More jobs than were enqueued in the same time: a dequeue or finish is not three times as fast as an enqueue."""

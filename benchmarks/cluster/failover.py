@@ -38,7 +38,7 @@ _AFTER_S = 6.0
 _WINDOW_S = 1.0
 _STEP_S = 0.01
 _FULL = 0.95
-"""Of the rate before, over a window: what counts as full."""
+"""The share of the rate before, over a window, that counts as full."""
 _NOTICE_S = 0.05
 """A router may send to a socket whose other end has gone until its event loop comes to read the end."""
 _DEATH_TIMEOUT_S = 10.0

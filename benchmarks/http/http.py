@@ -27,8 +27,9 @@ _MANY_QUEUES = 1_000
 """Above the reference there are so many: 256 dequeues at one moment would find nothing in some of 100 queues that may
 each give one."""
 _EMPTY_SHARE = 0.01
-"""Of the requests of dequeues and finishes in turn: after a stall 64 dequeues come at once, and of 100 queues that
-may each give one job a millisecond some have just done so. The original and ours are allowed as many."""
+"""The share of empty answers that is allowed when dequeues and finishes take turns. After a stall 64 dequeues come at
+once, and of 100 queues that may each give one job a millisecond some have just done so. The original and ours are
+allowed as many."""
 _MANY = 256
 """Connections at which bare aiohttp is compared, too."""
 

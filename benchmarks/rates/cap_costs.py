@@ -28,7 +28,7 @@ _QUEUES = 1_000
 _PAYLOAD = b'"' + b"x" * 98 + b'"'
 _LEASE_US = 3_600_000_000
 _INTERVAL_US = 1
-"""Of queues and caps: limits that are kept and that nothing reaches."""
+"""The interval of queues and caps whose limits are kept and that nothing reaches."""
 
 _BURST = 1_000.0
 _PLAIN, _CAPPED = "sms", "sms~a"

@@ -16,7 +16,7 @@ from sharq_core.store.node import StoreNode
 from sharq_core.store.topology.layout import Layout
 from sharq_core.store.topology.sentinel import SentinelGroup as Topology
 from sharq_core.store.topology.sentinel import SentinelUrls
-from tests.durability.test_library_supply import OURS
+from tests.durability.test_library_loader import OURS
 from tests.support.nodes.parts import Parts, job, running_node
 from tests.support.stores.groups import (
     OPEN,

@@ -1,4 +1,4 @@
-"""The bounds of the front and its last resort, on real HTTP before handlers that do what the test says."""
+"""The bounds of the gateway and its last resort, on real HTTP before handlers that do what the test says."""
 
 from __future__ import annotations
 
