@@ -12,43 +12,69 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import TypeAlias, cast
 
-from benchmarks import summary
+import msgspec
+
 from benchmarks.errors import NotRun, Spoiled
-from benchmarks.machine import Machine, describe
-from benchmarks.report import Report, save, to_markdown
-from benchmarks.targets import TARGETS
+from benchmarks.figures import summary
+from benchmarks.figures.machine import Machine, describe
+from benchmarks.figures.report import Report, save, to_markdown
+from benchmarks.figures.targets import TARGETS
 
 Run: TypeAlias = Callable[[bool], Report]
 
 log = logging.getLogger("benchmarks")
 
+
+class Benchmark(msgspec.Struct, frozen=True):
+    """One benchmark.
+
+    Attributes:
+        room: the package that has its module, which is named like it (`-` is `_`) and has `run(is_quick) -> Report`.
+        measures: the object of the measurement.
+    """
+
+    room: str
+    measures: str
+
+
 NAMES = {
-    "queues": "what a dequeue costs with ever more ready queues",
-    "http": "single calls over HTTP, beside bare aiohttp and the original",
-    "bulk": "whole jobs over HTTP in batches of 1 to 1,000",
-    "systems": "whole jobs beside asynq, BullMQ, Dramatiq, RQ and Celery",
-    "worker": "the client's worker beside raw aiohttp doing the same calls",
-    "rate": "promised against delivered rates, spacing, lateness",
-    "burst": "which burst a rate needs to be kept",
-    "caps": "caps of gathered types: share, breaches, lateness, and what they cost",
-    "named-caps": "named caps over types and three shards: share, breaches, fairness, and what they cost",
-    "features": "the store's price of a job with each feature and with none, beside the version before",
-    "life": "many expired jobs, and a cancellation of many: how long, and what others notice",
-    "campaigns": "a send window opens while 1,000,000 jobs wait for it: calls, rates, and what others notice",
-    "wait": "1,000 idle long polls, and how fast they wake up",
-    "store": "the functions alone: CPU time a job on 1, 8 and 64 partitions",
-    "memory": "bytes a job in the store",
-    "link": "calls over the link of a router and a shard",
-    "workers": "CPU time of a whole job with two workers of sharq-server, of that with one process",
-    "cluster": "CPU time a job in each tier, with 1 to 3 shards and 1 or 2 routers",
-    "failover": "a shard and a router killed under load",
-    "start": "how soon sharq-server answers",
-    "migration": "how fast an import from the original moves its jobs",
-    "durability": "what replicated and synced cost an enqueue, beside fast",
+    "queues": Benchmark("scale", "what a dequeue costs with ever more ready queues"),
+    "http": Benchmark("http", "single calls over HTTP, beside bare aiohttp and the original"),
+    "bulk": Benchmark("http", "whole jobs over HTTP in batches of 1 to 1,000"),
+    "systems": Benchmark("peers", "whole jobs beside asynq, BullMQ, Dramatiq, RQ and Celery"),
+    "worker": Benchmark("http", "the client's worker beside raw aiohttp doing the same calls"),
+    "rate": Benchmark("rates", "promised against delivered rates, spacing, lateness"),
+    "burst": Benchmark("rates", "which burst a rate needs to be kept"),
+    "caps": Benchmark("rates", "caps of gathered types: share, breaches, lateness, and what they cost"),
+    "named-caps": Benchmark(
+        "rates", "named caps over types and three shards: share, breaches, fairness, and what they cost"
+    ),
+    "features": Benchmark(
+        "store", "the store's price of a job with each feature and with none, beside the version before"
+    ),
+    "life": Benchmark(
+        "life", "many expired jobs, and a cancellation of many: how long, and what others notice"
+    ),
+    "campaigns": Benchmark(
+        "life", "a send window opens while 1,000,000 jobs wait for it: calls, rates, and what others notice"
+    ),
+    "wait": Benchmark("http", "1,000 idle long polls, and how fast they wake up"),
+    "store": Benchmark("store", "the functions alone: CPU time a job on 1, 8 and 64 partitions"),
+    "memory": Benchmark("scale", "bytes a job in the store"),
+    "link": Benchmark("cluster", "calls over the link of a router and a shard"),
+    "workers": Benchmark(
+        "http", "CPU time of a whole job with two workers of sharq-server, of that with one process"
+    ),
+    "cluster": Benchmark("cluster", "CPU time a job in each tier, with 1 to 3 shards and 1 or 2 routers"),
+    "failover": Benchmark("cluster", "a shard and a router killed under load"),
+    "start": Benchmark("scale", "how soon sharq-server answers"),
+    "migration": Benchmark("scale", "how fast an import from the original moves its jobs"),
+    "durability": Benchmark("store", "what replicated and synced cost an enqueue, beside fast"),
 }
-"""Each is the module of its name here (`-` is `_`), with `run(is_quick) -> Report`, and what it measures."""
+"""Every benchmark by its name on the command line."""
 
 
 _FULL = {"memory", "queues", "start"}
@@ -59,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmarks that the arguments name and return the exit code."""
     options = _parse(argv)
     if options.list:
-        print("\n".join(f"{name:10} {what}" for name, what in NAMES.items()))
+        print("\n".join(f"{name:10} {benchmark.measures}" for name, benchmark in NAMES.items()))
         return 0
     signal.signal(signal.SIGTERM, _leave)
     has_failed = _measure(options)
@@ -142,7 +168,7 @@ def _run(name: str, options: _Options, machine: Machine) -> Report | str:
     """Run one and print it; the reason when it gave no numbers."""
     print(f"{name}: running ...", file=sys.stderr, flush=True)
     try:
-        module = import_module(f"benchmarks.{name.replace('-', '_')}")
+        module = module_of(name)
         report = module.run_full(options.part) if options.full else cast(Run, module.run)(options.quick)
     except (NotRun, Spoiled) as error:
         print(f"{name}: no numbers: {error}", file=sys.stderr)
@@ -152,6 +178,11 @@ def _run(name: str, options: _Options, machine: Machine) -> Report | str:
         return f"it failed: {type(error).__name__}"
     print(to_markdown(report, machine), flush=True)
     return report
+
+
+def module_of(name: str) -> ModuleType:
+    """Import the module of a benchmark, and no other: some need what this machine may lack."""
+    return import_module(f"benchmarks.{NAMES[name].room}.{name.replace('-', '_')}")
 
 
 def _save(report: Report, machine: Machine) -> bool:

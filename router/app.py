@@ -124,20 +124,31 @@ def _handlers(
     reasons: CapReasons,
 ) -> dict[str, Handler]:
     """Return operation → handler, for every operation of the API."""
+    return {
+        **_job_handlers(dispatch, polls, parser, settings, reasons),
+        **_queue_handlers(dispatch, parser, reasons),
+        **_campaign_handlers(dispatch, parser, settings),
+        "hello": operations.hello,
+        "deepstatus": operations.deepstatus,
+        "healthz": operations.healthz,
+        "readyz": operations.readyz,
+        "cluster": operations.cluster,
+        "token": operations.token,
+        "prometheus": operations.prometheus,
+        "openapi": operations.openapi,
+    }
+
+
+def _job_handlers(
+    dispatch: Dispatch, polls: Polls, parser: BodyParser, settings: RouterSettings, reasons: CapReasons
+) -> dict[str, Handler]:
+    """Return operation → handler, for the operations on jobs."""
     enqueue = EnqueueHandlers(dispatch, parser, settings)
     dequeue = DequeueHandlers(dispatch, polls, parser, settings, reasons)
     leases = LeaseHandlers(dispatch, parser)
-    queues = QueueHandlers(dispatch, parser, reasons)
-    counts = CountHandlers(dispatch)
-    listings = ListingHandlers(dispatch, reasons)
-    types = TypeHandlers(dispatch, parser, reasons)
     jobs = JobHandlers(dispatch, polls.job_waits, parser)
     job_lists = JobListHandlers(dispatch)
     job_changes = JobChangeHandlers(dispatch, parser, settings)
-    batches = BatchHandlers(dispatch, parser)
-    schedules = ScheduleHandlers(dispatch, parser, settings)
-    windows = WindowHandlers(dispatch, parser)
-    caps = CapHandlers(dispatch, parser)
     return {
         "enqueue": enqueue.enqueue,
         "enqueue_bulk": enqueue.enqueue_bulk,
@@ -148,6 +159,28 @@ def _handlers(
         "extend_bulk": leases.extend_bulk,
         "release": leases.release,
         "release_bulk": leases.release_bulk,
+        "job": jobs.job,
+        "change_job": job_changes.change,
+        "cancel_job": job_changes.cancel,
+        "cancel_bulk": job_changes.cancel_bulk,
+        "cancel_prefix": job_changes.cancel_prefix,
+        "list_jobs": job_lists.list_jobs,
+        "dead": job_lists.list_dead,
+        "redrive_letter": jobs.redrive_letter,
+        "drop_letter": jobs.drop_letter,
+        "drop_letters": jobs.drop_letters,
+        "drop_dead": jobs.drop_dead,
+        "redrive": jobs.redrive,
+    }
+
+
+def _queue_handlers(dispatch: Dispatch, parser: BodyParser, reasons: CapReasons) -> dict[str, Handler]:
+    """Return operation → handler, for the operations on queues, types and their counts."""
+    queues = QueueHandlers(dispatch, parser, reasons)
+    counts = CountHandlers(dispatch)
+    listings = ListingHandlers(dispatch, reasons)
+    types = TypeHandlers(dispatch, parser, reasons)
+    return {
         "interval": queues.interval,
         "queue": queues.queue,
         "set_queue": queues.set_queue,
@@ -167,18 +200,18 @@ def _handlers(
         "metrics_type": counts.queue_ids,
         "metrics_queue": counts.queue_counts,
         "top": counts.top_queues,
-        "job": jobs.job,
-        "change_job": job_changes.change,
-        "cancel_job": job_changes.cancel,
-        "cancel_bulk": job_changes.cancel_bulk,
-        "cancel_prefix": job_changes.cancel_prefix,
-        "list_jobs": job_lists.list_jobs,
-        "dead": job_lists.list_dead,
-        "redrive_letter": jobs.redrive_letter,
-        "drop_letter": jobs.drop_letter,
-        "drop_letters": jobs.drop_letters,
-        "drop_dead": jobs.drop_dead,
-        "redrive": jobs.redrive,
+    }
+
+
+def _campaign_handlers(
+    dispatch: Dispatch, parser: BodyParser, settings: RouterSettings
+) -> dict[str, Handler]:
+    """Return operation → handler, for the operations on batches, schedules, windows and caps."""
+    batches = BatchHandlers(dispatch, parser)
+    schedules = ScheduleHandlers(dispatch, parser, settings)
+    windows = WindowHandlers(dispatch, parser)
+    caps = CapHandlers(dispatch, parser)
+    return {
         "batch": batches.show_batch,
         "cancel_batch": batches.cancel_batch,
         "put_schedule": schedules.put_schedule,
@@ -196,12 +229,4 @@ def _handlers(
         "caps": caps.caps,
         "hold_cap": caps.hold_cap,
         "drop_cap": caps.drop_cap,
-        "hello": operations.hello,
-        "deepstatus": operations.deepstatus,
-        "healthz": operations.healthz,
-        "readyz": operations.readyz,
-        "cluster": operations.cluster,
-        "token": operations.token,
-        "prometheus": operations.prometheus,
-        "openapi": operations.openapi,
     }

@@ -18,7 +18,7 @@ from router.http.server import ApiPort, bounds_of
 from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
-from router.starting import Starting
+from router.startup import Starting
 from router.traced_gateway import TracedGateway
 from sharq_core._compat.aiohttp import AnswerRequest
 from sharq_core.config import Config

@@ -59,7 +59,7 @@ class CallHandlers:
         job_ends: tells the watchers of jobs that calls perhaps ended.
         caps: follows the leases of queues with caps.
         notices: the problems of the node itself.
-        more: the handlers of further types of calls.
+        further: the handlers of further types of calls.
 
     Attributes:
         by_type: the handler of each type of call; it raises as ShardPort.call does.
@@ -82,7 +82,7 @@ class CallHandlers:
         job_ends: JobEnds,
         caps: CapLeases,
         notices: Notices,
-        more: Mapping[type, Callable[[Any], Awaitable[Any]]],
+        further: Mapping[type, Callable[[Any], Awaitable[Any]]],
     ) -> None:
         self._job_ends = job_ends
         self._caps = caps
@@ -101,7 +101,11 @@ class CallHandlers:
         self._reaper = reaper
         self._metrics = metrics
         self._guard = guard
-        self.by_type: dict[type, Callable[[Any], Awaitable[Any]]] = {
+        self.by_type = {**self._by_type(), **further}
+
+    def _by_type(self) -> dict[type, Callable[[Any], Awaitable[Any]]]:
+        """Return the handler of each type of call that is handled here."""
+        return {
             **{
                 call_type: self._run
                 for call_type in CALLS
@@ -130,7 +134,6 @@ class CallHandlers:
             messages.DescribeStore: self._describe_store,
             messages.Cover: self._cover,
             messages.Yield: self._yield,
-            **more,
         }
 
     def _make_verb(self, call_type: type[JobsCall[Any]]) -> JobVerb[Any, Any]:
@@ -175,8 +178,8 @@ class CallHandlers:
     async def _peek_types(self, call: control_calls.PeekTypes) -> list[int | None]:
         due_in_us = [self._index.due_in_us(queue_type) for queue_type in call.queue_types]
         doubtful = [at for at, due in enumerate(due_in_us) if due is None or due > 0]
-        news = await asyncio.gather(*(self._is_news(call.queue_types[at]) for at in doubtful))
-        for at in compress(doubtful, news):
+        have_changed = await asyncio.gather(*(self._is_news(call.queue_types[at]) for at in doubtful))
+        for at in compress(doubtful, have_changed):
             due_in_us[at] = self._index.due_in_us(call.queue_types[at])
         return due_in_us
 

@@ -211,7 +211,7 @@ class Run:
             else:
                 request.future.set_result(own)
         if unclaimed := self._jobs[at:]:
-            self._dequeuer.give_back_soon(unclaimed)
+            self._dequeuer.void_soon(unclaimed)
 
     def _fail(self, error: Exception) -> None:
         """End the run after an unexpected error, which its requests get."""
@@ -277,8 +277,8 @@ class Run:
         plan: list[tuple[int, int]] = []
         # Each partition is asked only for the queues that still await their turn, so that the round stays fair.
         owed = [partition for partition in due if self._unserved.get(partition, 0)]
-        left = wanted - sum(self._unserved[partition] for partition in owed)
-        spare = min(SPARE, left // len(owed)) if owed and left > 0 and rounds == 1 else 0
+        remaining = wanted - sum(self._unserved[partition] for partition in owed)
+        spare = min(SPARE, remaining // len(owed)) if owed and remaining > 0 and rounds == 1 else 0
         for partition in owed[: room // ROOM_FOR_ONE]:
             count = self._cut.pop(partition, self._unserved[partition] * rounds)
             if partition not in self._counted:

@@ -26,7 +26,7 @@ from shard.metrics.outcome_counters import LeaseCounter
 from shard.reaper import Reaper
 from sharq_core.errors import Overloaded
 from sharq_core.link.messages import ShardPort
-from sharq_core.link.void_leases import give_back
+from sharq_core.link.void_leases import void_leases
 from sharq_core.models import LeasedJob
 from sharq_core.process import tasks
 from sharq_core.scheduler.functions import Functions
@@ -157,14 +157,14 @@ class Dequeuer:
             del self._requests[queue_type]
             self._planned_at.pop(queue_type, None)
 
-    def give_back_soon(self, jobs: list[LeasedJob]) -> None:
+    def void_soon(self, jobs: list[LeasedJob]) -> None:
         """Void leases whose requests are gone, in the background."""
-        self._start(give_back(self._port, jobs))
+        self._start(void_leases(self._port, jobs))
 
     def void(self, reply: Reply[DequeueReply]) -> None:
         """Void the leases of a reply that is handed to no request."""
         if reply.value is not None and reply.value.jobs:
-            self._start(give_back(self._port, reply.value.jobs))
+            self._start(void_leases(self._port, reply.value.jobs))
 
     def send(
         self, partition: int, queue_type: str, count: int, per_queue: int, max_bytes: int, lease_us: int

@@ -37,7 +37,7 @@ from sharq_core.link.frames import (
 from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, Dequeued, OnDue, ShardPort, View
 from sharq_core.link.socket import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
-from sharq_core.link.void_leases import give_back
+from sharq_core.link.void_leases import void_leases
 from sharq_core.logs import request_ids
 from sharq_core.models import LeasedJob
 from sharq_core.telemetry import call_traces
@@ -331,7 +331,7 @@ class _Link:
         if self.is_up and not is_too_large:
             self.outbox.add(entry, jobs)
         elif jobs:
-            self._server.start(give_back(self._server.port, jobs))
+            self._server.start(void_leases(self._server.port, jobs))
         if is_too_large:
             log.error("answer_too_large bytes=%d", len(entry))
             self._fail(number, SharqError(f"the answer of {len(entry)} bytes is too large for a link"))
@@ -381,7 +381,7 @@ class _Link:
             self._sender.cancel()
         unsent = [job for jobs in self.outbox.unsent() for job in jobs]
         if unsent:
-            self._server.start(give_back(self._server.port, unsent))
+            self._server.start(void_leases(self._server.port, unsent))
 
     async def _say_goodbye(self, code: int, reason: str) -> None:
         """Close the socket; abort it, with all unsent data, if the router does not read."""

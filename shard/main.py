@@ -21,8 +21,8 @@ from shard.data_identity.acceptance import NotAccepted, accept_data_loss
 from shard.http import Pages, make_port, measure
 from shard.link_server import LinkServer
 from shard.node import ShardNode
+from shard.node_start import open_node
 from shard.store_factory import make_configured_store
-from shard.store_opening import open_node
 from shard.traced_node import traced
 from sharq_core.http_port.acceptor import PortSite
 from sharq_core.http_port.metrics import PortMetrics

@@ -127,10 +127,10 @@ class ShardNode:
         self._dequeuer = self._make_dequeuer()
         self._surveyor = self._make_surveyor()
         self._explanations = Explanations(
-            self._pipeline, self._calls.types, self._ownership.covered, settings.partitions
+            self._pipeline, self._calls.types, self._ownership.served, settings.partitions
         )
         shown = self._metrics, self._pipeline, self._calls, self._explanations, self._index, self._census
-        self._samples = NodeSamples(registry, *shown, self._ownership.covered)
+        self._samples = NodeSamples(registry, *shown, self._ownership.served)
         self.contact = Contact(
             self.store, self._executor, self._pipeline, self._ownership, settings.partitions, self._on_away
         )

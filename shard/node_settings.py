@@ -1,4 +1,4 @@
-"""The settings of one shard node, as shard/store_opening.py takes them from the configuration."""
+"""The settings of one shard node, as shard/node_start.py takes them from the configuration."""
 
 from __future__ import annotations
 

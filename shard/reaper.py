@@ -238,7 +238,7 @@ class Reaper:
             log.exception("reap_failed partition=%d queue_type=%s", partition, queue_type)
             self.note_at(partition, queue_type, self._loop.time() + RETRY_S)
             return
-        self._ownership.host(partition)
+        self._ownership.extend_grace(partition)
         self._index.note(partition, queue_type, reply.hint)
         self._metrics.reaped(queue_type, reaped.ended, reaped.died)
         if reaped.expired:

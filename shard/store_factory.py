@@ -37,7 +37,7 @@ def make_store(
         function_library(),
         address.url_of,
         timeout_s=timeout_s,
-        promise=promise_of(durability, library.PROMISED, library.ENDINGS),
+        promise=promise_of(durability, library.PROMISED, library.LEASE_ENDING),
         inspector=Inspector(durability, is_strict=is_strict),
     )
 

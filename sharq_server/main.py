@@ -31,8 +31,8 @@ from router.traced_gateway import TracedGateway
 from shard.data_identity.acceptance import NotAccepted, accept_data_loss
 from shard.data_identity.memory import DirectoryMemory
 from shard.node import ShardNode
+from shard.node_start import open_node
 from shard.store_factory import make_configured_store
-from shard.store_opening import open_node
 from shard.traced_node import traced
 from sharq_core.config import Config, StoreMode, parse_url
 from sharq_core.logs.line_queue import LineQueue

@@ -1,4 +1,4 @@
 """Other systems, measured beside ours: how each is installed, run on the benchmark's store, and read.
 
-The programs of this folder run in the peer's own environment and import nothing of this project.
+The programs of `programs` run in the peer's own environment.
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.errors import NotRun
 
-PROGRAMS = Path(__file__).parent
+PROGRAMS = Path(__file__).parent / "programs"
 
 _GO_PLACE = "/usr/local/go/bin"
 _INSTALL_TIMEOUT_S = 900

@@ -199,9 +199,9 @@ def priority_problems(leases: Sequence[Leased]) -> list[str]:
     urgent = [lease for lease in first if lease.priority == URGENT]
     passed = sum(
         any(
-            one.leased_at_ms - one.waited_ms < lease.leased_at_ms - ROUNDING_MS
-            and one.leased_at_ms > lease.leased_at_ms + ROUNDING_MS
-            for one in urgent
+            waiting.leased_at_ms - waiting.waited_ms < lease.leased_at_ms - ROUNDING_MS
+            and waiting.leased_at_ms > lease.leased_at_ms + ROUNDING_MS
+            for waiting in urgent
         )
         for lease in first
         if lease.priority != URGENT

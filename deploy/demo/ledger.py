@@ -126,7 +126,9 @@ class Ledger:
     def under(self, name: str) -> list[Account]:
         """Return the accounts of the customers of a carrier or of a named cap."""
         accounts = self.accounts.values()
-        return [one for one in accounts if name in {one.customer.carrier, one.customer.account}]
+        return [
+            account for account in accounts if name in {account.customer.carrier, account.customer.account}
+        ]
 
     def acknowledge(self, customer: str, job_id: str) -> None:
         """Record that the server has acknowledged a job."""

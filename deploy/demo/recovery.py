@@ -54,7 +54,7 @@ class Recovery(msgspec.Struct, frozen=True):
 
 def recovery(ledger: Ledger, kill: Kill) -> Recovery:
     """Return the recovery of all customers with a backlog, taken together."""
-    accounts = [one for one in ledger.accounts.values() if one.customer.has_backlog]
+    accounts = [account for account in ledger.accounts.values() if account.customer.has_backlog]
     leased_ms = sorted(lease.leased_at_ms for account in accounts for lease in account.leases)
     promised = sum(
         account.customer.share * WINDOW_MS / interval_in_force_ms(account.rates, kill.at_ms)

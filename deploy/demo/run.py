@@ -80,10 +80,10 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
             course = await _send_and_watch(clients, queue_type, ledger, crew, board, victims)
         if not await crew.stop():
             course.problems.append("workers did not end in time, so their results are unknown")
-        found = await findings(clients[0], queue_type, ledger, course.ended_s)
-    summarize(console, found)
-    list_dead(console, found)
-    return _say(console, found, [recovery(ledger, kill) for kill in course.kills], course.problems)
+        verdicts = await findings(clients[0], queue_type, ledger, course.ended_s)
+    summarize(console, verdicts)
+    list_dead(console, verdicts)
+    return _say(console, verdicts, [recovery(ledger, kill) for kill in course.kills], course.problems)
 
 
 @asynccontextmanager
@@ -143,7 +143,7 @@ async def _send_and_watch(
         asyncio.create_task(_change_a_rate(clients[0], queue_type, ledger, board)),
     ]
     course = _Course()
-    acts += [asyncio.create_task(_kill_a_process(name, one, course, board)) for name, one in victims]
+    acts += [asyncio.create_task(_kill_a_process(name, victim, course, board)) for name, victim in victims]
     try:
         course.problems += await produce(clients, queue_type, ledger)
         course.ended_s = time.monotonic()
@@ -212,19 +212,19 @@ async def _show(board: Board) -> None:
 
 
 def _say(
-    console: Console, found: Sequence[Finding], recoveries: Sequence[Recovery], problems: Sequence[str]
+    console: Console, verdicts: Sequence[Finding], recoveries: Sequence[Recovery], problems: Sequence[str]
 ) -> bool:
     """Print the verdict; True if every promise held."""
-    for one in recoveries:
-        console.print(f"{one.name} was killed: {one.words}", highlight=False)
-    broken = [*problems, *(one.problem for one in recoveries if one.problem)]
-    broken += [f"{finding.name}: {problem}" for finding in found for problem in finding.problems]
+    for killed in recoveries:
+        console.print(f"{killed.name} was killed: {killed.words}", highlight=False)
+    broken = [*problems, *(killed.problem for killed in recoveries if killed.problem)]
+    broken += [f"{finding.name}: {problem}" for finding in verdicts for problem in finding.problems]
     if broken:
         console.print("\n[red b]FAILED[/red b]", *broken, sep="\n  ")
-        if any(map(is_behind, found)):
+        if any(map(is_behind, verdicts)):
             console.print(_BUSY, highlight=False)
         return False
-    customers = [finding for finding in found if finding.name not in {CARRIER.name, ACCOUNT.name}]
+    customers = [finding for finding in verdicts if finding.name not in {CARRIER.name, ACCOUNT.name}]
     console.print(
         f"\n[green b]OK[/green b]: {sum(finding.sent for finding in customers):,} jobs acknowledged, none lost;"
         f" {sum(finding.requeued for finding in customers)} came back after a failure or from a killed process;"

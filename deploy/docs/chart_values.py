@@ -54,7 +54,7 @@ def read_values(text: str) -> list[Value]:
             raise ValueError(f"values.yaml, line {number}: neither a key nor a comment")
         indent, comment = len(match["indent"]), match["comment"] or ""
         if match["key"] is not None:
-            depth = sum(one < indent for one in indents)
+            depth = sum(outer < indent for outer in indents)
             path = (*values[-1].path[:depth], match["key"]) if values else (match["key"],)
             values.append(Value(path, match["value"].strip(), " ".join(above), comment))
             indents = [*indents[:depth], indent]

@@ -18,7 +18,7 @@ from sharq_core.partitions import Ring, partition_of
 IMAGES = DOCS / "images"
 
 _ARRIVALS_S = (0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 3.1, 3.3, 5.9, 5.9, 5.9)
-"""When the jobs of the drawing of a rate arrive."""
+"""The times at which the jobs in the drawing of a rate arrive."""
 
 
 def job_life() -> Figure:

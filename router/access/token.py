@@ -63,9 +63,9 @@ class Token(Struct, frozen=True):
         """Raise Forbidden if the token has none of some permissions. Nothing was done."""
         if permissions and self.permissions.isdisjoint(permissions):
             needed = " or ".join(in_order(permissions))
-            own = "|".join(in_order(self.permissions))
+            permitted = "|".join(in_order(self.permissions))
             raise Forbidden(
-                f"the token {self.name} has only ops={own}, and this needs {needed}; nothing was done"
+                f"the token {self.name} has only ops={permitted}, and this needs {needed}; nothing was done"
             )
 
     def check_type(self, queue_type: str, place: str = "") -> None:

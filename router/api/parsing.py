@@ -67,10 +67,10 @@ _PAGE = Decoder(PageQuery)
 
 def identifier(path: Mapping[str, str], name: str) -> str:
     """Return one part of a request's path, percent-decoded; raise InvalidRequest if it is not such an identifier."""
-    matches, words = PATH_PARTS[name]
+    matches, expected = PATH_PARTS[name]
     value = path[name]
     if not matches(value):
-        raise InvalidRequest(f"{name}: expected {words}; it is in the path")
+        raise InvalidRequest(f"{name}: expected {expected}; it is in the path")
     return value
 
 

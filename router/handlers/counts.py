@@ -49,8 +49,8 @@ class CountHandlers:
         limit, cursor = parsing.page(request.query)
         if limit is None:
             return await list_answer(list_pieces("queue_ids", self._id_pages(queue_type, cursor), dict))
-        ids, rest = await self._dispatch.list_queues(queue_type, limit, cursor)
-        return answer(QueueIds(queue_ids=ids, cursor=UNSET if rest is None else rest))
+        ids, next_cursor = await self._dispatch.list_queues(queue_type, limit, cursor)
+        return answer(QueueIds(queue_ids=ids, cursor=UNSET if next_cursor is None else next_cursor))
 
     async def _id_pages(self, queue_type: str, cursor: str | None) -> AsyncIterator[list[str]]:
         """Yield all ids of a type, each once, a page at a time."""
@@ -58,14 +58,14 @@ class CountHandlers:
         # A cursor starts with its partition.
         seen: set[str] = set()
         while True:
-            ids, rest = await self._dispatch.list_queues(queue_type, PAGE_IDS, cursor)
+            ids, next_cursor = await self._dispatch.list_queues(queue_type, PAGE_IDS, cursor)
             yield [queue_id for queue_id in ids if queue_id not in seen]
-            if rest is None:
+            if next_cursor is None:
                 return
-            if cursor is None or rest.partition("-")[0] != cursor.partition("-")[0]:
+            if cursor is None or next_cursor.partition("-")[0] != cursor.partition("-")[0]:
                 seen.clear()
             seen.update(ids)
-            cursor = rest
+            cursor = next_cursor
 
     async def queue_counts(self, request: Request) -> Response:
         """Return the length of a queue, delayed jobs included, and its counts."""

@@ -65,8 +65,12 @@ class DequeueHandlers:
         )
         # Nobody works on jobs that the client does not receive, so they go back at once, not when the leases
         # end.
-        if jobs and may_have_left(request) and await has_left(request, partial(self._polls.give_back, jobs)):
-            await self._polls.give_back(jobs)
+        if (
+            jobs
+            and may_have_left(request)
+            and await has_left(request, partial(self._polls.void_leases, jobs))
+        ):
+            await self._polls.void_leases(jobs)
             return Response(_EMPTY_BODY, 404, "gone", NO_STORE_HEADERS)
         if not jobs:
             return Response(await self._nothing_ready(queue_types), 404, "empty", NO_STORE_HEADERS)

@@ -34,7 +34,7 @@ class Response:
     """A whole response, sent with one write, and its result for the metrics.
 
     It has only the interface that the server of aiohttp 3.14 needs: `prepare`, `write_eof` and `keep_alive`, and
-    `status`, `headers` and `body_length` for the access log. tests/api/test_front.py checks this. aiohttp's own
+    `status`, `headers` and `body_length` for the access log. tests/api/test_gateway.py checks this. aiohttp's own
     response supports bodies that come piece by piece and serializes every header each time.
 
     Attributes:

@@ -21,7 +21,7 @@ from router.shards.directory import Directory
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.link.messages import ShardPort
-from sharq_core.link.void_leases import voids
+from sharq_core.link.void_leases import void_releases
 from sharq_core.models import LeasedJob
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Polls:
         self._hints = Hints()
         self._refresh = HintRefresh(self._hints, directory.doubt)
         self._clock = AlarmClock()
-        self._lobbies: dict[str, ParkedDequeues] = {}
+        self._parked: dict[str, ParkedDequeues] = {}
         self._waiting = 0
         self._is_draining = False
         directory.on_change(self._follow)
@@ -93,9 +93,9 @@ class Polls:
         """The number of parked polls."""
         return self._waiting
 
-    async def give_back(self, jobs: list[LeasedJob]) -> None:
+    async def void_leases(self, jobs: list[LeasedJob]) -> None:
         """Void leases that no client received: the jobs return to their places or go to another waiter."""
-        for outcome in await self._dispatch.release(voids(jobs)):
+        for outcome in await self._dispatch.release(void_releases(jobs)):
             if isinstance(outcome, SharqError):
                 log.warning("give_back_failed code=%s", outcome.code)
 
@@ -103,8 +103,8 @@ class Polls:
         """Answer every parked poll with an empty list, and park none from now on; likewise the waits for jobs."""
         self._is_draining = True
         self.job_waits.drain()
-        for lobby in self._lobbies.values():
-            for waiter in list(lobby.waiters):
+        for parked in self._parked.values():
+            for waiter in list(parked.waiters):
                 waiter.expire()
 
     async def _lease_now(self, queue_types: Sequence[str], count: int, lease_us: int) -> list[LeasedJob]:
@@ -171,51 +171,51 @@ class Polls:
     def _is_none_due(self, queue_types: Sequence[str]) -> bool:
         """Return True if other polls wait for each of the types, and the shards have told them that none is due."""
         return all(
-            (lobby := self._lobbies.get(queue_type)) is not None and lobby.knows_that_none_is_due()
+            (parked := self._parked.get(queue_type)) is not None and parked.knows_that_none_is_due()
             for queue_type in queue_types
         )
 
     async def _park(
         self, queue_types: Sequence[str], waiter: Waiter, wait_us: int, *, has_looked: bool
     ) -> list[LeasedJob]:
-        waiter.lobbies = [self._lobby(queue_type) for queue_type in queue_types]
+        waiter.parked_in = [self._parked_of(queue_type) for queue_type in queue_types]
         if has_looked:
             now = monotonic()
-            for lobby in waiter.lobbies:
-                lobby.looked_at = now
+            for parked in waiter.parked_in:
+                parked.looked_at = now
         timer = asyncio.get_running_loop().call_later(wait_us / 1e6, waiter.expire)
-        for lobby in waiter.lobbies:
-            lobby.enter(waiter)
+        for parked in waiter.parked_in:
+            parked.enter(waiter)
         self._waiting += 1
         try:
             return await waiter.future
         except asyncio.CancelledError:
             # The client left at the moment at which its poll got jobs.
             if waiter.future.done() and not waiter.future.cancelled() and not waiter.future.exception():
-                await asyncio.shield(self.give_back(waiter.future.result()))
+                await asyncio.shield(self.void_leases(waiter.future.result()))
             raise
         finally:
             timer.cancel()
             self._waiting -= 1
-            for queue_type, lobby in zip(queue_types, waiter.lobbies, strict=True):
-                lobby.leave(waiter)
+            for queue_type, parked in zip(queue_types, waiter.parked_in, strict=True):
+                parked.leave(waiter)
                 # The last poll of a type ends the subscriptions, so that an idle type costs the shards
                 # nothing.
-                if not lobby.waiters and self._lobbies.get(queue_type) is lobby:
-                    lobby.close()
-                    del self._lobbies[queue_type]
+                if not parked.waiters and self._parked.get(queue_type) is parked:
+                    parked.close()
+                    del self._parked[queue_type]
 
-    def _lobby(self, queue_type: str) -> ParkedDequeues:
+    def _parked_of(self, queue_type: str) -> ParkedDequeues:
         """Return the parked polls of a type."""
-        lobby = self._lobbies.get(queue_type)
-        if lobby is None:
-            lobby = self._lobbies[queue_type] = ParkedDequeues(
-                queue_type, self._directory, self._clock, self.give_back
+        parked = self._parked.get(queue_type)
+        if parked is None:
+            parked = self._parked[queue_type] = ParkedDequeues(
+                queue_type, self._directory, self._clock, self.void_leases
             )
-        return lobby
+        return parked
 
     def _follow(self) -> None:
         """Follow a change in the set of shards."""
         self._hints.keep(self._directory.shards())
-        for lobby in self._lobbies.values():
-            lobby.follow()
+        for parked in self._parked.values():
+            parked.follow()

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 MAX_CLAIM = 1000
 """Maximum number of jobs claimed in one call."""
 
-MAX_TAKERS = 64
+MAX_POLLS = 64
 """Maximum number of polls served by one claim, which bounds its cost however many wait."""
 
 LOOK_AGAIN_S = 1.0
@@ -34,8 +34,8 @@ class Waiter:
     """One parked poll.
 
     Attributes:
-        lobbies: the parked polls of each type that it waits for. A claim in one of them keeps it out of the others: a
-            job from a second claim would have to be given back, which wastes a slot of its queue.
+        parked_in: the parked polls of each type that it waits for. A claim in one of them keeps it out of the others:
+            a job from a second claim would have to be given back, which wastes a slot of its queue.
         trace: the span of its request; None if that is not traced.
     """
 
@@ -43,7 +43,7 @@ class Waiter:
         self.count = count
         self.lease_us = lease_us
         self.is_gone = is_gone
-        self.lobbies: list[ParkedDequeues] = []
+        self.parked_in: list[ParkedDequeues] = []
         self.trace = call_traces.current.get()
         self.future: asyncio.Future[list[LeasedJob]] = asyncio.get_running_loop().create_future()
         self._claims = 0
@@ -68,21 +68,21 @@ class Waiter:
         if not self._claims:
             self.answer([])
 
-    def count_on(self) -> None:
+    def claim_started(self) -> None:
         """Record that a claim for this poll has started."""
         self._claims += 1
-        if len(self.lobbies) > 1:
-            for lobby in self.lobbies:
-                lobby.set_aside(self)
+        if len(self.parked_in) > 1:
+            for parked in self.parked_in:
+                parked.set_aside(self)
 
-    def let_go(self) -> None:
+    def claim_ended(self) -> None:
         """Record that a claim for this poll has ended and its jobs were handed out."""
         self._claims -= 1
         if self._is_over:
             self.expire()
-        if len(self.lobbies) > 1:
-            for lobby in self.lobbies:
-                lobby.take_back(self)
+        if len(self.parked_in) > 1:
+            for parked in self.parked_in:
+                parked.take_back(self)
 
     def look(self) -> None:
         """End the wait if the client has left."""
@@ -108,11 +108,11 @@ class ParkedDequeues:
         queue_type: str,
         directory: Directory,
         clock: AlarmClock,
-        give_back: Callable[[list[LeasedJob]], Awaitable[None]],
+        void_leases: Callable[[list[LeasedJob]], Awaitable[None]],
     ) -> None:
         self._queue_type = queue_type
         self._directory = directory
-        self._give_back = give_back
+        self._void_leases = void_leases
         self._alarm = clock.alarm(self._start_claim)
         self.waiters: dict[Waiter, None] = {}
         self._claimed: set[Waiter] = set()
@@ -206,15 +206,15 @@ class ParkedDequeues:
         self._claims.add(claim)
         claim.add_done_callback(self._on_claimed)
 
-    def _leave_behind(self, takers: list[Waiter]) -> None:
+    def _leave_behind(self, batch: list[Waiter]) -> None:
         """Claim from other shards although a claim is in flight: its shard is gone or has fallen silent.
 
         A late answer of it goes to the polls that still wait, or back.
         """
         self._is_claiming, self._asked = False, None
         self._left_behind += 1
-        for taker in takers:
-            taker.let_go()
+        for waiter in batch:
+            waiter.claim_ended()
         self._arm()
 
     def _on_claimed(self, task: asyncio.Task[None]) -> None:
@@ -233,47 +233,47 @@ class ParkedDequeues:
                 shard = min(self._due_at, key=self._due_at.__getitem__)
                 if self._due_at[shard] > monotonic():
                     break
-                takers = self._takers()
-                if not takers:
+                batch = self._next_batch()
+                if not batch:
                     return  # the polls that have ended leave before `_on_claimed` arms the alarm
-                await self._claim_from(shard, takers)
+                await self._claim_from(shard, batch)
         finally:
             if self._left_behind == left_behind:
                 self._is_claiming = False
         # Not only when the event loop tells of the end of this task: the next job may be due before that.
         self._arm()
 
-    async def _claim_from(self, shard: ShardPort, takers: list[Waiter]) -> None:
+    async def _claim_from(self, shard: ShardPort, batch: list[Waiter]) -> None:
         del self._due_at[shard]
-        for taker in takers:
-            taker.count_on()
-        asked = self._asked = shard, takers
+        for waiter in batch:
+            waiter.claim_started()
+        asked = self._asked = shard, batch
         try:
-            unclaimed = await self._claim_for(shard, takers)
+            unclaimed = await self._claim_for(shard, batch)
         finally:
             if self._asked is asked:
                 self._asked = None
-                for taker in takers:
-                    taker.let_go()
+                for waiter in batch:
+                    waiter.claim_ended()
         if unclaimed:
-            await self._give_back(unclaimed)
+            await self._void_leases(unclaimed)
 
-    async def _claim_for(self, shard: ShardPort, takers: list[Waiter]) -> list[LeasedJob]:
+    async def _claim_for(self, shard: ShardPort, batch: list[Waiter]) -> list[LeasedJob]:
         """Claim jobs for some polls; return the jobs that none of them can take."""
-        demand = min(sum(taker.count for taker in takers), MAX_CLAIM)
-        # The claim runs in a task of its own, and serves all takers; its span has one parent, the first traced one.
-        call_traces.current.set(next((taker.trace for taker in takers if taker.trace is not None), None))
+        demand = min(sum(waiter.count for waiter in batch), MAX_CLAIM)
+        # The claim runs in a task of its own and serves the whole batch; its span has one parent, the first traced one.
+        call_traces.current.set(next((waiter.trace for waiter in batch if waiter.trace is not None), None))
         try:
-            reply = await shard.call(Dequeue(self._queue_type, demand, takers[0].lease_us))
+            reply = await shard.call(Dequeue(self._queue_type, demand, batch[0].lease_us))
         except SharqError as error:
-            self._on_failure(shard, takers, error)
+            self._on_failure(shard, batch, error)
             return []
         if reply.next_due_in_us is not None and shard in self._watches:
             due_at = monotonic() + reply.next_due_in_us / 1e6
             self._due_at[shard] = min(due_at, self._due_at.get(shard, due_at))
-        return _hand_out(takers, reply.jobs)
+        return _hand_out(batch, reply.jobs)
 
-    def _on_failure(self, shard: ShardPort, takers: list[Waiter], error: SharqError) -> None:
+    def _on_failure(self, shard: ShardPort, batch: list[Waiter], error: SharqError) -> None:
         """Fail the polls, unless nothing was done and the shard is gone: the polls wait for the other shards then.
 
         A shard that does not reach its store counts as gone for a moment if there is another.
@@ -284,30 +284,30 @@ class ParkedDequeues:
         if not is_gone:
             self._due_at[shard] = monotonic() + _PAUSE_AFTER_FAILURE_S
         if not is_gone or error.perhaps_done:
-            for taker in takers:
-                taker.fail(error)
+            for waiter in batch:
+                waiter.fail(error)
 
-    def _takers(self) -> list[Waiter]:
+    def _next_batch(self) -> list[Waiter]:
         """Return the first polls that want leases of the same length, as many as one claim may serve."""
-        takers: list[Waiter] = []
+        batch: list[Waiter] = []
         demand = 0
         for waiter in self.waiters:
             if not waiter.is_waiting or waiter in self._claimed:
                 continue
-            if takers and (waiter.lease_us != takers[0].lease_us or demand + waiter.count > MAX_CLAIM):
+            if batch and (waiter.lease_us != batch[0].lease_us or demand + waiter.count > MAX_CLAIM):
                 break
-            if len(takers) == MAX_TAKERS:
+            if len(batch) == MAX_POLLS:
                 break
-            takers.append(waiter)
+            batch.append(waiter)
             demand += waiter.count
-        return takers
+        return batch
 
 
-def _hand_out(takers: list[Waiter], jobs: list[LeasedJob]) -> list[LeasedJob]:
+def _hand_out(batch: list[Waiter], jobs: list[LeasedJob]) -> list[LeasedJob]:
     """Hand out jobs in the order of the polls' arrival; return the jobs that no poll can take."""
     at = 0
-    for taker in takers:
-        if at < len(jobs) and taker.is_waiting:
-            taker.answer(jobs[at : at + taker.count])
-            at += taker.count
+    for waiter in batch:
+        if at < len(jobs) and waiter.is_waiting:
+            waiter.answer(jobs[at : at + waiter.count])
+            at += waiter.count
     return jobs[at:]

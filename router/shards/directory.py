@@ -126,7 +126,7 @@ class ShardDirectory:
         self._usable: frozenset[str] = frozenset()
         self._excuses = Excuses()
         self._excused: frozenset[str] = frozenset()
-        self._said: dict[str, frozenset[int]] = {}
+        self._away: dict[str, frozenset[int]] = {}
         self._covering: tuple[Owners, asyncio.Future[Any]] | None = None
         self._listeners: list[Callable[[], None]] = []
         self._unknown_seeds = RareLog(log, REFUSAL_EVERY_S)
@@ -191,7 +191,7 @@ class ShardDirectory:
         """Pass over a shard for DOUBT_S because it did not reach its store, and tell others to answer for it."""
         if isinstance(shard, ShardLink):
             shard.doubted_until = self._loop.time() + DOUBT_S
-            if shard.node_id is not None and self._said.keys() != self._usable:
+            if shard.node_id is not None and self._away.keys() != self._usable:
                 self._excuses.revoke(shard.node_id)
             self._settle()
             self._cover()
@@ -301,14 +301,14 @@ class ShardDirectory:
         """
         links = self._links_by_node()
         now = self._loop.time()
-        said = {node: lost for node, link in links.items() if (lost := self._away_of(link, now))}
-        whole = frozenset(node for node, lost in said.items() if len(lost) >= self.partitions)
+        away = {node: lost for node, link in links.items() if (lost := self._away_of(link, now))}
+        whole = frozenset(node for node, lost in away.items() if len(lost) >= self.partitions)
         usable = frozenset(links)
         excused = self._excuses.update(usable, whole, now)
-        if (usable, said, excused) == (self._usable, self._said, self._excused):
+        if (usable, away, excused) == (self._usable, self._away, self._excused):
             return
-        self._usable, self._said, self._excused = usable, said, excused
-        self._owners = Owners(self.ring_version, self.partitions, links, said, excused)
+        self._usable, self._away, self._excused = usable, away, excused
+        self._owners = Owners(self.ring_version, self.partitions, links, away, excused)
         self._owner_links = self._owners.links
         self._tell()
 

@@ -23,7 +23,7 @@ from sharq_core.link.frames import Away, Due, ErrorFrame, FrameError, FromShard,
 from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, Dequeue, Dequeued, Enqueue, Failure, Finish, OnDue, View
 from sharq_core.link.socket import CLOSE_S, HEARTBEAT_S, HELLO_S, LinkBroken, Outbox, receive, say_goodbye
-from sharq_core.link.void_leases import give_back
+from sharq_core.link.void_leases import void_leases
 from sharq_core.logs.troubles import Trouble
 from sharq_core.models import LeasedJob
 
@@ -104,7 +104,7 @@ class ShardLink:
         self._down = Trouble(log, "link_down", "shard=%s node=%s")
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
-        self._give_backs: set[asyncio.Task[None]] = set()
+        self._voidings: set[asyncio.Task[None]] = set()
 
     @property
     def is_up(self) -> bool:
@@ -145,7 +145,7 @@ class ShardLink:
     async def close(self) -> None:
         """End the link. Calls in flight fail as they do if it breaks."""
         self._is_closing = True
-        tasks = [task for task in (self._task, *self._give_backs) if task is not None]
+        tasks = [task for task in (self._task, *self._voidings) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -170,7 +170,7 @@ class ShardLink:
             return await future
         except asyncio.CancelledError:
             if isinstance(call, Dequeue) and _has_result(future):
-                self._give_back_soon(cast(Dequeued, future.result()).jobs)
+                self._void_soon(cast(Dequeued, future.result()).jobs)
             raise
 
     def watch(self, queue_type: str, on_due: OnDue) -> None:
@@ -308,7 +308,7 @@ class ShardLink:
     def _go_up(self, socket: aiohttp.ClientWebSocketResponse, clock_us: int) -> None:
         outbox = self._outbox = Outbox(socket, lambda: not socket.closed)
         self._sender = asyncio.create_task(outbox.run())
-        self._calls = PendingCalls(outbox, clock_us, self._timeout_s, self._give_back_soon, self.errors)
+        self._calls = PendingCalls(outbox, clock_us, self._timeout_s, self._void_soon, self.errors)
         self.connects += 1
         self.is_draining = False
         for queue_type in self._watches:
@@ -373,11 +373,11 @@ class ShardLink:
         if self._calls is None and on_due in self._watches.get(queue_type, ()):
             on_due(None)
 
-    def _give_back_soon(self, jobs: list[LeasedJob]) -> None:
+    def _void_soon(self, jobs: list[LeasedJob]) -> None:
         if jobs:
-            task = asyncio.create_task(give_back(self, jobs))
-            self._give_backs.add(task)
-            task.add_done_callback(self._give_backs.discard)
+            task = asyncio.create_task(void_leases(self, jobs))
+            self._voidings.add(task)
+            task.add_done_callback(self._voidings.discard)
 
 
 def _has_result(future: asyncio.Future[ReplyT]) -> bool:

@@ -42,7 +42,7 @@ class Owners:
         excused: frozenset[str] = frozenset(),
     ) -> None:
         self.away = {node: lost for node, lost in away.items() if node not in excused}
-        self._said = away
+        self._away = away
         self._version = version
         self._partitions = partitions
         self._links = links
@@ -55,7 +55,7 @@ class Owners:
         able = frozenset(
             node
             for node, link in self._links.items()
-            if link is not failed and partition not in self._said.get(node, ())
+            if link is not failed and partition not in self._away.get(node, ())
         )
         return self._links[self._ring(able).owners[partition]] if able else None
 

@@ -54,7 +54,7 @@ class PendingCalls:
         clock_us: the shard's clock now.
         errors: counts, by code, the calls that fail as a whole.
         timeout_s: the timeout of each call, in seconds.
-        give_back: voids leases whose answer came too late for its call.
+        void_leases: voids leases whose answer came too late for its call.
 
     Attributes:
         is_silent: True if nothing came from the shard for 500 ms with calls waiting, and nothing since.
@@ -65,14 +65,14 @@ class PendingCalls:
         outbox: Outbox[int],
         clock_us: int,
         timeout_s: float,
-        give_back: Callable[[list[LeasedJob]], None],
+        void_leases: Callable[[list[LeasedJob]], None],
         errors: Counter[str],
     ) -> None:
         self.is_silent = False
         self._loop = asyncio.get_running_loop()
         self._outbox = outbox
         self._timeout_s = timeout_s
-        self._give_back = give_back
+        self._void_leases = void_leases
         self._errors = errors
         self._clock = RemoteClock()
         self._clock.learn(clock_us)
@@ -124,7 +124,7 @@ class PendingCalls:
     def answer(self, number: int, result: msgspec.Raw) -> None:
         """Complete a call with its answer; raise FrameError if the answer is not of the call's type."""
         if number in self._late_dequeues:
-            self._give_back(decode_reply(Dequeue, result).jobs)
+            self._void_leases(decode_reply(Dequeue, result).jobs)
             self._late_dequeues.discard(number)
         waiting = self._waiting.get(number)
         if waiting is None:
@@ -134,7 +134,7 @@ class PendingCalls:
         if not waiting.future.done():
             waiting.future.set_result(reply)
         elif waiting.call_type is Dequeue:
-            self._give_back(cast(Dequeued, reply).jobs)
+            self._void_leases(cast(Dequeued, reply).jobs)
 
     def fail(self, entry: ErrorFrame) -> None:
         """Complete a call with its error."""

@@ -70,7 +70,7 @@ class SecondTry:
                 raise error
             by_shard.setdefault(other, []).append(partition)
         self._directory.second_tries += len(by_shard)
-        return await asyncio.gather(*(shard.call(make_call(own)) for shard, own in by_shard.items()))
+        return await asyncio.gather(*(shard.call(make_call(group)) for shard, group in by_shard.items()))
 
     async def ask_jobs(
         self,

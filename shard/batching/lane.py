@@ -277,9 +277,9 @@ class ServerLane:
             replies = await self._executor.run([call.call for call in pending], remaining_s)
             # A call that no replica has confirmed was done all the same, so its news count.
             for call, reply in zip(pending, replies, strict=True):
-                news = reply.reply if isinstance(reply, NotKept) else reply
-                if not isinstance(news, SharqError):
-                    call.observe(news, sent_at)
+                done = reply.reply if isinstance(reply, NotKept) else reply
+                if not isinstance(done, SharqError):
+                    call.observe(done, sent_at)
         except Exception as error:
             log.exception("pipeline_failed")
             message = f"an error in this process: {type(error).__name__}; the call may have been done"

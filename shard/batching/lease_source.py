@@ -58,6 +58,6 @@ class LeaseSource(Protocol):
         """Void the leases of a reply that is handed to no request."""
         ...
 
-    def give_back_soon(self, jobs: list[LeasedJob]) -> None:
+    def void_soon(self, jobs: list[LeasedJob]) -> None:
         """Void leases whose requests are gone, in the background."""
         ...

@@ -124,18 +124,18 @@ class PeriodKeeper:
         calendars = await self._pipeline.value(self._calls.get_periods(partition))
         self._known[partition] = _Partition({calendar.zone: calendar for calendar in calendars}, read_at)
 
-    async def _extend(self, partition: int, known: _Partition) -> None:
+    async def _extend(self, partition: int, remembered: _Partition) -> None:
         """Renew the calendars of a partition that end too soon by the store's clock."""
         now_us = self._now_us(partition)
         if now_us is None:
             return
-        zones = [zone for zone, calendar in known.calendars.items() if _is_short(calendar, now_us)]
+        zones = [zone for zone, calendar in remembered.calendars.items() if _is_short(calendar, now_us)]
         bounds = dict(_known_bounds(zones, now_us))
         if not bounds:
             return
         await self._pipeline.value(self._calls.put_periods(partition, bounds))
         for zone, of_zone in bounds.items():
-            known.calendars[zone] = Calendar(zone, of_zone[0], of_zone[-1])
+            remembered.calendars[zone] = Calendar(zone, of_zone[0], of_zone[-1])
         log.debug("periods_put partition=%d zones=%d", partition, len(bounds))
 
 

@@ -60,7 +60,7 @@ Smaller steps delay its next slot by less than that.
 
 
 _Entry: TypeAlias = tuple[float, int, str, int, int]
-"""When to fire (the loop's time, seconds), the partition, the name, and the version and slot that are known (µs)."""
+"""The time to fire (seconds, by the loop's clock), the partition, the name, the known version and slot (µs)."""
 
 
 class Schedules:

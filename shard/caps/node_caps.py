@@ -207,7 +207,7 @@ class NodeCaps:
         """Forget the partitions that this node does not serve any more, until cancelled."""
         while True:
             await asyncio.sleep(FORGET_EVERY_S)
-            self._parked.keep(self._ownership.covers)
+            self._parked.keep(self._ownership.serves)
             now = monotonic()
             self._taken_until = {name: until for name, until in self._taken_until.items() if until > now}
             self.ledgers.keep(self._by_cap.__contains__)

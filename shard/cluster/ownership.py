@@ -18,7 +18,7 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.library import DEQUEUE, ENQUEUE, EXTEND, FINISH, FINISH_WITH_RESULTS, REAP, RELEASE
 from sharq_core.scheduler.surveys import SurveyCalls
 
-GUEST_S = 5.0
+GRACE_S = 5.0
 """The grace period: the time for which a partition of another node is served after its loss or after a call for it."""
 
 
@@ -58,7 +58,7 @@ class Ownership:
         self._loop = asyncio.get_running_loop()
         self.mine = frozenset(self.owned)
         self._unread = set(self.known)
-        self._guests: dict[int, float] = {}
+        self._in_grace: dict[int, float] = {}
         self._asides: dict[int, float] = {}
         self._looks: dict[str, _Looks] = {}
 
@@ -76,14 +76,14 @@ class Ownership:
         """Return True if the ring gives the partition to this node."""
         return partition in self.mine
 
-    def covers(self, partition: int) -> bool:
+    def serves(self, partition: int) -> bool:
         """Return True if this node serves the partition, as its owner or in the grace period."""
-        is_here = self.serves_all or partition in self.mine or partition in self._guests
+        is_here = self.serves_all or partition in self.mine or partition in self._in_grace
         return is_here and partition not in self._asides
 
-    def covered(self) -> list[int]:
+    def served(self) -> list[int]:
         """Return the partitions that this node serves, its own first."""
-        return [partition for partition in (*self.known, *self._guests) if partition not in self._asides]
+        return [partition for partition in (*self.known, *self._in_grace) if partition not in self._asides]
 
     @property
     def unread(self) -> frozenset[int]:
@@ -108,22 +108,22 @@ class Ownership:
         self.taken += len(self.mine - before)
         self.given_up += len(given_up)
         if not self.serves_all:
-            self._guests.update(dict.fromkeys(given_up, self._loop.time() + GUEST_S))
-        for partition in self.mine & self._guests.keys():
-            del self._guests[partition]
+            self._in_grace.update(dict.fromkeys(given_up, self._loop.time() + GRACE_S))
+        for partition in self.mine & self._in_grace.keys():
+            del self._in_grace[partition]
         self.changed.set()
         return given_up
 
-    def host(self, partition: int) -> None:
+    def extend_grace(self, partition: int) -> None:
         """Begin or extend the grace period of another node's partition, after a call for it was done."""
         if not self.serves_all and partition not in self.mine and partition not in self._asides:
-            self._guests[partition] = self._loop.time() + GUEST_S
+            self._in_grace[partition] = self._loop.time() + GRACE_S
 
-    def send_off(self) -> None:
+    def expire_grace(self) -> None:
         """Stop serving partitions whose grace period is over."""
         now = self._loop.time()
-        for partition in [partition for partition, until in self._guests.items() if until <= now]:
-            del self._guests[partition]
+        for partition in [partition for partition, until in self._in_grace.items() if until <= now]:
+            del self._in_grace[partition]
 
     @property
     def stands_aside(self) -> bool:
@@ -136,7 +136,7 @@ class Ownership:
         for partition in partitions:
             self._asides[partition] = until
             self._unread.discard(partition)
-            self._guests.pop(partition, None)
+            self._in_grace.pop(partition, None)
         return len(self._asides) > before
 
     def come_back(self, partitions: Iterable[int]) -> None:
@@ -156,11 +156,11 @@ class Ownership:
         self._unread.discard(partition)
 
     @property
-    def is_sure(self) -> bool:
+    def is_complete(self) -> bool:
         """Return True if the index is complete for all served partitions; its times may be early."""
-        return not self._unread and not self._guests
+        return not self._unread and not self._in_grace
 
-    async def look(self, queue_type: str, find: Callable[[int, str], Awaitable[None]]) -> None:
+    async def read_unknown(self, queue_type: str, find: Callable[[int, str], Awaitable[None]]) -> None:
         """Read a type in the partitions that are not fully known; return once their state at the call is known.
 
         Concurrent calls for one type share one look, and its failure.
@@ -176,7 +176,7 @@ class Ownership:
                 # A look that began after this call answers it; one that was already running may have missed a job.
                 if looks.last[0] <= begun_before:
                     looks.begun += 1
-                    places = (*self._unread, *self._guests)
+                    places = (*self._unread, *self._in_grace)
                     failure: BaseException | None = None
                     for at in range(0, len(places), LOOKED_AT_ONCE):
                         finds = [find(place, queue_type) for place in places[at : at + LOOKED_AT_ONCE]]

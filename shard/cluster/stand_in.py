@@ -34,9 +34,9 @@ class StandIn:
         Raises:
             SharqError: a partition could not be read.
         """
-        if self._ownership.is_sure:
+        if self._ownership.is_complete:
             return False
-        await self._ownership.look(queue_type, self._surveyor.find)
+        await self._ownership.read_unknown(queue_type, self._surveyor.find)
         return True
 
     async def cover(self, partitions: list[int]) -> None:
@@ -46,7 +46,7 @@ class StandIn:
             SharqError: a partition could not be read.
         """
         for partition in partitions:
-            self._ownership.host(partition)
+            self._ownership.extend_grace(partition)
         await self._surveyor.read(partitions, 0)
         await self._surveyor.read(partitions, TYPES_A_SECOND)
 

@@ -41,7 +41,7 @@ class Explanations:
     """The reasons of the types that workers polled in vain.
 
     Args:
-        covered: returns the partitions that this node serves.
+        served: returns the partitions that this node serves.
         partitions: the number of all partitions.
 
     Attributes:
@@ -49,12 +49,12 @@ class Explanations:
     """
 
     def __init__(
-        self, pipeline: Pipeline, calls: TypeCalls, covered: Callable[[], list[int]], partitions: int
+        self, pipeline: Pipeline, calls: TypeCalls, served: Callable[[], list[int]], partitions: int
     ) -> None:
         self.by_type: dict[str, asyncio.Task[_Remembered]] = {}
         self._pipeline = pipeline
         self._calls = calls
-        self._covered = covered
+        self._served = served
         self._partitions = partitions
 
     async def explain(self, queue_type: str) -> Explanation:
@@ -143,27 +143,28 @@ class Explanations:
                 for queue_type, part in zip(by_place[place], answer, strict=True):
                     parts[queue_type].append(part)
         return {
-            queue_type: _Remembered(merge_explanations(own), read_at) for queue_type, own in parts.items()
+            queue_type: _Remembered(merge_explanations(answers), read_at)
+            for queue_type, answers in parts.items()
         }
 
     def _places(self, queue_type: str) -> list[int]:
         """Return the partitions of this node that may hold queues of a type."""
         if not is_gathered(queue_type):
-            return self._covered()
+            return self._served()
         place = partition_of(queue_type, "", self._partitions)
-        return [place] if place in self._covered() else []
+        return [place] if place in self._served() else []
 
 
-def _as_of(known: _Remembered, now: float) -> Explanation | None:
+def _as_of(remembered: _Remembered, now: float) -> Explanation | None:
     """Return an explanation as of now; None if it is too old, or if its queue has become ready since."""
-    age_s = now - known.read_at
+    age_s = now - remembered.read_at
     if age_s > REMEMBERED_S:
         return None
-    ready_in_us = known.explanation.next_ready_in_us
+    ready_in_us = remembered.explanation.next_ready_in_us
     if ready_in_us is None:
-        return known.explanation
+        return remembered.explanation
     left_us = ready_in_us - int(age_s * 1e6)
-    return msgspec.structs.replace(known.explanation, next_ready_in_us=left_us) if left_us > 0 else None
+    return msgspec.structs.replace(remembered.explanation, next_ready_in_us=left_us) if left_us > 0 else None
 
 
 async def _part_of(together: asyncio.Task[dict[str, _Remembered]], queue_type: str) -> _Remembered:

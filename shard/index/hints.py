@@ -35,7 +35,7 @@ class NodeHints:
         if self._explanations.by_type:
             self._explanations.drop(queue_type)
         if partition not in self._ownership.mine:
-            self._ownership.host(partition)
+            self._ownership.extend_grace(partition)
         if hint.ready_us is not None:
             self._index.note(partition, queue_type, hint)
         if hint.timer_us is not None and self._reaper is not None:

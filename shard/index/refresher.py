@@ -44,7 +44,7 @@ READ_ON_S = 0.002
 """Pause between two pages while a node reads unknown types, so that it keeps serving calls."""
 
 FIRST_READ_S = 0.5
-"""Longest time that a node reads before it opens. It asks the store for types not read by then (ownership.look)."""
+"""Longest time that a node reads before it opens. It asks for types not read by then (Ownership.read_unknown)."""
 
 K = TypeVar("K")
 
@@ -158,14 +158,14 @@ class Refresher:
 
     async def _look(self) -> None:
         """Look at every partition; each look reads the pages of the partitions after those of the last one."""
-        self._ownership.send_off()
-        self._clocks.keep(self._ownership.covers)
+        self._ownership.expire_grace()
+        self._clocks.keep(self._ownership.serves)
         await self._surveyor.let_go()
         await self._say_given_up()
-        covered = self._ownership.covered()
-        first = self._next % max(len(covered), 1)
+        places = self._ownership.served()
+        first = self._next % max(len(places), 1)
         budget = max(int(TYPES_A_SECOND * self._period_s), 1)
-        types, served = await self._surveyor.read([*covered[first:], *covered[:first]], budget)
+        types, served = await self._surveyor.read([*places[first:], *places[:first]], budget)
         self._next = first + max(served, 1)
         # The remaining budget goes to rounds that have begun, so that they end soon and show which types are gone.
         while (budget := budget - types) > 0 and (under_way := self._surveyor.under_way()):

@@ -139,7 +139,7 @@ class Surveyor:
 
     def _is_read(self, partition: int) -> bool:
         """Return True if this node serves the partition and its data is not lost."""
-        return self._ownership.covers(partition) and not self._guard.is_lost(partition)
+        return self._ownership.serves(partition) and not self._guard.is_lost(partition)
 
     async def read(self, partitions: Sequence[int], max_types: int) -> tuple[int, int]:
         """Look at each partition, and read pages of up to about `max_types` types in all, in the given order.
@@ -196,7 +196,7 @@ class Surveyor:
 
     def under_way(self) -> list[int]:
         """Return the served partitions whose round has begun and not ended."""
-        return [p for p, reading in self._readings.items() if reading.scan and self._ownership.covers(p)]
+        return [p for p, reading in self._readings.items() if reading.scan and self._ownership.serves(p)]
 
     async def find(self, partition: int, queue_type: str) -> None:
         """Read one type of a partition, for a caller that must know whether a job is ready.
@@ -209,7 +209,7 @@ class Surveyor:
         except CallFailed as error:
             self._set_aside.add(partition, queue_type, error.message)
             return
-        if self._ownership.covers(partition):
+        if self._ownership.serves(partition):
             row, shift_us = value_of(reply)
             now_us = reply.hint.now_us
             self._tell(partition, [(queue_type, row)], now_us, sent_at, shift_us, with_timers=True)
@@ -356,7 +356,7 @@ class Surveyor:
             with_timers: if True, a type with a due timer counts as ready.
         """
         # The partition may have gone to another node during the call.
-        if not rows or not self._ownership.covers(partition):
+        if not rows or not self._ownership.serves(partition):
             return
         self._rows_since_pause += len(rows)
         heads: list[tuple[str, int | None]] = []

@@ -45,7 +45,7 @@ class LoadReports:
     """The reports of one node.
 
     Args:
-        covered: returns the partitions that this node serves.
+        served: returns the partitions that this node serves.
         caps: returns the shares in use of a type's limits.
         is_out: tells whether a quota holds a type back.
     """
@@ -56,7 +56,7 @@ class LoadReports:
         census: Census,
         index: ReadyIndex,
         explanations: Explanations,
-        covered: Callable[[], list[int]],
+        served: Callable[[], list[int]],
         caps: Callable[[str], Mapping[str, float]],
         is_out: Callable[[str], bool],
     ) -> None:
@@ -64,7 +64,7 @@ class LoadReports:
         self._census = census
         self._index = index
         self._explanations = explanations
-        self._covered = covered
+        self._served = served
         self._caps = caps
         self._is_out = is_out
         self._ranked: list[str] = []
@@ -143,7 +143,7 @@ class LoadReports:
         turns = {name: self._turns.get(name, 0.0) for name in names}
         self._turns, remaining, reads = turns, READS_A_REPORT, list[str]()
         self._reasons = {name: entry for name, entry in self._reasons.items() if name in turns}
-        places = max(len(self._covered()), 1)
+        places = max(len(self._served()), 1)
         for name in sorted(turns, key=turns.__getitem__):
             cost = 1 if is_gathered(name) else places
             if reads and cost > remaining:

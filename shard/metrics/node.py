@@ -328,7 +328,7 @@ class _Totals(Collector):
         )
         named, others = self._census.totals()
         for name, totals in [
-            *((own.queue_type, own) for own in named),
+            *((of_type.queue_type, of_type) for of_type in named),
             *([(OTHER_TYPES, others)] if others else []),
         ]:
             jobs.add_metric([name, "queued"], totals.queued)

@@ -25,7 +25,7 @@ class NodeSamples:
     """The samples and reports of one node.
 
     Args:
-        covered: returns the partitions that the node serves.
+        served: returns the partitions that the node serves.
 
     Attributes:
         caps: how much of their limits the gathered types use.
@@ -41,12 +41,12 @@ class NodeSamples:
         explanations: Explanations,
         index: ReadyIndex,
         census: Census,
-        covered: Callable[[], list[int]],
+        served: Callable[[], list[int]],
     ) -> None:
         self._limits = LimitSamples(registry, pipeline, calls.limits, explanations, index, census)
         self.caps = TypeCaps(registry, pipeline, calls.types, census, metrics.units)
         self._reports = LoadReports(
-            metrics, census, index, explanations, covered, self.caps.shares, self.caps.is_out
+            metrics, census, index, explanations, served, self.caps.shares, self.caps.is_out
         )
         self.handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {DescribeLoad: self._describe}
 

@@ -230,10 +230,10 @@ class PlainRequest(web.BaseRequest):
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def bound_chunks(body: StreamReader, most: int) -> None:
-    """Let a body that comes in chunks be parsed no further than `most` chunks ahead of its reader."""
-    body._high_water_chunks = most
-    body._low_water_chunks = most // 2
+def bound_chunks(body: StreamReader, limit: int) -> None:
+    """Let a body that comes in chunks be parsed no further than `limit` chunks ahead of its reader."""
+    body._high_water_chunks = limit
+    body._low_water_chunks = limit // 2
 
 
 async def next_piece(body: StreamReader) -> tuple[bytes, int]:

@@ -72,19 +72,19 @@ class StoreAddress(msgspec.Struct, frozen=True, kw_only=True):
 
     def sentinel_urls(self) -> list[tuple[str, str]]:
         """Return the driver's URL of each Sentinel, and another URL to try if that is refused (the same, for none)."""
-        own = self.sentinel_access
-        has_tls = self.has_tls if own.has_tls is None else own.has_tls
+        access = self.sentinel_access
+        has_tls = self.has_tls if access.has_tls is None else access.has_tls
         named = msgspec.structs.replace(
             self,
             db=0,
-            username=own.username if own.password else self.username,
-            password=own.password or self.password,
+            username=access.username if access.password else self.username,
+            password=access.password or self.password,
             has_tls=has_tls,
-            tls_ca=(own.tls_ca or self.tls_ca) if has_tls else None,
-            tls_cert=(own.tls_cert or self.tls_cert) if has_tls else None,
-            tls_key=(own.tls_key or self.tls_key) if has_tls else None,
+            tls_ca=(access.tls_ca or self.tls_ca) if has_tls else None,
+            tls_cert=(access.tls_cert or self.tls_cert) if has_tls else None,
+            tls_key=(access.tls_key or self.tls_key) if has_tls else None,
         )
-        other = named if own.password else msgspec.structs.replace(named, username=None, password=None)
+        other = named if access.password else msgspec.structs.replace(named, username=None, password=None)
         return [
             (named.url_of(server.host, server.port), other.url_of(server.host, server.port))
             for server in self.servers

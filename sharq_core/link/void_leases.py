@@ -12,15 +12,15 @@ from sharq_core.models import LeasedJob, ReleaseJob
 log = logging.getLogger(__name__)
 
 
-def voids(jobs: Sequence[LeasedJob]) -> list[ReleaseJob]:
+def void_releases(jobs: Sequence[LeasedJob]) -> list[ReleaseJob]:
     """Return the releases that void the leases of jobs."""
     return [ReleaseJob(job.queue_type, job.queue_id, job.job_id, job.lease, is_void=True) for job in jobs]
 
 
-async def give_back(port: ShardPort, jobs: Sequence[LeasedJob]) -> None:
+async def void_leases(port: ShardPort, jobs: Sequence[LeasedJob]) -> None:
     """Void leases at a shard; a lease that cannot be voided ends at its deadline."""
     try:
-        outcomes = await port.call(Release(voids(jobs)))
+        outcomes = await port.call(Release(void_releases(jobs)))
     except SharqError as error:
         log.warning("give_back_failed code=%s", error.code)
         return

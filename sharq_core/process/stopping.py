@@ -56,8 +56,8 @@ class Stop:
     def ask(self, number: signal.Signals) -> None:
         """Begin the stop; if it has begun already, end the process at once."""
         if self.was_asked:
-            what = f": given up: {self.unsaved}" if self.unsaved else ""
-            log.critical("forced_exit signal=%s%s", number.name, what)
+            unsaved = f": given up: {self.unsaved}" if self.unsaved else ""
+            log.critical("forced_exit signal=%s%s", number.name, unsaved)
             end_at_once(1)
         log.info("stopping signal=%s", number.name)
         self._asked_at = self._loop.time()

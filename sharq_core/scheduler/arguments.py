@@ -235,25 +235,25 @@ def progress(jobs: Sequence[ExtendJob]) -> list[bytes]:
 
 def change(wanted: JobChange) -> tuple[bytes, bytes]:
     """Return a change of a job as change_job.lua unpacks it, and the new payload (empty if it stays)."""
-    given, delay_us, at_us, priority, cost = 0, 0, 0, 0, 0
+    flags, delay_us, at_us, priority, cost = 0, 0, 0, 0, 0
     expiry_kind, expires_us, payload = 0, 0, b""
     if wanted.payload is not UNSET:
-        given, payload = given + _PAYLOAD, wanted.payload
+        flags, payload = flags + _PAYLOAD, wanted.payload
     if wanted.delay_us is not UNSET:
-        given, delay_us = given + _DUE, wanted.delay_us
+        flags, delay_us = flags + _DUE, wanted.delay_us
     elif wanted.at_us is not UNSET:
-        given, at_us = given + _DUE, wanted.at_us
+        flags, at_us = flags + _DUE, wanted.at_us
     if wanted.priority is not UNSET:
-        given, priority = given + _PRIORITY, wanted.priority
+        flags, priority = flags + _PRIORITY, wanted.priority
     if wanted.cost is not UNSET:
-        given, cost = given + _COST, wanted.cost
+        flags, cost = flags + _COST, wanted.cost
     if wanted.expires_us is not UNSET or wanted.expires_at_us is not UNSET:
-        given += _EXPIRY
+        flags += _EXPIRY
         if isinstance(wanted.expires_us, int):
             expiry_kind, expires_us = 1, wanted.expires_us
         elif isinstance(wanted.expires_at_us, int):
             expiry_kind, expires_us = 2, wanted.expires_at_us
-    return _CHANGE.pack(given, delay_us, at_us, priority, cost, expiry_kind, expires_us), payload
+    return _CHANGE.pack(flags, delay_us, at_us, priority, cost, expiry_kind, expires_us), payload
 
 
 def queue_settings(settings: QueueSettings) -> list[Word]:

@@ -71,7 +71,7 @@ class MergedCall(msgspec.Struct, frozen=True):
         if len(self.calls) == 1:
             return [answer]
         if isinstance(answer, NotKept):
-            return [_not_kept(answer.message, own) for own in self.split_reply(answer.reply)]
+            return [_not_kept(answer.message, reply) for reply in self.split_reply(answer.reply)]
         if isinstance(answer, SharqError):
             return [answer] * len(self.calls)
         return list(_replies(answer))
@@ -93,8 +93,8 @@ def _replies(row: list[Any]) -> Iterator[Any | SharqError]:
             yield [_EXPIRED, now_us, _NO_TIME, _NO_TIME]
 
 
-def _not_kept(message: str, own: Any | SharqError) -> SharqError:
-    return own if isinstance(own, SharqError) else NotKept(message, own)
+def _not_kept(message: str, reply: Any | SharqError) -> SharqError:
+    return reply if isinstance(reply, SharqError) else NotKept(message, reply)
 
 
 def merge(calls: Sequence[FunctionCall[Any]]) -> list[MergedCall]:

@@ -74,7 +74,7 @@ SHARED_FILES = (
 )
 """The names of the Lua files that all functions share, in the order of the library."""
 
-_ALL = (
+_ALL_KEYS = (
     "ready",
     "queued",
     "jobs",
@@ -88,7 +88,7 @@ _ALL = (
     "deadcounts",
 )
 
-_NO_DEATH = _ALL[:-2]
+_LIVE_KEYS = _ALL_KEYS[:-2]
 """The keys of functions that read dead letters and create none."""
 
 _NOTES, _RESULTS = "notes", ("results", "resulted")
@@ -104,13 +104,13 @@ _PARKING = ("parked", "capsets")
 
 _DERIVED = frozenset({_NOTES, *_RESULTS, _CAPS, _PERMITS, *_PARKING})
 
-_JOBS = (*_ALL, _NOTES, *_PARKING)
+_JOBS = (*_ALL_KEYS, _NOTES, *_PARKING)
 """The keys of functions that end the lives of jobs."""
 
-_QUEUES = (*_ALL, *_PARKING)
+_QUEUES = (*_ALL_KEYS, *_PARKING)
 """The keys of functions that change queues."""
 
-_LEASES = (*_NO_DEATH, _NOTES, *_PARKING)
+_LEASES = (*_LIVE_KEYS, _NOTES, *_PARKING)
 """The keys of functions that end or extend leases and create no dead letters."""
 
 KEYS_OF_TYPE = ("ready", "timers", "queues", "counters", *_PARKING)
@@ -118,7 +118,7 @@ KEYS_OF_TYPE = ("ready", "timers", "queues", "counters", *_PARKING)
 
 _SCHEDULES = ("schedules", "schedule_jobs")
 
-_NUMBERED = (*_ALL, "partitions", "members", "identity", *_SCHEDULES)
+_KEY_ORDER = (*_ALL_KEYS, "partitions", "members", "identity", *_SCHEDULES)
 """The keys in the order of their numbers in Lua (KEY). A table of names would add 1-2 % to the cost of each call."""
 
 
@@ -231,7 +231,7 @@ DROP_SCHEDULE = Function("drop_schedule", ("counters", *_SCHEDULES))
 PAUSE_SCHEDULE = Function("pause_schedule", ("counters", *_SCHEDULES))
 GET_SCHEDULE = Function("get_schedule", _SCHEDULES, _READ)
 LIST_SCHEDULES = Function("list_schedules", ("schedules",), _READ)
-FIRE_SCHEDULE = Function("fire_schedule", (*_ALL, *_SCHEDULES, _NOTES, *_PARKING), ())
+FIRE_SCHEDULE = Function("fire_schedule", (*_ALL_KEYS, *_SCHEDULES, _NOTES, *_PARKING), ())
 MOVE_SCHEDULE = Function("move_schedule", ("counters", "schedules"))
 FORGET_SCHEDULE = Function("forget_schedule", ("schedules",))
 PUT_CAP = Function("put_cap", ("counters", _CAPS, _PERMITS), (), joins=True)
@@ -248,7 +248,7 @@ CAP_HOLD = Function("cap_hold", ("counters", _CAPS), joins=True)
 FUNCTIONS = tuple(value for value in vars().copy().values() if isinstance(value, Function))
 """All functions above, in their order."""
 
-_UNPROMISED = frozenset(
+_INTERNAL = frozenset(
     {
         REAP,
         TURN,
@@ -282,7 +282,7 @@ def _names(functions: Iterable[Function]) -> frozenset[bytes]:
     return frozenset(name for function in functions for name in (function.wire_name, function.joint_name))
 
 
-PROMISED = _names(function for function in FUNCTIONS if not function.is_read and function not in _UNPROMISED)
+PROMISED = _names(function for function in FUNCTIONS if not function.is_read and function not in _INTERNAL)
 """Wire names of the functions whose answer promises a client that a change lasts, or that it was made before."""
 
 OF_DATA_SET = _names(
@@ -299,7 +299,7 @@ OF_DATA_SET = _names(
 )
 """Wire names of the functions that identify the data set; they run even if the data set is in doubt."""
 
-ENDINGS = _names((FINISH, FINISH_WITH_RESULTS, EXTEND, RELEASE))
+LEASE_ENDING = _names((FINISH, FINISH_WITH_RESULTS, EXTEND, RELEASE))
 """Wire names of the functions of PROMISED that end or extend a lease."""
 
 
@@ -336,24 +336,26 @@ def _block(function: Function, text: str) -> str:
 
 _KEY_NUMBERS = (
     "local KEY = {\n  "
-    + ",\n  ".join(f"{key} = {number}" for number, key in enumerate(_NUMBERED, start=1))
+    + ",\n  ".join(f"{key} = {number}" for number, key in enumerate(_KEY_ORDER, start=1))
     + ",\n}"
 )
-_KEY_KINDS = "local KEY_KINDS = {\n  " + ",\n  ".join(f"'{key}'" for key in _ALL) + ",\n}"
+_KEY_KINDS = "local KEY_KINDS = {\n  " + ",\n  ".join(f"'{key}'" for key in _ALL_KEYS) + ",\n}"
 _KEY_OF_TYPE = (
-    "local KEY_OF_TYPE = {\n  " + ",\n  ".join(f"{key} = true" for key in _ALL if key in OF_TYPE) + ",\n}"
+    "local KEY_OF_TYPE = {\n  "
+    + ",\n  ".join(f"{key} = true" for key in _ALL_KEYS if key in OF_TYPE)
+    + ",\n}"
 )
 
 
 def _keys(function: Function) -> str:
     """Return the Lua expression of the function's keys, indexed by their numbers in KEY.
 
-    A function whose keys are the first ones of _NUMBERED passes them on as they are. Derived keys come last.
+    A function whose keys are the first ones of _KEY_ORDER passes them on as they are. Derived keys come last.
     """
     keys = tuple(key for key in function.keys if key not in _DERIVED)
-    if keys == _NUMBERED[: len(keys)]:
+    if keys == _KEY_ORDER[: len(keys)]:
         return "keys"
-    numbers = (_NUMBERED.index(key) + 1 for key in keys)
+    numbers = (_KEY_ORDER.index(key) + 1 for key in keys)
     pairs = [f"[{number}] = keys[{at}]" for at, number in enumerate(numbers, start=1)]
     rows = (", ".join(pairs[at : at + 6]) for at in range(0, len(pairs), 6))
     return "{" + ",\n      ".join(rows) + "}"

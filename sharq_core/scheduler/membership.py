@@ -113,8 +113,8 @@ class MembershipCalls:
         decode: Callable[[list[Any]], Reply[T]],
     ) -> FunctionCall[T]:
         now: int | str = "" if now_us is None else now_us
-        own = self._keys
-        all_keys = {"members": own.members, "partitions": own.partition_count, "identity": own.identity}
+        names = self._keys
+        all_keys = {"members": names.members, "partitions": names.partition_count, "identity": names.identity}
         keys = KeyList.of(*(all_keys[name] for name in function.keys))
         return FunctionCall(MEMBERS, function, keys, [now, "", *arguments], decode)
 

@@ -65,7 +65,7 @@ class ServerConnections:
             await drop(idle)
         return await self.open()
 
-    async def give_back(self, connection: AbstractConnection) -> None:
+    async def release(self, connection: AbstractConnection) -> None:
         """Keep a connection whose answers were all read for the next `take`."""
         if self._is_closed:
             await _end(connection)

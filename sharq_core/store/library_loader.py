@@ -37,16 +37,16 @@ class LibraryLoader:
         where: the server, for the log.
 
     Attributes:
-        has_begun: the library was checked once; from then on it is checked on each new connection.
+        has_checked: the library was checked once; from then on it is checked on each new connection.
     """
 
     def __init__(self, library: FunctionLibrary, where: str) -> None:
-        self.has_begun = False
+        self.has_checked = False
         self._library = library
         self._where = where
         self._loading = asyncio.Lock()
 
-    async def see_to(self, connection: AbstractConnection) -> None:
+    async def ensure(self, connection: AbstractConnection) -> None:
         """Load the library into the server, unless it has one of the same or a higher revision.
 
         Raises:
@@ -60,15 +60,15 @@ class LibraryLoader:
                 if not await self._is_there(connection):
                     await self._load(connection)
         finally:
-            self.has_begun = True
+            self.has_checked = True
 
-    async def look_after(self, connection: AbstractConnection) -> None:
-        """Do the same as `see_to`, but only log a refusal.
+    async def try_ensure(self, connection: AbstractConnection) -> None:
+        """Do the same as `ensure`, but only log a refusal.
 
         The server continues with its library, and calls report what they lack.
         """
         try:
-            await self.see_to(connection)
+            await self.ensure(connection)
         except Unavailable as error:
             log.warning("library_refused name=%s %s error=%r", self._library.name, self._where, error.message)
 

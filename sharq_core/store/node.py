@@ -80,7 +80,7 @@ class StoreNode:
         self.name = f"{self.host}:{parts.port}" if self.host else parts.path
         self._where = f"host={self.host} port={parts.port}" if self.host else f"path={parts.path}"
         self._library = library
-        self._supply = LibraryLoader(library, self._where)
+        self._loader = LibraryLoader(library, self._where)
         self._connections = ServerConnections(url, timeout_s, self._prepare)
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._doubt = doubt
@@ -120,8 +120,8 @@ class StoreNode:
         timeout_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
         deadline = self._loop.time() + timeout_s
         # The first call checks the library, because an older node may have loaded an older one.
-        if not self._supply.has_begun and self.reach.refusal is None:
-            await self._begin_supply(deadline)
+        if not self._loader.has_checked and self.reach.refusal is None:
+            await self._begin_loading(deadline)
             timeout_s = max(deadline - self._loop.time(), 0.0)
         asked_at = monotonic()
         answers = await run(calls, timeout_s, is_asking=is_asking)
@@ -171,7 +171,7 @@ class StoreNode:
             async with asyncio.timeout(timeout_s), slots or self._slots:
                 connection = await self._connections.take()
                 if self.doubt is not None and self._bars(commands):  # the new connection raised the doubt
-                    await self._connections.give_back(connection)
+                    await self._connections.release(connection)
                     connection = None
                     raise Unavailable(self.doubt.message)  # noqa: TRY301 - the connection is kept
                 packed = pack(commands)
@@ -182,7 +182,7 @@ class StoreNode:
                 await connection.send_packed_command(packed, check_health=False)
                 await (_read_asked if is_asking else read)(connection, len(commands), answers)
                 if used is None:
-                    await self._connections.give_back(connection)
+                    await self._connections.release(connection)
                 else:
                     used.append(connection)
                 connection = None
@@ -215,8 +215,8 @@ class StoreNode:
         try:
             async with asyncio.timeout(self.timeout_s), self._slots:
                 connection = await self._connections.take()
-                await self._supply.see_to(connection)
-                await self._connections.give_back(connection)
+                await self._loader.ensure(connection)
+                await self._connections.release(connection)
                 connection = None
                 self.reach.note_answer()
         except Unavailable as error:
@@ -232,7 +232,7 @@ class StoreNode:
 
     def stand_by(self) -> None:
         """Note that the server is in charge of nothing: the library is checked before it gets calls again."""
-        self._supply.has_begun = False
+        self._loader.has_checked = False
 
     async def tidy(self) -> None:
         """Close connections unused since the last call of this, and check the library of a server that gets calls.
@@ -243,7 +243,7 @@ class StoreNode:
             Unavailable: the server cannot be reached or refuses the library.
         """
         await self._connections.drop_unused()
-        if self._supply.has_begun:
+        if self._loader.has_checked:
             await self.load_library()
 
     def _make_keeping(self, promise: Promise) -> ReplicationGuard:
@@ -251,7 +251,7 @@ class StoreNode:
             promise, self._connections, self.execute, self._doubt, self.timeout_s, self._where
         )
 
-    async def _begin_supply(self, deadline: float) -> None:
+    async def _begin_loading(self, deadline: float) -> None:
         """Check the library before the very first call.
 
         If that fails, the calls are sent anyway and report what they lack. An unreachable server is in the log already.
@@ -260,7 +260,7 @@ class StoreNode:
             async with asyncio.timeout_at(deadline):
                 await self.load_library()
         except (Unavailable, TimeoutError) as error:
-            level = logging.WARNING if self._supply.has_begun else logging.DEBUG
+            level = logging.WARNING if self._loader.has_checked else logging.DEBUG
             log.log(level, "library_refused name=%s %s error=%r", self._library.name, self._where, str(error))
 
     async def _supplied(self, deadline: float) -> Unavailable | None:
@@ -281,14 +281,14 @@ class StoreNode:
         """
         asked_at = monotonic()
         question = self.witness.question(self) if self.witness is not None else None
-        answer, *told = await ask(connection, [(b"TIME",), *([question] if question else [])])
+        answer, *evidence = await ask(connection, [(b"TIME",), *([question] if question else [])])
         if isinstance(answer, SharqError):
             raise answer
         self._learn(int(answer[0]) * 1_000_000 + int(answer[1]), asked_at)
-        if self.witness is not None and told:
-            self.doubt = self.witness.doubt(self, told[0]) or self.doubt
-        if self._supply.has_begun:
-            await self._supply.look_after(connection)
+        if self.witness is not None and evidence:
+            self.doubt = self.witness.doubt(self, evidence[0]) or self.doubt
+        if self._loader.has_checked:
+            await self._loader.try_ensure(connection)
 
     def _learn(self, remote_us: int, asked_at: float) -> None:
         if self.clock.learn(remote_us, asked_at) and self._on_clock_step is not None:

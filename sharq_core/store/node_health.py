@@ -72,8 +72,8 @@ class NodeHealth:
         if reason.startswith(_OF_OTHER_TLS) and not self._was_reached:
             reason += self._hint
         reason = with_advice(reason, STORE)
-        said = str(error)
-        self._away.note(reason, self._where, detail=f"{reason} ({said})" if said not in reason else None)
+        text = str(error)
+        self._away.note(reason, self._where, detail=f"{reason} ({text})" if text not in reason else None)
         return reason
 
     def note_reached(self) -> None:

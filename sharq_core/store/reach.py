@@ -119,7 +119,7 @@ class Reach:
         """Make one new connection; return the error if that fails."""
         try:
             async with asyncio.timeout(min(self._timeout_s, _LOOK_TIMEOUT_S)):
-                await self._connections.give_back(await self._connections.open())
+                await self._connections.release(await self._connections.open())
         except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
             return error
         return None

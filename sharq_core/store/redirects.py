@@ -37,11 +37,11 @@ class Slots(Protocol):
         """Return the server at an address."""
         ...
 
-    def moved(self, slot: int, node: StoreNode) -> None:
+    def on_moved(self, slot: int, node: StoreNode) -> None:
         """Note that `node` owns the slot now, as its former owner says."""
         ...
 
-    def doubt(self) -> None:
+    def mark_stale(self) -> None:
         """Note that the known owners may be out of date."""
         ...
 
@@ -58,9 +58,9 @@ class RedirectingPipeline:
     """
 
     def __init__(
-        self, known: Slots, calls: Sequence[FcallCommand], slots: Sequence[int], deadline: float
+        self, owners: Slots, calls: Sequence[FcallCommand], slots: Sequence[int], deadline: float
     ) -> None:
-        self._known = known
+        self._owners = owners
         self._calls = calls
         self._slots = slots
         self._deadline = deadline
@@ -95,7 +95,7 @@ class RedirectingPipeline:
         return routes
 
     def _route(self, slot: int) -> _Route:
-        return self._detours.get(slot) or (self._known.node_of(slot), False)
+        return self._detours.get(slot) or (self._owners.node_of(slot), False)
 
     async def _send_to(self, route: _Route, indices: Sequence[int]) -> None:
         node, is_asking = route
@@ -106,7 +106,7 @@ class RedirectingPipeline:
         for index, answer in zip(indices, answers, strict=True):
             self._answers[index] = answer
         if not node.is_reachable:
-            self._known.doubt()
+            self._owners.mark_stale()
 
     def _learn(self, refused: Sequence[int], routes: dict[int, _Route]) -> None:
         """Learn the new route of each slot from its first refusal."""
@@ -121,12 +121,12 @@ class RedirectingPipeline:
                 continue
             if node is not None:
                 node.misplaced_at = self._loop.time()
-            self._known.doubt()
+            self._owners.mark_stale()
 
     def _redirect(self, slot: int, answer: Redirected, asked: StoreNode | None) -> None:
-        node = self._known.node_at(answer.host or (asked.host if asked else ""), answer.port)
+        node = self._owners.node_at(answer.host or (asked.host if asked else ""), answer.port)
         if answer.is_lasting:
-            self._known.moved(slot, node)
+            self._owners.on_moved(slot, node)
         else:
             self._detours[slot] = (node, True)
 

@@ -93,8 +93,8 @@ class Inspector:
     @property
     def notices(self) -> tuple[str, ...]:
         """The problems, one sentence per check, with the servers concerned."""
-        own = tuple(_sentence(self._off[check]) for check in CHECKS if check in self._off)
-        return (*(self._told[check] for check in CHECKS if check in self._told), *own)
+        sentences = tuple(_sentence(self._off[check]) for check in CHECKS if check in self._off)
+        return (*(self._told[check] for check in CHECKS if check in self._told), *sentences)
 
     def counts(self) -> dict[str, int]:
         """Return the number of primaries with a problem, by check; all checks."""

@@ -246,15 +246,15 @@ class Store:
         """Return the server that a redirection names."""
         return self._node(self._url_of(host, port))
 
-    def moved(self, slot: int, node: StoreNode) -> None:
+    def on_moved(self, slot: int, node: StoreNode) -> None:
         """Note that `node` owns the slot now, as its former owner says."""
         self._owners[slot] = node
         self._only = None
         if node not in self._primaries:
             self.reigns += 1
-        self.doubt()
+        self.mark_stale()
 
-    def doubt(self) -> None:
+    def mark_stale(self) -> None:
         """Note that the layout may be out of date: read it again soon."""
         self._news.set()
 
@@ -266,7 +266,7 @@ class Store:
                 self._library,
                 timeout_s=self.timeout_s,
                 promise=self._promise,
-                doubt=self.doubt,
+                doubt=self.mark_stale,
                 until_confirmed=self._until_read,
                 on_clock_step=self._tell_clock_news,
             )
@@ -278,7 +278,7 @@ class Store:
         if self._tasks and not self._is_fixed:
             reading = asyncio.get_running_loop().create_future()
             self._awaits_reading.append(reading)
-            self.doubt()
+            self.mark_stale()
             await reading
 
     def _tell_clock_news(self) -> None:

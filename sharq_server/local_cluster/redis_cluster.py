@@ -114,12 +114,12 @@ async def _give_replicas(nodes: Sequence[_Node]) -> None:
             replicas[primary] += 1
 
 
-async def _until(what: str, nodes: Sequence[_Node], is_true: Callable[[_Node], Awaitable[bool]]) -> None:
+async def _until(step: str, nodes: Sequence[_Node], is_true: Callable[[_Node], Awaitable[bool]]) -> None:
     """Wait until a condition is true for every node."""
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + _TIMEOUT_S
     for node in nodes:
         while not await is_true(node):
             if loop.time() > give_up_at:
-                raise StartError(f"the stores did not {what} in {_TIMEOUT_S:.0f} s; see their logs")
+                raise StartError(f"the stores did not {step} in {_TIMEOUT_S:.0f} s; see their logs")
             await asyncio.sleep(_LOOK_AGAIN_S)

@@ -101,31 +101,31 @@ class NoteServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        told = _Told(self._notes, writer)
+        listeners = _Listeners(self._notes, writer)
         try:
             if not hmac.compare_digest(await _read_frame(reader), self._secret):
                 log.warning("note_link_refused: a process without this server's secret asked for notes")
                 return
             while True:
-                self._answer(_decode_at_server(await _read_frame(reader)), told, writer)
+                self._answer(_decode_at_server(await _read_frame(reader)), listeners, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         finally:
-            told.end()
+            listeners.end()
             self._writers.discard(writer)
             writer.close()
 
-    def _answer(self, asked: _ToServer, told: _Told, writer: asyncio.StreamWriter) -> None:
+    def _answer(self, asked: _ToServer, listeners: _Listeners, writer: asyncio.StreamWriter) -> None:
         match asked:
             case Listen():
-                told.add(asked.queue_type)
+                listeners.add(asked.queue_type)
             case Unlisten():
-                told.drop(asked.queue_type)
+                listeners.drop(asked.queue_type)
             case Scrape():
                 writer.write(_frame(_encode(Scraped(self._measure()))))
 
 
-class _Told:
+class _Listeners:
     """The types that the client of one link hears of: the notes of one tick leave as one frame."""
 
     def __init__(self, notes: DueNotes, writer: asyncio.StreamWriter) -> None:

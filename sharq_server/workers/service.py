@@ -29,8 +29,8 @@ from shard.data_identity.memory import DirectoryMemory
 from shard.http import Pages, make_port
 from shard.link_server import LinkServer
 from shard.node import ShardNode
+from shard.node_start import open_node
 from shard.store_factory import make_configured_store
-from shard.store_opening import open_node
 from shard.traced_node import traced
 from sharq_core.config import parse_url
 from sharq_core.http_port.acceptor import PortSite
@@ -278,14 +278,14 @@ class WorkerService:
 
     async def _beat(self) -> None:
         """Tell the parent each change of the readiness, and once a second that this worker lives, also as it stops."""
-        told: Beat | None = None
-        told_at = 0.0
+        last_beat: Beat | None = None
+        last_beat_at = 0.0
         loop = asyncio.get_running_loop()
         while True:
             beat = Beat(self.why_not_ready(), self._stop.was_asked)
-            if beat != told or loop.time() - told_at > _BEAT_S:
+            if beat != last_beat or loop.time() - last_beat_at > _BEAT_S:
                 self._line.say(beat)
-                told, told_at = beat, loop.time()
+                last_beat, last_beat_at = beat, loop.time()
             await asyncio.sleep(_LOOK_S)
 
     async def _stop_node(self) -> None:

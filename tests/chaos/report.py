@@ -45,7 +45,7 @@ LIFE_COLUMNS = (
     "outdated",
     "wrong_fate",
 )
-"""Of the scenarios whose jobs expire, are cancelled or pass their requeue limit."""
+"""The counts of the scenarios whose jobs expire, are cancelled or pass their requeue limit."""
 
 
 class Report:

@@ -21,7 +21,7 @@ BYTE_EVERY_S = 0.02
 """The pause of a slow client between two bytes."""
 
 LEAVES_AFTER_S = 0.01
-"""When a client leaves its long poll, and how long until the next one comes."""
+"""The time after which a client leaves its long poll, and the pause before the next one."""
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 LARGE_JOBS = 200 if is_quick() else 1000

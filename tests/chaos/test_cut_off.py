@@ -23,7 +23,7 @@ from tests.support.stores.server import AOF, running_store
 
 FAILURES_END_WITHIN_S = 1.0
 SLACK_S = 1.0
-"""Of a busy machine."""
+"""The time by which a busy machine may be late."""
 
 STORE_TIMEOUT_S = 2.0
 """Calls that were under way when the primary changed fail after that."""

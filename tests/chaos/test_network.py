@@ -28,7 +28,7 @@ TOXICS: dict[str, list[Toxic]] = {
 PLACES = ("store", "shard")
 
 QUICK_BEFORE_A_SHARD = ("black hole", "connections reset", "answers cut off")
-"""Of a short run; a long one has all of them."""
+"""The faults of a short run; a long one has all of them."""
 
 FAULTS = [
     (place, toxic)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 from sharq_client import Client, JobState
 from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import SCRIPT, Sharq
+from tests.support.waits import wait_until
 
 APPLICATION = """
 from sharq_client import Client, Worker
@@ -48,13 +49,6 @@ def running(server: SharqServer, folder: Path, *arguments: str) -> Iterator[subp
             process.kill()
 
 
-def until(is_true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 30
-    while not is_true():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
-
-
 def enqueue(client: Client, kind: str, job_id: str, payload: object, **more: object) -> None:
     client.enqueue(
         {"queue_type": kind, "queue_id": "acme", "job_id": job_id, "interval": 0, "payload": payload, **more}
@@ -72,8 +66,8 @@ def test_worker_of_an_application_runs_until_sigterm(
     done = write_application(tmp_path, kind)
     enqueue(client, kind, "a", 17)
     with running(server, tmp_path, "app:worker", "--concurrency", "3") as process:
-        until(lambda: "one 17" in done.read_text())
-        until(lambda: state(client, kind, "a") is JobState.FINISHED)
+        wait_until(lambda: "one 17" in done.read_text())
+        wait_until(lambda: state(client, kind, "a") is JobState.FINISHED)
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=30)
     assert process.returncode == 0
@@ -87,10 +81,10 @@ def test_worker_is_started_anew_when_its_source_changes(
     done = write_application(tmp_path, kind)
     with running(server, tmp_path, "app", "--reload") as process:
         enqueue(client, kind, "a", 1)
-        until(lambda: "one 1" in done.read_text())
+        wait_until(lambda: "one 1" in done.read_text())
         write_application(tmp_path, kind, "two")
         enqueue(client, kind, "b", 2, delay=2_000)
-        until(lambda: "two 2" in done.read_text())
+        wait_until(lambda: "two 2" in done.read_text())
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
     assert process.returncode == 0
@@ -145,8 +139,8 @@ def test_program_gets_the_payload_and_decides_the_outcome(
     script = 'cat > "$SHARQ_JOB_ID.json"; echo "$SHARQ_QUEUE_TYPE $SHARQ_QUEUE_ID $SHARQ_ATTEMPT" > "$SHARQ_JOB_ID.txt"'
     script += '; if [ "$SHARQ_JOB_ID" = bad ]; then echo first >&2; echo no credit >&2; exit 3; fi'
     with running(server, tmp_path, kind, "--exec", script) as process:
-        until(lambda: state(client, kind, "good") is JobState.FINISHED)
-        until(lambda: state(client, kind, "bad") is JobState.DEAD)
+        wait_until(lambda: state(client, kind, "good") is JobState.FINISHED)
+        wait_until(lambda: state(client, kind, "bad") is JobState.DEAD)
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=30)
     assert "error='exit code 3: no credit'" in log
@@ -163,7 +157,7 @@ def test_program_that_hangs_ends_with_the_worker(
 ) -> None:
     enqueue(client, kind, "a", 1)
     with running(server, tmp_path, kind, "--exec", "echo $$ > pid; sleep 1000") as process:
-        until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
         process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
         process.send_signal(signal.SIGTERM)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.link import measure, report
-from benchmarks.machine import describe
-from benchmarks.report import save, to_markdown
-from benchmarks.servers import link_shard
-from benchmarks.spread import Spread
+from benchmarks.cluster.link import measure, report
+from benchmarks.figures.machine import describe
+from benchmarks.figures.report import save, to_markdown
+from benchmarks.figures.spread import Spread
+from benchmarks.processes.servers import link_shard
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/schedstat").exists(), reason="CPU times are read from /proc, which is not here"

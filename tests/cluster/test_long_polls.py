@@ -67,7 +67,7 @@ async def test_a_poll_whose_client_has_gone_takes_no_job(parts: Parts) -> None:
 async def test_a_lease_that_nobody_received_goes_back_uncounted(parts: Parts) -> None:
     await enqueued(parts, job(KIND, "q", "j", requeue_limit=0))
     lost = await parts.dequeue(KIND)
-    await parts.polls.give_back(lost)
+    await parts.polls.void_leases(lost)
     (leased,) = await parts.dequeue(KIND, wait_us=5_000_000)
     assert (leased.job_id, leased.attempt, leased.requeues_remaining) == ("j", 1, 0)
     assert leased.lease != lost[0].lease

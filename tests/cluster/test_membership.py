@@ -143,7 +143,7 @@ async def test_the_owner_soon_hears_of_a_job_that_another_node_took_in(nodes: No
 async def test_a_partition_that_was_given_up_is_forgotten_after_a_while(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "GUEST_S", 0.3)
+    monkeypatch.setattr(ownership, "GRACE_S", 0.3)
     (a,) = await nodes.join("a")
     (b,) = await nodes.join("b")
     await until(lambda: agree(a, b))

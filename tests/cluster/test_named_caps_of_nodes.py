@@ -29,8 +29,8 @@ async def put_backlog(nodes: list[MemberNode], jobs: int) -> None:
         await owner.enqueue(*(job(KIND, key, f"j{n}", caps=("acct",)) for n in range(jobs)))
 
 
-def has_no_guests(member: MemberNode) -> bool:
-    return len(member.node._ownership.covered()) == len(member.owned)
+def has_no_grace(member: MemberNode) -> bool:
+    return len(member.node._ownership.served()) == len(member.owned)
 
 
 async def poll(polls: Polls, leased: list[LeasedJob], most: int) -> None:
@@ -41,7 +41,7 @@ async def poll(polls: Polls, leased: list[LeasedJob], most: int) -> None:
 async def test_three_nodes_share_a_cap_fairly_and_keep_it(nodes: Nodes) -> None:
     made = await nodes.join("a", "b", "c")
     # For a grace period after a change of the ring, several nodes serve a partition.
-    await until(lambda: agree(*made) and all(has_no_guests(member) for member in made))
+    await until(lambda: agree(*made) and all(has_no_grace(member) for member in made))
     await put_cap(made[0].node, "acct", 10_000, 3)
     await put_backlog(made, 60)
     leased: list[LeasedJob] = []
@@ -63,7 +63,7 @@ async def test_three_nodes_share_a_cap_fairly_and_keep_it(nodes: Nodes) -> None:
 
 async def test_a_hold_leaves_no_lease_after_the_slots_that_other_nodes_have_reserved(nodes: Nodes) -> None:
     made = await nodes.join("a", "b", "c")
-    await until(lambda: agree(*made) and all(has_no_guests(member) for member in made))
+    await until(lambda: agree(*made) and all(has_no_grace(member) for member in made))
     await put_cap(made[0].node, "acct", INTERVAL_US, 2)
     await put_backlog(made, 60)
     leased: list[LeasedJob] = []

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 FAILURES_END_WITHIN_S = 1.0
 SLACK_S = 1.0
-"""Of a busy machine."""
+"""The time by which a busy machine may be late."""
 
 BEFORE_S = 1.0
 AFTER_S = 6.0

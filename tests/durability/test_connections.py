@@ -63,7 +63,7 @@ async def test_a_tls_connection_is_closed_though_its_server_says_no_goodbye(tmp_
         connections = ServerConnections(server.url, SHORT_S, nothing)
         in_use, idle = await connections.open(), await connections.open()
         sockets = [socket_of(in_use), socket_of(idle)]
-        await connections.give_back(idle)
+        await connections.release(idle)
         server.pause()
         try:
             await drop(in_use)

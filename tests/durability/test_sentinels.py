@@ -16,7 +16,7 @@ from sharq_core.store.node import StoreNode
 from sharq_core.store.topology.layout import Layout
 from sharq_core.store.topology.sentinel import SentinelGroup as Topology
 from sharq_core.store.topology.sentinel import SentinelUrls
-from tests.durability.test_library_supply import OURS
+from tests.durability.test_library_loader import OURS
 from tests.support.nodes.parts import Parts, job, running_node
 from tests.support.stores.groups import (
     OPEN,
@@ -115,10 +115,10 @@ async def test_a_node_stays_with_its_primary_while_no_majority_names_one(
         try:
             async with asyncio.timeout(DEADLINE_S):
                 while "store_layout_unknown" not in caplog.text:
-                    parts.node.store.doubt()
+                    parts.node.store.mark_stale()
                     await asyncio.sleep(0.05)
             for number in range(5):
-                parts.node.store.doubt()
+                parts.node.store.mark_stale()
                 assert isinstance(await enqueue(parts, str(number)), Enqueued)
                 await asyncio.sleep(0.2)
             assert caplog.text.count("store_layout_unknown") == 1
@@ -152,7 +152,7 @@ async def test_a_server_that_was_silent_gets_calls_again_only_after_it_was_asked
                 await asyncio.sleep(0.05)
         server.resume()
         probe = ServerConnections(server.url, 1.0, _nothing)
-        await probe.give_back(await probe.open())
+        await probe.release(await probe.open())
         await probe.close()
         assert isinstance((await node.execute(ping))[0], Unavailable)
         may_go_on.set()

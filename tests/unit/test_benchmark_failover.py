@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.cluster import Cost, Sample, Topology, predicted_rate, report
-from benchmarks.clusters import Tiers
-from benchmarks.cost_model import Model, fit, most_parts, parts
-from benchmarks.counts import Counts
+from benchmarks.cluster.cluster import Cost, Sample, Topology, predicted_rate, report
+from benchmarks.cluster.cost_model import Model, fit, most_parts, parts
+from benchmarks.cluster.counts import Counts
+from benchmarks.cluster.failover import Kill, Outcome, judge
+from benchmarks.cluster.failover_load import Note
 from benchmarks.errors import Spoiled
-from benchmarks.failover import Kill, Outcome, judge
-from benchmarks.failover_load import Note
-from benchmarks.spread import Spread
+from benchmarks.figures.spread import Spread
+from benchmarks.processes.clusters import Tiers
 
 KILL = Kill(sent_s=10.0, gone_s=10.01)
 RATE = 100

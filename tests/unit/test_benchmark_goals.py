@@ -11,14 +11,14 @@ import msgspec
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import summary, targets
-from benchmarks.busy import LOAD, BusyMeter, typical
-from benchmarks.curve import Curve
 from benchmarks.errors import NotRun, Spoiled
-from benchmarks.machine import Machine
-from benchmarks.report import Cell, Goal, Grid, Peer, Report, Result, Row, save, to_markdown
-from benchmarks.spread import Spread
-from benchmarks.targets import TARGETS
+from benchmarks.figures import summary, targets
+from benchmarks.figures.curve import Curve
+from benchmarks.figures.machine import Machine
+from benchmarks.figures.report import Cell, Goal, Grid, Peer, Report, Result, Row, save, to_markdown
+from benchmarks.figures.spread import Spread
+from benchmarks.figures.targets import TARGETS
+from benchmarks.processes.busy import LOAD, BusyMeter, typical
 
 MACHINE = Machine("a processor", 2, 8, "Linux 6", "CPython 3.13", 0.1, {"redis": "8"}, "2026-01-02 03:04 UTC")
 
@@ -114,9 +114,9 @@ def test_one_benchmark_that_fails_does_not_end_the_others(
     def find(is_quick: bool) -> Report:
         return report_of(targets.START.row(Spread.of([0.5])), name="start")
 
-    monkeypatch.setattr("benchmarks.link.run", fail)
-    monkeypatch.setattr("benchmarks.http.run", lack)
-    monkeypatch.setattr("benchmarks.start.run", find)
+    monkeypatch.setattr("benchmarks.cluster.link.run", fail)
+    monkeypatch.setattr("benchmarks.http.http.run", lack)
+    monkeypatch.setattr("benchmarks.scale.start.run", find)
     assert program.main(["link", "http", "start", "--quick"]) == 1
     printed = capsys.readouterr().out
     assert line_of(printed, targets.ENQUEUE_OF_BARE.figure)[3] == "not run: wrk is not installed"
@@ -129,7 +129,7 @@ def test_full_form_divides_its_sizes_and_is_not_there_for_a_quick_run(
     def full(part: int) -> Report:
         return report_of(Row("part", "x", Spread.of([float(part)])), name="start")
 
-    monkeypatch.setattr("benchmarks.start.run_full", full)
+    monkeypatch.setattr("benchmarks.scale.start.run_full", full)
     assert program.main(["start", "--full", "--part", "100"]) == 0
     assert line_of(capsys.readouterr().out, "part")[1] == "100"
     with pytest.raises(SystemExit):

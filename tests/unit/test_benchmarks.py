@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from benchmarks.lease_times import count_violations, delivered_share, earliest_times
-from benchmarks.mix import customers, evenly, jobs_for
-from benchmarks.report import Goal, Peer, Row
-from benchmarks.spread import Spread, percentile
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import NAMES, module_of
+from benchmarks.figures.report import Goal, Peer, Row
+from benchmarks.figures.spread import Spread, percentile
+from benchmarks.rates.lease_times import count_violations, delivered_share, earliest_times
+from benchmarks.rates.mix import customers, evenly, jobs_for
+from benchmarks.store.features import OLD_LOAD
 
 MS = 1_000
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_benchmark_has_its_module(name: str) -> None:
+    assert callable(module_of(name).run)
+
+
+def test_the_programs_that_benchmarks_start_by_name_are_there() -> None:
+    sources = "\n".join(path.read_text() for path in BENCHMARKS.rglob("*.py"))
+    started = set(re.findall(r'"(benchmarks(?:\.\w+)+)"', sources)) - {OLD_LOAD}
+    assert "benchmarks.load.bulk_load" in started
+    assert [module for module in started if find_spec(module) is None] == []
 
 
 def test_evenly_spaced_leases_are_the_whole_promise_wherever_they_begin() -> None:

@@ -84,14 +84,14 @@ async def test_partitions_of_others_are_asked_last_but_not_for_long() -> None:
 
 async def test_a_worker_serves_all_partitions_and_owns_its_share() -> None:
     ownership = Ownership("local-0", Ring.build(1, BOTH, 64), serves_all=True)
-    assert sorted(ownership.covered()) == list(range(64)) and 0 < len(ownership.owned) < 64
+    assert sorted(ownership.served()) == list(range(64)) and 0 < len(ownership.owned) < 64
     assert ownership.others == set(range(64)) - ownership.mine
-    assert all(ownership.covers(partition) for partition in range(64))
+    assert all(ownership.serves(partition) for partition in range(64))
     for partition in range(64):
         ownership.was_read(partition)
-    assert ownership.is_sure
-    ownership.host(next(iter(ownership.others)))
-    assert ownership.is_sure
+    assert ownership.is_complete
+    ownership.extend_grace(next(iter(ownership.others)))
+    assert ownership.is_complete
 
 
 async def test_everything_is_read_again_when_another_worker_has_gone() -> None:
@@ -104,4 +104,4 @@ async def test_everything_is_read_again_when_another_worker_has_gone() -> None:
         ownership.was_read(partition)
     given_up = ownership.change(Ring.build(3, BOTH, 64))
     assert len(given_up) == 64 - len(ownership.owned)
-    assert not ownership.unread and sorted(ownership.covered()) == list(range(64))
+    assert not ownership.unread and sorted(ownership.served()) == list(range(64))

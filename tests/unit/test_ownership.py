@@ -53,23 +53,23 @@ async def known(owners: str) -> Ownership:
 
 async def test_what_is_taken_over_is_unsure_until_it_was_read() -> None:
     mine = await known("ab")
-    sure = [mine.is_sure]
+    sure = [mine.is_complete]
     assert mine.change(ring("aa")) == []
-    sure.append(mine.is_sure)
+    sure.append(mine.is_complete)
     mine.was_read(1)
-    assert [*sure, mine.is_sure] == [True, False, True]
+    assert [*sure, mine.is_complete] == [True, False, True]
 
 
 async def test_what_is_given_up_is_covered_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ownership, "GUEST_S", 0.05)
+    monkeypatch.setattr(ownership, "GRACE_S", 0.05)
     mine = await known("aa")
     assert mine.change(ring("ab")) == [1]
-    assert (mine.owned, mine.owns(1), mine.covers(1), mine.is_sure) == ([0], False, True, False)
-    mine.send_off()
-    assert mine.covers(1)
+    assert (mine.owned, mine.owns(1), mine.serves(1), mine.is_complete) == ([0], False, True, False)
+    mine.expire_grace()
+    assert mine.serves(1)
     await asyncio.sleep(0.06)
-    mine.send_off()
-    assert (mine.covers(1), mine.is_sure) == (False, True)
+    mine.expire_grace()
+    assert (mine.serves(1), mine.is_complete) == (False, True)
 
 
 async def test_a_partition_that_comes_back_is_read_again() -> None:
@@ -78,18 +78,18 @@ async def test_a_partition_that_comes_back_is_read_again() -> None:
     mine.change(ring("aa"))
     reader = Reader(mine)
     reader.let_go.set()
-    await mine.look("sms", reader.read)
+    await mine.read_unknown("sms", reader.read)
     assert reader.begun == [1]
-    assert mine.is_sure
+    assert mine.is_complete
 
 
-async def test_a_call_for_another_nodes_partition_makes_it_a_guest() -> None:
+async def test_a_call_for_another_nodes_partition_begins_its_grace_period() -> None:
     mine = await known("ab")
     sure = []
     for partition in (0, 1):
-        mine.host(partition)
-        sure.append(mine.is_sure)
-    assert mine.covers(1)
+        mine.extend_grace(partition)
+        sure.append(mine.is_complete)
+    assert mine.serves(1)
     assert sure == [True, False]
 
 
@@ -97,10 +97,10 @@ async def test_calls_that_come_together_share_a_look_and_a_later_call_does_not()
     mine = await known("aa")
     mine.change(ring("ab"))
     reader = Reader(mine)
-    first = asyncio.create_task(mine.look("sms", reader.read))
+    first = asyncio.create_task(mine.read_unknown("sms", reader.read))
     await a_moment()
     assert reader.begun == [1]
-    later = [asyncio.create_task(mine.look("sms", reader.read)) for _ in range(5)]
+    later = [asyncio.create_task(mine.read_unknown("sms", reader.read)) for _ in range(5)]
     await a_moment()
     assert reader.begun == [1]
     reader.let_go.set()
@@ -113,15 +113,15 @@ async def test_a_look_that_fails_fails_for_all_who_wait_for_it() -> None:
     mine.change(ring("aa"))
     reader = Reader(mine)
     reader.failure = Unavailable("the store is away")
-    first = asyncio.create_task(mine.look("sms", reader.read))
+    first = asyncio.create_task(mine.read_unknown("sms", reader.read))
     await a_moment()
-    later = [asyncio.create_task(mine.look("sms", reader.read)) for _ in range(5)]
+    later = [asyncio.create_task(mine.read_unknown("sms", reader.read)) for _ in range(5)]
     await a_moment()
     reader.let_go.set()
     outcomes = await asyncio.gather(first, *later, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Unavailable] * 6
     assert reader.begun == [1, 1]
-    assert not mine.is_sure
+    assert not mine.is_complete
 
 
 async def test_a_change_is_announced() -> None:

@@ -13,7 +13,7 @@ from sharq_core.partitions import LEAST_LOAD, LOAD_BOUND, Ring
 
 PARTITIONS = 64
 MOST_MOVED = 0.08
-"""Of all partitions: what may move between nodes that were there before."""
+"""The share of all partitions that may move between nodes that were there before."""
 
 NAMES = {
     "node-0": [f"node-{n}" for n in range(9)],

@@ -12,6 +12,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("router", "shard", "sharq_core", "sharq_server", "clients/python/sharq_client")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
+TOOLS = sorted(path for folder in ("benchmarks", "deploy") for path in (ROOT / folder).rglob("*.py"))
+"""Programs beside the product; their private classes may share names."""
+
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SUPPORT = [path for path in TESTS if "support" in path.parts]
 
@@ -42,12 +45,14 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_no_folder_holds_more_than_fourteen_modules() -> None:
-    counts = Counter(path.parent for path in [*MODULES, *SUPPORT] if path.name != "__init__.py")
+    counts = Counter(path.parent for path in [*MODULES, *TOOLS, *SUPPORT] if path.name != "__init__.py")
     assert {str(folder) for folder, count in counts.items() if count > MAX_MODULES} == set()
 
 
 def test_modules_are_short() -> None:
-    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in [*MODULES, *TESTS]}
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in [*MODULES, *TOOLS, *TESTS]
+    }
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
 
 
@@ -71,7 +76,7 @@ def test_each_class_name_is_defined_once_in_the_server_and_once_in_the_client() 
 def test_docstrings_state_the_thing() -> None:
     odd = [
         f"{path.relative_to(ROOT)}:{line}: {text}"
-        for path in [*MODULES, *TESTS]
+        for path in [*MODULES, *TOOLS, *TESTS]
         for line, text in docstrings(path)
         if text.partition(" ")[0] in FORBIDDEN
     ]

@@ -72,9 +72,9 @@ class ScheduleHandlers:
     async def list_schedules(self, request: Request) -> Response:
         """Return a page of all schedules."""
         limit, cursor = parsing.page(request.query)
-        schedules, rest = await self._schedules.list_schedules(limit or DEFAULT_PAGE, cursor)
+        schedules, next_cursor = await self._schedules.list_schedules(limit or DEFAULT_PAGE, cursor)
         rows = [_row(schedule) for schedule in schedules.values() if request.sees(schedule.queue_type)]
-        return answer(ScheduleRows(schedules=rows, cursor=rest))
+        return answer(ScheduleRows(schedules=rows, cursor=next_cursor))
 
     async def _name_of(self, request: Request, *, is_new: bool = False) -> str:
         """Return the name of the request's schedule.

@@ -76,11 +76,11 @@ class WindowListing:
         """Yield the windows of the page."""
         remaining = self._limit
         while True:
-            found, self.cursor = await list_windows(
+            windows, self.cursor = await list_windows(
                 self._dispatch, min(WINDOWS_AT_ONCE, remaining), self.cursor
             )
-            yield [_row(window) for window in found]
-            remaining -= len(found)
+            yield [_row(window) for window in windows]
+            remaining -= len(windows)
             if self.cursor is None or remaining <= 0:
                 return
 

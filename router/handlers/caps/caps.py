@@ -48,11 +48,11 @@ class CapHandlers:
     async def caps(self, request: Request) -> Response:
         """Return a page of all caps."""
         limit, cursor = parsing.page(request.query)
-        states, rest = await list_caps(self._dispatch, limit or DEFAULT_PAGE, cursor)
+        states, next_cursor = await list_caps(self._dispatch, limit or DEFAULT_PAGE, cursor)
         seen = [
             state for state in states.values() if request.token is None or request.token.sees_cap(state.name)
         ]
-        return answer(CapRows(caps=[CapRow(**_facts(state)) for state in seen], cursor=rest))
+        return answer(CapRows(caps=[CapRow(**_facts(state)) for state in seen], cursor=next_cursor))
 
     async def hold_cap(self, request: Request) -> Response:
         """Hold a cap for a time from now."""

@@ -61,17 +61,17 @@ async def put_window(dispatch: Router, name: str, window: Window) -> None:
     """
     definition, home = msgspec.json.encode(window), home_of(name, dispatch.partitions)
     try:
-        put = await dispatch.route(PutWindow("", home, name, definition, version=0))
+        outcome = await dispatch.route(PutWindow("", home, name, definition, version=0))
     except errors.OutcomeUnknown as error:
         raise not_everywhere(0, dispatch.partitions, error) from error
-    if put.status is PutStatus.FULL:
+    if outcome.status is PutStatus.FULL:
         raise errors.InvalidRequest(
             f"window: expected at most {MAX_WINDOWS} windows; delete unused ones first"
         )
     # A partition with a newer version has the definition of a put that came after this one.
     await confirmed(
         dispatch.route,
-        lambda partition: PutWindow("", partition, name, definition, put.version),
+        lambda partition: PutWindow("", partition, name, definition, outcome.version),
         _others(dispatch, home),
         dispatch.partitions,
         done=1,

@@ -44,16 +44,16 @@ end
 
 -- Return the batch of a number, or nil.
 function batches.get(tx, number)
-  local known = tx.batches
-  if not known then
-    known = {}
-    tx.batches = known
+  local cached = tx.batches
+  if not cached then
+    cached = {}
+    tx.batches = cached
   end
-  local batch = known[number]
+  local batch = cached[number]
   if batch == nil then
     local raw = call('HGET', notes.key(tx), batches.RECORD .. pack_number(number))
     batch = raw and unpack_batch(number, raw)
-    known[number] = batch
+    cached[number] = batch
   end
   return batch or nil
 end

@@ -106,12 +106,12 @@ end
 -- Return the cursor of a step. args[at]: its first part.
 local function cursor_of(args, at)
   return {scan = args[at], class = tonumber(args[at + 1]), seq = tonumber(args[at + 2]),
-    found = tonumber(args[at + 3]), queue_id = args[at + 4]}
+    cancelled = tonumber(args[at + 3]), queue_id = args[at + 4]}
 end
 
 local function put_cursor(reply, cursor)
   reply[6], reply[7], reply[8], reply[9], reply[10] =
-    cursor.scan, cursor.class, cursor.seq, cursor.found, cursor.queue_id
+    cursor.scan, cursor.class, cursor.seq, cursor.cancelled, cursor.queue_id
 end
 
 -- Return true if no job of the batch waits.
@@ -126,18 +126,18 @@ function cancel_batch.run(tx, args)
   batches.cancel(batch)
   if is_empty(batch) then return unit.close(tx, reply) end
   if not args[8] then
-    put_cursor(reply, {scan = '0', class = 1, seq = 0, found = 0, queue_id = ''})
+    put_cursor(reply, {scan = '0', class = 1, seq = 0, cancelled = 0, queue_id = ''})
     return unit.close(tx, reply)
   end
   unit.limit_time(tx, tonumber(args[13]))
   local cursor = cursor_of(args, 8)
-  local most = tonumber(args[5])
-  local room = {jobs = most, looks = tonumber(args[6]), bytes = tonumber(args[7])}
+  local limit = tonumber(args[5])
+  local room = {jobs = limit, looks = tonumber(args[6]), bytes = tonumber(args[7])}
   local is_complete = walk(tx, batch, cursor, room)
-  local count = most - room.jobs
-  reply[5], cursor.found = count, cursor.found + count
-  if is_empty(batch) or is_complete and cursor.found == 0 then return unit.close(tx, reply) end
-  if is_complete then cursor.found = 0 end
+  local count = limit - room.jobs
+  reply[5], cursor.cancelled = count, cursor.cancelled + count
+  if is_empty(batch) or is_complete and cursor.cancelled == 0 then return unit.close(tx, reply) end
+  if is_complete then cursor.cancelled = 0 end
   put_cursor(reply, cursor)
   return unit.close(tx, reply)
 end

@@ -22,15 +22,15 @@ local cancel_matching = {
 
 -- Return the next members, delayed ones first, and whether none follow.
 local function next_members(tx, queue, class, seq)
-  local visits, found = queue_walk.VISITS, {}
+  local visits, row = queue_walk.VISITS, {}
   if class == cancel_matching.DELAYED then
-    found = queue_walk.members(tx, queue, class, seq, class, visits)
+    row = queue_walk.members(tx, queue, class, seq, class, visits)
     class, seq = job_record.FIRST_PRIORITY, 0
   end
-  if #found >= visits then return found, false end
-  local queued, is_last = queue_walk.queued(tx, queue, class, seq, visits - #found)
-  for _, member in ipairs(queued) do found[#found + 1] = member end
-  return found, is_last
+  if #row >= visits then return row, false end
+  local queued, is_last = queue_walk.queued(tx, queue, class, seq, visits - #row)
+  for _, member in ipairs(queued) do row[#row + 1] = member end
+  return row, is_last
 end
 
 -- Cancel those of the members that match. Returns how many, and the last member that was read, or nil.

@@ -15,10 +15,10 @@ function cap_correct.run(tx, args, first)
   local cap = caps.enter(tx, args[first + 1])
   if not cap or cap.is_dropped then
     caps.leave(tx)
-    return {0, clock.told(tx), -1, -1, 0}
+    return {0, clock.store_time(tx), -1, -1, 0}
   end
   cap_slots.trim(cap)
   cap_slots.correct(cap, tonumber(args[first + 2]))
   caps.close(tx, cap)
-  return {0, clock.told(tx), -1, -1, 1}
+  return {0, clock.store_time(tx), -1, -1, 1}
 end

@@ -16,9 +16,9 @@ function cap_hold.run(tx, args, first)
   local cap = caps.enter(tx, args[first + 1])
   if not cap or cap.is_dropped then
     caps.leave(tx)
-    return {0, clock.told(tx), -1, -1, 0}
+    return {0, clock.store_time(tx), -1, -1, 0}
   end
   cap.held_until = math.max(cap.held_until, cap.now + tonumber(args[first + 2]))
   caps.close(tx, cap)
-  return {0, clock.told(tx), -1, -1, 1}
+  return {0, clock.store_time(tx), -1, -1, 1}
 end

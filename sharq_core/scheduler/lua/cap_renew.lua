@@ -14,14 +14,14 @@ local cap_renew = {}
 function cap_renew.run(tx, args, first)
   if not caps.open(tx, tonumber(args[first])) then return unit.expired(tx) end
   local serials, reply = permits.serials(args[first + 3]), {0, 0, -1, -1}
-  local cap, found = caps.enter(tx, args[first + 1]), {}
+  local cap, has_permit = caps.enter(tx, args[first + 1]), {}
   if cap then
-    found = permits.renew(tx, cap, serials, tonumber(args[first + 2]))
+    has_permit = permits.renew(tx, cap, serials, tonumber(args[first + 2]))
     caps.close(tx, cap)
   else
     caps.leave(tx)
   end
-  reply[2] = clock.told(tx)
-  for index = 1, #serials do reply[4 + index] = found[index] or 0 end
+  reply[2] = clock.store_time(tx)
+  for index = 1, #serials do reply[4 + index] = has_permit[index] or 0 end
   return reply
 end

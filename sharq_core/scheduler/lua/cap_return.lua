@@ -17,7 +17,7 @@ function cap_return.run(tx, args, first)
   local cap = caps.enter(tx, args[first + 1])
   if not cap or cap.is_dropped then
     caps.leave(tx)
-    return {0, clock.told(tx), -1, -1, 0}
+    return {0, clock.store_time(tx), -1, -1, 0}
   end
   while at <= #raw do
     local due, serial
@@ -28,5 +28,5 @@ function cap_return.run(tx, args, first)
   if cap.leased > 0 then permits.settle(tx, cap, serials) end
   local count = cap_slots.give_back(cap, slots, tonumber(args[first + 2]))
   caps.close(tx, cap)
-  return {0, clock.told(tx), -1, -1, count}
+  return {0, clock.store_time(tx), -1, -1, count}
 end

@@ -28,12 +28,12 @@ end
 
 -- Return what the call knows of sets.
 local function known_sets(tx)
-  local known = tx.cap_sets
-  if not known then
-    known = {numbers = {}, names = {}, uses = {}, jobs = {}, newest = false}
-    tx.cap_sets = known
+  local sets = tx.cap_sets
+  if not sets then
+    sets = {numbers = {}, names = {}, uses = {}, jobs = {}, newest = false}
+    tx.cap_sets = sets
   end
-  return known
+  return sets
 end
 
 -- Return the number of a set that a queue has, or nil.
@@ -48,11 +48,11 @@ end
 
 -- Return the number of a set for a queue that the caller gives it to.
 function cap_sets.take(tx, names)
-  local number, known = cap_sets.find(tx, names), tx.cap_sets
+  local number, sets = cap_sets.find(tx, names), tx.cap_sets
   if number then return number end
-  known.newest = (known.newest or tonumber(call('HGET', tx.keys[KEY.counters], cap_sets.INDEX) or 0)) + 1
-  known.numbers[names], known.names[known.newest] = known.newest, names
-  return known.newest
+  sets.newest = (sets.newest or tonumber(call('HGET', tx.keys[KEY.counters], cap_sets.INDEX) or 0)) + 1
+  sets.numbers[names], sets.names[sets.newest] = sets.newest, names
+  return sets.newest
 end
 
 -- Return the names of a set, '' if there is none. number: nil for none.
@@ -112,42 +112,43 @@ local function drop_set(tx, key, number)
     field_of(cap_sets.PREFIX, number), cap_sets.INDEX .. names)
 end
 
--- Return how many queues have a cap and how many jobs are queued in them, as far as up to `most` of its sets say that
+-- Return how many queues have a cap and how many jobs are queued in them, as far as up to `limit` of its sets say that
 -- follow the set `after`; and the last of these sets if more follow, else 0.
-function cap_sets.count_uses(tx, name, after, most)
+function cap_sets.count_uses(tx, name, after, limit)
   local key, count, fields = tx.keys[KEY.counters], 0, {}
   local numbers, queues, queued, last = sets_of(key, name), 0, 0, 0
   for at = 1, #numbers, cap_sets.WIDTH do
     local number = unpack_bytes(cap_sets.NUMBER, numbers, at)
     if number > after then
-      if count == most then break end
+      if count == limit then break end
       count, last = count + 1, number
       fields[2 * count - 1], fields[2 * count] = field_of(cap_sets.USES, number), field_of(cap_sets.JOBS, number)
     end
   end
   if count == 0 then return 0, 0, 0 end
-  local found, newest = call('HMGET', key, unpack(fields)), unpack_bytes(cap_sets.NUMBER, sub(numbers, -cap_sets.WIDTH))
+  local values = call('HMGET', key, unpack(fields))
+  local newest = unpack_bytes(cap_sets.NUMBER, sub(numbers, -cap_sets.WIDTH))
   for index = 1, count do
-    queues, queued = queues + tonumber(found[2 * index - 1] or 0), queued + tonumber(found[2 * index] or 0)
+    queues, queued = queues + tonumber(values[2 * index - 1] or 0), queued + tonumber(values[2 * index] or 0)
   end
   return queues, queued, last < newest and last or 0
 end
 
 -- Write the uses that the call changed, and the sets that came or went with them.
 function cap_sets.flush(tx)
-  local known, key = tx.cap_sets, tx.keys[KEY.counters]
-  for number, difference in pairs(known.uses) do
+  local sets, key = tx.cap_sets, tx.keys[KEY.counters]
+  for number, difference in pairs(sets.uses) do
     local uses = difference ~= 0 and call('HINCRBY', key, field_of(cap_sets.USES, number), difference)
     if uses and uses <= 0 then
       drop_set(tx, key, number)
     elseif uses and uses == difference then
       put_set(tx, key, number)
     end
-    if uses and uses <= 0 then known.jobs[number] = nil end
+    if uses and uses <= 0 then sets.jobs[number] = nil end
   end
-  for number, difference in pairs(known.jobs) do
+  for number, difference in pairs(sets.jobs) do
     if difference ~= 0 then call('HINCRBY', key, field_of(cap_sets.JOBS, number), difference) end
   end
-  if known.newest then call('HSET', key, cap_sets.INDEX, known.newest) end
+  if sets.newest then call('HSET', key, cap_sets.INDEX, sets.newest) end
   tx.cap_sets = nil
 end

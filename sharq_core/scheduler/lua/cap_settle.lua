@@ -15,9 +15,9 @@ function cap_settle.run(tx, args, first)
   local cap = caps.enter(tx, args[first + 1])
   if not cap then
     caps.leave(tx)
-    return {0, clock.told(tx), -1, -1, 0}
+    return {0, clock.store_time(tx), -1, -1, 0}
   end
   local count = permits.settle(tx, cap, permits.serials(args[first + 2]))
   caps.close(tx, cap)
-  return {0, clock.told(tx), -1, -1, count}
+  return {0, clock.store_time(tx), -1, -1, count}
 end

@@ -57,17 +57,17 @@ end
 -- Return the first free slot at or after a time that has enough points: its time, its range and how many slots of the
 -- range are before it; nil if there is none.
 local function first_free(cap, start, units)
-  local at, found, skipped
+  local at, range_index, skipped
   local free = cap.free
   for index = 1, #free do
     local range = free[index]
     local first, step, count = range[1], range[2], range[3]
     local before = start > first and (step > 0 and math.ceil((start - first) / step) or count) or 0
     if before < count and range[4] >= units and not (at and at <= first + before * step) then
-      at, found, skipped = first + before * step, index, before
+      at, range_index, skipped = first + before * step, index, before
     end
   end
-  return at, found, skipped
+  return at, range_index, skipped
 end
 
 -- Take a slot out of a range of free ones.
@@ -163,11 +163,11 @@ end
 
 -- Reserve a run of slots, as cap_slots.next and cap_slots.reserve would one by one, at a tenth of the price. Writes the
 -- times at which they are due into `slots`, and returns the virtual time after them (cap_turns.lua).
--- most: number of slots. latest: no slot is due later. turn: virtual time; each slot adds `share` to it. Once that is
--- past turn_ends, no slot is due later than `near`.
-function cap_slots.reserve_run(cap, start, units, most, latest, turn, share, turn_ends, near, slots)
+-- max_count: number of slots. latest: no slot is due later. turn: virtual time; each slot adds `share` to it. Once that
+-- is past turn_ends, no slot is due later than `near`.
+function cap_slots.reserve_run(cap, start, units, max_count, latest, turn, share, turn_ends, near, slots)
   local limit, count, last = cap.limits[1], #slots, nil
-  local tat, slack, step, full = limit.tat, limit.slack, price(limit, units), #slots + most
+  local tat, slack, step, full = limit.tat, limit.slack, price(limit, units), #slots + max_count
   while count < full do
     local at = tat > start and tat or start
     if at > latest or (turn > turn_ends and at > near) then break end
@@ -176,7 +176,7 @@ function cap_slots.reserve_run(cap, start, units, most, latest, turn, share, tur
     turn, last, count = turn + share, at, count + 1
     slots[count] = at
   end
-  count = count - full + most
+  count = count - full + max_count
   limit.tat = math.min(tat, queue_record.LATEST_US)
   cap.serial, cap.reserved, cap.units = cap.serial + count, cap.reserved + count, units
   if last and last > cap.last then cap.last = last end

@@ -59,7 +59,7 @@ function cap_take.run(tx, args, first)
   local cap = caps.enter(tx, args[first + 1])
   if not cap or cap.is_dropped then
     caps.leave(tx)
-    return {0, clock.told(tx), -1, -1, cap_take.UNKNOWN, tx.now, 0, -1, 0, 0, 0, asks_grace and 0 or nil}
+    return {0, clock.store_time(tx), -1, -1, cap_take.UNKNOWN, tx.now, 0, -1, 0, 0, 0, asks_grace and 0 or nil}
   end
   if cap.leased > 0 then permits.sweep(tx, cap) end
   cap_slots.trim(cap)
@@ -72,7 +72,7 @@ function cap_take.run(tx, args, first)
   if is_counted then permits.make(tx, cap, with_serials(slots, first_serial), lease) end
   caps.close(tx, cap)
   if reason == blocked_by.NOTHING and allowed < want then reason, ask_at = blocked_by.MAX_LEASED, allowed_at end
-  local reply = {0, clock.told(tx), -1, -1, cap_take.DONE, cap.now, reason,
+  local reply = {0, clock.store_time(tx), -1, -1, cap_take.DONE, cap.now, reason,
     ask_at and math.max(ask_at - cap.now, 0) or -1, caps.horizon(cap), is_counted and 1 or 0,
     slots[1] and first_serial or 0}
   if asks_grace then reply[12] = caps.grace(cap) end

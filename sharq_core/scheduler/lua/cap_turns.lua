@@ -15,31 +15,31 @@ local cap_turns = {
 
 -- Return the least virtual time of the other nodes, nil if there are none.
 local function least(cap, turn)
-  local found
+  local earliest
   for _, other in ipairs(cap.turns) do
-    if other ~= turn and not (found and found <= other[2]) then found = other[2] end
+    if other ~= turn and not (earliest and earliest <= other[2]) then earliest = other[2] end
   end
-  return found
+  return earliest
 end
 
 -- Return the turn of a node that asks now. One that has been away gets no credit for that time.
 function cap_turns.enter(cap, node)
-  local oldest, kept, own = cap.now - cap_turns.ACTIVE_HORIZONS * caps.horizon(cap), {}, nil
+  local oldest, kept, own_turn = cap.now - cap_turns.ACTIVE_HORIZONS * caps.horizon(cap), {}, nil
   for _, turn in ipairs(cap.turns) do
     if turn[1] == node then
-      if turn[3] >= oldest then own = turn end
+      if turn[3] >= oldest then own_turn = turn end
     elseif turn[3] >= oldest and #kept < cap_turns.MOST - 1 then
       kept[#kept + 1] = turn
     end
   end
   cap.turns = kept
-  if not own then
-    own = {node, 0, 0}
-    own[2] = least(cap, own) or 0
+  if not own_turn then
+    own_turn = {node, 0, 0}
+    own_turn[2] = least(cap, own_turn) or 0
   end
-  own[3] = cap.now
-  kept[#kept + 1] = own
-  return own
+  own_turn[3] = cap.now
+  kept[#kept + 1] = own_turn
+  return own_turn
 end
 
 -- Return up to which virtual time it is the turn of a node, and how near a slot must be for any node (µs): the others

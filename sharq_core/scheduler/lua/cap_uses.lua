@@ -11,7 +11,7 @@ local cap_uses = {}
 
 function cap_uses.run(tx, args, first)
   clock.read(tx)
-  local after, most = tonumber(args[first + 1]), tonumber(args[first + 2])
-  local queues, queued, last = cap_sets.count_uses(tx, args[first], after, most)
-  return {0, clock.told(tx), -1, -1, queues, queued, last}
+  local after, limit = tonumber(args[first + 1]), tonumber(args[first + 2])
+  local queues, queued, last = cap_sets.count_uses(tx, args[first], after, limit)
+  return {0, clock.store_time(tx), -1, -1, queues, queued, last}
 end

@@ -23,11 +23,11 @@ local change_job = {
 }
 
 local function unpack_change(raw, payload)
-  local flags, delay, at, priority, cost, kind, expires = unpack_bytes(change_job.CHANGE, raw)
-  local function given(flag) return flags % (2 * flag) >= flag end
-  return {payload = given(change_job.PAYLOAD) and payload, delay = given(change_job.DUE) and delay, at = at,
-    priority = given(change_job.PRIORITY) and priority, cost = given(change_job.COST) and cost,
-    expiry = given(change_job.EXPIRY) and kind, expires = expires}
+  local flags, delay, at, priority, cost, expiry_rule, expires = unpack_bytes(change_job.CHANGE, raw)
+  local function is_given(flag) return flags % (2 * flag) >= flag end
+  return {payload = is_given(change_job.PAYLOAD) and payload, delay = is_given(change_job.DUE) and delay, at = at,
+    priority = is_given(change_job.PRIORITY) and priority, cost = is_given(change_job.COST) and cost,
+    expiry = is_given(change_job.EXPIRY) and expiry_rule, expires = expires}
 end
 
 -- Give the rarely used fields of a job a new expiry. A job that gets one for the first time takes the fate of its queue

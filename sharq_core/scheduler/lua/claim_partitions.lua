@@ -20,10 +20,10 @@ end
 
 function claim_partitions.run(tx, args)
   local has_identity = tx.keys[KEY.identity] ~= nil
-  local found = has_identity and identity.read(tx) or nil
-  local number = identity.number(tx, found) or tonumber(args[3])
+  local record = has_identity and identity.read(tx) or nil
+  local number = identity.number(tx, record) or tonumber(args[3])
   call('SET', tx.keys[KEY.partitions], number)
   if not has_identity then return {0, tx.now, -1, -1, number} end
-  if not found.id and found.missed_count == 0 then found = begin(tx, args[4], number) end
-  return identity.describe(tx, found, number)
+  if not record.id and record.missed_count == 0 then record = begin(tx, args[4], number) end
+  return identity.describe(tx, record, number)
 end

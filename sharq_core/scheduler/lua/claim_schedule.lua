@@ -15,8 +15,8 @@ local claim_schedule = {}
 
 -- Add a partition to a list that may have it already.
 local function include(partitions, partition)
-  for _, known in ipairs(partitions) do
-    if known == partition then return end
+  for _, listed in ipairs(partitions) do
+    if listed == partition then return end
   end
   partitions[#partitions + 1] = partition
 end

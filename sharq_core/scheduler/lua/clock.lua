@@ -45,10 +45,10 @@ local clock = {
   -- The most by which a step back sets back a partition that has leases: nodes mark such a partition in use every ten
   -- seconds. If a node knows a time further ahead, it read a partition whose time has been corrected since.
   MOST_LOST_US = 15000000,
-  MOST_KNOWN = 16384,
-  -- counters key -> the record at its latest reading: told (the store's clock then), number, shift, seen, flags
-  known = {},
-  count = 0,   -- entries in known
+  MOST_CACHED = 16384,
+  -- counters key -> the record at its latest reading: read_at (the store's clock then), number, shift, seen, flags
+  cache = {},
+  count = 0,   -- entries in cache
 }
 
 -- Return number, shift, seen, since and flags of a record. All are 0 for a partition without a record (raw is false).
@@ -78,21 +78,21 @@ end
 
 -- Keep the contents of a record, so that calls within the next GRAIN_US need not read it. Reading and writing the
 -- record in each call would add 4 % to its cost. A server cannot lose the partition and get it back within that time.
-local function remember(tx, told, number, shift, seen, flags)
+local function remember(tx, store_time, number, shift, seen, flags)
   local key = tx.keys[KEY.counters]
-  local known = clock.known[key]
-  if known then
-    known.told, known.number, known.shift, known.seen, known.flags = told, number, shift, seen, flags
+  local cached = clock.cache[key]
+  if cached then
+    cached.read_at, cached.number, cached.shift, cached.seen, cached.flags = store_time, number, shift, seen, flags
     return
   end
-  if clock.count == clock.MOST_KNOWN then clock.known, clock.count = {}, 0 end
-  clock.known[key], clock.count =
-    {told = told, number = number, shift = shift, seen = seen, flags = flags}, clock.count + 1
+  if clock.count == clock.MOST_CACHED then clock.cache, clock.count = {}, 0 end
+  clock.cache[key], clock.count =
+    {read_at = store_time, number = number, shift = shift, seen = seen, flags = flags}, clock.count + 1
 end
 
--- Return true if a call may run. not_after: see clock.set. told: the store's clock. now: the partition's time.
-local function is_in_time(not_after, told, now)
-  local remaining, longest = not_after - told, clock.LONGEST_US
+-- Return true if a call may run. not_after: see clock.set. store_time: the store's clock. now: the partition's time.
+local function is_in_time(not_after, store_time, now)
+  local remaining, longest = not_after - store_time, clock.LONGEST_US
   if not_after >= clock.OWN_TIME then
     remaining = not_after - clock.OWN_TIME - now
     longest = (not_after % clock.UNIT_US + 1) * clock.SECOND_US
@@ -114,20 +114,20 @@ end
 -- Set the partition's time from a recently read record. Returns false if the record must be read, or if the call may
 -- be late. not_after: see clock.set.
 function clock.is_set(tx, not_after)
-  local known, told = clock.known[tx.keys[KEY.counters]], tx.now
-  if not known or told < known.told then return false end
-  local now = told + known.shift
-  if now >= known.seen + clock.GRAIN_US then return false end
-  if not_after and not_after > 0 and not is_in_time(not_after, told, now) then return false end
-  set_time(tx, now, known.flags)
+  local cached, store_time = clock.cache[tx.keys[KEY.counters]], tx.now
+  if not cached or store_time < cached.read_at then return false end
+  local now = store_time + cached.shift
+  if now >= cached.seen + clock.GRAIN_US then return false end
+  if not_after and not_after > 0 and not is_in_time(not_after, store_time, now) then return false end
+  set_time(tx, now, cached.flags)
   return true
 end
 
 -- Invalidate what was read of the record, because it changes. Otherwise that would set the time back when the store's
 -- clock reaches the time of the reading again.
 function clock.forget(tx)
-  local known = clock.known[tx.keys[KEY.counters]]
-  if known then known.told = math.huge end
+  local cached = clock.cache[tx.keys[KEY.counters]]
+  if cached then cached.read_at = math.huge end
 end
 
 -- Return true if a call that does not set the partition's time may still run. raw: the record as it was read, or false.
@@ -144,17 +144,17 @@ end
 -- time at which its node expects it, and leaves the record alone.
 -- A record that must be written is left in tx.tick for counters.close.
 function clock.set(tx, raw, not_after, runs_late)
-  local told = tx.now
+  local store_time = tx.now
   local number, shift, seen, since, flags = clock.unpack(raw)
-  local now = told + shift
-  if not_after and not_after > 0 and not is_in_time(not_after, told, math.max(now, seen)) then
+  local now = store_time + shift
+  if not_after and not_after > 0 and not is_in_time(not_after, store_time, math.max(now, seen)) then
     if runs_late then set_time(tx, as_of(not_after, shift, now, seen), flags) end
     return runs_late
   end
   if now < seen then
-    number, shift, now = number + 1, seen - told, seen
+    number, shift, now = number + 1, seen - store_time, seen
   elseif now < seen + clock.GRAIN_US then
-    remember(tx, told, number, shift, seen, flags)
+    remember(tx, store_time, number, shift, seen, flags)
     set_time(tx, now, flags)
     return true
   end
@@ -173,7 +173,7 @@ end
 -- Return the same for a call that clock.set or clock.is_set let run in time: one of them knows the record.
 function clock.known_number(tx)
   if tx.tick then return (clock.unpack(tx.tick)) end
-  return clock.known[tx.keys[KEY.counters]].number
+  return clock.cache[tx.keys[KEY.counters]].number
 end
 
 -- Write the record, even if it says the same as before, so that a WAIT after the call covers what the call read.
@@ -219,6 +219,6 @@ function clock.partition_time(tx, at)
 end
 
 -- Return the store's clock as this call read it.
-function clock.told(tx)
+function clock.store_time(tx)
   return tx.shift and tx.now - tx.shift or tx.now
 end

@@ -195,10 +195,10 @@ end
 -- Set the time of a call that only reads, and read the settings of its type and the counts. Returns these, or nil.
 function counters.see(tx)
   local key = tx.keys[KEY.counters]
-  local found = key and call('HMGET', key, tx.type, clock.FIELD, type_settings.field(tx.type)) or {}
-  clock.see(tx, found[2])
-  if found[3] then type_settings.open(tx, found[3]) end
-  local counts = found[1] and counters.unpack(found[1]) or nil
+  local values = key and call('HMGET', key, tx.type, clock.FIELD, type_settings.field(tx.type)) or {}
+  clock.see(tx, values[2])
+  if values[3] then type_settings.open(tx, values[3]) end
+  local counts = values[1] and counters.unpack(values[1]) or nil
   tx.counters = counts
   if tx.settings then quotas.open(tx, tx.settings, counts and counts.lease or 0) end
   return counts
@@ -207,17 +207,17 @@ end
 -- Read the counts, and set the time of the call. Returns false, and leaves the call as it was, if the call must not run
 -- any more. not_after, runs_late: see clock.set.
 function counters.open(tx, not_after, runs_late)
-  local key, told = tx.keys[KEY.counters], tx.now
+  local key, store_time = tx.keys[KEY.counters], tx.now
   local raw
   if clock.is_set(tx, not_after) then
     raw = call('HGET', key, tx.type)
   else
-    local found = call('HMGET', key, tx.type, clock.FIELD)
-    raw = found[1]
-    if not clock.set(tx, found[2], not_after, runs_late) then return false end
+    local values = call('HMGET', key, tx.type, clock.FIELD)
+    raw = values[1]
+    if not clock.set(tx, values[2], not_after, runs_late) then return false end
   end
   local counts = not raw and new_counts(tx) or tx.counters and unpack_over(tx.counters, raw) or counters.unpack(raw)
-  local minute = (told - told % counters.MINUTE_US) / counters.MINUTE_US
+  local minute = (store_time - store_time % counters.MINUTE_US) / counters.MINUTE_US
   tx.counters = counts
   if counts.newer then open_settings(tx, counts) end
   if counts.minute ~= minute then turn_minute(tx, counts, minute) end

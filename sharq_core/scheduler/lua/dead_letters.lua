@@ -196,11 +196,11 @@ end
 
 -- Return those of the fields that have no dead letter yet, or one that was not counted.
 local function uncounted(tx, fields, since)
-  local died, found = call('ZMSCORE', tx.keys[KEY.dead], unpack(fields)), {}
+  local died, new_fields = call('ZMSCORE', tx.keys[KEY.dead], unpack(fields)), {}
   for index, field in ipairs(fields) do
-    if not died[index] or tonumber(died[index]) < since then found[#found + 1] = field end
+    if not died[index] or tonumber(died[index]) < since then new_fields[#new_fields + 1] = field end
   end
-  return found
+  return new_fields
 end
 
 -- Return the dead letters of some fields, if any may belong to a batch.
@@ -310,16 +310,16 @@ end
 
 -- Drop those of the named dead letters that are younger than retention (µs). Returns a table that has them by field.
 function dead_letters.drop_named(tx, fields, retention)
-  local died, found, dropped = call('ZMSCORE', tx.keys[KEY.dead], unpack(fields)), {}, {}
+  local died, young_fields, dropped = call('ZMSCORE', tx.keys[KEY.dead], unpack(fields)), {}, {}
   for index, field in ipairs(fields) do
     if died[index] and tx.now - tonumber(died[index]) < retention and not dropped[field] then
-      found[#found + 1], dropped[field] = field, true
+      young_fields[#young_fields + 1], dropped[field] = field, true
     end
   end
-  if #found > 0 then
-    leave_batches(tx, letters_of_batches(tx, found))
-    dead_letters.remove(tx, found)
-    counters.cancel_dead(tx, #found)
+  if #young_fields > 0 then
+    leave_batches(tx, letters_of_batches(tx, young_fields))
+    dead_letters.remove(tx, young_fields)
+    counters.cancel_dead(tx, #young_fields)
   end
   return dropped
 end

@@ -15,11 +15,11 @@ local delete_queue = {}
 
 function delete_queue.run(tx, args)
   if not counters.open(tx, tonumber(args[6])) then return unit.expired(tx) end
-  local queue, told = unit.queue(tx, args[3]), clock.told(tx)
+  local queue, store_time = unit.queue(tx, args[3]), clock.store_time(tx)
   local dropped = queue and queue.queued + queue.delayed or 0
   if dropped == 0 then
     counters.close(tx)
-    return {0, told, -1, -1, 0}
+    return {0, store_time, -1, -1, 0}
   end
   local counts = tx.counters
   counts.queued, counts.delayed = counts.queued - queue.queued, counts.delayed - queue.delayed
@@ -31,5 +31,5 @@ function delete_queue.run(tx, args)
   unit.touch(tx, queue)
   sweep.run(tx, queue, tonumber(args[5]))
   if queue.is_unswept then unit.put_timer(tx, SWEEP_TIMER .. queue.queue_id, tx.now) end
-  return unit.close(tx, {0, told, -1, -1, dropped})
+  return unit.close(tx, {0, store_time, -1, -1, dropped})
 end

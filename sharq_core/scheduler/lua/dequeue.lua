@@ -39,16 +39,16 @@ local function read_heads(tx, limit)
   local row, count = read_row(tx, limit)
   if not row[1] then return {}, {}, 0 end
   local ids, scores, due, now = {}, {}, 0, tx.now
-  local rest = tonumber(row[2 * count + 2])
-  for at = 1, rest and count or #row / 2 do
+  local next_due = tonumber(row[2 * count + 2])
+  for at = 1, next_due and count or #row / 2 do
     local score = tonumber(row[2 * at])
     ids[at], scores[at] = row[2 * at - 1], score
     if score <= now then due = at end
   end
-  if rest and rest <= now then
+  if next_due and next_due <= now then
     due = tx.settings and count + 1 or call('ZCOUNT', tx.keys[KEY.ready], '-inf', now)
   end
-  return ids, scores, due, rest
+  return ids, scores, due, next_due
 end
 
 dequeue.SOURCE = {
@@ -77,8 +77,8 @@ end
 -- Set the agenda to the exact time of the type's next queue, or of its limits. settings: nil for none. Returns how many
 -- queues may be leased from. Those of a type with settings are counted only if its limits allow another lease, which
 -- they seldom do: a count costs a twentieth of a dequeue.
-local function settle_agenda(tx, ids, scores, due, rest, settings)
-  local first, now = rest, tx.now
+local function settle_agenda(tx, ids, scores, due, next_due, settings)
+  local first, now = next_due, tx.now
   local last = now
   if settings then last = now + settings.leases end
   for index = 1, #ids do
@@ -89,7 +89,7 @@ local function settle_agenda(tx, ids, scores, due, rest, settings)
   tx.counters.ready_at, tx.ready_hint = first, false
   if not settings then return due end
   if not wait_for_limits(tx, settings) then return 0 end
-  return rest and rest <= now and call('ZCOUNT', tx.keys[KEY.ready], '-inf', last) or due
+  return next_due and next_due <= now and call('ZCOUNT', tx.keys[KEY.ready], '-inf', last) or due
 end
 
 -- Lease nothing, because the type says no. None of its queues is read. Returns as unit.reply.
@@ -130,16 +130,16 @@ function dequeue.run(tx, args, first)
   if count == 0 then
     reply, before = refuse(tx, ended)
   else
-    local ids, scores, due, rest = read_heads(tx, count)
+    local ids, scores, due, next_due = read_heads(tx, count)
     reply, before = unit.reply(tx, due, due, 0, ended, tx.died or 0)
     if due > 0 then
       local is_cut
-      is_cut, ids, scores, due, rest =
-        rounds.lease(tx, dequeue.SOURCE, demand, count, reply, ids, scores, due, rest)
+      is_cut, ids, scores, due, next_due =
+        rounds.lease(tx, dequeue.SOURCE, demand, count, reply, ids, scores, due, next_due)
       if is_cut then reply[before + 7] = 1 end
     end
     unit.flush(tx)
-    local after = settle_agenda(tx, ids, scores, due, rest, settings)
+    local after = settle_agenda(tx, ids, scores, due, next_due, settings)
     reply[before + 6] = after
     if settings and after > reply[before + 5] then reply[before + 5] = after end
   end

@@ -24,19 +24,19 @@ local dequeue_capped = {
 
 -- Read the first queues of the set, longest due first. Returns as read of rounds.lease.
 local function read_heads(tx, limit)
-  local ids, scores, due, rest = {}, {}, 0, nil
+  local ids, scores, due, next_due = {}, {}, 0, nil
   local row, now = parking.heads(tx, tx.own_set, nil, limit + 1), tx.now
   for index = 1, #row do
     local _, at, queue_id = parking.unpack(row[index])
     if index > limit then
-      rest = at
+      next_due = at
     else
       ids[index], scores[index] = queue_id, at
       if at <= now then due = index end
     end
   end
-  if rest and rest <= now then due = parking.count_due(tx, tx.own_set) end
-  return ids, scores, due, rest
+  if next_due and next_due <= now then due = parking.count_due(tx, tx.own_set) end
+  return ids, scores, due, next_due
 end
 
 local SOURCE = {
@@ -52,9 +52,9 @@ local function due_after(tx, queue_id, score)
 end
 
 -- Return when the next queue of the set is due after the call, or nil if none waits, and how many are due.
--- ids, scores, due, rest: what read_heads returned last.
-local function look_after(tx, ids, scores, due, rest)
-  local first, now = rest, tx.now
+-- ids, scores, due, next_due: what read_heads returned last.
+local function look_after(tx, ids, scores, due, next_due)
+  local first, now = next_due, tx.now
   for index = 1, #ids do
     local score = scores[index]
     local at = due_after(tx, ids[index], score)
@@ -67,17 +67,17 @@ end
 -- Lease up to `count` jobs of a set, and write everything but the counters. Fills in what the reply says of the set.
 local function lease(tx, set, demand, count, most_cost, reply, before)
   tx.own_set = set
-  local ids, scores, due, rest = read_heads(tx, count)
+  local ids, scores, due, next_due = read_heads(tx, count)
   reply[before + 5] = due
   if due > 0 and count > 0 then
     local is_cut
-    is_cut, ids, scores, due, rest =
-      rounds.lease(tx, SOURCE, demand, count, reply, ids, scores, due, rest, most_cost)
+    is_cut, ids, scores, due, next_due =
+      rounds.lease(tx, SOURCE, demand, count, reply, ids, scores, due, next_due, most_cost)
     if is_cut then reply[before + 7] = 1 end
   end
   unit.flush(tx)
-  local first, left = look_after(tx, ids, scores, due, rest)
-  reply[before + 6], reply[before + 10] = left, first and clock.shown(tx, first) or -1
+  local first, still_due = look_after(tx, ids, scores, due, next_due)
+  reply[before + 6], reply[before + 10] = still_due, first and clock.shown(tx, first) or -1
 end
 
 -- Return the reply of a call whose caller does not know the present shift of the partition's time, and keep the shift,

@@ -16,9 +16,9 @@ function drop_cap.run(tx, args, first)
   caps.sweep(tx)
   if not cap or cap.is_dropped then
     caps.leave(tx)
-    return {0, clock.told(tx), -1, -1, 0}
+    return {0, clock.store_time(tx), -1, -1, 0}
   end
   cap.dropped_at = cap.now
   caps.close(tx, cap)
-  return {0, clock.told(tx), -1, -1, 1}
+  return {0, clock.store_time(tx), -1, -1, 1}
 end

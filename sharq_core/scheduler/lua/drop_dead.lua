@@ -22,5 +22,5 @@ function drop_dead.run(tx, args)
   end
   if tx.batches then batches.flush(tx) end
   counters.close(tx)
-  return {0, clock.told(tx), -1, -1, dropped}
+  return {0, clock.store_time(tx), -1, -1, dropped}
 end

@@ -20,5 +20,5 @@ function drop_dead_letter.run(tx, args)
   end
   if tx.batches then batches.flush(tx) end
   counters.close(tx)
-  return {0, clock.told(tx), -1, -1, letter and 1 or 0}
+  return {0, clock.store_time(tx), -1, -1, letter and 1 or 0}
 end

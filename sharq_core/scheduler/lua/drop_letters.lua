@@ -12,7 +12,7 @@ local drop_letters = {}
 
 function drop_letters.run(tx, args)
   if not counters.open(tx, tonumber(args[4])) then return unit.expired(tx) end
-  local fields, reply = {unpack(args, 5)}, {0, clock.told(tx), -1, -1}
+  local fields, reply = {unpack(args, 5)}, {0, clock.store_time(tx), -1, -1}
   local dropped = dead_letters.drop_named(tx, fields, tonumber(args[3]))
   for _, field in ipairs(fields) do
     reply[#reply + 1] = dropped[field] and 1 or 0

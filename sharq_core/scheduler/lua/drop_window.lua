@@ -26,12 +26,12 @@ end
 function drop_window.run(tx, args, first)
   if unit.is_late_by(tx, args[first + 1]) then return unit.expired(tx) end
   clock.read(tx)
-  local key, told = tx.keys[KEY.counters], clock.told(tx)
+  local key, store_time = tx.keys[KEY.counters], clock.store_time(tx)
   local number, window = windows.find(tx, args[first])
-  if not window or window.is_dropped then return {0, told, -1, -1, drop_window.UNKNOWN} end
-  if windows.uses(tx, number) > 0 then return {0, told, -1, -1, drop_window.USED} end
+  if not window or window.is_dropped then return {0, store_time, -1, -1, drop_window.UNKNOWN} end
+  if windows.uses(tx, number) > 0 then return {0, store_time, -1, -1, drop_window.USED} end
   leave(key, number)
   window.known_until, window.openings, window.definition = 0, {}, ''
   call('HSET', key, windows.field(windows.PREFIX, number), windows.pack(window))
-  return {0, told, -1, -1, drop_window.DONE}
+  return {0, store_time, -1, -1, drop_window.DONE}
 end

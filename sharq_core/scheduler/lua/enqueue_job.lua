@@ -123,9 +123,9 @@ end
 -- Return when a job expires (µs): at what it says, else as its queue or its gathered type says, counted from the time
 -- at which it is due. nil: never.
 local function expiry_of(tx, queue, rest, due)
-  local given, settings = rest and rest.expiry or enqueue_job.NEVER, tx.settings
-  if given == enqueue_job.AFTER then return tx.now + rest.expires end
-  if given == enqueue_job.AT then return clock.partition_time(tx, rest.expires) end
+  local expiry_rule, settings = rest and rest.expiry or enqueue_job.NEVER, tx.settings
+  if expiry_rule == enqueue_job.AFTER then return tx.now + rest.expires end
+  if expiry_rule == enqueue_job.AT then return clock.partition_time(tx, rest.expires) end
   local expires = queue and queue.expires or settings and settings.expires
   return expires and math.max(due, tx.now) + expires
 end

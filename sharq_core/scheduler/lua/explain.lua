@@ -13,5 +13,5 @@ local explain = {}
 function explain.run(tx, args, first, length)
   local counts, knows_caps = counters.see(tx), length > 0 and args[first] == '1'
   local reason, ready_in, names = explanation.of(tx, counts, knows_caps)
-  return {0, clock.told(tx), -1, -1, reason, ready_in, knows_caps and names or nil}
+  return {0, clock.store_time(tx), -1, -1, reason, ready_in, knows_caps and names or nil}
 end

@@ -12,7 +12,7 @@ local explain_types = {}
 
 function explain_types.run(tx, args, first, length)
   local counters_key, now = tx.keys[KEY.counters], tx.now
-  local reply = {0, clock.told(tx), -1, -1}
+  local reply = {0, clock.store_time(tx), -1, -1}
   for at = first, first + length - 1 do
     local part = unit.open(partition_keys.of(counters_key, args[at]), now, args[at])
     local reason, ready_in, names = explanation.of(part, counters.see(part), true)

@@ -32,26 +32,26 @@ local function take_back(job)
 end
 
 local function extend_one(tx, queue_id, field, token, by, progress, is_renewed, retention, dead_retention)
-  local job, found = leases.find(tx, queue_id, field, token, 'extend', retention, dead_retention)
-  if not job then return found, 0 end
+  local job, queue, status = leases.find(tx, queue_id, field, token, 'extend', retention, dead_retention)
+  if not job then return status, 0 end
   if not is_renewed and job_record.has(job, job_record.PERMITTED) then
     return leases.LOST, 0, notes.permits(tx, job)
   end
-  if job.state ~= LEASED and (job_record.has(job, job_record.SETTLED) or queue_limits.is_full(found)
-    or counters.is_full(tx) or transitions.is_over(tx, job.newer) or lines.hold_back(tx, found, job.newer)) then
+  if job.state ~= LEASED and (job_record.has(job, job_record.SETTLED) or queue_limits.is_full(queue)
+    or counters.is_full(tx) or transitions.is_over(tx, job.newer) or lines.hold_back(tx, queue, job.newer)) then
     return leases.LOST, 0
   end
   if job.flags > 0 then take_back(job) end
   if progress and progress ~= '' then notes.set_progress(tx, job, progress) end
-  transitions.lease(tx, found, job, tx.now + by)
-  unit.touch(tx, found)
+  transitions.lease(tx, queue, job, tx.now + by)
+  unit.touch(tx, queue)
   return leases.DONE, clock.shown(tx, job.due)
 end
 
 function extend.run(tx, args, first, length)
   local not_after, retention, dead_retention = unpack_bytes(unit.TERMS, args[first])
   local marks = string.byte(args[first], unit.TERMS_LENGTH + 1) or 0
-  local has_progress, is_renewed, found = marks % extend.RENEWED > 0, marks >= extend.RENEWED, ''
+  local has_progress, is_renewed, permit_entries = marks % extend.RENEWED > 0, marks >= extend.RENEWED, ''
   local first_id, count = first + 1, (length - 1) / (has_progress and 5 or 4)
   if not counters.open(tx, not_after, not is_renewed) then return unit.expired(tx) end
   if is_renewed and clock.number(tx) ~= unpack_bytes(extend.NUMBER, args[first], unit.TERMS_LENGTH + 2) then
@@ -63,10 +63,12 @@ function extend.run(tx, args, first, length)
   for at = first_id, first + count do
     local status, due, permits_of = extend_one(tx, args[at], args[at + count], args[at + 2 * count],
       tonumber(args[at + 3 * count]), has_progress and args[at + 4 * count], is_renewed, retention, dead_retention)
-    if permits_of then found = found .. pack_bytes(extend.PERMITS, at - first_id, #permits_of) .. permits_of end
+    if permits_of then
+      permit_entries = permit_entries .. pack_bytes(extend.PERMITS, at - first_id, #permits_of) .. permits_of
+    end
     local last = #reply
     reply[last + 1], reply[last + 2] = status, due
   end
-  if found ~= '' then reply[#reply + 1] = found end
+  if permit_entries ~= '' then reply[#reply + 1] = permit_entries end
   return unit.close(tx, reply)
 end

@@ -11,7 +11,7 @@ local get_cap = {}
 
 function get_cap.run(tx, args, first)
   clock.read(tx)
-  local reply, raw = {0, clock.told(tx), -1, -1}, call('HGET', caps.key(tx), args[first])
+  local reply, raw = {0, clock.store_time(tx), -1, -1}, call('HGET', caps.key(tx), args[first])
   local cap = raw and caps.see(tx, args[first], raw)
   if cap and not cap.is_dropped then cap_state.add(tx, reply, cap) end
   return reply

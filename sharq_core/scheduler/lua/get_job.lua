@@ -27,7 +27,7 @@ function get_job.run(tx, args)
   job_status.ask(tx, args[7])
   -- The default window of the type is one of its settings.
   if tx.tells_output then counters.see(tx) else clock.read(tx) end
-  local queue, reply = unit.queue(tx, queue_id), {0, clock.told(tx), -1, -1}
+  local queue, reply = unit.queue(tx, queue_id), {0, clock.store_time(tx), -1, -1}
   local job = unit.job(tx, queue_id, field)
   local is_deleted = job and unit.is_deleted(queue, job)
   local add = args[7] and job_status.add or append_short
@@ -35,14 +35,14 @@ function get_job.run(tx, args)
     add(tx, reply, job, job.state == QUEUED and job_status.position(tx, queue, job) or 0)
     return reply
   end
-  local state, found = remembered.find(tx, queue_id, field, is_deleted and job, tonumber(args[5]), tonumber(args[6]),
+  local state, remains = remembered.find(tx, queue_id, field, is_deleted and job, tonumber(args[5]), tonumber(args[6]),
     not args[7])
   if state == DEAD then
-    add(tx, reply, found, 0)
+    add(tx, reply, remains, 0)
   elseif state and args[7] then
-    job_status.add_remembered(tx, reply, state, field, found)
+    job_status.add_remembered(tx, reply, state, field, remains)
   elseif state then
-    return {0, clock.told(tx), -1, -1, state, found.attempt, clock.shown(tx, found.enqueued), 0, 0, ''}
+    return {0, clock.store_time(tx), -1, -1, state, remains.attempt, clock.shown(tx, remains.enqueued), 0, 0, ''}
   end
   return reply
 end

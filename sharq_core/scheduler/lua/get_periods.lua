@@ -12,7 +12,7 @@ local get_periods = {}
 
 function get_periods.run(tx)
   clock.read(tx)
-  local key, reply = tx.keys[KEY.counters], {0, clock.told(tx), -1, -1}
+  local key, reply = tx.keys[KEY.counters], {0, clock.store_time(tx), -1, -1}
   for _, name in ipairs(periods.names(tx)) do
     local at = #reply
     reply[at + 1] = name

@@ -19,10 +19,10 @@ local get_queue = {}
 
 function get_queue.run(tx, args)
   counters.see(tx)
-  local queue, told = unit.queue(tx, args[3]), clock.told(tx)
+  local queue, store_time = unit.queue(tx, args[3]), clock.store_time(tx)
   local dead = args[4] and dead_letters.count(tx, args[3])
   if not queue then
-    if dead_letters.number(dead) == 0 then return {0, told, -1, -1} end
+    if dead_letters.number(dead) == 0 then return {0, store_time, -1, -1} end
     queue = queue_record.new(args[3])
   end
   local row = queue_stats.row(tx, queue, unit.head_age(tx, queue))
@@ -31,5 +31,5 @@ function get_queue.run(tx, args)
   if args[4] and args[4] >= '3' then queue_stats.add_window(tx, queue, row) end
   if args[4] == '4' then queue_stats.add_caps(tx, queue, row) end
   queue_stats.add_minutes(queue, row)
-  return {0, told, -1, -1, unpack(row)}
+  return {0, store_time, -1, -1, unpack(row)}
 end

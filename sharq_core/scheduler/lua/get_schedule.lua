@@ -13,9 +13,9 @@ local get_schedule = {}
 function get_schedule.run(tx, args, first)
   local name = args[first]
   local home, schedule = schedule_record.home(tx, name), schedule_record.read(tx, name)
-  local known = home and {home.version, home.is_paused and 1 or 0, unpack(home.partitions)} or {}
-  if not schedule then return unit.reply(tx, known, {}, '', '') end
-  if schedule.is_dropped then return unit.reply(tx, known, {schedule_record.row(schedule)}, '', '') end
+  local home_row = home and {home.version, home.is_paused and 1 or 0, unpack(home.partitions)} or {}
+  if not schedule then return unit.reply(tx, home_row, {}, '', '') end
+  if schedule.is_dropped then return unit.reply(tx, home_row, {schedule_record.row(schedule)}, '', '') end
   local _, entry, payload = schedule_record.job(tx, name)
-  return unit.reply(tx, known, {schedule_record.row(schedule)}, entry, payload)
+  return unit.reply(tx, home_row, {schedule_record.row(schedule)}, entry, payload)
 end

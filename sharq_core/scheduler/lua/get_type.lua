@@ -13,5 +13,5 @@ local get_type = {}
 function get_type.run(tx)
   clock.read(tx)
   local raw = call('HGET', tx.keys[KEY.counters], tx.type)
-  return {0, clock.told(tx), -1, -1, raw and counters.row(raw) or '', tx.shift or 0}
+  return {0, clock.store_time(tx), -1, -1, raw and counters.row(raw) or '', tx.shift or 0}
 end

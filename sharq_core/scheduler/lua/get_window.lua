@@ -11,7 +11,7 @@ local get_window = {}
 
 function get_window.run(tx, args, first)
   clock.read(tx)
-  local reply = {0, clock.told(tx), -1, -1}
+  local reply = {0, clock.store_time(tx), -1, -1}
   local number, window = windows.find(tx, args[first])
   if window and not window.is_dropped then windows.add(tx, reply, number, window) end
   return reply

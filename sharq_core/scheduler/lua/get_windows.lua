@@ -15,7 +15,7 @@ function get_windows.run(tx, args, first)
   clock.read(tx)
   local key, after, limit, budget = tx.keys[KEY.counters], tonumber(args[first]), tonumber(args[first + 1]),
     tonumber(args[first + 2])
-  local reply = {0, clock.told(tx), -1, -1, 0, call('HEXISTS', key, windows.WALK)}
+  local reply = {0, clock.store_time(tx), -1, -1, 0, call('HEXISTS', key, windows.WALK)}
   local index, bytes, count, last = call('HGET', key, windows.INDEX) or '', 0, 0, 0
   for at = 5, #index, 4 do
     local number = unpack_bytes(windows.NUMBER, index, at)

@@ -19,8 +19,8 @@
 local heartbeat = {}
 
 -- Add all members to the reply.
-local function describe(reply, known)
-  for node_id, member in pairs(known.by_id) do
+local function describe(reply, membership)
+  for node_id, member in pairs(membership.by_id) do
     reply[#reply + 1] = node_id
     reply[#reply + 1] = member.incarnation
     reply[#reply + 1] = member.address
@@ -39,24 +39,24 @@ end
 -- Return the code of a refusal and its value if the data here is not what the node works with. Otherwise return nil and
 -- P.
 local function refuse_data(tx, args)
-  local found = identity.read(tx)
-  if args[11] ~= '' and (found.id ~= args[11] or identity.misses_another(found, args[11])) then
-    return 4, found.id or ''
+  local record = identity.read(tx)
+  if args[11] ~= '' and (record.id ~= args[11] or identity.misses_another(record, args[11])) then
+    return 4, record.id or ''
   end
-  local number = identity.number(tx, found)
+  local number = identity.number(tx, record)
   if number and number ~= tonumber(args[10]) then return 3, number end
   return nil, number
 end
 
 -- Take over the members of the node's view. Each has one ttl (µs) to send a heartbeat.
-local function begin_anew(tx, args, known, ttl)
-  known.version, known.is_changed = tonumber(args[12]), true
+local function begin_anew(tx, args, membership, ttl)
+  membership.version, membership.is_changed = tonumber(args[12]), true
   for at = 13, #args, 5 do
-    known.by_id[args[at]] = {
+    membership.by_id[args[at]] = {
       node_id = args[at], incarnation = args[at + 1], address = args[at + 2], is_draining = args[at + 3] == '1',
       formats = tonumber(args[at + 4]), seen = tx.now, ttl = ttl, newer = '', is_changed = true,
     }
-    known.count = known.count + 1
+    membership.count = membership.count + 1
   end
 end
 
@@ -67,24 +67,24 @@ function heartbeat.run(tx, args)
     if status then return {0, tx.now, -1, -1, status, value} end
     has_number, is_of_members = value ~= nil, members.is_right_type(tx)
   end
-  local known = is_of_members and members.read(tx) or members.none(tx)
-  if args[10] and known.version == 0 and (tonumber(args[12]) > 0 or not is_of_members) then
+  local membership = is_of_members and members.read(tx) or members.none(tx)
+  if args[10] and membership.version == 0 and (tonumber(args[12]) > 0 or not is_of_members) then
     if not args[13] then return {0, tx.now, -1, -1, 5} end
-    begin_anew(tx, args, known, ttl)
+    begin_anew(tx, args, membership, ttl)
   end
-  local old = known.by_id[args[3]]
+  local old = membership.by_id[args[3]]
   if old and old.incarnation ~= args[4] and members.is_live(tx, old) then
     return {0, tx.now, -1, -1, 1, old.address, old.seen + old.ttl - tx.now}
   end
-  members.expire(tx, known, ttl)
-  if not known.by_id[args[3]] and known.count >= tonumber(args[9]) then return {0, tx.now, -1, -1, 2} end
+  members.expire(tx, membership, ttl)
+  if not membership.by_id[args[3]] and membership.count >= tonumber(args[9]) then return {0, tx.now, -1, -1, 2} end
   local member = {
     node_id = args[3], incarnation = args[4], address = args[5], is_draining = args[6] == '1',
     formats = tonumber(args[7]), seen = tx.now, ttl = ttl, newer = old and old.newer or '', is_changed = true,
   }
-  known.is_changed = known.is_changed or not is_same(known.by_id[member.node_id], member)
-  known.by_id[member.node_id], known.heard = member, tx.now
+  membership.is_changed = membership.is_changed or not is_same(membership.by_id[member.node_id], member)
+  membership.by_id[member.node_id], membership.heard = member, tx.now
   if not is_of_members then call('DEL', tx.keys[KEY.members]) end
   if not has_number then call('SET', tx.keys[KEY.partitions], args[10]) end
-  return describe({0, tx.now, -1, -1, 0, members.write(tx, known)}, known)
+  return describe({0, tx.now, -1, -1, 0, members.write(tx, membership)}, membership)
 end

@@ -23,28 +23,28 @@ local identity = {
 
 -- Return the record. It has no id if the record does not exist or the key holds another type.
 function identity.read(tx)
-  local found = {generation = 0, created = 0, pulse = 0, pulsed = 0, follows = '', state = '', missed = {},
+  local record = {generation = 0, created = 0, pulse = 0, pulsed = 0, follows = '', state = '', missed = {},
     missed_count = 0}
   local key = tx.keys[KEY.identity]
-  if call('TYPE', key).ok ~= 'hash' then return found end
+  if call('TYPE', key).ok ~= 'hash' then return record end
   local row = call('HGETALL', key)
   for index = 1, #row, 2 do
     local field, value = row[index], row[index + 1]
     if sub(field, 1, #identity.MISSED) == identity.MISSED then
-      found.missed[sub(field, #identity.MISSED + 1)] = value
-      found.missed_count = found.missed_count + 1
+      record.missed[sub(field, #identity.MISSED + 1)] = value
+      record.missed_count = record.missed_count + 1
     elseif field == 'id' or field == 'state' or field == 'follows' then
-      found[field] = value
+      record[field] = value
     else
-      found[field] = tonumber(value)
+      record[field] = tonumber(value)
     end
   end
-  return found
+  return record
 end
 
 -- Return P from the record, or from the key that older versions write; nil if neither exists.
-function identity.number(tx, found)
-  if found and found.partitions then return found.partitions end
+function identity.number(tx, record)
+  if record and record.partitions then return record.partitions end
   local number = redis.pcall('GET', tx.keys[KEY.partitions])
   return type(number) == 'string' and tonumber(number) or nil
 end
@@ -55,8 +55,8 @@ function identity.has_followed(follows, id)
 end
 
 -- Return true if the data set here replaced one that some node remembers, other than the one with this id.
-function identity.misses_another(found, id)
-  for missed, note in pairs(found.missed) do
+function identity.misses_another(record, id)
+  for missed, note in pairs(record.missed) do
     if missed ~= id and string.find(note, '^%d+ 1 ') then return true end
   end
   return false
@@ -78,11 +78,11 @@ end
 
 -- Return a complete reply: its head, then P or -1, id or '', generation, state, pulse, pulsed, follows, and the list of
 -- missed ids, each with its note.
-function identity.describe(tx, found, number)
+function identity.describe(tx, record, number)
   local missed = {}
-  for id, note in pairs(found.missed) do
+  for id, note in pairs(record.missed) do
     missed[#missed + 1], missed[#missed + 2] = id, note
   end
-  return {0, tx.now, -1, -1, number or -1, found.id or '', found.generation, found.state, found.pulse, found.pulsed,
-    found.follows, missed}
+  return {0, tx.now, -1, -1, number or -1, record.id or '', record.generation, record.state, record.pulse,
+    record.pulsed, record.follows, missed}
 end

@@ -15,8 +15,8 @@ function interval.run(tx, args)
   local queue_id, pin = args[3], args[6]
   local new_interval, burst = tonumber(args[4]), tonumber(args[5])
   if not counters.open(tx, tonumber(args[7])) then return unit.expired(tx) end
-  local queue, told = unit.queue(tx, queue_id), clock.told(tx)
-  if not queue and pin ~= '1' then return {0, told, -1, -1, 0} end
+  local queue, store_time = unit.queue(tx, queue_id), clock.store_time(tx)
+  if not queue and pin ~= '1' then return {0, store_time, -1, -1, 0} end
   queue = queue or unit.new_queue(tx, queue_id)
   local whole, hundredths = queue.burst, queue.hundredths
   if burst > 0 then whole, hundredths = queue_limits.split_burst(burst) end
@@ -26,5 +26,5 @@ function interval.run(tx, args)
   unit.move(tx, queue)
   if pin ~= '' then queue_record.flag(queue, 'is_pinned', pin == '1') end
   unit.touch(tx, queue)
-  return unit.close(tx, {0, told, -1, -1, 1})
+  return unit.close(tx, {0, store_time, -1, -1, 1})
 end

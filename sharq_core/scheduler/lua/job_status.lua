@@ -56,7 +56,7 @@ local function pack_window(tx, job)
   local queue = (job.state == QUEUED or job.state == DELAYED) and unit.queue(tx, job.queue_id)
   local opens_at, is_known = 0, true
   if queue then opens_at, is_known = lines.opening_of(tx, queue, number) end
-  if not is_known or opens_at <= clock.told(tx) then opens_at = 0 end
+  if not is_known or opens_at <= clock.store_time(tx) then opens_at = 0 end
   if not number and opens_at == 0 then return '' end
   local ignores = number == queue_windows.IGNORED
   local name = number and not ignores and windows.read(tx, number).name or ''

@@ -26,8 +26,8 @@ local function gone(tx, queue_id, field, job, is_deleted, token, verb, retention
   return (tombstone or dead_letter or is_lost) and leases.LOST or leases.NOT_FOUND
 end
 
--- Return the job that a lease may act on, and its queue. Otherwise return nil and a status: DONE if this lease did it
--- already, LOST if the job has another lease, is dead or was deleted, else NOT_FOUND. An empty token means the live
+-- Return the job that a lease may act on, and its queue. Otherwise return nil, nil and a status: DONE if this lease did
+-- it already, LOST if the job has another lease, is dead or was deleted, else NOT_FOUND. An empty token means the live
 -- lease, whoever holds it. Retentions are in µs.
 function leases.find(tx, queue_id, field, token, verb, retention, dead_retention)
   local raw = tx.records[field]
@@ -35,9 +35,9 @@ function leases.find(tx, queue_id, field, token, verb, retention, dead_retention
   local queue = job and (tx.queues[queue_id] or unit.new_queue(tx, queue_id))
   if token == '' then
     if job and job.state == LEASED then return job, queue end
-    return nil, leases.NOT_FOUND
+    return nil, nil, leases.NOT_FOUND
   end
   local is_deleted = job and queue.fence and unit.is_deleted(queue, job)
   if job and job.token == token and not is_deleted then return job, queue end
-  return nil, gone(tx, queue_id, field, job, is_deleted, token, verb, retention, dead_retention)
+  return nil, nil, gone(tx, queue_id, field, job, is_deleted, token, verb, retention, dead_retention)
 end

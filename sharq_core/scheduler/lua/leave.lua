@@ -10,10 +10,10 @@
 local leave = {}
 
 function leave.run(tx, args)
-  local known = members.read(tx)
-  local member = known.by_id[args[3]]
+  local membership = members.read(tx)
+  local member = membership.by_id[args[3]]
   if not member or member.incarnation ~= args[4] then return {0, tx.now, -1, -1, 0} end
-  members.remove(known, args[3])
-  members.write(tx, known)
+  members.remove(membership, args[3])
+  members.write(tx, membership)
   return {0, tx.now, -1, -1, 1}
 end

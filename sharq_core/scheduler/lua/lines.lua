@@ -16,15 +16,15 @@ end
 
 -- Return how many jobs are queued in the main line.
 local function queued_in_main(queue)
-  local count, own = queue.queued, queue.lines
-  for index = 1, own and #own or 0 do count = count - own[index].queued end
+  local count, queue_lines = queue.queued, queue.lines
+  for index = 1, queue_lines and #queue_lines or 0 do count = count - queue_lines[index].queued end
   return count > 0 and count or 0
 end
 
 -- Return when a job of a queue may leave (µs, the store's clock; now at the earliest), and true; or, if that is not
 -- known, when to look again, and false. number: that of the window of its line; nil for the main line.
 function lines.opening_of(tx, queue, number)
-  if number == queue_windows.IGNORED then return clock.told(tx), true end
+  if number == queue_windows.IGNORED then return clock.store_time(tx), true end
   local settings = tx.settings
   return windows.opening(tx, queue.window or settings and settings.window, number)
 end
@@ -33,21 +33,21 @@ end
 function lines.opening(tx, queue)
   local first, is_known = nil, true
   if queued_in_main(queue) > 0 then first, is_known = lines.opening_of(tx, queue, nil) end
-  local own = queue.lines
-  for index = 1, own and #own or 0 do
-    local line = own[index]
+  local queue_lines = queue.lines
+  for index = 1, queue_lines and #queue_lines or 0 do
+    local line = queue_lines[index]
     if line.queued > 0 then
       local at, is_certain = lines.opening_of(tx, queue, line.number)
       if not first or at < first then first, is_known = at, is_certain end
     end
   end
-  return first or clock.told(tx), is_known
+  return first or clock.store_time(tx), is_known
 end
 
 -- Return the partition's time before which windows hold back all queued jobs of a queue; 0 for none.
 function lines.ready_at(tx, queue)
   local at = lines.opening(tx, queue)
-  if at <= clock.told(tx) then return 0 end
+  if at <= clock.store_time(tx) then return 0 end
   return clock.partition_time(tx, at)
 end
 
@@ -55,7 +55,7 @@ end
 function lines.expected_at(tx, queue)
   if not lines.matter(tx, queue) then return 0 end
   local at, is_known = lines.opening(tx, queue)
-  if at <= clock.told(tx) then return 0 end
+  if at <= clock.store_time(tx) then return 0 end
   return is_known and clock.partition_time(tx, at)
 end
 
@@ -67,7 +67,7 @@ end
 -- Return true if windows hold back a job. newer: its rarely used fields, nil for none.
 function lines.hold_back(tx, queue, newer)
   local _, number = job_record.window_in(newer)
-  return lines.opening_of(tx, queue, number) > clock.told(tx)
+  return lines.opening_of(tx, queue, number) > clock.store_time(tx)
 end
 
 -- Return the bases of the lines that have queued jobs.
@@ -82,31 +82,31 @@ end
 
 -- Return those of them that are open.
 function lines.open(tx, queue)
-  local bases, told, own = {}, clock.told(tx), queue.lines
-  if queued_in_main(queue) > 0 and lines.opening_of(tx, queue, nil) <= told then bases[1] = lines.MAIN end
-  for index = 1, own and #own or 0 do
-    local line = own[index]
-    if line.queued > 0 and lines.opening_of(tx, queue, line.number) <= told then bases[#bases + 1] = line.base end
+  local bases, store_time, queue_lines = {}, clock.store_time(tx), queue.lines
+  if queued_in_main(queue) > 0 and lines.opening_of(tx, queue, nil) <= store_time then bases[1] = lines.MAIN end
+  for index = 1, queue_lines and #queue_lines or 0 do
+    local line = queue_lines[index]
+    if line.queued > 0 and lines.opening_of(tx, queue, line.number) <= store_time then bases[#bases + 1] = line.base end
   end
   return bases
 end
 
 -- Note that the open lines of a queue have no queued job, even if its record says otherwise.
 function lines.empty(tx, queue)
-  local told, left = clock.told(tx), 0
-  if lines.opening_of(tx, queue, nil) > told then left = queued_in_main(queue) end
+  local store_time, queued = clock.store_time(tx), 0
+  if lines.opening_of(tx, queue, nil) > store_time then queued = queued_in_main(queue) end
   for _, line in ipairs(queue.lines or {}) do
-    if lines.opening_of(tx, queue, line.number) <= told then line.queued = 0 end
-    left = left + line.queued
+    if lines.opening_of(tx, queue, line.number) <= store_time then line.queued = 0 end
+    queued = queued + line.queued
   end
-  queue.queued = left
+  queue.queued = queued
 end
 
 -- Return up to `count` members of a line, in their order, behind a priority byte and a seq. While jobs of a deleted
 -- queue are left, each class begins at the fence.
 local function members_of(tx, queue, base, priority, seq, count)
   local key, queue_id, first = tx.keys[KEY.queued], queue.queue_id, base + priority - job_record.FIRST_PRIORITY
-  local last, found = base + job_record.LINE_WIDTH - 1, {}
+  local last, members = base + job_record.LINE_WIDTH - 1, {}
   if not queue.is_unswept then
     local from, to = job_record.classes(queue_id, first, last, seq)
     return call('ZRANGE', key, from, to, 'BYLEX', 'LIMIT', 0, count)
@@ -115,11 +115,11 @@ local function members_of(tx, queue, base, priority, seq, count)
   for class = first, last do
     local least = class == first and math.max(seq + 1, fence) or fence
     local from, to = job_record.range(queue_id, string.char(class), least)
-    local members = call('ZRANGE', key, from, to, 'BYLEX', 'LIMIT', 0, count - #found)
-    for _, member in ipairs(members) do found[#found + 1] = member end
-    if #found == count then break end
+    local page = call('ZRANGE', key, from, to, 'BYLEX', 'LIMIT', 0, count - #members)
+    for _, member in ipairs(page) do members[#members + 1] = member end
+    if #members == count then break end
   end
-  return found
+  return members
 end
 
 -- Return true if an entry {member, priority byte, seq} stands before another one.
@@ -146,12 +146,12 @@ function lines.members(tx, queue, bases, priority, seq, count)
     if #row == part and (not limit or precedes(last, limit)) then limit = last end
   end
   table.sort(entries, precedes)
-  local found = {}
+  local members = {}
   for index, entry in ipairs(entries) do
     if limit and precedes(limit, entry) then break end
-    found[index] = entry[1]
+    members[index] = entry[1]
   end
-  return found, not limit
+  return members, not limit
 end
 
 -- Return how many jobs of all lines stand before a queued job.
@@ -169,11 +169,11 @@ end
 
 -- Remove the lines that no job has.
 function lines.settle(tx, queue)
-  local own, is_whole = queue.lines, true
-  for index = 1, #own do is_whole = is_whole and not queue_windows.is_unused(queue, own[index]) end
+  local queue_lines, is_whole = queue.lines, true
+  for index = 1, #queue_lines do is_whole = is_whole and not queue_windows.is_unused(queue, queue_lines[index]) end
   if is_whole then return end
   local kept = {}
-  for _, line in ipairs(own) do
+  for _, line in ipairs(queue_lines) do
     if queue_windows.is_unused(queue, line) then
       windows.use(tx, line.number, -1)
     else

@@ -12,7 +12,7 @@ local list_caps = {}
 function list_caps.run(tx, args, first)
   clock.read(tx)
   local page = call('HSCAN', caps.key(tx), args[first], 'COUNT', args[first + 1])
-  local reply = {0, clock.told(tx), -1, -1, page[1]}
+  local reply = {0, clock.store_time(tx), -1, -1, page[1]}
   for index = 1, #page[2], 2 do
     local cap = caps.see(tx, page[2][index], page[2][index + 1])
     if not cap.is_dropped then cap_state.add(tx, reply, cap) end

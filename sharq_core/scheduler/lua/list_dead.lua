@@ -16,7 +16,7 @@ local list_dead = {}
 
 function list_dead.run(tx, args)
   clock.read(tx)
-  local reply, queue_id = {0, clock.told(tx), -1, -1, 0}, args[8]
+  local reply, queue_id = {0, clock.store_time(tx), -1, -1, 0}, args[8]
   if queue_id then reply[6], reply[7] = 0, '' end
   local function visit(job)
     local values = {job.queue_id, job_record.job_id(job.queue_id, job.field), job_record.payload(job), job.attempt,

@@ -52,10 +52,10 @@ local function list_waiting(tx, queue, state, prefix, at, add)
 end
 
 -- Return the ids of jobs whose lease timers a reply of ZSCAN has, sorted. start: what all of those timers begin with.
-local function leased_ids(queue_id, found, start)
+local function leased_ids(queue_id, row, start)
   local ids = {}
-  for index = 1, #found, 2 do
-    local timer = found[index]
+  for index = 1, #row, 2 do
+    local timer = row[index]
     if sub(timer, 1, #start) == start then ids[#ids + 1] = sub(timer, #queue_id + 3) end
   end
   table.sort(ids)
@@ -86,15 +86,15 @@ local function list_leased(tx, queue, prefix, at, add, room)
     if is_whole then return list_whole(ids, at[2] or '', add) end
     for _, job_id in ipairs(ids) do add(job_id, true) end
     scan, visited = page[1], visited + count
-    local left, is_over = room()
-  until scan == '0' or visited >= queue_walk.VISITS or left <= 0 or is_over
+    local jobs_left, is_over = room()
+  until scan == '0' or visited >= queue_walk.VISITS or jobs_left <= 0 or is_over
   if scan == '0' then return '', '' end
   return scan, ''
 end
 
 function list_jobs.run(tx, args)
   counters.see(tx)
-  local queue_id, state, reply = args[3], tonumber(args[4]), {0, clock.told(tx), -1, -1, '', ''}
+  local queue_id, state, reply = args[3], tonumber(args[4]), {0, clock.store_time(tx), -1, -1, '', ''}
   local queue = unit.queue(tx, queue_id)
   if not queue then return reply end
   local at = {args[8], args[9]}

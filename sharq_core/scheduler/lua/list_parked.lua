@@ -14,7 +14,7 @@ local list_parked = {}
 function list_parked.run(tx, args, first)
   local counts, since, limit = counters.see(tx), args[first], tonumber(args[first + 1])
   local number = clock.number(tx)
-  local reply = {0, clock.told(tx), -1, -1, 0, 0, counts and counters.allowed_at(tx) or 0, number}
+  local reply = {0, clock.store_time(tx), -1, -1, 0, 0, counts and counters.allowed_at(tx) or 0, number}
   if not counts then return reply end
   local row = call('ZRANGE', parking.sets_key(tx), '(' .. since, '+inf', 'BYSCORE', 'LIMIT', 0, limit + 1, 'WITHSCORES')
   reply[5] = counters.parking(counts)

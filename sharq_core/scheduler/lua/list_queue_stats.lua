@@ -21,64 +21,64 @@ local list_queue_stats = {}
 local OF_COUNTS = 2 ^ 52
 
 -- Return about `count` ids of a hash that match a pattern, each followed by its value, and the next scan. Fewer are
--- returned if `most` ids have been compared. read(scan): returns a page as HSCAN does.
-local function matching(read, scan, count, most)
-  local found, compared = {}, 0
+-- returned if `limit` ids have been compared. read(scan): returns a page as HSCAN does.
+local function matching(read, scan, count, limit)
+  local entries, compared = {}, 0
   repeat
     local page = read(scan)
-    for _, part in ipairs(page[2]) do found[#found + 1] = part end
+    for _, part in ipairs(page[2]) do entries[#entries + 1] = part end
     scan, compared = page[1], compared + count
-  until scan == '0' or compared >= most or #found >= 2 * count
-  return found, scan
+  until scan == '0' or compared >= limit or #entries >= 2 * count
+  return entries, scan
 end
 
 -- Return the queues with dead letters and without a record of a page of the counts, and the next scan, '0' at the end.
-local function read_counts(tx, scan, count, pattern, most)
-  local found, rest = matching(function(from)
+local function read_counts(tx, scan, count, pattern, limit)
+  local entries, next_scan = matching(function(from)
     return dead_letters.scan_counts(tx, from, count, pattern)
-  end, scan, count, most)
+  end, scan, count, limit)
   local ids, queues = {}, {}
-  for index = 1, #found, 2 do
-    if found[index] ~= '' then ids[#ids + 1] = found[index] end
+  for index = 1, #entries, 2 do
+    if entries[index] ~= '' then ids[#ids + 1] = entries[index] end
   end
   if #ids > 0 then unit.read_queues(tx, ids, 1, #ids) end
   for _, queue_id in ipairs(ids) do
     if not unit.queue(tx, queue_id) then queues[#queues + 1] = queue_record.new(queue_id) end
   end
-  return queues, rest
+  return queues, next_scan
 end
 
 -- Add the queues of a page of the records to a list. Returns the next scan.
-local function read_records(tx, scan, count, pattern, most, queues)
-  local records, rest = matching(function(from)
+local function read_records(tx, scan, count, pattern, limit, queues)
+  local records, next_scan = matching(function(from)
     return call('HSCAN', tx.keys[KEY.queues], from, 'MATCH', pattern, 'COUNT', count)
-  end, scan, count, most)
+  end, scan, count, limit)
   for index = 1, #records, 2 do
     local queue = queue_record.unpack(records[index], records[index + 1], tx.now)
     if queue then queues[#queues + 1] = queue end
   end
-  return rest
+  return next_scan
 end
 
 -- Return the queues of the next page, and the scan to continue with. The records follow the counts at once, because
 -- few types have dead letters.
 local function read_page(tx, args)
-  local scan, count, pattern, most = tonumber(args[3]), tonumber(args[4]), args[7], tonumber(args[8])
-  if not pattern or pattern == '' then pattern, most = '*', 0 end
-  local queues, rest = {}, nil
+  local scan, count, pattern, limit = tonumber(args[3]), tonumber(args[4]), args[7], tonumber(args[8])
+  if not pattern or pattern == '' then pattern, limit = '*', 0 end
+  local queues, next_scan = {}, nil
   if scan == 0 or scan >= OF_COUNTS then
     local from = scan == 0 and '0' or string.format('%.0f', scan - OF_COUNTS)
-    queues, rest = read_counts(tx, from, count, pattern, most)
-    if rest ~= '0' then return queues, string.format('%.0f', tonumber(rest) + OF_COUNTS) end
+    queues, next_scan = read_counts(tx, from, count, pattern, limit)
+    if next_scan ~= '0' then return queues, string.format('%.0f', tonumber(next_scan) + OF_COUNTS) end
   end
-  rest = read_records(tx, rest or args[3], count, pattern, most, queues)
-  return queues, rest
+  next_scan = read_records(tx, next_scan or args[3], count, pattern, limit, queues)
+  return queues, next_scan
 end
 
 function list_queue_stats.run(tx, args)
   counters.see(tx)
   local queues, scan = read_page(tx, args)
-  local reply, ids = {0, clock.told(tx), -1, -1, scan}, {}
+  local reply, ids = {0, clock.store_time(tx), -1, -1, scan}, {}
   for index, queue in ipairs(queues) do ids[index] = queue.queue_id end
   local counts = dead_letters.counts(tx, ids)
   for index, queue in ipairs(queues) do

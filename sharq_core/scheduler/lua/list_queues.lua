@@ -12,7 +12,7 @@ local list_queues = {}
 function list_queues.run(tx, args)
   clock.read(tx)
   local page = call('HSCAN', tx.keys[KEY.queues], args[3], 'COUNT', args[4])
-  local reply = {0, clock.told(tx), -1, -1, page[1]}
+  local reply = {0, clock.store_time(tx), -1, -1, page[1]}
   for index = 1, #page[2], 2 do
     local queue = queue_record.unpack(page[2][index], page[2][index + 1], tx.now)
     if queue and queue.queued + queue.delayed + queue.leased > 0 then reply[#reply + 1] = queue.queue_id end

@@ -42,8 +42,8 @@ function list_type_stats.run(tx, args, first)
   clock.read(tx)
   local key = tx.keys[KEY.counters]
   local page = call('HSCAN', key, args[first], 'COUNT', args[first + 1])
-  local reply = {0, clock.told(tx), -1, -1, page[1]}
-  local minute = math.floor(clock.told(tx) / counters.MINUTE_US) - 1
+  local reply = {0, clock.store_time(tx), -1, -1, page[1]}
+  local minute = math.floor(clock.store_time(tx) / counters.MINUTE_US) - 1
   for index = 1, #page[2], 2 do
     local name, raw = page[2][index], page[2][index + 1]
     if sub(name, 1, 1) ~= ':' then

@@ -16,10 +16,10 @@
 local look_at_data = {}
 
 -- Note that the caller misses its data set.
-local function note_missing(tx, args, found)
-  if found.missed[args[4]] or found.missed_count >= identity.MOST_MISSED then return end
-  local key, is_newer = tx.keys[KEY.identity], not found.id or found.created > tonumber(args[7])
-  if not found.id and found.missed_count == 0 then call('DEL', key) end
+local function note_missing(tx, args, record)
+  if record.missed[args[4]] or record.missed_count >= identity.MOST_MISSED then return end
+  local key, is_newer = tx.keys[KEY.identity], not record.id or record.created > tonumber(args[7])
+  if not record.id and record.missed_count == 0 then call('DEL', key) end
   call('HSET', key, identity.MISSED .. args[4], args[5] .. (is_newer and ' 1 ' or ' 0 ') .. args[6])
   if is_newer then
     call('HSET', key, 'partitions', args[3])
@@ -28,15 +28,15 @@ local function note_missing(tx, args, found)
 end
 
 function look_at_data.run(tx, args)
-  local found, id = identity.read(tx), args[4]
-  local reply = identity.describe(tx, found, identity.number(tx, found))
+  local record, id = identity.read(tx), args[4]
+  local reply = identity.describe(tx, record, identity.number(tx, record))
   if id == '' then return reply end
-  if found.id == id then
+  if record.id == id then
     local key = tx.keys[KEY.identity]
-    call('HSET', key, 'pulse', found.pulse + 1, 'pulsed', string.format('%.0f', tx.now))
-    if found.missed[id] then call('HDEL', key, identity.MISSED .. id) end
-  elseif not identity.has_followed(found.follows, id) then
-    note_missing(tx, args, found)
+    call('HSET', key, 'pulse', record.pulse + 1, 'pulsed', string.format('%.0f', tx.now))
+    if record.missed[id] then call('HDEL', key, identity.MISSED .. id) end
+  elseif not identity.has_followed(record.follows, id) then
+    note_missing(tx, args, record)
   end
   return reply
 end

@@ -43,22 +43,22 @@ end
 
 -- Return all members on record, expired or not.
 function members.read(tx)
-  local known = members.none(tx)
+  local membership = members.none(tx)
   local row = call('HGETALL', tx.keys[KEY.members])
   for index = 1, #row, 2 do
     local field, value = row[index], row[index + 1]
     if field == 'version' or field == 'heard' then
-      known[field] = tonumber(value)
+      membership[field] = tonumber(value)
     else
       local member = unpack_member(sub(field, 2), value)
       if member.seen > tx.now then -- the clock stepped back; no member is kept longer than one ttl
         member.seen, member.is_changed = tx.now, true
       end
-      known.by_id[member.node_id] = member
-      known.count = known.count + 1
+      membership.by_id[member.node_id] = member
+      membership.count = membership.count + 1
     end
   end
-  return known
+  return membership
 end
 
 -- Return true if the member was seen within its ttl.
@@ -68,40 +68,40 @@ end
 
 -- Remove the members not seen for their ttl (µs). If no node was heard for a long time, the store was away, and every
 -- member gets a new ttl.
-function members.expire(tx, known, ttl)
-  local was_away = tx.now - known.heard > members.SILENCE * ttl
-  for node_id, member in pairs(known.by_id) do
+function members.expire(tx, membership, ttl)
+  local was_away = tx.now - membership.heard > members.SILENCE * ttl
+  for node_id, member in pairs(membership.by_id) do
     if was_away then
       member.seen = tx.now
       member.is_changed = true
     elseif not members.is_live(tx, member) then
-      members.remove(known, node_id)
+      members.remove(membership, node_id)
     end
   end
 end
 
 -- Remove a member.
-function members.remove(known, node_id)
-  known.by_id[node_id] = nil
-  known.count = known.count - 1
-  known.removed[#known.removed + 1] = 'm' .. node_id
-  known.is_changed = true
+function members.remove(membership, node_id)
+  membership.by_id[node_id] = nil
+  membership.count = membership.count - 1
+  membership.removed[#membership.removed + 1] = 'm' .. node_id
+  membership.is_changed = true
 end
 
 -- Write the changes. Returns the current version.
-function members.write(tx, known)
-  local values = {'heard', string.format('%.0f', known.heard)}
-  if known.is_changed then
-    known.version = math.max(known.version + 1, math.floor(tx.now / 1000))
-    values[3], values[4] = 'version', string.format('%.0f', known.version)
+function members.write(tx, membership)
+  local values = {'heard', string.format('%.0f', membership.heard)}
+  if membership.is_changed then
+    membership.version = math.max(membership.version + 1, math.floor(tx.now / 1000))
+    values[3], values[4] = 'version', string.format('%.0f', membership.version)
   end
-  for node_id, member in pairs(known.by_id) do
+  for node_id, member in pairs(membership.by_id) do
     if member.is_changed then
       values[#values + 1] = 'm' .. node_id
       values[#values + 1] = pack_member(member)
     end
   end
-  if #known.removed > 0 then call('HDEL', tx.keys[KEY.members], unpack(known.removed)) end
+  if #membership.removed > 0 then call('HDEL', tx.keys[KEY.members], unpack(membership.removed)) end
   call('HSET', tx.keys[KEY.members], unpack(values))
-  return known.version
+  return membership.version
 end

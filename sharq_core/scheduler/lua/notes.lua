@@ -35,8 +35,8 @@ end
 local function find_entry(raw, kind)
   local at = #notes.FORMAT + 1
   while at <= #raw do
-    local found, length, first = unpack_bytes(notes.ENTRY, raw, at)
-    if found == kind then return at, first, first + length - 1 end
+    local entry_kind, length, first = unpack_bytes(notes.ENTRY, raw, at)
+    if entry_kind == kind then return at, first, first + length - 1 end
     at = first + length
   end
 end

@@ -23,8 +23,8 @@ local parking = {
   NUMBER = '>I4',
 }
 
-local function key_of(tx, kind)
-  return sub(tx.keys[KEY.counters], 1, -#'counters' - 1) .. kind .. ':' .. tx.type
+local function key_of(tx, name)
+  return sub(tx.keys[KEY.counters], 1, -#'counters' - 1) .. name .. ':' .. tx.type
 end
 
 -- Return the key of the parked queues.

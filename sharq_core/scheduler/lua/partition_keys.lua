@@ -5,31 +5,31 @@
 -- Uses: shortcuts
 
 local partition_keys = {
-  MOST_KNOWN = 16384,
+  MOST_CACHED = 16384,
   SUFFIX = #'counters',
-  known = {},  -- type -> counters key -> names
-  count = 0,   -- lists in known
+  cache = {},  -- type -> counters key -> names
+  count = 0,   -- lists in cache
 }
 
 local function make_names(counters_key, type)
   local tag, names = sub(counters_key, 1, -partition_keys.SUFFIX - 1), {}
-  for number, kind in ipairs(KEY_KINDS) do
-    names[number] = KEY_OF_TYPE[kind] and tag .. kind .. ':' .. type or tag .. kind
+  for number, name in ipairs(KEY_KINDS) do
+    names[number] = KEY_OF_TYPE[name] and tag .. name .. ':' .. type or tag .. name
   end
   return names
 end
 
 -- Return the keys of a type in the partition with this counters key, numbered as in KEY.
 function partition_keys.of(counters_key, type)
-  local of_type = partition_keys.known[type]
+  local of_type = partition_keys.cache[type]
   local names = of_type and of_type[counters_key]
   if names then return names end
-  if partition_keys.count == partition_keys.MOST_KNOWN then
-    partition_keys.known, partition_keys.count, of_type = {}, 0, nil
+  if partition_keys.count == partition_keys.MOST_CACHED then
+    partition_keys.cache, partition_keys.count, of_type = {}, 0, nil
   end
   if not of_type then
     of_type = {}
-    partition_keys.known[type] = of_type
+    partition_keys.cache[type] = of_type
   end
   names = make_names(counters_key, type)
   of_type[counters_key], partition_keys.count = names, partition_keys.count + 1

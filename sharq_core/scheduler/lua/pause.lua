@@ -24,16 +24,16 @@ end
 
 function pause.run(tx, args)
   if not counters.open(tx, tonumber(args[5])) then return unit.expired(tx) end
-  local queue, told = unit.queue(tx, args[3]), clock.told(tx)
-  if not queue then return {0, told, -1, -1, pause.NOT_FOUND} end
+  local queue, store_time = unit.queue(tx, args[3]), clock.store_time(tx)
+  if not queue then return {0, store_time, -1, -1, pause.NOT_FOUND} end
   if args[6] then
     local status = hold(tx, queue, tonumber(args[6]), tonumber(args[7]))
-    if status ~= pause.DONE then return {0, told, -1, -1, status} end
+    if status ~= pause.DONE then return {0, store_time, -1, -1, status} end
   else
     queue_record.flag(queue, 'is_paused', args[4] == '1')
     if args[4] ~= '1' then queue.held_until = nil end
     unit.move(tx, queue)
   end
   unit.touch(tx, queue)
-  return unit.close(tx, {0, told, -1, -1, 1})
+  return unit.close(tx, {0, store_time, -1, -1, 1})
 end

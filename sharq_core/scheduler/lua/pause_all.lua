@@ -16,5 +16,5 @@ function pause_all.run(tx, args, first)
   clock.write(tx, clock.ALL_PAUSED, is_paused)
   -- Any number of types may be due now, so their owner must read the partition again.
   if not is_paused then touched.add(tx, '', 0) end
-  return {0, clock.told(tx), -1, -1}
+  return {0, clock.store_time(tx), -1, -1}
 end

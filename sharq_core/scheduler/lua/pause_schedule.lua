@@ -18,9 +18,9 @@ function pause_schedule.run(tx, args, first)
   local is_paused, slot = args[first + 3] == '1', tonumber(args[first + 4])
   if unit.is_late_by(tx, args[first + 5]) then return unit.expired(tx) end
   local schedule = schedule_record.read(tx, name)
-  local found = schedule and schedule.version or 0
-  if found > version then return unit.reply(tx, schedule_record.SUPERSEDED, found) end
-  if found ~= seen then return unit.reply(tx, schedule_record.CHANGED, found) end
+  local current_version = schedule and schedule.version or 0
+  if current_version > version then return unit.reply(tx, schedule_record.SUPERSEDED, current_version) end
+  if current_version ~= seen then return unit.reply(tx, schedule_record.CHANGED, current_version) end
   if not schedule or schedule.is_dropped then
     schedule_record.drop(tx, name, version)
     return unit.reply(tx, schedule_record.NOT_FOUND, version)

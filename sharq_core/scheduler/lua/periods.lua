@@ -51,13 +51,13 @@ local function count_bounds(raw)
 end
 
 -- Return when the period that a time is in begins and ends, or nil if that is not known.
-function periods.find(tx, name, told)
+function periods.find(tx, name, store_time)
   local raw = call('HGET', tx.keys[KEY.counters], periods.field(name))
   local low, high = 1, raw and count_bounds(raw) or 0
-  if high < 2 or told < bound(raw, 1) or told >= bound(raw, high) then return nil end
+  if high < 2 or store_time < bound(raw, 1) or store_time >= bound(raw, high) then return nil end
   while high - low > 1 do
     local middle = math.floor((low + high) / 2)
-    if told < bound(raw, middle) then high = middle else low = middle end
+    if store_time < bound(raw, middle) then high = middle else low = middle end
   end
   return bound(raw, low), bound(raw, high)
 end

@@ -100,14 +100,14 @@ end
 -- Let permits last as long as their leases will after an extend that runs soon. Returns 1 for each serial that has a
 -- permit still, and 0 for the others.
 function permits.renew(tx, cap, serials, lease)
-  local key, ends, found, values = permits.key(tx), ends_at(cap.now + caps.EXTEND_US, lease), {}, false
+  local key, ends, has_permit, values = permits.key(tx), ends_at(cap.now + caps.EXTEND_US, lease), {}, false
   for index, serial in ipairs(serials) do
     local permit = permit_of(cap, serial)
     local ended_at = tonumber(call('ZSCORE', key, permit) or 0)
-    found[index] = ended_at >= cap.now and 1 or 0
+    has_permit[index] = ended_at >= cap.now and 1 or 0
     if ended_at >= cap.now and ended_at < ends then values = append(values, ends, permit) end
   end
   note_lease(cap, lease)
   if values then call('ZADD', key, unpack(values)) end
-  return found
+  return has_permit
 end

@@ -28,13 +28,13 @@ end
 
 function put_cap.run(tx, args, first)
   local name, definition = args[first], args[first + 1]
-  local not_after, most, max_leased, has_hold, hold, count, at = unpack_bytes(put_cap.DEFINITION, definition)
+  local not_after, max_caps, max_leased, has_hold, hold, count, at = unpack_bytes(put_cap.DEFINITION, definition)
   if not caps.open(tx, not_after) then return unit.expired(tx) end
   local cap = caps.enter(tx, name)
   if not cap then
-    if call('HLEN', caps.key(tx)) >= most then
+    if call('HLEN', caps.key(tx)) >= max_caps then
       caps.leave(tx)
-      return {0, clock.told(tx), -1, -1}
+      return {0, clock.store_time(tx), -1, -1}
     end
     cap = caps.new(tx, name)
   end
@@ -45,7 +45,7 @@ function put_cap.run(tx, args, first)
   cap.max_leased = max_leased
   if has_hold == 1 then cap.held_until = hold > 0 and math.max(cap.held_until, cap.now + hold) or 0 end
   caps.close(tx, cap)
-  local reply = {0, clock.told(tx), -1, -1}
+  local reply = {0, clock.store_time(tx), -1, -1}
   cap_state.add(tx, reply, cap)
   return reply
 end

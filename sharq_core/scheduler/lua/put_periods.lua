@@ -15,5 +15,5 @@ function put_periods.run(tx, args, first, length)
   for at = first, first + length - 1, 2 do
     if periods.put(tx, args[at], args[at + 1]) then count = count + 1 end
   end
-  return {0, clock.told(tx), -1, -1, count}
+  return {0, clock.store_time(tx), -1, -1, count}
 end

@@ -26,13 +26,13 @@ local function unpack_openings(raw)
 end
 
 -- Return true if two windows are open at the same times, as far as both know.
-local function are_alike(before, after, told)
+local function are_alike(before, after, store_time)
   local known_until = math.min(before.known_until, after.known_until)
-  local old = windows.between(before.openings, told, known_until)
-  local new = windows.between(after.openings, told, known_until)
-  if #old ~= #new or before.known_until <= told then return false end
+  local old = windows.between(before.openings, store_time, known_until)
+  local new = windows.between(after.openings, store_time, known_until)
+  if #old ~= #new or before.known_until <= store_time then return false end
   for index = 1, #old do
-    if math.max(old[index], told) ~= math.max(new[index], told) then return false end
+    if math.max(old[index], store_time) ~= math.max(new[index], store_time) then return false end
   end
   return true
 end
@@ -48,10 +48,10 @@ local function add_number(numbers, number)
 end
 
 -- Give a name its number, and note that its window is present. Returns the number, or nil if there are too many.
-local function enter(key, name, number, most)
+local function enter(key, name, number, limit)
   local index = call('HGET', key, windows.INDEX) or pack_bytes(windows.NUMBER, 0)
   local last, numbers = unpack_bytes(windows.NUMBER, index), sub(index, 5)
-  if #numbers >= 4 * most then return nil end
+  if #numbers >= 4 * limit then return nil end
   if not number then
     number, last = last + 1, last + 1
     call('HSET', key, windows.INDEX .. name, pack_bytes(windows.NUMBER, number))
@@ -70,21 +70,21 @@ function put_window.run(tx, args, first)
   local name, definition, version = args[first], args[first + 1], tonumber(args[first + 2])
   if unit.is_late_by(tx, args[first + 6]) then return unit.expired(tx) end
   clock.read(tx)
-  local key, told = tx.keys[KEY.counters], clock.told(tx)
+  local key, store_time = tx.keys[KEY.counters], clock.store_time(tx)
   local number, before = windows.find(tx, name)
   if is_older(before, version, definition == '') then
-    return {0, told, -1, -1, put_window.OLDER, before and before.version or 0, 0}
+    return {0, store_time, -1, -1, put_window.OLDER, before and before.version or 0, 0}
   end
   local after = {name = name, version = version, known_until = tonumber(args[first + 3]),
     openings = unpack_openings(args[first + 4]), definition = definition}
   if definition == '' then after.definition = before.definition end
-  if version == 0 then after.version = math.max(told, before and before.version + 1 or 0) end
+  if version == 0 then after.version = math.max(store_time, before and before.version + 1 or 0) end
   if not before or before.is_dropped then
     number = enter(key, name, number, tonumber(args[first + 5]))
-    if not number then return {0, told, -1, -1, put_window.FULL, 0, 0} end
+    if not number then return {0, store_time, -1, -1, put_window.FULL, 0, 0} end
   end
   call('HSET', key, windows.field(windows.PREFIX, number), windows.pack(after))
-  local must_walk = windows.uses(tx, number) > 0 and not (before and are_alike(before, after, told))
+  local must_walk = windows.uses(tx, number) > 0 and not (before and are_alike(before, after, store_time))
   if must_walk then windows.begin_walk(tx) end
-  return {0, told, -1, -1, put_window.DONE, after.version, must_walk and 1 or 0}
+  return {0, store_time, -1, -1, put_window.DONE, after.version, must_walk and 1 or 0}
 end

@@ -26,18 +26,18 @@ end
 -- Return up to `count` members of a queue behind a position, up to and including the class `last`.
 -- While jobs of a deleted queue are left, each class has a fence of its own.
 function queue_walk.members(tx, queue, class, seq, last, count)
-  local queue_id, found = queue.queue_id, {}
+  local queue_id, members = queue.queue_id, {}
   local fence = queue.is_unswept and queue.fence or 0
   local _, to = job_record.range(queue_id, string.char(last))
-  while class <= last and #found < count do
+  while class <= last and #members < count do
     local from = job_record.range(queue_id, string.char(class), math.max(seq + 1, fence))
     if fence > 0 then _, to = job_record.range(queue_id, string.char(class)) end
-    local members = call('ZRANGE', tx.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, count - #found)
-    if fence == 0 then return members end
-    for _, member in ipairs(members) do found[#found + 1] = member end
+    local page = call('ZRANGE', tx.keys[KEY.queued], from, to, 'BYLEX', 'LIMIT', 0, count - #members)
+    if fence == 0 then return page end
+    for _, member in ipairs(page) do members[#members + 1] = member end
     class, seq = class + 1, 0
   end
-  return found
+  return members
 end
 
 -- Return about `count` queued jobs' members of a queue behind a priority byte and a seq, in the order of the queue, and

@@ -36,16 +36,16 @@ end
 -- Return the quotas of a record from a position on, and where they end. The list is nil for none.
 function quotas.unpack(raw, count, at)
   if count == 0 then return nil, at end
-  local found = {}
+  local list = {}
   for index = 1, count do
     local unit_of, period, number, used, begins, ends, first, is_out, past_begins, past_used, tz
     unit_of, period, number, used, begins, ends, first, is_out, past_begins, past_used, tz, at =
       unpack_bytes(quotas.FORMAT, raw, at)
-    found[index] = {unit = unit_of, period = string.char(period), quota = number, tz = tz, used = used,
+    list[index] = {unit = unit_of, period = string.char(period), quota = number, tz = tz, used = used,
       begins = begins, ends = ends, first = first, is_out = is_out == 1, past_begins = past_begins,
       past_used = past_used}
   end
-  return found, at
+  return list, at
 end
 
 -- Return the bytes of quotas.
@@ -60,8 +60,8 @@ function quotas.pack(list)
 end
 
 -- Count another period from now on. lease: the number of the newest lease.
-local function move(tx, quota, told, lease)
-  local begins, ends = periods.find(tx, quotas.calendar(quota), told)
+local function move(tx, quota, store_time, lease)
+  local begins, ends = periods.find(tx, quotas.calendar(quota), store_time)
   quota.is_stale = not begins
   if quota.is_stale then return false end
   local used = quota.past_begins == begins and quota.past_used or 0
@@ -87,9 +87,9 @@ end
 -- lease: the number of the type's newest lease.
 function quotas.open(tx, settings, lease)
   if not settings.quotas then return end
-  local told = clock.told(tx)
+  local store_time = clock.store_time(tx)
   for _, quota in ipairs(settings.quotas) do
-    if (told >= quota.ends or told < quota.begins) and move(tx, quota, told, lease) then
+    if (store_time >= quota.ends or store_time < quota.begins) and move(tx, quota, store_time, lease) then
       settings.is_changed, settings.is_earlier = true, true
     end
     quota.until_at = quota.is_stale and tx.now + quotas.RETRY_US or clock.partition_time(tx, quota.ends)

@@ -54,7 +54,7 @@ function reap.run(tx, args)
   local ended = leased - tx.counters.leased
   unit.go_on(tx)
   handled = handled + settle(tx, limit, keep)
-  local reply = unit.close(tx, {0, clock.told(tx), -1, -1})
+  local reply = unit.close(tx, {0, clock.store_time(tx), -1, -1})
   counters.drop_blank(tx)
   local timer_at = tx.counters.timer_at
   reply[4], reply[5] = timer_at and clock.shown(tx, timer_at) or -1, handled

@@ -52,7 +52,7 @@ function redrive.run(tx, args)
   local has_deadline = #args % 2 == 0
   if not counters.open(tx, has_deadline and tonumber(args[#args])) then return unit.expired(tx) end
   tx.taken, tx.fields = {}, {}
-  local reply = {0, clock.told(tx), -1, -1}
+  local reply = {0, clock.store_time(tx), -1, -1}
   for at = 4, has_deadline and #args - 1 or #args, 2 do
     reply[#reply + 1] = redrive_one(tx, args[at], args[at + 1], tonumber(args[3]))
   end

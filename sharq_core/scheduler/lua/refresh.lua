@@ -58,6 +58,6 @@ function refresh.run(tx, args, first)
   local count, count_old = call('HLEN', tx.keys[KEY.done0]), call('HLEN', tx.keys[KEY.done1])
   turn_at = tombstones.next_turn(tx, count, count_old, turn_at, tonumber(args[first + 1]))
   if turn_at then agenda[#agenda + 1] = {name = 'g', at = turn_at} end
-  return {0, clock.told(tx), -1, -1, count + count_old, dropped_young,
+  return {0, clock.store_time(tx), -1, -1, count + count_old, dropped_young,
     flatten(tx, agenda, tonumber(args[first])), totals, number, tx.shift or 0, seen > 0 and tx.now - seen or -1, id}
 end

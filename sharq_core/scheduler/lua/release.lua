@@ -35,10 +35,10 @@ local function report_late(tx, queue, job, report)
 end
 
 local function release_one(tx, queue_id, field, token, delay, is_void, report, retention, dead_retention)
-  local job, found = leases.find(tx, queue_id, field, token, 'release', retention, dead_retention)
-  if not job then return found end
+  local job, queue, status = leases.find(tx, queue_id, field, token, 'release', retention, dead_retention)
+  if not job then return status end
   if job.state ~= LEASED then
-    report_late(tx, found, job, report)
+    report_late(tx, queue, job, report)
     return leases.DONE
   end
   local has_failed = false
@@ -47,13 +47,13 @@ local function release_one(tx, queue_id, field, token, delay, is_void, report, r
     job.attempt, job.token, job.flags = job.attempt - 1, nil, job_record.lasting_flags(job)
     if is_permitted then job_record.mark(job, job_record.PERMITTED) end
   else
-    has_failed = give_back(tx, found, job, report)
+    has_failed = give_back(tx, queue, job, report)
   end
   local died = tx.died
   local fallback = has_failed and tonumber(string.match(delay, '^r(%d+)$'))
   local due = tx.now + (fallback or tonumber(string.match(delay, '%d+')))
-  transitions.end_lease(tx, found, job, due, fallback)
-  unit.touch(tx, found)
+  transitions.end_lease(tx, queue, job, due, fallback)
+  unit.touch(tx, queue)
   return tx.died ~= died and release.DIED or leases.DONE
 end
 

@@ -22,15 +22,15 @@ end
 -- Add the corrections of a call to the end of its reply, as one text, if there are any and the caller can decode them.
 -- terms: the argument with the byte behind it. The fields of the `count` jobs begin at args[first].
 function reports.add_corrections(tx, terms, args, first, count, reply)
-  local found = {}
+  local list = {}
   if (string.byte(terms, unit.TERMS_LENGTH + 1) or 0) < reports.TELLS_CAPS then return end
   for index = 0, count - 1 do
     local correction = tx.corrections[args[first + index]]
     if correction then
-      found[#found + 1] = pack_bytes(reports.CORRECTION, index, correction[1], #correction[2]) .. correction[2]
+      list[#list + 1] = pack_bytes(reports.CORRECTION, index, correction[1], #correction[2]) .. correction[2]
     end
   end
-  reply[#reply + 1] = table.concat(found)
+  reply[#reply + 1] = table.concat(list)
 end
 
 -- Apply a report to a job's queue and type, and note in the job that its cost is corrected. Returns true if the attempt

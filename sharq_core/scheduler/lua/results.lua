@@ -25,8 +25,8 @@ local results = {
   STEP = 100,
 }
 
-local function results_key(tx, kind)
-  return sub(tx.keys[KEY.counters], 1, -#'counters' - 1) .. kind
+local function results_key(tx, name)
+  return sub(tx.keys[KEY.counters], 1, -#'counters' - 1) .. name
 end
 
 -- Return the bytes that count for a result.
@@ -67,14 +67,14 @@ local function drop_earlier(tx, state, name)
 end
 
 -- Drop the next oldest results until `is_enough` says so. An entry of this call is not among them.
-local function drop_oldest(tx, state, most, is_enough)
+local function drop_oldest(tx, state, limit, is_enough)
   local key = results_key(tx, 'resulted')
   while not is_enough(nil) do
     local row = call('ZRANGE', key, state.next, state.next + results.STEP - 1, 'WITHSCORES')
     if #row == 0 then return end
     for index = 1, #row, 2 do
       local member, at = row[index], tonumber(row[index + 1])
-      if is_enough(at) or state.count == most then return end
+      if is_enough(at) or state.count == limit then return end
       local name, length = sub(member, 1, -results.TAIL - 1), unpack_bytes(results.LENGTH, member, #member - 3)
       state.next = state.next + 1
       if not state.dropped[name] then

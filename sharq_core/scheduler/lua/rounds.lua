@@ -64,12 +64,12 @@ local function open_turns(tx, source, ids, scores, due)
   return opened
 end
 
--- Return the turns of a round of up to `most` due queues that had none before. passed: the ids of those that had.
-local function open_others(tx, source, ids, scores, due, passed, most)
+-- Return the turns of a round of up to `limit` due queues that had none before. passed: the ids of those that had.
+local function open_others(tx, source, ids, scores, due, passed, limit)
   local had_turn, other_ids, other_scores = {}, {}, {}
   for index = 1, #passed do had_turn[passed[index]] = true end
   for index = 1, math.min(due, #ids) do
-    if #other_ids < most and not had_turn[ids[index]] then
+    if #other_ids < limit and not had_turn[ids[index]] then
       other_ids[#other_ids + 1], other_scores[#other_scores + 1] = ids[index], scores[index]
     end
   end
@@ -299,19 +299,20 @@ end
 -- source: where the queues stand: read(tx, limit) returns ids, scores (µs), how many are due, and when the first one
 -- after these is due (nil: none); drop(tx, queue_id, score) removes a place without a waiting queue. All of the queues
 -- have the cap set tx.own_set, nil for none.
--- ids, scores, due, rest: what read returned. most_cost: leave jobs that cost more, nil for none.
--- Returns true if the payload bytes or the time ended the call, and ids, scores, due and rest as they were read last.
-function rounds.lease(tx, source, demand, count, reply, ids, scores, due, rest, most_cost)
-  local is_cut, left = serve(tx, open_turns(tx, source, ids, scores, due), demand, count, reply, most_cost)
-  if tx.is_stuck and left == count and due > #ids then
+-- ids, scores, due, next_due: what read returned. most_cost: leave jobs that cost more, nil for none.
+-- Returns true if the payload bytes or the time ended the call, and ids, scores, due and next_due as they were read
+-- last.
+function rounds.lease(tx, source, demand, count, reply, ids, scores, due, next_due, most_cost)
+  local is_cut, remaining = serve(tx, open_turns(tx, source, ids, scores, due), demand, count, reply, most_cost)
+  if tx.is_stuck and remaining == count and due > #ids then
     -- Expired jobs held up all of these queues. They stand behind the others now, or beside those that became due at
     -- this moment.
-    local passed, most = ids, math.min(count, rounds.BEHIND)
+    local passed, limit = ids, math.min(count, rounds.BEHIND)
     unit.go_on(tx)
-    ids, scores, due, rest = source.read(tx, most + #passed)
-    is_cut = serve(tx, open_others(tx, source, ids, scores, due, passed, most), demand, count, reply, most_cost)
+    ids, scores, due, next_due = source.read(tx, limit + #passed)
+    is_cut = serve(tx, open_others(tx, source, ids, scores, due, passed, limit), demand, count, reply, most_cost)
   end
-  return is_cut, ids, scores, due, rest
+  return is_cut, ids, scores, due, next_due
 end
 
 -- Return the byte of a demand that says what the caller can decode.

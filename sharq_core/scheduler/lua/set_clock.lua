@@ -15,22 +15,22 @@
 local set_clock = {}
 
 function set_clock.run(tx, args)
-  local key, told = tx.keys[KEY.counters], tx.now
+  local key, store_time = tx.keys[KEY.counters], tx.now
   local raw = call('HGET', key, clock.FIELD)
   local number, shift, seen, since, flags = clock.unpack(raw)
-  local new_shift, is_before = tonumber(args[5]), told + shift < seen
+  local new_shift, is_before = tonumber(args[5]), store_time + shift < seen
   -- A time before `seen` proves that no call came since the clock stepped back: a call would have raised the shift.
-  local has_stepped = args[6] and (told < tonumber(args[6]) or told > tonumber(args[7]))
+  local has_stepped = args[6] and (store_time < tonumber(args[6]) or store_time > tonumber(args[7]))
   if not raw or number ~= tonumber(args[3]) or has_stepped
     or new_shift > shift and not is_before and seen ~= tonumber(args[4]) then
-    return {0, told, -1, -1, number, is_before and seen - told or shift, 0}
+    return {0, store_time, -1, -1, number, is_before and seen - store_time or shift, 0}
   end
   -- Calls ran without a pause until later than the new time, so the node that reports the step was away itself.
-  if told + new_shift < seen and since <= told + new_shift then new_shift = seen - told end
+  if store_time + new_shift < seen and since <= store_time + new_shift then new_shift = seen - store_time end
   if new_shift ~= shift then number = number + 1 end
-  local now = told + new_shift
+  local now = store_time + new_shift
   if now > seen + clock.RUN_US or now < since then since = now end
   clock.forget(tx)
   call('HSET', key, clock.FIELD, clock.pack(number, new_shift, now, since, flags))
-  return {0, told, -1, -1, number, new_shift, 1}
+  return {0, store_time, -1, -1, number, new_shift, 1}
 end

@@ -84,7 +84,7 @@ function set_queue.run(tx, args)
   if not counters.open(tx, tonumber(args[4])) then return unit.expired(tx) end
   local window = nil
   if fields.window then window = fields.window ~= '' and windows.number(tx, fields.window) end
-  if window == nil and fields.window then return {0, clock.told(tx), -1, -1, -1} end
+  if window == nil and fields.window then return {0, clock.store_time(tx), -1, -1, -1} end
   local queue = unit.queue(tx, queue_id)
   if not queue then
     queue = unit.new_queue(tx, queue_id)
@@ -100,5 +100,5 @@ function set_queue.run(tx, args)
   if fields.life and fields.life >= '2' then queue_stats.add_window(tx, queue, row) end
   if fields.life == '3' then queue_stats.add_caps(tx, queue, row) end
   queue_stats.add_minutes(queue, row)
-  return unit.close(tx, {0, clock.told(tx), -1, -1, unpack(row)})
+  return unit.close(tx, {0, clock.store_time(tx), -1, -1, unpack(row)})
 end

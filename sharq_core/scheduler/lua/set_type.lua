@@ -107,7 +107,7 @@ function set_type.run(tx, args, first)
   local campaign_at = life_at + type_settings.LIFE_LENGTH
   local window, is_unknown
   if knows_campaigns then window, is_unknown = named_window(tx, args[first], campaign_at) end
-  if is_unknown then return {0, clock.told(tx), -1, -1, -1} end
+  if is_unknown then return {0, clock.store_time(tx), -1, -1, -1} end
   local settings = type_settings.require(tx)
   if named % 2 >= 1 then
     settings.last = last_lease(tx, settings)

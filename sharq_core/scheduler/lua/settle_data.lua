@@ -10,12 +10,12 @@
 local settle_data = {}
 
 function settle_data.run(tx, args)
-  local found, key = identity.read(tx), tx.keys[KEY.identity]
-  if found.id and found.id ~= args[4] then return {0, tx.now, -1, -1, 0} end
-  if not found.id then
+  local record, key = identity.read(tx), tx.keys[KEY.identity]
+  if record.id and record.id ~= args[4] then return {0, tx.now, -1, -1, 0} end
+  if not record.id then
     identity.write(tx, 'id', args[4], 'generation', args[5], 'pulse', args[6],
       'created', string.format('%.0f', tx.now))
-    for id, note in pairs(found.missed) do
+    for id, note in pairs(record.missed) do
       if id ~= args[4] then call('HSET', key, identity.MISSED .. id, note) end
     end
   end

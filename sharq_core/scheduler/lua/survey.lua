@@ -18,15 +18,16 @@
 
 local survey = {}
 
--- Return the types that other nodes changed after `known` touches, with their rows, and 1 if some may be missing.
-local function read_touched(tx, known, touches)
+-- Return the types that other nodes changed after `touches_known` touches, with their rows, and 1 if some may be
+-- missing.
+local function read_touched(tx, touches_known, touches)
   local rows, is_cut = {}, 0
-  if known < 0 or touches == known then return rows, is_cut end
-  if touches < known then return rows, 1 end
+  if touches_known < 0 or touches == touches_known then return rows, is_cut end
+  if touches < touches_known then return rows, 1 end
   local names = {}
   for _, entry in ipairs(touched.entries(tx)) do
-    if entry.number > known and entry.type ~= '' then names[#names + 1] = entry.type end
-    if entry.lost > known then is_cut = 1 end
+    if entry.number > touches_known and entry.type ~= '' then names[#names + 1] = entry.type end
+    if entry.lost > touches_known then is_cut = 1 end
   end
   if #names == 0 then return rows, is_cut end
   local raws = call('HMGET', tx.keys[KEY.counters], unpack(names))
@@ -40,11 +41,11 @@ end
 local function read_page(tx, scan, count)
   if count == 0 then return '0', {} end
   local page = call('HSCAN', tx.keys[KEY.counters], scan, 'COUNT', count)
-  local found, rows, at = page[2], {}, 0
-  for index = 1, #found, 2 do
-    local name = found[index]
+  local entries, rows, at = page[2], {}, 0
+  for index = 1, #entries, 2 do
+    local name = entries[index]
     if sub(name, 1, 1) ~= ':' then
-      rows[at + 1], rows[at + 2] = name, counters.row(found[index + 1])
+      rows[at + 1], rows[at + 2] = name, counters.row(entries[index + 1])
       at = at + 2
     end
   end
@@ -64,7 +65,7 @@ function survey.run(tx, args, first)
   local changed, is_cut = read_touched(tx, touches_known, touches)
   local result_bytes, evicted, oldest = results.unpack(heads[5])
   local scan, rows = read_page(tx, args[first + 1], tonumber(args[first + 2]))
-  return {0, clock.told(tx), -1, -1, count + count_old, tonumber(heads[1] or 0),
+  return {0, clock.store_time(tx), -1, -1, count + count_old, tonumber(heads[1] or 0),
     turn_at and clock.shown(tx, turn_at) or -1, call('HLEN', key), touches, is_cut, changed, scan, rows,
     heads[4] or '', number, tx.shift or 0, seen > 0 and tx.now - seen or -1, result_bytes, evicted,
     oldest > 0 and clock.shown(tx, oldest) or -1}

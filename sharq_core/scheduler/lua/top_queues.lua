@@ -63,12 +63,12 @@ local function longest_due(tx, limit)
   local row = raw and counters.has_caps(counters.unpack(raw)) and with_parked(tx, limit)
     or call('ZRANGE', tx.keys[KEY.ready], '-inf', tx.now, 'BYSCORE', 'LIMIT', 0, limit)
   if #row > 0 then unit.read_queues(tx, row, 1, #row) end
-  local found = {}
+  local queues = {}
   for _, queue_id in ipairs(row) do
     local queue = unit.queue(tx, queue_id)
-    if queue and queue.ready_score then found[#found + 1] = queue end
+    if queue and queue.ready_score then queues[#queues + 1] = queue end
   end
-  return found, '0', #row
+  return queues, '0', #row
 end
 
 -- Order queues by depth, deepest first, then by id.
@@ -81,13 +81,13 @@ end
 -- Return the deepest queues of the next page, the next scan, and the number of records read.
 local function deepest(tx, limit, scan, count)
   local page = call('HSCAN', tx.keys[KEY.queues], scan, 'COUNT', count)
-  local found = {}
+  local queues = {}
   for index = 1, #page[2], 2 do
     local queue = queue_record.unpack(page[2][index], page[2][index + 1], tx.now)
-    if queue and queue.queued + queue.delayed > 0 then found[#found + 1] = queue end
+    if queue and queue.queued + queue.delayed > 0 then queues[#queues + 1] = queue end
   end
-  table.sort(found, is_deeper)
-  return {unpack(found, 1, limit)}, page[1], #page[2] / 2
+  table.sort(queues, is_deeper)
+  return {unpack(queues, 1, limit)}, page[1], #page[2] / 2
 end
 
 -- Order queues by their dead letters, most first, then by id.
@@ -99,16 +99,16 @@ end
 -- Return the reply about the queues with most dead letters of the next page. A queue may have no record any more.
 local function most_dead(tx, limit, scan, count)
   local page = dead_letters.scan_counts(tx, scan, count)
-  local found, reply = {}, {0, clock.told(tx), -1, -1, page[1], #page[2] / 2}
+  local queues, reply = {}, {0, clock.store_time(tx), -1, -1, page[1], #page[2] / 2}
   for index = 1, #page[2], 2 do
     local queue_id = page[2][index]
     if queue_id ~= '' then
-      found[#found + 1] = {queue_id = queue_id, dead = dead_letters.number(page[2][index + 1])}
+      queues[#queues + 1] = {queue_id = queue_id, dead = dead_letters.number(page[2][index + 1])}
     end
   end
-  table.sort(found, has_more_dead)
-  for index = 1, math.min(#found, limit) do
-    reply[#reply + 1], reply[#reply + 2] = found[index].queue_id, found[index].dead
+  table.sort(queues, has_more_dead)
+  for index = 1, math.min(#queues, limit) do
+    reply[#reply + 1], reply[#reply + 2] = queues[index].queue_id, queues[index].dead
   end
   return reply
 end
@@ -123,14 +123,14 @@ function top_queues.run(tx, args)
   clock.read(tx)
   local limit = tonumber(args[4])
   if args[3] == 'dead' then return most_dead(tx, limit, args[5], args[6]) end
-  local found, scan, looked_at
+  local queues, scan, looked_at
   if args[3] == 'age' then
-    found, scan, looked_at = longest_due(tx, limit)
+    queues, scan, looked_at = longest_due(tx, limit)
   else
-    found, scan, looked_at = deepest(tx, limit, args[5], args[6])
+    queues, scan, looked_at = deepest(tx, limit, args[5], args[6])
   end
-  local reply = {0, clock.told(tx), -1, -1, scan, looked_at}
-  for _, queue in ipairs(found) do
+  local reply = {0, clock.store_time(tx), -1, -1, scan, looked_at}
+  for _, queue in ipairs(queues) do
     local at = #reply
     reply[at + 1], reply[at + 2], reply[at + 3] = queue.queue_id, queue.queued, queue.delayed
     reply[at + 4], reply[at + 5], reply[at + 6] = queue.leased, due_since(tx, queue), unit.head_age(tx, queue)

@@ -30,15 +30,15 @@ end
 
 -- Return all current notes as {number, lost, type}.
 function touched.entries(tx)
-  local fields, found = {}, {}
+  local fields, entries = {}, {}
   for place = 0, touched.PLACES - 1 do fields[place + 1] = ':t' .. place end
   local raws = call('HMGET', tx.keys[KEY.counters], unpack(fields))
   for place = 1, touched.PLACES do
     local raw = raws[place]
     if raw then
       local number, lost = unpack_bytes(touched.FORMAT, raw)
-      found[#found + 1] = {number = number, lost = lost, type = sub(raw, touched.HEAD + 1)}
+      entries[#entries + 1] = {number = number, lost = lost, type = sub(raw, touched.HEAD + 1)}
     end
   end
-  return found
+  return entries
 end

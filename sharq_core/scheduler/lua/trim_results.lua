@@ -17,5 +17,5 @@ function trim_results.run(tx, args)
   results.open(tx, tonumber(args[3]))
   results.trim(tx, tonumber(args[4]), tonumber(args[5]))
   results.flush(tx)
-  return {0, clock.told(tx), -1, -1}
+  return {0, clock.store_time(tx), -1, -1}
 end

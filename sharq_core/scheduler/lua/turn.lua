@@ -14,5 +14,5 @@ function turn.run(tx, args)
   local raw = call('HGET', tx.keys[KEY.counters], clock.FIELD)
   if not clock.set(tx, raw, tonumber(args[5])) then return unit.expired(tx) end
   tombstones.turn(tx, tonumber(args[3]), tonumber(args[4]))
-  return {0, clock.told(tx), -1, -1}
+  return {0, clock.store_time(tx), -1, -1}
 end

@@ -23,7 +23,7 @@ function type_stats.reply(tx, counts, knows_life, knows_campaigns, knows_caps)
   local settings, reason, ready_in, names = tx.settings or type_settings.new(), explanation.of(tx, counts, knows_caps)
   counts = counts or {queued = 0, delayed = 0, leased = 0, dead = 0}
   local held_until = settings.held_until > tx.now and clock.shown(tx, settings.held_until) or -1
-  local reply = {0, clock.told(tx), -1, -1, settings.is_paused and 1 or 0, settings.max_leased, held_until,
+  local reply = {0, clock.store_time(tx), -1, -1, settings.is_paused and 1 or 0, settings.max_leased, held_until,
     counts.queued, counts.delayed, counts.leased, counts.dead, call('HLEN', tx.keys[KEY.queues]), reason, ready_in}
   if knows_life then queue_stats.add_life(settings, reply) end
   if knows_campaigns then add_campaigns(tx, settings, reply) end

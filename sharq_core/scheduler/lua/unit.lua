@@ -78,7 +78,7 @@ end
 -- Returns the table, and how many values of other calls stand before this reply.
 function unit.reply(tx, ...)
   local shared = tx.shared
-  if not shared then return {0, clock.told(tx), -1, -1, ...}, 0 end
+  if not shared then return {0, clock.store_time(tx), -1, -1, ...}, 0 end
   local row, at = shared.row, shared.at
   row[at + 1], row[at + 2] = -1, -1
   for index = 1, select('#', ...) do row[at + 2 + index] = select(index, ...) end
@@ -453,9 +453,9 @@ function unit.close(tx, reply)
 end
 
 -- Limit the time (µs) of the part of a call's work that it may leave to the next call.
-function unit.limit_time(tx, most)
+function unit.limit_time(tx, limit_us)
   local spent = tx.shared or tx
-  spent.most_us = most
+  spent.most_us = limit_us
 end
 
 -- Return true if a call has used up a share of that time. It counts from the first such question on. It is CPU time of
@@ -463,15 +463,15 @@ end
 -- costs half a microsecond.
 function unit.is_spent(tx, share)
   local spent = tx.shared or tx
-  local most = spent.most_us
-  if not most or not cpu_clock then return false end
+  local limit_us = spent.most_us
+  if not limit_us or not cpu_clock then return false end
   local now = cpu_clock()
   local began = spent.began
   if not began then
     spent.began = now
     return false
   end
-  return (now - began) * 1000000 >= most * share
+  return (now - began) * 1000000 >= limit_us * share
 end
 
 -- Return the reply of a call that counters.open or clock.set refused: it did nothing.

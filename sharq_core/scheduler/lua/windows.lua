@@ -63,64 +63,65 @@ end
 -- Return those of the openings that are not over at a time and begin before another one, at which they end at the
 -- latest.
 function windows.between(openings, from, to)
-  local found = {}
+  local kept = {}
   for index = 1, #openings, 2 do
     if openings[index + 1] > from and openings[index] < to then
-      found[#found + 1], found[#found + 2] = openings[index], math.min(openings[index + 1], to)
+      kept[#kept + 1], kept[#kept + 2] = openings[index], math.min(openings[index + 1], to)
     end
   end
-  return found
+  return kept
 end
 
 -- Return the window with a number as the call sees it: its name, the openings to come, and ask_at: when to look again
 -- if these are over (µs).
 function windows.read(tx, number)
-  local known = tx.windows or {}
-  tx.windows = known
-  local window = known[number]
+  local cached = tx.windows or {}
+  tx.windows = cached
+  local window = cached[number]
   if window then return window end
-  local raw, told = call('HGET', tx.keys[KEY.counters], windows.field(windows.PREFIX, number)), clock.told(tx)
+  local raw = call('HGET', tx.keys[KEY.counters], windows.field(windows.PREFIX, number))
+  local store_time = clock.store_time(tx)
   window = raw and windows.unpack(raw) or {name = '', openings = {}, known_until = 0}
-  window.openings = windows.between(window.openings, told, window.known_until)
-  window.ask_at = window.known_until > told and window.known_until or told + windows.LOOK_US
-  known[number] = window
+  window.openings = windows.between(window.openings, store_time, window.known_until)
+  window.ask_at = window.known_until > store_time and window.known_until or store_time + windows.LOOK_US
+  cached[number] = window
   return window
 end
 
 -- Return true if a window is open.
 function windows.is_open(tx, number)
   local from = windows.read(tx, number).openings[1]
-  return from ~= nil and from <= clock.told(tx)
+  return from ~= nil and from <= clock.store_time(tx)
 end
 
 -- Compute what windows.opening returns.
 local function find_opening(tx, first, second)
-  local told, left = clock.told(tx), windows.read(tx, first or second)
-  local right = second and windows.read(tx, second) or left
-  local ours, theirs, at, other_at = left.openings, right.openings, 1, 1
-  while ours[at] and theirs[other_at] do
-    local from = math.max(ours[at], theirs[other_at], told)
-    if from < math.min(ours[at + 1], theirs[other_at + 1]) then return from, true end
-    if ours[at + 1] < theirs[other_at + 1] then at = at + 2 else other_at = other_at + 2 end
+  local store_time, window = clock.store_time(tx), windows.read(tx, first or second)
+  local other_window = second and windows.read(tx, second) or window
+  local openings, other_openings, at, other_at = window.openings, other_window.openings, 1, 1
+  while openings[at] and other_openings[other_at] do
+    local from = math.max(openings[at], other_openings[other_at], store_time)
+    if from < math.min(openings[at + 1], other_openings[other_at + 1]) then return from, true end
+    if openings[at + 1] < other_openings[other_at + 1] then at = at + 2 else other_at = other_at + 2 end
   end
-  return math.min(left.ask_at, right.ask_at), false
+  return math.min(window.ask_at, other_window.ask_at), false
 end
 
 -- Return when both of two windows are first open at one time (µs, now at the earliest), and true. If that is not known:
 -- when to look again, and false. Either number may be nil for none.
 function windows.opening(tx, first, second)
-  if not first and not second then return clock.told(tx), true end
-  local known, pair = tx.openings, (first or 0) * windows.PAIR + (second or 0)
-  if not known then
-    known = {}
-    tx.openings = known
+  if not first and not second then return clock.store_time(tx), true end
+  local cached, pair = tx.openings, (first or 0) * windows.PAIR + (second or 0)
+  if not cached then
+    cached = {}
+    tx.openings = cached
   end
-  local at = known[pair]
+  local at = cached[pair]
   if not at then
     local is_known
     at, is_known = find_opening(tx, first, second)
     if not is_known then at = -at end
-    known[pair] = at
+    cached[pair] = at
   end
   if at < 0 then return -at, false end
   return at, true
@@ -138,13 +139,13 @@ end
 
 -- Return the number of the present window of a name, or nil.
 function windows.number(tx, name)
-  local known = tx.window_numbers or {}
-  tx.window_numbers = known
-  if known[name] == nil then
+  local cached = tx.window_numbers or {}
+  tx.window_numbers = cached
+  if cached[name] == nil then
     local number, window = windows.find(tx, name)
-    known[name] = window and not window.is_dropped and number or false
+    cached[name] = window and not window.is_dropped and number or false
   end
-  return known[name] or nil
+  return cached[name] or nil
 end
 
 -- Count uses of a window that begin or end with this call. number: nil for none, 0 for ignored windows.
@@ -184,7 +185,7 @@ end
 function windows.begin_walk(tx)
   local key = tx.keys[KEY.counters]
   local before = tonumber(string.match(call('HGET', key, windows.WALK) or '0', '^%d+'))
-  local cursor = string.format('%.0f:0:0:', math.max(before + 1, clock.told(tx)))
+  local cursor = string.format('%.0f:0:0:', math.max(before + 1, clock.store_time(tx)))
   call('HSET', key, windows.WALK, cursor)
   return cursor
 end

@@ -33,15 +33,15 @@ _PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 """The errors of a system that has no processes, memory or files left for now."""
 
 
-def refused_by_system(what: str, error: OSError) -> EmbeddedStoreError:
+def refused_by_system(beginning: str, error: OSError) -> EmbeddedStoreError:
     """Return the error of a start that the system refused.
 
     Args:
-        what: begins the message.
+        beginning: the first words of the message.
     """
     error_class = StoreStartCutShort if error.errno in _PASSING else EmbeddedStoreError
     place = f"{error.filename}: " if error.filename else ""
-    return error_class(f"{what}: {place}{error.strerror or error}")
+    return error_class(f"{beginning}: {place}{error.strerror or error}")
 
 
 def ended_at_start(exit_code: int) -> EmbeddedStoreError:

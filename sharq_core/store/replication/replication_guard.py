@@ -107,9 +107,9 @@ class ReplicationGuard:
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(KEEPING_CONNECTIONS)
         self._in_vain = 0
-        self._witness: AbstractConnection | None = None
-        self._witnessed = 0
-        self._probe: asyncio.Task[None] | None = None
+        self._probe_connection: AbstractConnection | None = None
+        self._probe_offset = 0
+        self._probe_task: asyncio.Task[None] | None = None
         self._is_closed = False
 
     def covers(self, calls: Sequence[FcallCommand]) -> bool:
@@ -140,9 +140,9 @@ class ReplicationGuard:
     async def close(self) -> None:
         """Stop asking: the server is no longer the primary."""
         self._is_closed = True
-        if self._probe is not None:
-            self._probe.cancel()
-            await asyncio.gather(self._probe, return_exceptions=True)
+        if self._probe_task is not None:
+            self._probe_task.cancel()
+            await asyncio.gather(self._probe_task, return_exceptions=True)
 
     async def _execute_kept(
         self, calls: Sequence[FcallCommand], give_up_at: float, *, is_asking: bool
@@ -164,7 +164,7 @@ class ReplicationGuard:
             return self._settle(calls, answers, lost)
         reached: bytes | SharqError = answers[count]
         if isinstance(reached, SharqError):
-            await self._connections.give_back(used[0])
+            await self._connections.release(used[0])
             return self._settle(calls, answers, f"its replicas cannot be asked for: {reached.message}")
         offset = parse_replication(reached).offset
         asked = answers[count + 1 :]
@@ -244,20 +244,20 @@ class ReplicationGuard:
             self._break(unkept, connection, offset)
             return
         if connection is not None:
-            await self._connections.give_back(connection)
+            await self._connections.release(connection)
 
     def _says_enough(self, waited_s: float) -> bool:
         self._in_vain += 1
         return waited_s >= _WHOLE * self._timeout_s or self._in_vain >= _IN_A_ROW
 
-    def _break(self, unkept: NotKept, witness: AbstractConnection | None, offset: int) -> None:
+    def _break(self, unkept: NotKept, connection: AbstractConnection | None, offset: int) -> None:
         durability = self._promise.durability
         self.refusal = Unavailable(
             f"no replica confirms the store's writes (durability {durability}): nothing was done; try again later"
         )
         log.warning("promises_broken %s durability=%s error=%r", self._where, durability, unkept.message)
-        self._witness, self._witnessed = witness, offset
-        self._probe = asyncio.create_task(self._probe_until_kept())
+        self._probe_connection, self._probe_offset = connection, offset
+        self._probe_task = asyncio.create_task(self._probe_until_kept())
 
     async def _probe_until_kept(self) -> None:
         try:
@@ -269,37 +269,40 @@ class ReplicationGuard:
         except Exception:
             log.exception("promise_probe_ended %s", self._where)
         finally:
-            await self._drop_witness()
+            await self._drop_probe_connection()
         self.refusal, self._in_vain = None, 0
         log.info("promises_asked_again %s", self._where)
 
     async def _is_kept(self) -> bool:
-        """Return True if the servers have confirmed the witness's writes, or if the server is now a replica.
+        """Return True if the servers have confirmed the writes of the connection, or if the server is now a replica.
 
-        A replica refuses its calls itself. If the witness is lost, a new connection asks for everything that the server
+        A replica refuses its calls itself. If that connection is lost, a new one asks for everything that the server
         has written until then.
         """
         try:
             async with asyncio.timeout(self._timeout_s + ROUND_S):
-                if self._witness is None:
-                    self._witness = await self._connections.open()
-                    (answer,) = await ask(self._witness, [REPLICATION])
-                    self._witnessed = (
+                if self._probe_connection is None:
+                    self._probe_connection = await self._connections.open()
+                    (answer,) = await ask(self._probe_connection, [REPLICATION])
+                    self._probe_offset = (
                         0 if isinstance(answer, SharqError) else parse_replication(answer).offset
                     )
-                answers = await ask(self._witness, self.confirmation.questions(self._loop.time() + ROUND_S))
+                answers = await ask(
+                    self._probe_connection, self.confirmation.questions(self._loop.time() + ROUND_S)
+                )
         except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
             log.debug("promise_probe_failed %s error=%r", self._where, str(error))
-            await self._drop_witness()
+            await self._drop_probe_connection()
             return False
         return (
-            isinstance(answers[0], Misplaced) or self.confirmation.why_not(self._witnessed, answers) is None
+            isinstance(answers[0], Misplaced)
+            or self.confirmation.why_not(self._probe_offset, answers) is None
         )
 
-    async def _drop_witness(self) -> None:
-        witness, self._witness = self._witness, None
-        if witness is not None:
-            await drop(witness)
+    async def _drop_probe_connection(self) -> None:
+        connection, self._probe_connection = self._probe_connection, None
+        if connection is not None:
+            await drop(connection)
 
 
 def _message(answer: Any | SharqError) -> str:

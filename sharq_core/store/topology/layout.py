@@ -83,8 +83,8 @@ class Topology(Protocol):
         """
         ...
 
-    async def listen(self, news: asyncio.Event) -> None:
-        """Set `news` at each announced change of the layout, until cancelled.
+    async def listen(self, changed: asyncio.Event) -> None:
+        """Set `changed` at each announced change of the layout, until cancelled.
 
         Return at once if changes are not announced.
         """

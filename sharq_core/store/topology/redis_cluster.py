@@ -60,7 +60,7 @@ class ClusterSlots:
             raise Unavailable(failure)
         return self._learned(doubtful)
 
-    async def listen(self, news: asyncio.Event) -> None:
+    async def listen(self, changed: asyncio.Event) -> None:
         """Return at once: redirections and failures announce changes."""
 
     def _learned(self, layout: Layout) -> Layout:

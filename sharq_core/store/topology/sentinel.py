@@ -93,11 +93,11 @@ class SentinelGroup:
         agreed = [report for report in reports if (report.host, report.port) == (host, port)]
         return Layout.of_one(url, await find_successors(agreed, self._ask_replication))
 
-    async def listen(self, news: asyncio.Event) -> None:
-        """Set `news` when a Sentinel announces a change."""
+    async def listen(self, changed: asyncio.Event) -> None:
+        """Set `changed` when a Sentinel announces a change."""
         async with asyncio.TaskGroup() as tasks:
             for sentinel in self._sentinels:
-                tasks.create_task(sentinel.listen(news))
+                tasks.create_task(sentinel.listen(changed))
 
     async def _ask_replication(self, host: str, port: int) -> Replication | None:
         """Return a server's replication state; None if it does not answer."""
@@ -161,11 +161,11 @@ class _Sentinel:
             return Silence(self._name, with_advice(why(refusal), SENTINELS))
         return parse_report(answers)
 
-    async def listen(self, news: asyncio.Event) -> None:
-        """Set `news` at each announcement, until cancelled; retry a Sentinel that is away each second."""
+    async def listen(self, changed: asyncio.Event) -> None:
+        """Set `changed` at each announcement, until cancelled; retry a Sentinel that is away each second."""
         while True:
             try:
-                await self._listen_once(news.set)
+                await self._listen_once(changed.set)
             except (TimeoutError, OSError, driver.RedisError, SharqError) as error:
                 log.debug("sentinel_lost error=%r", str(error))
             await asyncio.sleep(_LISTEN_AGAIN_S)

@@ -58,7 +58,7 @@ class SingleServer:
             return await self._cluster.read(node_at)
         return Layout.of_one(self._url, ANY_REPLICA)
 
-    async def listen(self, news: asyncio.Event) -> None:
+    async def listen(self, changed: asyncio.Event) -> None:
         """Return at once: changes are not announced."""
 
 

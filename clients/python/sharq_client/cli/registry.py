@@ -137,11 +137,10 @@ def _taken(arguments: dict[str, Any]) -> dict[str, Any]:
     return {parameter.name: arguments.pop(parameter.name) for parameter in _SHARED}
 
 
-def _signed(run: Callable[..., None], own: Sequence[inspect.Parameter]) -> Callable[..., None]:
+def _signed(run: Callable[..., None], own_parameters: Sequence[inspect.Parameter]) -> Callable[..., None]:
     """Return a function with a signature that typer reads: its own parameters, and the shared options."""
-    parameters = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *_SHARED, _CONTEXT]
-    ]
+    every = [*own_parameters, *_SHARED, _CONTEXT]
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in every]
     # typer evaluates annotations that are texts again and again, which takes half of the time until the help appears.
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

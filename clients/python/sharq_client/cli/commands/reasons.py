@@ -38,21 +38,21 @@ def why_queue(queue_type: str, queue_id: str, stats: QueueStats) -> str:
     """Return one or two sentences about what the queue waits for, and what ends that."""
     resume = f"sharq resume {queue_type} {queue_id}"
     until = "" if stats.held_until is None else f" until {local(stats.held_until)}"
-    own = {
+    sentences = {
         "paused": f"It is paused. {resume} ends that.",
         "hold": f"It is held{until}. {resume} ends that at once.",
         "max_leased": f"It has {stats.leased} leased jobs, and may have {stats.max_leased} (max_leased).",
         "rate": f"It is not due yet: its rate is {stats.rate}.",
     }
-    return _why(queue_type, stats.blocked_by, own, stats.next_ready_in)
+    return _why(queue_type, stats.blocked_by, sentences, stats.next_ready_in)
 
 
 def why_type(queue_type: str, stats: TypeStats) -> str:
     """Return one or two sentences about what the type waits for, and what ends that."""
-    own = {
+    sentences = {
         "type_max_leased": f"It has {stats.leased} leased jobs, and may have {stats.max_leased} (max_leased)."
     }
-    return _why(queue_type, stats.blocked_by, own, stats.next_ready_in)
+    return _why(queue_type, stats.blocked_by, sentences, stats.next_ready_in)
 
 
 def why_row(blocked_by: str | None, next_ready_in: float | None = None) -> str:
@@ -62,7 +62,7 @@ def why_row(blocked_by: str | None, next_ready_in: float | None = None) -> str:
     return f"{blocked_by}, {readable(next_ready_in)}" if next_ready_in else blocked_by
 
 
-def _why(queue_type: str, reason: str | None, own: dict[str, str], next_ready_in: float | None) -> str:
+def _why(queue_type: str, reason: str | None, sentences: dict[str, str], next_ready_in: float | None) -> str:
     """Return the sentence for a reason, preferably one with the numbers of the queue or the type itself."""
     if reason is None:
         return _HANDS_OUT
@@ -71,7 +71,7 @@ def _why(queue_type: str, reason: str | None, own: dict[str, str], next_ready_in
         shown = f"sharq cap show {name} tells more."
         sentence = f"The cap {name} allows no lease now, or does not exist. {shown}"
     else:
-        sentence = own.get(reason) or _SENTENCES.get(reason, f"The reason is {reason}.")
+        sentence = sentences.get(reason) or _SENTENCES.get(reason, f"The reason is {reason}.")
     when = ""
     if next_ready_in and reason not in _WITHOUT_TIME:
         when = f" The next job may be leased in {readable(next_ready_in)}."

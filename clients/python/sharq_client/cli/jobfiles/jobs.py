@@ -33,8 +33,8 @@ def job_of(record: Record, header: Sequence[str], defaults: Mapping[str, object]
     """
     if record.problem:
         raise BadLine(record.problem)
-    own = _of_cells(header, record.cells) if header else _of_json(record.text)
-    fields = {**defaults, **own}
+    named = _of_cells(header, record.cells) if header else _of_json(record.text)
+    fields = {**defaults, **named}
     for name in ("queue_type", "queue_id", "payload"):
         if name not in fields:
             raise BadLine(f"{name} is missing")
@@ -70,10 +70,10 @@ def _of_cells(header: Sequence[str], cells: Sequence[str]) -> dict[str, object]:
         elif cell.strip():
             fields[name] = _value_of(name, cell.strip())
     if content:
-        own = fields.setdefault("payload", {})
-        if not isinstance(own, dict):
+        payload = fields.setdefault("payload", {})
+        if not isinstance(payload, dict):
             raise BadLine("payload: expected a JSON object, because there are columns that go into it")
-        fields["payload"] = {**own, **content}
+        fields["payload"] = {**payload, **content}
     return fields
 
 

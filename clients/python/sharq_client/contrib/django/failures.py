@@ -69,8 +69,8 @@ def _path_of(kind: type[BaseException]) -> str:
 
 def _trace_of(error: BaseException) -> str:
     """Return the trace of an exception, without the frame of the handler that has caught it."""
-    own = error.__traceback__
-    return "".join(traceback.format_exception(type(error), error, own and own.tb_next))
+    frames = error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, frames and frames.tb_next))
 
 
 def _words_of(error: BaseException) -> str:
