@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from router.api.campaigns.time_zones import TimeZone
 from router.api.fields import Expected
-from router.api.response_shapes import CursorOut, Shape, Success
+from router.api.response_shapes import CursorOut, Shape, Success, UnreadOut
 from sharq_core.campaigns.windows import MAX_EXCEPTIONS, MAX_RANGES
 
 DAYS_TEXT = "days of the week: daily, a span such as mon-sat, or a list such as mon,wed,fri"
@@ -135,6 +135,7 @@ class WindowAnswer(Success, frozen=True, kw_only=True):
             "jobs or by their settings. A queue counts once for its jobs and once for its settings."
         ),
     ]
+    unread_partitions: UnreadOut | UnsetType = UNSET
 
 
 class WindowRow(Shape, frozen=True, kw_only=True):
