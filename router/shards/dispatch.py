@@ -8,7 +8,7 @@ while the ring changes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from router.shards.directory import Directory
@@ -16,8 +16,9 @@ from router.shards.second_try import BulkCall, SecondTry
 from router.shards.upgrade import CONSOLE, explanations, newer_field_of_job, newer_part_of_call, refusal
 from router.shards.walks.dead_letters import DeadWalk
 from router.shards.walks.everywhere import answers_of, confirmed
-from router.shards.walks.listings import PARTITIONS_AT_ONCE, PartitionWalk, read_dead
-from router.shards.walks.unread import Unread, is_broken
+from router.shards.walks.listings import PartitionWalk, read_dead
+from router.shards.walks.partition_reads import PartitionReads
+from router.shards.walks.unread import Unread
 from sharq_core import errors
 from sharq_core.job_changes import CancelJob, CancelOutcome
 from sharq_core.job_life import DeadLetter, DeadRef, RedriveStatus
@@ -85,6 +86,7 @@ class Dispatch:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._second_try = SecondTry(directory)
+        self._reads = PartitionReads(directory, self._second_try)
 
     @property
     def partitions(self) -> int:
@@ -175,8 +177,8 @@ class Dispatch:
             unread: gets the partitions that are left out.
         """
         parts: list[Counts] = []
-        for some in self._partitions_at_once():
-            parts += await self._ask_owners(GetCounts, unread, some)
+        for some in self._reads.some_at_a_time():
+            parts += await self._reads.ask(GetCounts, unread, some)
         return parts
 
     async def top_queues(self, queue_type: str, by: TopOrder, limit: int, unread: Unread) -> TopQueues:
@@ -187,7 +189,7 @@ class Dispatch:
         """
         if by is TopOrder.DEAD and self._directory.formats < CONSOLE:
             raise refusal("by=dead")
-        parts = await self._ask_owners(lambda partitions: GetTop(queue_type, partitions, by, limit), unread)
+        parts = await self._reads.ask(lambda partitions: GetTop(queue_type, partitions, by, limit), unread)
         return merge(parts, by, limit)
 
     def list_queues(
@@ -236,8 +238,8 @@ class Dispatch:
         """
         self._require(ListTypes)
         first = FirstTypes(limit)
-        for some in self._partitions_at_once():
-            for page in await self._ask_owners(lambda own: ListTypes(own, after, limit), unread, some):
+        for some in self._reads.some_at_a_time():
+            for page in await self._reads.ask(lambda own: ListTypes(own, after, limit), unread, some):
                 async for part in in_pieces(page, TYPES_AT_ONCE):
                     first.add(part)
         return first.summaries()
@@ -286,20 +288,6 @@ class Dispatch:
         self._require(type(call))
         return await answers_of(self._directory.shards(), call)
 
-    def _by_shard(self) -> dict[ShardPort, list[int]]:
-        """Return all partitions, by their owners."""
-        by_shard: dict[ShardPort, list[int]] = {}
-        for partition in range(self._directory.partitions):
-            by_shard.setdefault(self._directory.owner(partition), []).append(partition)
-        return by_shard
-
-    def _partitions_at_once(self) -> Iterator[dict[ShardPort, list[int]]]:
-        """Yield all partitions by their owners, up to PARTITIONS_AT_ONCE of each owner at a time."""
-        owned = self._by_shard()
-        for first in range(0, max(map(len, owned.values()), default=0), PARTITIONS_AT_ONCE):
-            some = {shard: own[first : first + PARTITIONS_AT_ONCE] for shard, own in owned.items()}
-            yield {shard: own for shard, own in some.items() if own}
-
     def _require(self, call: type[Call[Any]]) -> None:
         """Raise Unavailable while a shard does not know a kind of call."""
         if self._directory.formats < call.formats:
@@ -317,63 +305,6 @@ class Dispatch:
 
     def _partition(self, key: Addressed) -> int:
         return partition_of(key.queue_type, key.queue_id, self._directory.partitions)
-
-    async def _ask_owners(
-        self,
-        make_call: Callable[[list[int]], Call[ReplyT]],
-        unread: Unread,
-        asked: dict[ShardPort, list[int]] | None = None,
-    ) -> list[ReplyT]:
-        """Ask shards about their partitions, or the stand-ins of a shard that does not reach its store.
-
-        Args:
-            make_call: makes the call about some partitions.
-            unread: gets the partitions that are left out.
-            asked: the partitions by their owners; None for all.
-        """
-        asked = self._by_shard() if asked is None else asked
-        return await self._join(self._replies(make_call, unread, shard, own) for shard, own in asked.items())
-
-    async def _join(self, parts: Iterable[Coroutine[Any, Any, list[ReplyT]]]) -> list[ReplyT]:
-        """Run some reads together, and return all their replies once all have ended."""
-        answers = await asyncio.gather(*parts, return_exceptions=True)
-        replies: list[ReplyT] = []
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-            replies += answer
-        return replies
-
-    async def _replies(
-        self,
-        make_call: Callable[[list[int]], Call[ReplyT]],
-        unread: Unread,
-        shard: ShardPort,
-        partitions: list[int],
-    ) -> list[ReplyT]:
-        """Ask a shard about some of its partitions; if one of them is broken, about the two halves, and so on."""
-        try:
-            return await self._ask_shard(make_call, shard, partitions)
-        except errors.SharqError as error:
-            if len(partitions) == 1:
-                unread.leave_out(partitions[0], error)
-                return []
-            if not is_broken(error):
-                raise
-        middle = len(partitions) // 2
-        halves = (partitions[:middle], partitions[middle:])
-        return await self._join(self._replies(make_call, unread, shard, half) for half in halves)
-
-    async def _ask_shard(
-        self, make_call: Callable[[list[int]], Call[ReplyT]], shard: ShardPort, partitions: list[int]
-    ) -> list[ReplyT]:
-        """Return the reply of a shard, or those of its stand-ins."""
-        try:
-            return [await shard.call(make_call(partitions))]
-        except errors.SharqError as error:
-            if not error.is_away:
-                raise
-            return await self._second_try.ask_each(make_call, partitions, shard, error)
 
     async def _fan_out(
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]

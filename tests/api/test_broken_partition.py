@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 import redis
 
+from sharq_client import AsyncClient, IncompleteList
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from tests.support.http.contract import Api
@@ -149,3 +150,24 @@ async def test_windows_are_listed_from_another_partition(
     reply = await api.get("/windows/")
     assert reply.status == 200, reply.json
     assert [row["name"] for row in reply.json["windows"]] == ["always"]
+
+
+async def test_a_client_yields_what_can_be_read_and_then_says_what_is_missing(broken: Broken) -> None:
+    found: list[str] = []
+    async with AsyncClient(broken.server.url) as client:
+        with pytest.raises(
+            IncompleteList, match="without partition 3: the data there is broken"
+        ) as incomplete:
+            async for row in client.control.queues(KIND, page=1):
+                found += [row.queue_id]
+        counts = await client.counts()
+    assert found == KEPT
+    assert incomplete.value.partitions == counts.unread_partitions == [BROKEN]
+
+
+async def test_a_client_logs_what_is_missing_in_a_list_of_the_first_queues(
+    broken: Broken, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with AsyncClient(broken.server.url) as client:
+        assert {row.queue_id for row in await client.control.top_queues(KIND, "depth")} == set(KEPT)
+    assert "without partitions [3]" in caplog.text
