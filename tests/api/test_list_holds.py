@@ -13,6 +13,7 @@ import pytest
 
 from router.api.fields import MAX_CAP_NAME, MAX_NAME, MAX_PAGE
 from router.handlers.list_answers import MAX_LIST_BYTES
+from sharq_core.campaigns import schedules
 from tests.support.extent import is_full
 from tests.support.http.holds import LIMIT_MS, RETRIES, Hold, longest_ms
 from tests.support.processes.servers import PATIENT, SharqServer, running_server
@@ -112,7 +113,7 @@ async def fill(http: aiohttp.ClientSession, url: str) -> None:
                 "tz": "America/Argentina/ComodRivadavia",
                 "job": {**job, "queue_id": name},
             }
-            for name in long_names(FEW)
+            for name in long_names(FEW, schedules.MAX_NAME)
         },
     )
 
