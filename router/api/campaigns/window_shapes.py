@@ -45,7 +45,7 @@ RangeEnd: TypeAlias = Annotated[
     Expected(END_TEXT),
 ]
 ClosedDates: TypeAlias = Annotated[
-    list[str],
+    list[Annotated[str, Expected(DATE_TEXT)]],
     Meta(
         max_length=MAX_EXCEPTIONS,
         description="Local dates, `YYYY-MM-DD`, on which nothing is open. A range that began the day before ends at "
