@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -24,6 +24,7 @@ from sharq_core.config import ServerSettings
 from sharq_core.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, SharqError, Unavailable
 from sharq_core.http_port.port import Port, PortBounds
 from sharq_core.link import frames
+from sharq_core.metrics_text import metrics_text
 from sharq_core.version import __version__
 from sharq_core.web_pages import Hosts
 
@@ -62,7 +63,7 @@ class Pages:
         self._why_not_ready = why_not_ready
         self._warning = warning
         self._hosts = hosts or Hosts()
-        self._pages: dict[str, Callable[[web.BaseRequest], web.Response]] = {
+        self._pages: dict[str, Callable[[web.BaseRequest], Awaitable[web.Response]]] = {
             "/healthz": self._healthz,
             "/readyz": self._readyz,
             "/metrics": self._metrics,
@@ -78,19 +79,19 @@ class Pages:
             return _failure(NotFound("no such path"))
         if page is None or request.method not in {_GET, _HEAD}:
             return _failure(MethodNotAllowed(f"{request.method} is not a method of this path"), Allow=_GET)
-        return page(request)
+        return await page(request)
 
-    def _healthz(self, _: web.BaseRequest) -> web.Response:
+    async def _healthz(self, _: web.BaseRequest) -> web.Response:
         return web.json_response({"status": "success"})
 
-    def _readyz(self, _: web.BaseRequest) -> web.Response:
+    async def _readyz(self, _: web.BaseRequest) -> web.Response:
         reason = self._why_not_ready()
         if reason is not None:
             return _failure(Unavailable(reason))
         warning = self._warning()
         return web.json_response({"status": "success"} | ({"warning": warning} if warning else {}))
 
-    def _metrics(self, request: web.BaseRequest) -> web.Response:
+    async def _metrics(self, request: web.BaseRequest) -> web.Response:
         if (
             not self._hosts.takes_address(request.headers)
             and self._hosts.refused(request.headers) is not None
@@ -100,9 +101,8 @@ class Pages:
                     "Host: not a name of this server; [sharq-server] allowed_hosts lists the allowed names"
                 )
             )
-        return web.Response(
-            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        text = await metrics_text(self._registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def make_port(pages: Pages, server: ServerSettings) -> Port:

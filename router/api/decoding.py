@@ -36,6 +36,7 @@ _decode_any = msgspec.json.Decoder().decode
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{},:]', re.DOTALL)
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _FOUND = re.compile(r", got `(\w+)`")
+_INDEX = re.compile(r"\[(?:\d+|\.\.\.)\]")
 _NAMED = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
 _OFFSET = re.compile(r"\(byte (\d+)\)$")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
@@ -106,16 +107,20 @@ class Decoder(Generic[FormT]):
 
     @cached_property
     def _expected(self) -> dict[str, str]:
-        """Return name of the field, or `field.part` → the text that says what is expected there."""
+        """Return name of the field, `field.part` or `list[].part` → the text that says what is expected there."""
         named = dict(self._hints)
         for name, hint in self._hints.items():
             named |= {f"{name}.{part}": part_hint for part, part_hint in _parts(hint).items()}
+            named |= {f"{name}[].{part}": part_hint for part, part_hint in _parts(_item(hint)).items()}
         return {name: expected_text(hint) or "another value" for name, hint in named.items()}
 
     @cached_property
     def _items(self) -> dict[str, str]:
         """Return name of a field that is a list → the text that says what is expected of each item, if there is one."""
-        texts = {name: expected_text(_item(hint)) for name, hint in self._hints.items() if _is_list(hint)}
+        items = {name: _item(hint) for name, hint in self._hints.items() if _is_list(hint)}
+        texts = {
+            name: "a JSON object" if _parts(item) else expected_text(item) for name, item in items.items()
+        }
         return {name: text for name, text in texts.items() if text is not None}
 
     @cached_property
@@ -190,12 +195,12 @@ class Decoder(Generic[FormT]):
         got = f", got {_TYPE_NAMES.get(match[1], match[1])}" if match else ""
         name, _, place_in_list = field.partition("[")
         of_item = self._items.get(name) if place_in_list.endswith("]") else None
-        expected = self._expected.get(field) or of_item or self._expected.get(name, whole)
+        expected = self._expected.get(_INDEX.sub("[]", field)) or of_item or self._expected.get(name, whole)
         return field, f"expected {expected}{got}"
 
     def _known(self, place: str) -> str:
         """Return the names of the fields of the body, or of the object at a place in it."""
-        start = f"{place}." if place else ""
+        start = f"{_INDEX.sub('[]', place)}." if place else ""
         names = [name.removeprefix(start) for name in self._expected if name.startswith(start)]
         return ", ".join(name for name in names if "." not in name) or "none"
 

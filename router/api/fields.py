@@ -57,7 +57,7 @@ match_queue_type = re.compile(QUEUE_TYPE_PATTERN).match
 """Matches a queue type."""
 
 NAME_WORDS = "1 to 100 characters of A-Z a-z 0-9 _ - . + @, but neither . nor .."
-QUEUE_TYPE_WORDS = f"{NAME_WORDS}, and at most one ~, neither first nor last,"
+QUEUE_TYPE_WORDS = f"{NAME_WORDS}, and at most one ~, neither first nor last"
 CAP_NAME_WORDS = f"1 to {MAX_CAP_NAME} characters of A-Z a-z 0-9 _ - . + @, but neither . nor .."
 IDENTIFIER_WORDS = (
     "1 to 100 characters of A-Z a-z 0-9 _ - . + @ : /, but no part between slashes may be empty, . or .."
@@ -314,6 +314,7 @@ bulk = Meta(
 )
 named_letters = Meta(min_length=1, max_length=MAX_BULK, description=f"1 to {MAX_BULK} dead letters.")
 bulk_expected = Expected(f"a list of 1 to {MAX_BULK} jobs")
+letters_expected = Expected(f"a list of 1 to {MAX_BULK} dead letters")
 
 
 def expected_text(hint: Any) -> str | None:

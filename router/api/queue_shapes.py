@@ -13,7 +13,7 @@ from router.api.campaigns.quota_shapes import QuotaAnswer
 from router.api.campaigns.window_shapes import DefaultWindowOut
 from router.api.caps.fields import REASONS_TEXT, Reason
 from router.api.life.answers import DefaultExpiresOut, DefaultFateOut, DefaultRetryOut
-from router.api.response_shapes import CursorOut, QueueIdOut, Shape, Success, WarningOut
+from router.api.response_shapes import CursorOut, QueueIdOut, Shape, Success, UnreadOut, WarningOut
 from sharq_core.limits import LimitUnit
 
 QueuedOut: TypeAlias = Annotated[int, Meta(description="Number of jobs that wait in line.")]
@@ -149,6 +149,7 @@ class QueueRows(Success, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    unread_partitions: UnreadOut | UnsetType = UNSET
 
 
 class TypeRowAnswer(Shape, frozen=True, kw_only=True):
@@ -172,6 +173,7 @@ class TypeRows(Success, frozen=True, kw_only=True):
 
     types: Annotated[list[TypeRowAnswer], Meta(description="The types in the order of their names.")]
     cursor: CursorOut
+    unread_partitions: UnreadOut | UnsetType = UNSET
 
 
 class LimitAnswer(Shape, frozen=True, kw_only=True):
@@ -258,6 +260,7 @@ class AllCounts(Success, frozen=True, kw_only=True):
     ]
     enqueue_counts: EnqueueCounts
     dequeue_counts: DequeueCounts
+    unread_partitions: UnreadOut | UnsetType = UNSET
 
 
 class QueueIds(Success, frozen=True, kw_only=True):
@@ -268,6 +271,7 @@ class QueueIds(Success, frozen=True, kw_only=True):
         Annotated[str, Meta(description="The `cursor` of the next page; absent at the end of the list.")]
         | UnsetType
     ) = UNSET
+    unread_partitions: UnreadOut | UnsetType = UNSET
 
 
 class TopQueueAnswer(Shape, frozen=True, kw_only=True):
@@ -289,6 +293,7 @@ class TopQueuesAnswer(Success, frozen=True, kw_only=True):
 
     queues: Annotated[list[TopQueueAnswer], Meta(description="The queues in the requested order.")]
     complete: Annotated[bool, Meta(description="False if there were too many queues to examine all.")]
+    unread_partitions: UnreadOut | UnsetType = UNSET
 
 
 class QueueCounts(Success, frozen=True, kw_only=True):

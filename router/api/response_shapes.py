@@ -37,6 +37,13 @@ LeaseEndOut: TypeAlias = Annotated[int, Meta(description="The end of the lease, 
 CursorOut: TypeAlias = Annotated[
     str | None, Meta(description="The `cursor` of the next page; null at the end of the list.")
 ]
+UnreadOut: TypeAlias = Annotated[
+    list[int],
+    Meta(
+        description="The numbers of the partitions that the answer is without, because their data is broken; absent if "
+        "there are none."
+    ),
+]
 FailedOut: TypeAlias = Annotated[
     int, Meta(description="Number of results that are failures; 0 if every job succeeded.")
 ]

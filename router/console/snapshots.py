@@ -18,6 +18,7 @@ from router.console.history import History, ShardLoads
 from router.console.summary import Summary, idle_at_caps
 from router.handlers.caps.reasons import CapReasons
 from router.shards.dispatch import Dispatch
+from router.shards.walks.unread import Unread
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.link.load_calls import DescribeLoad
 from sharq_core.models import Counts
@@ -156,7 +157,7 @@ class Snapshots:
         """Read the counts by minute once a minute until cancelled."""
         while True:
             try:
-                self._minutes = _summed(await self._dispatch.counts())
+                self._minutes = _summed(await self._dispatch.counts(Unread(self._dispatch.partitions)))
             except SharqError as error:
                 log.debug("console_minutes_unknown error=%r", error.message)
             await asyncio.sleep(MINUTES_EVERY_S)

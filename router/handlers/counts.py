@@ -6,20 +6,22 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 from msgspec import UNSET
 
 from router.api import parsing, queue_parsing
-from router.api.queue_shapes import MinuteCount, QueueCounts, QueueIds, TopQueueAnswer, TopQueuesAnswer
-from router.handlers.list_answers import list_answer, list_pieces
+from router.api.queue_shapes import MinuteCount, QueueCounts, TopQueueAnswer, TopQueuesAnswer
+from router.handlers.list_answers import MAX_LIST_BYTES, list_answer, list_pieces, unread_fields
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
+from router.shards.walks.unread import Unread
 from sharq_core.models import MinuteCounts
 from sharq_core.top_queues import TopQueue
 
-PAGE_IDS = 2000
-"""Number of ids or types in one piece of an answer without `limit`. A piece takes about 2 ms."""
+PAGE_TYPES = 2000
+"""Number of types in one piece of an answer. A piece takes about 2 ms."""
 
 
 class CountHandlers:
@@ -34,38 +36,31 @@ class CountHandlers:
         A caller who may not see all types gets no counts: they are not known by type.
         """
         parsing.no_query(request.query)
-        parts = await self._dispatch.counts()
+        unread = Unread(self._dispatch.partitions)
+        parts = await self._dispatch.counts(unread)
         counted = parts if request.token is None or request.token.types is None else []
         minutes = {
             "enqueue_counts": _by_minute(_sum_minutes([part.enqueue_counts for part in counted])),
             "dequeue_counts": _by_minute(_sum_minutes([part.dequeue_counts for part in counted])),
         }
         types = _type_pages([part.queue_types for part in parts], request.sees)
-        return await list_answer(list_pieces("queue_types", types, lambda: minutes))
+        end = minutes | unread_fields(unread)
+        return await list_answer(list_pieces("queue_types", types, lambda: end, max_bytes=None))
 
     async def queue_ids(self, request: Request) -> Response:
         """Return the queues of a type that have queued, delayed or leased jobs."""
         queue_type = parsing.queue_type_of(request.path_values)
         limit, cursor = parsing.page(request.query)
-        if limit is None:
-            return await list_answer(list_pieces("queue_ids", self._id_pages(queue_type, cursor), dict))
-        ids, next_cursor = await self._dispatch.list_queues(queue_type, limit, cursor)
-        return answer(QueueIds(queue_ids=ids, cursor=UNSET if next_cursor is None else next_cursor))
+        walk = self._dispatch.list_queues(queue_type, limit, cursor)
+        pages = (list(page) async for page in walk.pages())
 
-    async def _id_pages(self, queue_type: str, cursor: str | None) -> AsyncIterator[list[str]]:
-        """Yield all ids of a type, each once, a page at a time."""
-        # The store may return an id twice, but only within a partition, so only the ids of that partition are kept.
-        # A cursor starts with its partition.
-        seen: set[str] = set()
-        while True:
-            ids, next_cursor = await self._dispatch.list_queues(queue_type, PAGE_IDS, cursor)
-            yield [queue_id for queue_id in ids if queue_id not in seen]
-            if next_cursor is None:
-                return
-            if cursor is None or next_cursor.partition("-")[0] != cursor.partition("-")[0]:
-                seen.clear()
-            seen.update(ids)
-            cursor = next_cursor
+        def end() -> dict[str, Any]:
+            cursor = {} if walk.cursor is None else {"cursor": walk.cursor}
+            return cursor | unread_fields(walk.unread)
+
+        return await list_answer(
+            list_pieces("queue_ids", pages, end, max_bytes=None if limit is None else MAX_LIST_BYTES)
+        )
 
     async def queue_counts(self, request: Request) -> Response:
         """Return the length of a queue, delayed jobs included, and its counts."""
@@ -83,16 +78,21 @@ class CountHandlers:
         """Return the queues of a type that have been ready longest or hold the most jobs."""
         queue_type = parsing.queue_type_of(request.path_values)
         by, limit = queue_parsing.top(request.query)
-        top = await self._dispatch.top_queues(queue_type, by, limit)
+        unread = Unread(self._dispatch.partitions)
+        top = await self._dispatch.top_queues(queue_type, by, limit, unread)
         return answer(
-            TopQueuesAnswer(queues=[_top_queue(queue) for queue in top.queues], complete=top.is_complete)
+            TopQueuesAnswer(
+                queues=[_top_queue(queue) for queue in top.queues],
+                complete=top.is_complete,
+                unread_partitions=unread.partitions or UNSET,
+            )
         )
 
 
 async def _type_pages(parts: Sequence[list[str]], sees: Callable[[str], bool]) -> AsyncIterator[list[str]]:
     """Yield the seen types of several sorted lists in order, each once. They are merged lazily: there may be many."""
     merged = (queue_type for queue_type, _ in itertools.groupby(heapq.merge(*parts)))
-    while page := list(itertools.islice(merged, PAGE_IDS)):
+    while page := list(itertools.islice(merged, PAGE_TYPES)):
         yield list(filter(sees, page))
         await asyncio.sleep(0)
 

@@ -12,17 +12,15 @@ from router.api import parsing
 from router.api.life import parsing as life_parsing
 from router.api.life.answers import DeadJob, ListedJob
 from router.handlers.job_answers import job_facts
-from router.handlers.list_answers import list_answer, list_pieces
+from router.handlers.list_answers import MAX_LIST_BYTES, end_of, list_answer, list_pieces
 from router.http.request import Request
 from router.http.response import Response
 from router.shards.dispatch import Dispatch
+from router.shards.walks.unread import Unread
 from sharq_core.job_changes import JobRow
 from sharq_core.job_life import DeadLetter
 from sharq_core.link.job_calls import ListJobs
 from sharq_core.models import QueueKey
-
-MAX_LIST_BYTES = 8 << 20
-"""Size at which an answer with jobs ends, as a dequeue's does; it may be exceeded by one page."""
 
 LISTINGS_AT_ONCE = 1
 """Pages of jobs that are read at the same time. The limit leaves room for other requests."""
@@ -43,7 +41,7 @@ MAX_STEPS = 100
 """Calls of a shard for one list of the jobs of a queue. Past them the answer ends with a cursor."""
 
 STEP_JOBS = 100
-"""Maximum number of jobs requested in one call."""
+"""Maximum number of jobs requested in one call, and of jobs or dead letters that one piece of an answer holds."""
 
 _JOB_BYTES = 300
 """Size of a job in an answer without its payload and its error, in bytes."""
@@ -65,8 +63,10 @@ class JobListHandlers:
     async def list_dead(self, request: Request) -> Response:
         """Return a page of the dead letters of a type, or of one of its queues."""
         queue_type = parsing.queue_type_of(request.path_values)
-        listing = _DeadListing(self._dispatch, self._turns, queue_type, life_parsing.letters(request.query))
-        return await list_answer(list_pieces("jobs", listing.pages(), lambda: {"cursor": listing.cursor}))
+        listing = DeadListing(self._dispatch, self._turns, queue_type, life_parsing.letters(request.query))
+        return await list_answer(
+            list_pieces("jobs", listing.pages(), lambda: end_of(listing.cursor, listing.unread))
+        )
 
 
 class ListTurns:
@@ -150,7 +150,7 @@ class JobListing:
                 return
 
 
-class _DeadListing:
+class DeadListing:
     """A listing of dead letters, read page by page.
 
     Args:
@@ -158,12 +158,14 @@ class _DeadListing:
 
     Attributes:
         cursor: the start of the next page; None at the end.
+        unread: the partitions that were left out.
     """
 
     def __init__(
         self, dispatch: Dispatch, turns: ListTurns, queue_type: str, page: life_parsing.LettersPage
     ) -> None:
         self.cursor = page.cursor
+        self.unread = Unread(dispatch.partitions)
         self._dispatch = dispatch
         self._turns = turns
         self._queue_type = queue_type
@@ -175,7 +177,7 @@ class _DeadListing:
         while True:
             async with self._turns:
                 letters, self.cursor = await self._dispatch.list_dead(
-                    self._queue_type, remaining, self.cursor, queue_id=queue_id
+                    self._queue_type, min(STEP_JOBS, remaining), self.cursor, queue_id, self.unread
                 )
                 page_bytes = sum(map(_letter_bytes, letters))
                 self._turns.count(len(letters), page_bytes)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from itertools import takewhile
+
+from msgspec import UNSET
 
 from router.api import parsing, queue_parsing
 from router.api.fields import MAX_PAGE, to_ms
-from router.api.queue_shapes import QueueRow, QueueRows, TypeRowAnswer, TypeRows
-from router.handlers.caps.reasons import CapReasons, Reason
+from router.api.queue_shapes import QueueRow, QueueRows, TypeRowAnswer
+from router.handlers.caps.reasons import Asking, CapReasons, Reason
+from router.handlers.list_answers import end_of, list_answer, list_pieces
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
+from router.shards.walks.unread import Unread
 from sharq_core.limits import Explanation, TypeSummary
 from sharq_core.models import QueueKey, QueueStats
+from sharq_core.pieces import in_pieces
 from sharq_core.rates import delivered, promised, write_rate
 from sharq_core.top_queues import TopOrder
+
+ROWS_AT_ONCE = 500
+"""Types of a list that are filtered or encoded before other work has its turn."""
 
 
 class ListingHandlers:
@@ -31,20 +40,28 @@ class ListingHandlers:
         page = queue_parsing.queues(request.query)
         if page.by is not None:
             return await self._first_queues(queue_type, page.by, page.limit)
-        queues, rest = await self._dispatch.list_queue_stats(queue_type, page.limit, page.cursor, page.search)
-        return answer(QueueRows(queues=await self._rows(list(queues.items())), cursor=rest))
+        walk = self._dispatch.list_queue_stats(queue_type, page.limit, page.cursor, page.search)
+        asking = Asking()
+        rows = (await self._rows(list(found.items()), asking) async for found in walk.pages())
+        return await list_answer(list_pieces("queues", rows, lambda: end_of(walk.cursor, walk.unread)))
 
     async def types(self, request: Request) -> Response:
         """Return a page of the types that the caller sees, in the order of their names, with their numbers."""
         limit, after = queue_parsing.types(request.query)
-        types, cursor = await self._seen_types(request, limit, after)
-        reasons = await self._reasons.of_all(
-            [Explanation(summary.blocked_by, None, summary.caps) for summary in types]
+        unread = Unread(self._dispatch.partitions)
+        types, cursor = await self._seen_types(request, limit, after, unread)
+        return await list_answer(
+            list_pieces("types", self._type_rows(types), lambda: end_of(cursor, unread), max_bytes=None)
         )
-        return answer(TypeRows(types=list(map(_type_row, types, reasons)), cursor=cursor))
+
+    async def _type_rows(self, types: list[TypeSummary]) -> AsyncIterator[list[TypeRowAnswer]]:
+        asking = Asking()
+        async for some in in_pieces(types, ROWS_AT_ONCE):
+            explanations = [Explanation(summary.blocked_by, None, summary.caps) for summary in some]
+            yield list(map(_type_row, some, await self._reasons.of_all(explanations, asking)))
 
     async def _seen_types(
-        self, request: Request, limit: int, after: str
+        self, request: Request, limit: int, after: str, unread: Unread
     ) -> tuple[list[TypeSummary], str | None]:
         """Return the first types after a name that the caller sees, and the cursor (None at the end).
 
@@ -55,8 +72,13 @@ class ListingHandlers:
         wanted = limit if sees_all else MAX_PAGE
         seen: list[TypeSummary] = []
         while True:
-            types = await self._dispatch.list_types(wanted, after)
-            visible = [summary for summary in types if request.sees(summary.queue_type)]
+            types = await self._dispatch.list_types(wanted, after, unread)
+            visible = [
+                summary
+                async for some in in_pieces(types, ROWS_AT_ONCE)
+                for summary in some
+                if request.sees(summary.queue_type)
+            ]
             explained = list(takewhile(lambda summary: summary.is_explained, visible))
             is_cut = len(explained) < len(visible)
             seen = [*seen, *explained][:limit]
@@ -69,18 +91,27 @@ class ListingHandlers:
             after = last.queue_type
 
     async def _first_queues(self, queue_type: str, by: TopOrder, limit: int) -> Response:
-        top = await self._dispatch.top_queues(queue_type, by, limit)
+        unread = Unread(self._dispatch.partitions)
+        top = await self._dispatch.top_queues(queue_type, by, limit, unread)
         ids = [queue.queue_id for queue in top.queues]
         stats = await asyncio.gather(
             *(self._dispatch.queue(QueueKey(queue_type, queue_id)) for queue_id in ids)
         )
         # A queue may have been deleted since it was found.
-        rows = await self._rows([queue for queue in zip(ids, stats, strict=True) if queue[1].is_known])
-        return answer(QueueRows(queues=rows, cursor=None, complete=top.is_complete))
+        known = [queue for queue in zip(ids, stats, strict=True) if queue[1].is_known]
+        rows = await self._rows(known, Asking())
+        return answer(
+            QueueRows(
+                queues=rows,
+                cursor=None,
+                complete=top.is_complete,
+                unread_partitions=unread.partitions or UNSET,
+            )
+        )
 
-    async def _rows(self, queues: list[tuple[str, QueueStats]]) -> list[QueueRow]:
+    async def _rows(self, queues: list[tuple[str, QueueStats]], asking: Asking) -> list[QueueRow]:
         """Return the rows of queues, with the caps that hold them back."""
-        reasons = await self._reasons.of_queues([stats for _, stats in queues])
+        reasons = await self._reasons.of_queues([stats for _, stats in queues], asking)
         return [_queue_row(*queue, reason) for queue, reason in zip(queues, reasons, strict=True)]
 
 

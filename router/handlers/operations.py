@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from copy import copy
 
 from msgspec import UNSET
-from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
@@ -19,6 +19,7 @@ from router.http.response import Response, answer
 from router.readiness import Readiness
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import Unavailable
+from sharq_core.metrics_text import metrics_text
 
 QUEUE_TYPE_LABEL = "queue_type"
 """The label of the queue type. A caller who may not see all types gets only the samples of its own types."""
@@ -90,7 +91,7 @@ class OperationHandlers:
         is_whole = token is None or token.types is None
         metrics = self._registry if self._all_metrics is None else await self._all_metrics()
         shown = metrics if is_whole else _SeenMetrics(metrics, request.sees)
-        return Response(generate_latest(shown), headers=(("Content-Type", CONTENT_TYPE_LATEST),))
+        return Response(await metrics_text(shown), headers=(("Content-Type", CONTENT_TYPE_LATEST),))
 
     async def openapi(self, _: Request) -> Response:
         """Return the OpenAPI document."""

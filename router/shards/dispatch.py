@@ -8,7 +8,7 @@ while the ring changes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from router.shards.directory import Directory
@@ -16,7 +16,9 @@ from router.shards.second_try import BulkCall, SecondTry
 from router.shards.upgrade import CONSOLE, explanations, newer_field_of_job, newer_part_of_call, refusal
 from router.shards.walks.dead_letters import DeadWalk
 from router.shards.walks.everywhere import answers_of, confirmed
-from router.shards.walks.listings import PARTITIONS_AT_ONCE, read_dead, read_queues
+from router.shards.walks.listings import PartitionWalk, read_dead
+from router.shards.walks.partition_reads import PartitionReads
+from router.shards.walks.unread import Unread
 from sharq_core import errors
 from sharq_core.job_changes import CancelJob, CancelOutcome
 from sharq_core.job_life import DeadLetter, DeadRef, RedriveStatus
@@ -56,16 +58,22 @@ from sharq_core.models import (
     LeaseOutcome,
     NewJob,
     QueueKey,
+    QueuePage,
     QueueStats,
+    QueueStatsPage,
     ReleaseJob,
 )
 from sharq_core.partitions import partition_of
+from sharq_core.pieces import in_pieces
 from sharq_core.top_queues import TopOrder, TopQueues, merge
-from sharq_core.type_parts import merge_explanations, merge_types
+from sharq_core.type_parts import FirstTypes, merge_explanations
 
 OutcomeT = TypeVar("OutcomeT")
 ReplyT = TypeVar("ReplyT")
 JobT = TypeVar("JobT", bound=Addressed)
+
+TYPES_AT_ONCE = 500
+"""Types that are added to a list before other work has its turn, which takes about 2 ms."""
 
 
 class Dispatch:
@@ -78,6 +86,7 @@ class Dispatch:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._second_try = SecondTry(directory)
+        self._reads = PartitionReads(directory, self._second_try)
 
     @property
     def partitions(self) -> int:
@@ -161,32 +170,37 @@ class Dispatch:
             return await self.route(GetQueue(key))
         return await self.route(GetQueueLimits(key))
 
-    async def counts(self) -> list[Counts]:
-        """Return the counters of all shards, in parts; a type may be in several. Cost: a call for each partition."""
+    async def counts(self, unread: Unread) -> list[Counts]:
+        """Return the counters of all shards, in parts; a type may be in several. Cost: a call for each partition.
+
+        Args:
+            unread: gets the partitions that are left out.
+        """
         parts: list[Counts] = []
-        for some in self._partitions_at_once():
-            parts += await self._ask_owners(GetCounts, some)
+        for some in self._reads.some_at_a_time():
+            parts += await self._reads.ask(GetCounts, unread, some)
         return parts
 
-    async def top_queues(self, queue_type: str, by: TopOrder, limit: int) -> TopQueues:
-        """Return the first queues of a type in an order. Cost: bounded, see shard/index/top_queues.py."""
+    async def top_queues(self, queue_type: str, by: TopOrder, limit: int, unread: Unread) -> TopQueues:
+        """Return the first queues of a type in an order. Cost: bounded, see shard/index/top_queues.py.
+
+        Args:
+            unread: gets the partitions that are left out.
+        """
         if by is TopOrder.DEAD and self._directory.formats < CONSOLE:
             raise refusal("by=dead")
-        parts = await self._ask_owners(lambda partitions: GetTop(queue_type, partitions, by, limit))
+        parts = await self._reads.ask(lambda partitions: GetTop(queue_type, partitions, by, limit), unread)
         return merge(parts, by, limit)
 
-    async def list_queues(
-        self, queue_type: str, limit: int, cursor: str | None
-    ) -> tuple[list[str], str | None]:
-        """Return the ids of a type's queues that have queued, delayed or leased jobs, and the next cursor.
-
-        Each id occurs once; the cursor is None at the end. A page may exceed `limit` by the excess of one store call.
-        It may be short or even empty before the end, if it has read many queues without jobs.
+    def list_queues(
+        self, queue_type: str, limit: int | None, cursor: str | None
+    ) -> PartitionWalk[QueuePage, None]:
+        """Return the list of a type's queues that have queued, delayed or leased jobs, without items.
 
         Raises:
-            InvalidRequest: the cursor was not made by this method.
+            InvalidRequest: the cursor was not made by such a list.
         """
-        ids, rest = await read_queues(
+        return PartitionWalk(
             self.route,
             lambda partition, scan, count: ListQueues(queue_type, partition, scan, count),
             lambda page: dict.fromkeys(page.queue_ids).items(),
@@ -194,17 +208,16 @@ class Dispatch:
             limit,
             cursor,
         )
-        return list(ids), rest
 
-    async def list_queue_stats(
+    def list_queue_stats(
         self, queue_type: str, limit: int, cursor: str | None, search: str = ""
-    ) -> tuple[dict[str, QueueStats], str | None]:
-        """Return queue_id → statistics of a type's queues, and the next cursor, as `list_queues` does.
+    ) -> PartitionWalk[QueueStatsPage, QueueStats]:
+        """Return the list of a type's queues with their statistics; raise as `list_queues` does.
 
         Args:
             search: only queues whose ids contain this text; empty for all.
         """
-        return await read_queues(
+        return PartitionWalk(
             self.route,
             lambda partition, scan, count: ListQueueStats(
                 queue_type, partition, scan, count, search, with_ages=True
@@ -215,17 +228,21 @@ class Dispatch:
             cursor,
         )
 
-    async def list_types(self, limit: int, after: str) -> list[TypeSummary]:
+    async def list_types(self, limit: int, after: str, unread: Unread) -> list[TypeSummary]:
         """Return the first `limit` types whose names sort after `after`, with their numbers over all partitions.
 
         Cost: one store call for each partition and 500 types.
+
+        Args:
+            unread: gets the partitions that are left out.
         """
         self._require(ListTypes)
-        types: list[TypeSummary] = []
-        for part in self._partitions_at_once():
-            pages = await self._ask_owners(lambda own: ListTypes(own, after, limit), part)
-            types = merge_types([*types, *(summary for page in pages for summary in page)], limit)
-        return types
+        first = FirstTypes(limit)
+        for some in self._reads.some_at_a_time():
+            for page in await self._reads.ask(lambda own: ListTypes(own, after, limit), unread, some):
+                async for part in in_pieces(page, TYPES_AT_ONCE):
+                    first.add(part)
+        return first.summaries()
 
     async def pause_type(self, queue_type: str, *, is_paused: bool) -> None:
         """Pause or resume all queues of a type, those that come later, too; raise as `_everywhere` does."""
@@ -248,10 +265,12 @@ class Dispatch:
         return merge_explanations(await asyncio.gather(*calls))
 
     def list_dead(
-        self, queue_type: str, limit: int, cursor: str | None, queue_id: str = ""
+        self, queue_type: str, limit: int, cursor: str | None, queue_id: str, unread: Unread
     ) -> Coroutine[Any, Any, tuple[list[DeadLetter], str | None]]:
         """Return the dead letters of a type or of one queue, and the next cursor; see `read_dead`."""
-        return read_dead(self.route, queue_type, self.partitions, limit, cursor, queue_id=queue_id)
+        return read_dead(
+            self.route, queue_type, self.partitions, limit, cursor, queue_id=queue_id, unread=unread
+        )
 
     def dead_walk(self, queue_type: str, is_gone: Callable[[], bool] = lambda: False) -> DeadWalk:
         """Return a call that enqueues again, or drops, every dead letter that a type has when it begins."""
@@ -268,20 +287,6 @@ class Dispatch:
         """Ask every shard that can be reached; return shard → its reply or its error."""
         self._require(type(call))
         return await answers_of(self._directory.shards(), call)
-
-    def _by_shard(self) -> dict[ShardPort, list[int]]:
-        """Return all partitions, by their owners."""
-        by_shard: dict[ShardPort, list[int]] = {}
-        for partition in range(self._directory.partitions):
-            by_shard.setdefault(self._directory.owner(partition), []).append(partition)
-        return by_shard
-
-    def _partitions_at_once(self) -> Iterator[dict[ShardPort, list[int]]]:
-        """Yield all partitions by their owners, up to PARTITIONS_AT_ONCE of each owner at a time."""
-        owned = self._by_shard()
-        for first in range(0, max(map(len, owned.values()), default=0), PARTITIONS_AT_ONCE):
-            some = {shard: own[first : first + PARTITIONS_AT_ONCE] for shard, own in owned.items()}
-            yield {shard: own for shard, own in some.items() if own}
 
     def _require(self, call: type[Call[Any]]) -> None:
         """Raise Unavailable while a shard does not know a kind of call."""
@@ -300,31 +305,6 @@ class Dispatch:
 
     def _partition(self, key: Addressed) -> int:
         return partition_of(key.queue_type, key.queue_id, self._directory.partitions)
-
-    async def _ask_owners(
-        self,
-        make_call: Callable[[list[int]], Call[ReplyT]],
-        asked: dict[ShardPort, list[int]] | None = None,
-    ) -> list[ReplyT]:
-        """Ask shards about their partitions, or the stand-ins of a shard that does not reach its store.
-
-        Args:
-            make_call: makes the call about some partitions.
-            asked: the partitions by their owners; None for all.
-        """
-        asked = self._by_shard() if asked is None else asked
-        answers = await asyncio.gather(
-            *(shard.call(make_call(own)) for shard, own in asked.items()), return_exceptions=True
-        )
-        replies: list[ReplyT] = []
-        for (shard, own), answer in zip(asked.items(), answers, strict=True):
-            if not isinstance(answer, BaseException):
-                replies.append(answer)
-            elif isinstance(answer, errors.SharqError) and answer.is_away:
-                replies += await self._second_try.ask_each(make_call, own, shard, answer)
-            else:
-                raise answer
-        return replies
 
     async def _fan_out(
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]

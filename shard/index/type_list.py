@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
 
 import msgspec
 
 from shard.batching.pipeline import Pipeline
 from sharq_core.limits import BlockedBy, Explanation, TypeSummary
 from sharq_core.link.control_calls import ListTypes
+from sharq_core.pieces import in_pieces
 from sharq_core.scheduler.limit_calls import TypeCalls
-from sharq_core.type_parts import merge_explanations, merge_types
+from sharq_core.type_parts import FirstTypes, merge_explanations
 
 TYPES_A_CALL = 500
 """Types of one call, which takes one to two milliseconds of the store's time."""
@@ -30,6 +32,9 @@ MAX_EXPLAINED = 2_000
 EXPLAINED_AT_ONCE = 64
 """Partitions whose reasons are read together, once the first one has not shown that a queue is ready."""
 
+LOOKED_AT_ONCE = 100
+"""Types without a further read that are looked at before other work has its turn."""
+
 _UNSURE = (None, BlockedBy.PAUSED, BlockedBy.MAX_LEASED, BlockedBy.RATE, BlockedBy.CAP)
 """The reasons that counts cannot tell from others: queues with jobs may also be paused, held or full."""
 
@@ -41,23 +46,31 @@ async def list_types(pipeline: Pipeline, calls: TypeCalls, call: ListTypes) -> l
         SharqError: a partition could not be read.
     """
     waiting = deque(call.partitions)
-    listed: list[TypeSummary] = []
+    first = FirstTypes(call.limit)
     reasons: dict[str, dict[int, Explanation]] = {}
 
     async def read() -> None:
-        nonlocal listed
         while waiting:
             partition = waiting.popleft()
-            types = await _read_partition(pipeline, calls, partition, call.after)
-            listed = merge_types([*listed, *types], call.limit)
-            for summary in types:
-                reasons.setdefault(summary.queue_type, {})[partition] = Explanation(summary.blocked_by, None)
-            for name in reasons.keys() - {summary.queue_type for summary in listed}:
-                del reasons[name]
+            async for page in _pages(pipeline, calls, partition, call.after):
+                dropped = first.add(page)
+                for summary in page:
+                    reasons.setdefault(summary.queue_type, {})[partition] = Explanation(
+                        summary.blocked_by, None
+                    )
+                for name in dropped:
+                    reasons.pop(name, None)
 
     await asyncio.gather(*(read() for _ in range(PARTITIONS_AT_ONCE)))
-    explained = await _explain(pipeline, calls, {name: reasons[name] for name in sorted(reasons)})
-    return [_with_reason(summary, reasons, explained) for summary in listed]
+    listed = first.summaries()
+    explained = await _explain(
+        pipeline, calls, {summary.queue_type: reasons[summary.queue_type] for summary in listed}
+    )
+    return [
+        _with_reason(summary, reasons, explained)
+        async for some in in_pieces(listed, TYPES_A_CALL)
+        for summary in some
+    ]
 
 
 def _with_reason(
@@ -88,7 +101,9 @@ async def _explain(
 
     async def explain() -> None:
         nonlocal remaining
-        for name, by_partition in types:
+        for number, (name, by_partition) in enumerate(types):
+            if number % LOOKED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # after the last reason, nothing else waits here
             unsure = [place for place, part in by_partition.items() if part.blocked_by in _UNSURE]
             if unsure and remaining <= 0:
                 continue
@@ -122,15 +137,23 @@ async def _explain_type(
         first += len(some)
 
 
-async def _read_partition(
+async def _pages(
     pipeline: Pipeline, calls: TypeCalls, partition: int, after: str
-) -> list[TypeSummary]:
-    """Return the types of a partition whose names sort after `after`; a scan may return one twice."""
+) -> AsyncIterator[list[TypeSummary]]:
+    """Yield the types of a partition whose names sort after `after`, a page at a time."""
     scan = 0
-    types: dict[str, TypeSummary] = {}
+    seen: set[str] = set()
     while True:
         page = await pipeline.value(calls.list_type_stats(partition, scan, TYPES_A_CALL))
-        types.update((summary.queue_type, summary) for summary in page.types if summary.queue_type > after)
+        # A scan may return a type twice.
+        types = {
+            summary.queue_type: summary
+            for summary in page.types
+            if summary.queue_type > after and summary.queue_type not in seen
+        }
         scan = page.scan
+        if scan:
+            seen.update(types)
+        yield list(types.values())
         if not scan:
-            return list(types.values())
+            return

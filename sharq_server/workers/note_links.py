@@ -88,9 +88,11 @@ class NoteServer:
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def start(self, path: Path) -> None:
-        """Listen at a path; a socket of a worker that has ended is replaced."""
+        """Listen at a path; a socket of a worker that has ended, or of an earlier start, is replaced."""
         await asyncio.to_thread(path.unlink, missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, path)
+        earlier, self._server = self._server, await asyncio.start_unix_server(self._serve, path)
+        if earlier is not None:
+            earlier.close()
 
     async def close(self) -> None:
         """End all links."""

@@ -37,6 +37,7 @@ from sharq_server.first_token import require_tokens
 from sharq_server.store_care import StoreCut, look_after, report_original
 from sharq_server.workers.connections import HandingOver
 from sharq_server.workers.handle import WorkerHandle
+from sharq_server.workers.link_sockets import is_private
 from sharq_server.workers.orders import CutNews, Members, StoreDirectory, WorkerOrders
 from sharq_server.workers.team import WorkerTeam
 
@@ -156,14 +157,30 @@ class WorkersParent:
         )
 
     def _keep_links(self) -> None:
-        """Make the directory of the sockets again if something removed it, as programs that clean /tmp do."""
-        if self._links.is_dir():
+        """Make the directory of the sockets again if something removed it, as programs that clean /tmp do.
+
+        The workers that run put their sockets back once they hear of the worker that starts now.
+        """
+        if is_private(self._links):
             return
-        self._links.mkdir(mode=0o700)
+        try:
+            self._links.mkdir(mode=0o700)
+        except FileExistsError:
+            self._leave_foreign_links()
+        else:
+            log.error(
+                "worker_sockets_gone directory=%s: it was removed under the running server", self._links
+            )
+
+    def _leave_foreign_links(self) -> None:
+        """Go on with another directory: someone else has made one of the old name, who could read what is sent."""
+        foreign, self._links = self._links, Path(tempfile.mkdtemp(prefix="sharq-workers-"))
+        self._stack.callback(shutil.rmtree, self._links, ignore_errors=True)
         log.critical(
-            "worker_sockets_gone directory=%s: it was removed under the running server; workers that start now do not "
-            "reach the others, so that their waiting dequeues may hear of jobs late: restart the server when you can",
-            self._links,
+            "worker_sockets_taken directory=%s: it was removed under the running server, and someone else made it "
+            "again; workers that start now do not reach the others, so that their waiting dequeues may hear of jobs "
+            "late: restart the server when you can",
+            foreign,
         )
 
 

@@ -33,7 +33,6 @@ from shard.node_start import open_node
 from shard.store_factory import make_configured_store
 from shard.traced_node import traced
 from sharq_core.config import parse_url
-from sharq_core.http_port.acceptor import PortSite
 from sharq_core.link.messages import FORMATS, Member, ShardPort, View
 from sharq_core.logs.line_queue import LineQueue
 from sharq_core.partitions import Ring
@@ -50,6 +49,7 @@ from sharq_server.workers.cluster_info import describe_workers, worker_name
 from sharq_server.workers.connections import HandedOver
 from sharq_server.workers.directory import WorkerDirectory, link_path, notes_path
 from sharq_server.workers.exposition import JoinedMetrics, families_of
+from sharq_server.workers.link_sockets import LinkSockets
 from sharq_server.workers.note_links import NoteServer
 from sharq_server.workers.orders import (
     PARTING_S,
@@ -71,7 +71,6 @@ _LOOK_S = 0.1
 _LINK_S = 0.5
 """The time of a call to another worker, beyond the timeout of that worker's call to the store."""
 
-_BACKLOG = 64
 _LAST_PAGE_S = 0.5
 
 
@@ -103,6 +102,7 @@ class WorkerService:
         self._node: ShardNode
         self._directory: WorkerDirectory
         self._links: LinkServer
+        self._sockets: LinkSockets
         self._guard: Guard | None = None
         self._spans: Spans | None = None
 
@@ -183,15 +183,11 @@ class WorkerService:
         runner = web.ServerRunner(port, shutdown_timeout=_LAST_PAGE_S)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
-        path = link_path(orders.links, orders.number)
-        await asyncio.to_thread(path.unlink, missing_ok=True)
-        bound = socket.socket(socket.AF_UNIX)
-        bound.bind(str(path))
-        await PortSite(runner, bound, None, _BACKLOG).start()
-        self._stack.push_async_callback(self._links.close)
         notes = NoteServer(self._node.due_notes, secret, partial(families_of, self._registry))
-        await notes.start(notes_path(orders.links, orders.number))
+        self._sockets = LinkSockets(runner, notes, orders.links, orders.number)
+        self._stack.push_async_callback(self._links.close)
         self._stack.push_async_callback(notes.close)
+        await self._sockets.listen()
         self._directory = WorkerDirectory(
             orders.number,
             shard,
@@ -251,6 +247,7 @@ class WorkerService:
             case Members():
                 self._members = message
                 self._node.follow(self._view())
+                self._restore_sockets()
                 self._follow(message.numbers)
             case Parting():
                 self._follow(())
@@ -265,6 +262,12 @@ class WorkerService:
 
     def _follow(self, numbers: Sequence[int]) -> None:
         task = asyncio.create_task(self._directory.follow(numbers))
+        self._followings.add(task)
+        task.add_done_callback(self._followings.discard)
+
+    def _restore_sockets(self) -> None:
+        """Be there for a worker that has started, whatever became of the directory of the sockets."""
+        task = asyncio.create_task(self._sockets.restore())
         self._followings.add(task)
         task.add_done_callback(self._followings.discard)
 

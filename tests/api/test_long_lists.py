@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from router.handlers.job_lists import MAX_LIST_BYTES
+from router.handlers.list_answers import MAX_LIST_BYTES
 from router.http.unread_answers import PIECE_BYTES
 from tests.support.http.contract import open_raw
 from tests.support.processes.servers import PATIENT, ServerFactory, SharqServer

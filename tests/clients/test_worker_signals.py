@@ -63,6 +63,7 @@ async def enqueue(client: AsyncClient, kind: str, job_id: str) -> None:
         (signal.SIGTERM, "async", "run"),
         (signal.SIGINT, "async", "run_forever"),
         (signal.SIGTERM, "thread", "run_forever"),
+        (signal.SIGHUP, "async", "run_forever"),
     ],
 )
 async def test_signal_lets_the_worker_finish_its_jobs(
@@ -92,6 +93,23 @@ async def test_second_signal_ends_the_worker_at_once_and_its_jobs_are_released(
     assert "worker_aborting signal=SIGINT" in worker.log
     status = await client.job(kind, "1", "a-job")
     assert status is not None and (status.state, status.attempt) == (JobState.QUEUED, 1)
+
+
+async def test_hangups_after_the_first_signal_let_the_jobs_end(
+    client: AsyncClient, kind: str, program: Program
+) -> None:
+    """A terminal that is closed sends two of them: the kernel's and the shell's."""
+    worker = program("async", "run_forever", 1.0)
+    await enqueue(client, kind, "a-job")
+    await until(lambda: "a-job" in worker.log)
+    for _ in range(3):
+        worker.signal(signal.SIGHUP)
+        await asyncio.sleep(0.1)
+    assert await asyncio.to_thread(worker.wait, 10) == 0
+    assert worker.log.count("worker_stopping signal=SIGHUP") == 1
+    assert "worker_aborting" not in worker.log
+    status = await client.job(kind, "1", "a-job")
+    assert status is not None and status.state is JobState.FINISHED
 
 
 async def test_signal_stops_all_workers_of_a_process_and_the_handlers_before_are_put_back(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from router.shards.walks.jobs import cancel_matching
+from router.shards.walks.unread import Unread
 from shard.node import NodeSettings
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelStatus, ChangeStatus, JobChange
 from sharq_core.job_life import DeadReason, DeadRef, OnExpiry, RedriveStatus, Retry
@@ -87,7 +88,7 @@ async def test_failed_jobs_keep_their_error_until_they_are_redriven_or_dropped(
             assert told is not None
             assert (told.text, told.attempt) == (f"try {attempt}", attempt)
     for queue in queues:
-        (letter,) = (await parts.dispatch.list_dead(KIND, 10, None, queue))[0]
+        (letter,) = (await parts.dispatch.list_dead(KIND, 10, None, queue, Unread(1)))[0]
         assert (letter.queue_id, letter.reason) == (queue, DeadReason.LIMIT)
         assert letter.error is not None
         assert await parts.dispatch.route_job(Redrive, DeadRef(KIND, queue, "a")) is RedriveStatus.QUEUED

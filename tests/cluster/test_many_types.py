@@ -11,6 +11,7 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
+from router.shards.walks.unread import Unread
 from shard import reaper
 from shard.index import refresher, set_aside, surveyor
 from shard.node import NodeSettings
@@ -281,7 +282,7 @@ async def test_the_metrics_of_many_types_name_some_and_add_up_to_all(store_url: 
                 > 0
             )
         )
-        counts = await parts.dispatch.counts()
+        counts = await parts.dispatch.counts(Unread(PARTITIONS))
         assert len({queue_type for part in counts for queue_type in part.queue_types}) == 600
         assert sum(count for part in counts for _, count in part.enqueue_counts) == 600
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from router.shards.walks.unread import Unread
 from shard.node import NodeSettings
 from shard.store_factory import make_store
 from sharq_core.config import StoreAddress, StoreMode
@@ -161,9 +162,9 @@ async def test_the_verbs_of_a_job_work_on_every_store(parts: Parts) -> None:
 async def test_the_verbs_of_a_queue_work_on_every_store(parts: Parts) -> None:
     queues = queues_everywhere()
     await enqueue_everywhere(parts, queues)
-    found, _ = await parts.dispatch.list_queues(KIND, 1000, None)
+    found = [name async for page in parts.dispatch.list_queues(KIND, 1000, None).pages() for name in page]
     assert sorted(found) == sorted(queues)
-    counts = await parts.dispatch.counts()
+    counts = await parts.dispatch.counts(Unread(parts.dispatch.partitions))
     assert {queue_type for part in counts for queue_type in part.queue_types} == {KIND}
     assert sum(count for part in counts for _, count in part.enqueue_counts) == len(queues)
     for queue in queues:
@@ -181,7 +182,7 @@ async def test_dead_letters_are_made_kept_and_redriven_on_every_store(parts: Par
     await enqueue_everywhere(parts, queues)
     await dequeue_all(parts, len(queues), lease_us=100_000)
     async with asyncio.timeout(BACK_WITHIN_S):
-        while len((await parts.dispatch.list_dead(KIND, 1000, None))[0]) < len(queues):
+        while len((await parts.dispatch.list_dead(KIND, 1000, None, "", Unread(1)))[0]) < len(queues):
             await asyncio.sleep(0.05)
     redriven = await parts.dispatch.redrive([DeadRef(KIND, queue, "a") for queue in queues[:4]])
     assert redriven == [RedriveStatus.QUEUED] * 4

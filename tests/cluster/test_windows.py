@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from router.shards.walks import windows as walks
+from router.shards.walks.unread import Unread
 from shard.calendar import renewals
 from shard.calendar.openings import AHEAD_S
 from shard.node import NodeSettings
@@ -227,7 +228,7 @@ async def test_windows_work_on_a_redis_cluster(prefix: str) -> None:
             status = await parts.dispatch.route(GetJob(keys[0], "j", True))
             assert status is not None
             assert status.opens_at_us is not None
-            window, uses = await walks.read_window(parts.dispatch, "w")
+            window, uses = await walks.read_window(parts.dispatch, "w", Unread(parts.dispatch.partitions))
             assert (window.is_open, uses) == (False, 21)
             await walks.put_window(parts.dispatch, "w", ALWAYS)
             came = {await leased(parts, 10) for _ in range(20)}

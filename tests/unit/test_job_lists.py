@@ -10,15 +10,16 @@ import pytest
 from router.api.life.parsing import JobsPage
 from router.handlers.job_lists import (
     JOB_WORK_BYTES,
-    MAX_LIST_BYTES,
     MAX_STEPS,
     STEP_JOBS,
     JobListing,
     ListTurns,
 )
+from router.handlers.list_answers import MAX_LIST_BYTES
 from router.shards.dispatch import Dispatch
 from router.shards.one_shard import OneShard
 from router.shards.walks.listings import MAX_SCANS
+from router.shards.walks.unread import Unread
 from sharq_core.errors import InvalidRequest
 from sharq_core.job_changes import JobPage, JobRow
 from sharq_core.job_life import DeadPage
@@ -132,10 +133,12 @@ async def test_a_list_whose_client_leaves_while_it_waits_gives_its_turn_back() -
 async def test_the_letters_of_one_queue_are_searched_in_its_partition_in_bounded_steps() -> None:
     shard, home = Shard(jobs=0), partition_of(KEY.queue_type, KEY.queue_id, PARTITIONS)
     dispatch = dispatch_to(shard)
-    letters, cursor = await dispatch.list_dead(KEY.queue_type, 100, None, KEY.queue_id)
+    letters, cursor = await dispatch.list_dead(KEY.queue_type, 100, None, KEY.queue_id, Unread(PARTITIONS))
     assert (letters, cursor) == ([], f"{home}-{MAX_SCANS}:x")
     assert {(call.partition, call.queue_id) for call in shard.calls} == {(home, KEY.queue_id)}
-    await dispatch.list_dead(KEY.queue_type, 100, cursor, KEY.queue_id)
+    await dispatch.list_dead(KEY.queue_type, 100, cursor, KEY.queue_id, Unread(PARTITIONS))
     assert shard.calls[MAX_SCANS].scan == f"{MAX_SCANS}:x"
     with pytest.raises(InvalidRequest, match="cursor"):
-        await dispatch.list_dead(KEY.queue_type, 100, f"{(home + 1) % PARTITIONS}-1:x", KEY.queue_id)
+        await dispatch.list_dead(
+            KEY.queue_type, 100, f"{(home + 1) % PARTITIONS}-1:x", KEY.queue_id, Unread(1)
+        )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from router.shards.dispatch import Dispatch
+from router.shards.walks.unread import Unread
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, StoreAway, StoreSilent, Unavailable
 from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import (
@@ -237,7 +238,7 @@ async def test_reads_and_changes_of_one_queue_are_asked_elsewhere_when_they_were
 
 async def test_counts_of_a_shard_that_is_away_come_from_those_that_stand_in_for_it() -> None:
     owner, other = Shard(StoreAway("away")), Shard(Counts(["t"], [(0, 3)], []))
-    (counts,) = await Dispatch(Directory(owner, other)).counts()
+    (counts,) = await Dispatch(Directory(owner, other)).counts(Unread(4))
     assert counts.enqueue_counts == [(0, 3)]
     assert other.calls == [GetCounts([0, 1, 2, 3])]
 

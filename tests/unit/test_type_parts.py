@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sharq_core.limits import BlockedBy, Explanation, TypeSummary
-from sharq_core.type_parts import merge_explanations, merge_reasons, merge_types
+from sharq_core.type_parts import FirstTypes, merge_explanations, merge_reasons
 
 EMPTY = Explanation(BlockedBy.EMPTY, None)
 PAUSED = Explanation(BlockedBy.PAUSED, None)
@@ -44,6 +44,10 @@ def test_types_are_summed_by_name_and_cut_after_the_limit() -> None:
         TypeSummary("b", 10, 20, 30, 40, 50, 60, BlockedBy.EMPTY),
         TypeSummary("c", 1, 0, 0, 0, 0, 0, None),
     ]
-    first, second = merge_types(parts, 2)
+    types = FirstTypes(2)
+    assert types.add(parts[:1]) == []
+    assert types.add(parts[1:]) == ["c"]
+    assert types.add([TypeSummary("d", 1, 0, 0, 0, 0, 0, None)]) == ["d"]
+    first, second = types.summaries()
     assert first.queue_type == "a"
     assert second == TypeSummary("b", 11, 22, 33, 44, 55, 66, BlockedBy.RATE)

@@ -12,6 +12,7 @@ from router.shards.campaigns.schedules import ScheduleRouting
 from router.shards.dispatch import Dispatch
 from router.shards.one_shard import OneShard
 from router.shards.upgrade import CAMPAIGNS, CAPS, IDENTIFIERS, LIFE, LIMITS
+from router.shards.walks.unread import Unread
 from sharq_core.campaigns.quotas import PeriodLength
 from sharq_core.campaigns.schedules import ScheduleRule
 from sharq_core.errors import SharqError, Unavailable
@@ -239,10 +240,10 @@ async def test_a_call_or_its_field_is_not_sent_below_its_format(formats: int, ca
 WHOLE: Sequence[Callable[[Dispatch], Any]] = [
     lambda dispatch: dispatch.pause_all(is_paused=True),
     lambda dispatch: dispatch.pause_type("sms", is_paused=True),
-    lambda dispatch: dispatch.list_types(10, ""),
+    lambda dispatch: dispatch.list_types(10, "", Unread(4)),
     lambda dispatch: BatchRouting(dispatch).get("sms", "campaign7"),
     lambda dispatch: BatchRouting(dispatch).cancel("sms", "campaign7", lambda: False),
-    lambda dispatch: dispatch.list_queue_stats("sms", 10, None),
+    lambda dispatch: anext(aiter(dispatch.list_queue_stats("sms", 10, None).pages())),
 ]
 
 

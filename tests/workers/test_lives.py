@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
@@ -175,14 +176,67 @@ def test_a_signal_without_a_name_ends_one_worker_only(server: SharqServer) -> No
     assert "Traceback" not in server.log
 
 
+def remove_links(directory: str) -> Path:
+    """Remove the directory of the sockets, and return where it was."""
+    (links,) = Path(directory).glob("sharq-workers-*")
+    shutil.rmtree(links)
+    return links
+
+
+def names_in(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+def processes_in(metrics: str) -> set[str]:
+    """Return the numbers of the workers whose metrics these are."""
+    return set(re.findall(r'process="(\d+)"', metrics))
+
+
+async def test_a_worker_that_is_started_again_reaches_the_others_although_the_sockets_were_removed() -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="sharq-") as directory,
+        running_server("--workers", "3", environ={"TMPDIR": directory}) as server,
+    ):
+        victim = children(server)["workers"][0]
+        links = remove_links(directory)
+        os.kill(victim, signal.SIGKILL)
+        until_workers(server, 3, without=victim)
+        server.until(lambda: server.log.count("worker_sockets_restored") == 2)
+        async with clients(server, 3) as connected:
+            async with asyncio.timeout(30):
+                for client in connected:
+                    while processes_in(await client.text("/metrics")) != {"0", "1", "2"}:
+                        await asyncio.sleep(0.05)
+        assert names_in(links) == {f"{what}-{n}" for what in ("calls", "notes") for n in range(3)}
+        assert "Traceback" not in server.log
+        assert server.stop() == 0
+
+
+def test_a_directory_that_someone_else_made_in_place_of_that_of_the_sockets_is_not_used() -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="sharq-") as directory,
+        running_server("--workers", "2", environ={"TMPDIR": directory}) as server,
+    ):
+        victim = children(server)["workers"][0]
+        links = remove_links(directory)
+        links.mkdir(mode=0o777)
+        links.chmod(0o777)
+        os.kill(victim, signal.SIGKILL)
+        until_workers(server, 2, without=victim)
+        server.until(lambda: "worker_sockets_taken" in server.log)
+        (others,) = set(Path(directory).glob("sharq-workers-*")) - {links}
+        server.until((others / "calls-0").exists)
+        assert list(links.iterdir()) == []
+        assert server.stop() == 0
+
+
 def test_a_worker_is_started_again_although_the_directory_of_the_sockets_is_gone() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="sharq-") as directory,
         running_server("--workers", "2", environ={"TMPDIR": directory}) as server,
     ):
         victim, survivor = children(server)["workers"]
-        (links,) = Path(directory).glob("sharq-workers-*")
-        shutil.rmtree(links)
+        links = remove_links(directory)
         os.kill(victim, signal.SIGKILL)
         assert survivor in until_workers(server, 2, without=victim)
         server.until((links / "calls-0").exists)

@@ -1,7 +1,4 @@
-"""Defines the server's answers as frozen values. Times are in milliseconds, as on the wire.
-
-A payload stays JSON text until it is read.
-"""
+"""Defines the server's answers as frozen values, with times in ms. A payload stays JSON text until it is read."""
 
 from __future__ import annotations
 
@@ -360,12 +357,14 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         queue_length: the number of queued jobs in the answer for one queue, else None.
         enqueue_counts: start of the minute, in ms since the epoch → enqueued jobs; ten entries.
         dequeue_counts: start of the minute, in ms since the epoch → leased jobs; ten entries.
+        unread_partitions: the partitions that the counts are without, because their data is broken.
     """
 
     queue_types: list[str] = msgspec.field(default_factory=list)
     queue_length: int | None = None
     enqueue_counts: dict[int, int]
     dequeue_counts: dict[int, int]
+    unread_partitions: list[int] = []
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,13 +30,16 @@ class _Text:
 TEXT = _Text()
 
 
-class Page(Protocol):
-    """The interface of one page of a list."""
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a list, with what every list has.
 
-    @property
-    def cursor(self) -> str | None:
-        """The cursor of the next page; None for the last one."""
-        ...
+    Attributes:
+        cursor: the cursor of the next page; None for the last one.
+        unread_partitions: the partitions that the page is without, because their data is broken.
+    """
+
+    cursor: str | None = None
+    unread_partitions: list[int] = []
 
 
 class SmallAnswer(msgspec.Struct, frozen=True):
@@ -52,14 +55,12 @@ class SmallAnswer(msgspec.Struct, frozen=True):
     warning: str = ""
 
 
-class _Ids(msgspec.Struct, frozen=True):
+class _Ids(Page, frozen=True, kw_only=True):
     queue_ids: list[str]
-    cursor: str | None = None
 
 
-class _DeadPage(msgspec.Struct, frozen=True):
+class _DeadPage(Page, frozen=True, kw_only=True):
     jobs: list[DeadLetter]
-    cursor: str | None = None
 
 
 ENQUEUED = msgspec.json.Decoder(Enqueued)

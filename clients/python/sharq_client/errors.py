@@ -163,10 +163,27 @@ class EnqueueStopped(SharqError, code="enqueue_stopped", status=0):
         self.retry_after_s = cause.retry_after_s
 
 
+class IncompleteList(SharqError, code="incomplete_list", status=0):
+    """A list has ended without the entries of some partitions, whose data in the store is broken.
+
+    It is raised after the last entry that could be read. Trying again does not help before the store is repaired.
+
+    Attributes:
+        partitions: the numbers of these partitions, sorted.
+    """
+
+    def __init__(self, partitions: list[int]) -> None:
+        numbers = ", ".join(map(str, partitions))
+        super().__init__(
+            f"the list is without partition {numbers}: the data there is broken; see the log of the shard"
+        )
+        self.partitions = partitions
+
+
 _BY_CODE: dict[str, type[SharqError]] = {
     error_class.code: error_class
     for error_class in SharqError.__subclasses__()
-    if error_class not in {QueueFull, EnqueueStopped}
+    if error_class not in {QueueFull, EnqueueStopped, IncompleteList}
 }
 
 

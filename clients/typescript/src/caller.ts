@@ -2,7 +2,7 @@
 import { type Body, jobPath, type LeaseBody } from "./bodies.js";
 import { type BulkAnswers, failuresOf, statesOf } from "./bulk/answers.js";
 import { sendBulk } from "./bulk/calls.js";
-import { NotFound, OutcomeUnknown, Unavailable } from "./errors.js";
+import { IncompleteList, NotFound, OutcomeUnknown, Unavailable } from "./errors.js";
 import type { Query } from "./http/paths.js";
 import type { Call, Transport } from "./http/transport.js";
 import type { JobRef, JobState } from "./shapes.js";
@@ -19,6 +19,13 @@ interface Reply {
   readonly status: string;
   readonly lease_expires_at: number;
   readonly result_kept?: boolean;
+}
+
+/** A page of a list: the list itself under its own name, and what every page has. */
+interface Page extends Record<string, unknown> {
+  readonly cursor?: string | null;
+  /** The partitions that the page is without, because their data is broken. */
+  readonly unread_partitions?: readonly number[];
 }
 
 /** The sender of calls over one transport. */
@@ -70,18 +77,18 @@ export class Caller {
    *
    * @param member - the name of the list in each page.
    * @param limit - the most entries of one page.
+   * @throws IncompleteList: all entries were yielded that could be read, and those of some partitions are missing.
    */
   async *entries<EntryT>(path: string, member: string, limit: number, query?: Query): AsyncGenerator<EntryT> {
+    const unread = new Set<number>();
     let cursor: string | null | undefined;
     do {
-      const page: Record<string, unknown> & { cursor?: string | null } = await this.ask({
-        method: "GET",
-        path,
-        query: { ...query, limit, cursor },
-      });
+      const page: Page = await this.ask({ method: "GET", path, query: { ...query, limit, cursor } });
+      for (const partition of page.unread_partitions ?? []) unread.add(partition);
       yield* page[member] as EntryT[];
       cursor = page.cursor;
     } while (cursor !== null && cursor !== undefined);
+    if (unread.size) throw new IncompleteList([...unread].sort((one, other) => one - other));
   }
 
   /** Send a call. Return false if the server answers that the object of the path does not exist. */

@@ -130,7 +130,7 @@ export class Control {
 
   /**
    * Return the queues of a type that have been ready longest, that hold most jobs, or that have most dead letters, with
-   * their numbers.
+   * their numbers. Partitions whose data is broken are left out, and a warning of the process names them.
    *
    * @param options - `limit`: the number of queues, 1 to 100; 20 by default.
    */
@@ -141,11 +141,14 @@ export class Control {
   ): Promise<QueueRow[]> {
     const query = { by, limit: options.limit ?? 20 };
     const path = pathOf("queues", queueType);
-    return (await this.#caller.ask<{ queues: QueueRow[] }>({ method: "GET", path, query })).queues;
+    const answer = await this.#caller.ask<FirstOf<QueueRow>>({ method: "GET", path, query });
+    warnOfUnread(answer);
+    return answer.queues;
   }
 
   /**
-   * Return how long jobs wait in the queues of a type that have been ready longest, or that hold most jobs.
+   * Return how long jobs wait in the queues of a type that have been ready longest, or that hold most jobs. Broken
+   * partitions are left out as by `topQueues`.
    *
    * @param options - `limit`: the number of queues, 1 to 100; 20 by default.
    */
@@ -156,7 +159,9 @@ export class Control {
   ): Promise<QueueAge[]> {
     const query = { by, limit: options.limit ?? 20 };
     const path = pathOf("top", queueType);
-    return (await this.#caller.ask<{ queues: QueueAge[] }>({ method: "GET", path, query })).queues;
+    const answer = await this.#caller.ask<FirstOf<QueueAge>>({ method: "GET", path, query });
+    warnOfUnread(answer);
+    return answer.queues;
   }
 
   /**
@@ -273,4 +278,19 @@ export class Control {
   async greeting(): Promise<string> {
     return (await this.#caller.ask<{ message: string }>({ method: "GET", path: "/" })).message;
   }
+}
+
+/** The first queues of an order, and the partitions that they are without, because their data is broken. */
+interface FirstOf<RowT> {
+  readonly queues: RowT[];
+  readonly unread_partitions?: readonly number[];
+}
+
+/** Warn of the partitions that a list is without. */
+function warnOfUnread({ unread_partitions: unread = [] }: FirstOf<unknown>): void {
+  if (!unread.length) return;
+  process.emitWarning(
+    `the list is without partition ${unread.join(", ")}: the data there is broken`,
+    "SharqWarning",
+  );
 }

@@ -9,7 +9,8 @@ export type ErrorCode =
   | "unknown_host"
   | "wrong_url"
   | "untrusted_certificate"
-  | "enqueue_stopped";
+  | "enqueue_stopped"
+  | "incomplete_list";
 
 /** The facts that all errors of one class share. */
 interface Facts {
@@ -190,6 +191,22 @@ export class WrongUrl extends SharqError {
 /** The server's certificate is not trusted, has expired or is for another host. Nothing was sent. */
 export class UntrustedCertificate extends SharqError {
   protected static override readonly facts: Facts = { code: "untrusted_certificate", status: 0 };
+}
+
+/**
+ * A list has ended without the entries of some partitions, whose data in the store is broken. Trying again does not help
+ * before the store is repaired.
+ */
+export class IncompleteList extends SharqError {
+  protected static override readonly facts: Facts = { code: "incomplete_list", status: 0 };
+  /** The numbers of these partitions, sorted. */
+  readonly partitions: readonly number[];
+
+  constructor(partitions: readonly number[]) {
+    const numbers = partitions.join(", ");
+    super(`the list is without partition ${numbers}: the data there is broken; see the log of the shard`);
+    this.partitions = partitions;
+  }
 }
 
 type ErrorClass = new (message: string, options?: SharqErrorOptions) => SharqError;

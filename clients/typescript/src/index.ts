@@ -26,6 +26,7 @@ export {
   BatchCancelled,
   Duplicate,
   Forbidden,
+  IncompleteList,
   InvalidRequest,
   Leased,
   LeaseLost,

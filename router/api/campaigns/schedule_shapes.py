@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from router.api.campaigns.time_zones import TimeZone
 from router.api.fields import Expected
 from router.api.request_shapes import EnqueueEntry
-from router.api.response_shapes import CursorOut, QueueIdOut, Shape, Success
+from router.api.response_shapes import CursorOut, QueueIdOut, Shape, Success, UnreadOut
 from sharq_core.campaigns.schedules import MAX_CRON, MAX_EVERY_MS, MAX_NAME, MIN_EVERY_MS
 
 NAME_MEANING = (
@@ -158,3 +158,4 @@ class ScheduleRows(Success, frozen=True, kw_only=True):
 
     schedules: Annotated[list[ScheduleRow], Meta(description="The schedules with their next slots.")]
     cursor: CursorOut
+    unread_partitions: UnreadOut | UnsetType = UNSET

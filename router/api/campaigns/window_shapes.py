@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from router.api.campaigns.time_zones import TimeZone
 from router.api.fields import Expected
-from router.api.response_shapes import CursorOut, Shape, Success
+from router.api.response_shapes import CursorOut, Shape, Success, UnreadOut
 from sharq_core.campaigns.windows import MAX_EXCEPTIONS, MAX_RANGES
 
 DAYS_TEXT = "days of the week: daily, a span such as mon-sat, or a list such as mon,wed,fri"
@@ -45,7 +45,7 @@ RangeEnd: TypeAlias = Annotated[
     Expected(END_TEXT),
 ]
 ClosedDates: TypeAlias = Annotated[
-    list[str],
+    list[Annotated[str, Expected(DATE_TEXT)]],
     Meta(
         max_length=MAX_EXCEPTIONS,
         description="Local dates, `YYYY-MM-DD`, on which nothing is open. A range that began the day before ends at "
@@ -135,6 +135,7 @@ class WindowAnswer(Success, frozen=True, kw_only=True):
             "jobs or by their settings. A queue counts once for its jobs and once for its settings."
         ),
     ]
+    unread_partitions: UnreadOut | UnsetType = UNSET
 
 
 class WindowRow(Shape, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from router.api.limits import (
 )
 from router.api.queue_shapes import LimitAnswer
 from router.api.request_shapes import LimitEntry
-from router.api.response_shapes import CursorOut, Shape, Success
+from router.api.response_shapes import CursorOut, Shape, Success, UnreadOut
 
 
 class CapBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,6 +106,7 @@ class CapRows(Success, frozen=True, kw_only=True):
 
     caps: Annotated[list[CapRow], Meta(description="The caps of the page.")]
     cursor: CursorOut
+    unread_partitions: UnreadOut | UnsetType = UNSET
 
 
 class CapDefined(Success, frozen=True, kw_only=True):
@@ -143,6 +144,7 @@ class CapAnswer(Success, frozen=True, kw_only=True):
         int,
         Meta(description="Number of queued jobs of these queues, which wait for it or for their own rate."),
     ]
+    unread_partitions: UnreadOut | UnsetType = UNSET
 
 
 class CapDropped(Success, frozen=True, kw_only=True):
@@ -152,3 +154,4 @@ class CapDropped(Success, frozen=True, kw_only=True):
         int,
         Meta(description="Number of queues that have the cap. They stand still until it exists again."),
     ]
+    unread_partitions: UnreadOut | UnsetType = UNSET

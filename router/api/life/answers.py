@@ -22,6 +22,7 @@ from router.api.response_shapes import (
     QueueIdOut,
     Shape,
     Success,
+    UnreadOut,
 )
 from sharq_core.job_life import DeadReason, OnExpiry, Retry
 from sharq_core.models import JobState
@@ -237,6 +238,7 @@ class DeadJobs(Success, frozen=True, kw_only=True):
 
     jobs: Annotated[list[DeadJob], Meta(description="The dead letters, oldest first within a partition.")]
     cursor: CursorOut
+    unread_partitions: UnreadOut | UnsetType = UNSET
 
 
 class Cancelled(Success, frozen=True, kw_only=True):

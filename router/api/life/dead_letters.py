@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Struct
 
 from router.api.decoding import Decoder
-from router.api.fields import bulk_expected, named_letters
+from router.api.fields import letters_expected, named_letters
 from router.api.request_shapes import RedriveEntry
 from sharq_core.job_life import DeadRef
 
@@ -15,7 +15,7 @@ from sharq_core.job_life import DeadRef
 class DropBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The dead letters to drop."""
 
-    jobs: Annotated[list[RedriveEntry], named_letters, bulk_expected]
+    jobs: Annotated[list[RedriveEntry], named_letters, letters_expected]
 
 
 _DROP_BODY = Decoder(DropBody)

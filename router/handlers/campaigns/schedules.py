@@ -7,10 +7,11 @@ from msgspec import Raw
 
 from router.api import parsing
 from router.api.campaigns import schedule_parsing
-from router.api.campaigns.schedule_shapes import ScheduleAnswer, ScheduleRow, ScheduleRows
+from router.api.campaigns.schedule_shapes import ScheduleAnswer, ScheduleRow
 from router.api.campaigns.values import unknown_window
 from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
+from router.handlers.list_answers import end_of, list_answer, list_pieces
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.settings import RouterSettings
@@ -72,9 +73,12 @@ class ScheduleHandlers:
     async def list_schedules(self, request: Request) -> Response:
         """Return a page of all schedules."""
         limit, cursor = parsing.page(request.query)
-        schedules, next_cursor = await self._schedules.list_schedules(limit or DEFAULT_PAGE, cursor)
-        rows = [_row(schedule) for schedule in schedules.values() if request.sees(schedule.queue_type)]
-        return answer(ScheduleRows(schedules=rows, cursor=next_cursor))
+        walk = self._schedules.list_schedules(limit or DEFAULT_PAGE, cursor)
+        rows = (
+            [_row(schedule) for schedule in page.values() if request.sees(schedule.queue_type)]
+            async for page in walk.pages()
+        )
+        return await list_answer(list_pieces("schedules", rows, lambda: end_of(walk.cursor, walk.unread)))
 
     async def _name_of(self, request: Request, *, is_new: bool = False) -> str:
         """Return the name of the request's schedule.

@@ -16,6 +16,7 @@ from router.handlers.list_answers import list_answer, list_pieces
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
+from router.shards.walks.unread import Unread
 from router.shards.walks.windows import Router, drop_window, list_windows, put_window, read_window
 from sharq_core.campaigns.windows import StoredWindow, Window
 
@@ -42,8 +43,15 @@ class WindowHandlers:
         """Return the state of a window."""
         parsing.no_query(request.query)
         name = parsing.identifier(request.path_values, "window")
-        stored, uses = await read_window(self._dispatch, name)
-        return answer(WindowAnswer(**msgspec.structs.asdict(_row(stored)), uses=uses))
+        unread = Unread(self._dispatch.partitions)
+        stored, uses = await read_window(self._dispatch, name, unread)
+        return answer(
+            WindowAnswer(
+                **msgspec.structs.asdict(_row(stored)),
+                uses=uses,
+                unread_partitions=unread.partitions or msgspec.UNSET,
+            )
+        )
 
     async def windows(self, request: Request) -> Response:
         """Return a page of all windows."""

@@ -8,16 +8,18 @@ from msgspec import UNSET
 
 from router.api import parsing
 from router.api.caps import parsing as cap_parsing
-from router.api.caps.shapes import CapAnswer, CapDefined, CapDropped, CapRow, CapRows
+from router.api.caps.shapes import CapAnswer, CapDefined, CapDropped, CapRow
 from router.api.queue_parsing import DEFAULT_PAGE
 from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
+from router.handlers.list_answers import end_of, list_answer, list_pieces
 from router.handlers.types import limit_answer
 from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from router.shards.walks.caps import count_uses, drop_cap, hold_cap, list_caps, put_cap, read_cap
+from router.shards.walks.unread import Unread
 from sharq_core.caps import CapState
 
 
@@ -42,17 +44,28 @@ class CapHandlers:
         parsing.no_query(request.query)
         name = _name(request)
         state = await read_cap(self._dispatch, name)
-        queues, queued = await count_uses(self._dispatch, name)
-        return answer(CapAnswer(**_facts(state), queues=queues, queued=queued))
+        unread = Unread(self._dispatch.partitions)
+        queues, queued = await count_uses(self._dispatch, name, unread)
+        return answer(
+            CapAnswer(
+                **_facts(state), queues=queues, queued=queued, unread_partitions=unread.partitions or UNSET
+            )
+        )
 
     async def caps(self, request: Request) -> Response:
         """Return a page of all caps."""
         limit, cursor = parsing.page(request.query)
-        states, next_cursor = await list_caps(self._dispatch, limit or DEFAULT_PAGE, cursor)
-        seen = [
-            state for state in states.values() if request.token is None or request.token.sees_cap(state.name)
-        ]
-        return answer(CapRows(caps=[CapRow(**_facts(state)) for state in seen], cursor=next_cursor))
+        walk = list_caps(self._dispatch, limit or DEFAULT_PAGE, cursor)
+        token = request.token
+        rows = (
+            [
+                CapRow(**_facts(state))
+                for state in page.values()
+                if token is None or token.sees_cap(state.name)
+            ]
+            async for page in walk.pages()
+        )
+        return await list_answer(list_pieces("caps", rows, lambda: end_of(walk.cursor, walk.unread)))
 
     async def hold_cap(self, request: Request) -> Response:
         """Hold a cap for a time from now."""
@@ -67,8 +80,9 @@ class CapHandlers:
         name = _name(request)
         await request.parsed(self._parser, parsing.nothing)
         await drop_cap(self._dispatch, name)
-        queues, _ = await count_uses(self._dispatch, name)
-        return answer(CapDropped(queues=queues))
+        unread = Unread(self._dispatch.partitions)
+        queues, _ = await count_uses(self._dispatch, name, unread)
+        return answer(CapDropped(queues=queues, unread_partitions=unread.partitions or UNSET))
 
 
 def _name(request: Request) -> str:

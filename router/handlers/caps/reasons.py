@@ -30,6 +30,18 @@ REMEMBERED_S = 1.0
 MOST_ASKED = 256
 """Most caps that one answer asks for; a list with more names a cap of each further queue without asking."""
 
+
+class Asking:
+    """The caps that one answer, whatever its length, may still ask for.
+
+    Attributes:
+        remaining: their number.
+    """
+
+    def __init__(self) -> None:
+        self.remaining = MOST_ASKED
+
+
 MOST_REMEMBERED = 10_000
 """Most caps whose state is remembered; past that, all are forgotten."""
 
@@ -80,22 +92,25 @@ class CapReasons:
         """Return the reason that an answer tells for a queue."""
         return await self.of(_held(stats))
 
-    async def of_queues(self, queues: Iterable[QueueStats]) -> list[Reason]:
+    async def of_queues(self, queues: Iterable[QueueStats], asking: Asking) -> list[Reason]:
         """Return the reasons that an answer tells for some queues, in order, as `of_all` does."""
-        return await self.of_all(list(map(_held, queues)))
+        return await self.of_all(list(map(_held, queues)), asking)
 
     async def of_type(self, stats: TypeStats) -> Reason:
         """Return the reason that an answer tells for a gathered type."""
         return await self.of(Explanation(stats.blocked_by, stats.next_ready_in_us, stats.caps))
 
-    async def of_all(self, explanations: Sequence[Explanation]) -> list[Reason]:
+    async def of_all(self, explanations: Sequence[Explanation], asking: Asking | None = None) -> list[Reason]:
         """Return the reasons that an answer tells for what shards say of queues, in order.
 
         Cost: one call for each of the caps that were not asked for within the last second, at most MOST_ASKED.
+
+        Args:
+            asking: the same for all parts of one answer; None if this is all of it.
         """
         capped = [held for held in explanations if held.blocked_by is BlockedBy.CAP]
         if capped:
-            await self._ask(dict.fromkeys(name for held in capped for name in held.caps))
+            await self._ask(dict.fromkeys(name for held in capped for name in held.caps), asking or Asking())
         now = monotonic()
         return [self._reason(held, now) for held in explanations]
 
@@ -114,10 +129,11 @@ class CapReasons:
         ready_in_us = None if math.isinf(wait_us) else max(int(wait_us), held.next_ready_in_us or 0)
         return Reason(f"cap:{name}", ready_in_us)
 
-    async def _ask(self, names: Iterable[str]) -> None:
+    async def _ask(self, names: Iterable[str], asking: Asking) -> None:
         """Ask for the caps that were not asked for lately."""
         now = monotonic()
-        outdated = [name for name in names if not self._is_known(name, now)][:MOST_ASKED]
+        outdated = [name for name in names if not self._is_known(name, now)][: asking.remaining]
+        asking.remaining -= len(outdated)
         if len(self._slots) + len(outdated) > MOST_REMEMBERED:
             self._slots.clear()
         states = await asyncio.gather(*map(self._state, outdated))

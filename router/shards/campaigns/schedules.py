@@ -18,11 +18,12 @@ from time import monotonic
 
 from router.shards.dispatch import Dispatch
 from router.shards.upgrade import newer_field_of_job, refusal
-from router.shards.walks.listings import read_queues
+from router.shards.walks.listings import PartitionWalk
 from sharq_core.campaigns.schedules import (
     Schedule,
     ScheduleChange,
     ScheduleClaim,
+    SchedulePage,
     ScheduleRule,
     ScheduleStatus,
     home_of,
@@ -146,9 +147,9 @@ class ScheduleRouting:
             raise _not_found(name)
         return newest.schedule, newest.entry, newest.payload
 
-    async def list_schedules(self, limit: int, cursor: str | None) -> tuple[dict[str, Schedule], str | None]:
-        """Return name → schedule of a page, and the next cursor, as `read_queues` does."""
-        return await read_queues(
+    def list_schedules(self, limit: int, cursor: str | None) -> PartitionWalk[SchedulePage, Schedule]:
+        """Return the list of all schedules; raise InvalidRequest if no such list made the cursor."""
+        return PartitionWalk(
             self._dispatch.route,
             lambda partition, scan, count: ListSchedules("", partition, scan, count),
             lambda page: ((schedule.name, schedule) for schedule in page.schedules),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from router.shards.dispatch import Dispatch
-from router.shards.walks.listings import read_queues
-from sharq_core.caps import CapDefinition, CapState
-from sharq_core.errors import NotFound, StoreFull
+from router.shards.walks.listings import PartitionWalk
+from router.shards.walks.unread import Unread
+from sharq_core.caps import CapDefinition, CapPage, CapState
+from sharq_core.errors import NotFound, SharqError, StoreFull
 from sharq_core.link.cap_calls import DropCap, GetCap, GetCapUses, HoldCap, ListCaps, PutCap
 from sharq_core.partitions import partition_of
 
@@ -52,11 +53,9 @@ async def drop_cap(dispatch: Dispatch, name: str) -> None:
         raise _unknown(name)
 
 
-async def list_caps(
-    dispatch: Dispatch, limit: int, cursor: str | None
-) -> tuple[dict[str, CapState], str | None]:
-    """Return name → state of about `limit` caps from a cursor on, and the next cursor; see `read_queues`."""
-    return await read_queues(
+def list_caps(dispatch: Dispatch, limit: int, cursor: str | None) -> PartitionWalk[CapPage, CapState]:
+    """Return the list of all caps from a cursor on; raise InvalidRequest if no such list made the cursor."""
+    return PartitionWalk(
         dispatch.route,
         lambda partition, scan, count: ListCaps("", partition, scan, count),
         lambda page: ((state.name, state) for state in page.caps),
@@ -66,22 +65,29 @@ async def list_caps(
     )
 
 
-async def count_uses(dispatch: Dispatch, name: str) -> tuple[int, int]:
+async def count_uses(dispatch: Dispatch, name: str, unread: Unread) -> tuple[int, int]:
     """Return how many queues of all partitions have a cap, and how many jobs they have queued.
 
     Cost: one bounded read of each partition, and further ones of a partition with very many sets of caps.
+
+    Args:
+        unread: gets the partitions that are left out.
     """
     parts = await asyncio.gather(
-        *(_uses_in(dispatch, partition, name) for partition in range(dispatch.partitions))
+        *(_uses_in(dispatch, partition, name, unread) for partition in range(dispatch.partitions))
     )
     return sum(queues for queues, _ in parts), sum(queued for _, queued in parts)
 
 
-async def _uses_in(dispatch: Dispatch, partition: int, name: str) -> tuple[int, int]:
+async def _uses_in(dispatch: Dispatch, partition: int, name: str, unread: Unread) -> tuple[int, int]:
     """Return the numbers of queues and of queued jobs of one partition."""
     queues = queued = after = 0
     while True:
-        part = await dispatch.route(GetCapUses("", partition, name, after))
+        try:
+            part = await dispatch.route(GetCapUses("", partition, name, after))
+        except SharqError as error:
+            unread.leave_out(partition, error)
+            return queues, queued
         queues, queued, after = queues + part.queues, queued + part.queued, part.after
         if not after:
             return queues, queued

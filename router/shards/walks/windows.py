@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from router.shards.walks.everywhere import confirmed, not_everywhere
 from router.shards.walks.listings import PAGE, bad_cursor
+from router.shards.walks.unread import Unread, is_broken
 from sharq_core import errors
 from sharq_core.campaigns.windows import (
     MAX_WINDOWS,
@@ -78,17 +79,28 @@ async def put_window(dispatch: Router, name: str, window: Window) -> None:
     )
 
 
-async def read_window(dispatch: Router, name: str) -> tuple[StoredWindow, int]:
+async def read_window(dispatch: Router, name: str, unread: Unread) -> tuple[StoredWindow, int]:
     """Return a window, and its number of uses in all partitions.
+
+    Args:
+        unread: gets the partitions that are left out.
 
     Raises:
         NotFound: its home partition does not have it.
+        SharqError: the home partition cannot be read.
     """
-    copies = await _in_all(dispatch, name)
-    window = copies[home_of(name, dispatch.partitions)]
-    if window is None:
+    copies = await asyncio.gather(
+        *(_copy_in(dispatch, partition, name) for partition in range(dispatch.partitions))
+    )
+    home = copies[home_of(name, dispatch.partitions)]
+    if home is None:
         raise _unknown(name)
-    return window, _uses(copies)
+    if isinstance(home, errors.SharqError):
+        raise home
+    for partition, copy in enumerate(copies):
+        if isinstance(copy, errors.SharqError):
+            unread.leave_out(partition, copy)
+    return home, _uses([copy for copy in copies if isinstance(copy, StoredWindow)])
 
 
 async def knows_window(dispatch: Router, partition: int, name: str) -> bool:
@@ -115,7 +127,9 @@ async def list_windows(
     for partition in places[:-1]:
         try:
             return await _list_from(dispatch, limit, partition, 0)
-        except (errors.Unavailable, errors.OutcomeUnknown) as error:
+        except errors.SharqError as error:
+            if not (is_broken(error) or isinstance(error, errors.Unavailable | errors.OutcomeUnknown)):
+                raise
             log.debug("windows_not_listed partition=%d error=%r", partition, error.message)
     return await _list_from(dispatch, limit, places[-1], 0)
 
@@ -177,6 +191,14 @@ def _others(dispatch: Router, home: int) -> list[int]:
     return [partition for partition in range(dispatch.partitions) if partition != home]
 
 
+async def _copy_in(dispatch: Router, partition: int, name: str) -> StoredWindow | errors.SharqError | None:
+    """Return a window as one partition has it, or the error of that partition."""
+    try:
+        return await dispatch.route(GetWindow("", partition, name))
+    except errors.SharqError as error:
+        return error.bare()
+
+
 async def _in_all(dispatch: Router, name: str) -> list[StoredWindow | None]:
     """Return a window as each partition has it, by the number of the partition."""
     calls: list[Awaitable[StoredWindow | None]] = [
@@ -185,7 +207,7 @@ async def _in_all(dispatch: Router, name: str) -> list[StoredWindow | None]:
     return await asyncio.gather(*calls)
 
 
-def _uses(copies: list[StoredWindow | None]) -> int:
+def _uses(copies: Sequence[StoredWindow | None]) -> int:
     return sum(window.uses for window in copies if window is not None)
 
 

@@ -53,11 +53,11 @@ async def measure(
     watched = {url: "router", **{shard: f"shard {number}" for number, shard in enumerate(shards)}}
     for one in hostile:
         for each in watched:
-            await _longest_ms(http, each)
+            await longest_ms(http, each)
         for _ in range(repeat):
             status = await _send(http, url, one)
         for each, process in watched.items():
-            holds.append(Hold(one.name, process, status, *await _longest_ms(http, each)))
+            holds.append(Hold(one.name, process, status, *await longest_ms(http, each)))
     return sorted(holds, key=_cpu_ms, reverse=True)
 
 
@@ -86,7 +86,8 @@ async def _send_chunks(url: str, one: Hostile) -> int:
         writer.close()
 
 
-async def _longest_ms(http: aiohttp.ClientSession, url: str) -> tuple[float, float]:
+async def longest_ms(http: aiohttp.ClientSession, url: str) -> tuple[float, float]:
+    """Return the longest hold since the last call: its processor time and its time by the clock on the wall."""
     async with http.get(f"{url}/metrics") as answer:
         text = await answer.text()
     assert "longest_hold_cpu_seconds" in text, f"{answer.status} {text[:400]}"

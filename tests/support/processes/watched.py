@@ -33,6 +33,7 @@ class Watch:
     def __init__(self) -> None:
         self.longest_cpu_s = 0.0
         self.longest_wall_s = 0.0
+        self._is_scraped = False
 
     async def run(self) -> None:
         """Look forever."""
@@ -40,12 +41,16 @@ class Watch:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             now_cpu_s, now_wall_s = time.thread_time(), time.perf_counter()
+            if self._is_scraped:  # the scrape itself is not what is measured
+                cpu_s, wall_s, self._is_scraped = now_cpu_s, now_wall_s, False
+                continue
             self.longest_cpu_s = max(self.longest_cpu_s, now_cpu_s - cpu_s)
             self.longest_wall_s = max(self.longest_wall_s, now_wall_s - wall_s - LOOK_EVERY_S)
             cpu_s, wall_s = now_cpu_s, now_wall_s
 
     def take(self, name: str) -> float:
-        """Return an attribute and begin anew."""
+        """Return an attribute, and begin anew after the scrape that asks for it."""
+        self._is_scraped = True
         value: float = getattr(self, name)
         setattr(self, name, 0.0)
         return value

@@ -79,13 +79,20 @@ class AsyncCaller:
         Args:
             limit: the most entries of one page.
             query: further parameters of each request; None leaves one out.
+
+        Raises:
+            IncompleteList: all pages were yielded, and some partitions are missing in them.
         """
         cursor: str | None = None
+        unread: set[int] = set()
         while True:
             answer = await self.ask("GET", path, page, query={**query, "limit": limit, "cursor": cursor})
+            unread.update(answer.unread_partitions)
             yield answer
             if (cursor := answer.cursor) is None:
-                return
+                break
+        if unread:
+            raise errors.IncompleteList(sorted(unread))
 
     async def done(self, method: str, path: str, body: object = None, *, is_safe_twice: bool) -> bool:
         """Send a call. Return False if the server answers that the object of the path does not exist."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Literal
 
@@ -14,33 +15,31 @@ from sharq_client.bodies import HoldBody
 from sharq_client.campaigns.caps import Cap, CapState
 from sharq_client.campaigns.windows import Window, WindowState
 from sharq_client.cluster import ClusterState, TokenRights
-from sharq_client.decoders import SMALL_ANSWER, TEXT
+from sharq_client.decoders import SMALL_ANSWER, TEXT, Page
 from sharq_client.paths import path_of
 from sharq_client.requests import QueueSettings, TypeSettings, value_of
 
+log = logging.getLogger(__name__)
 
-class _QueueRows(msgspec.Struct, frozen=True):
+
+class _QueueRows(Page, frozen=True, kw_only=True):
     queues: list[QueueRow]
-    cursor: str | None
 
 
-class _QueueAges(msgspec.Struct, frozen=True):
+class _QueueAges(Page, frozen=True, kw_only=True):
     queues: list[QueueAge]
 
 
-class _TypeRows(msgspec.Struct, frozen=True):
+class _TypeRows(Page, frozen=True, kw_only=True):
     types: list[TypeRow]
-    cursor: str | None
 
 
-class _Windows(msgspec.Struct, frozen=True):
+class _Windows(Page, frozen=True, kw_only=True):
     windows: list[WindowState]
-    cursor: str | None
 
 
-class _Caps(msgspec.Struct, frozen=True):
+class _Caps(Page, frozen=True, kw_only=True):
     caps: list[CapState]
-    cursor: str | None
 
 
 class _Greeting(msgspec.Struct, frozen=True):
@@ -170,24 +169,32 @@ class AsyncControl:
     ) -> list[QueueRow]:
         """Return the first queues of a type in an order, with their numbers.
 
+        Partitions whose data is broken are left out, and a warning in the log names them.
+
         Args:
             by: `age` for those that have been ready longest, `depth` for those that hold most jobs, and `dead` for
                 those with most dead letters.
             limit: the number of queues, 1 to 100.
         """
         query = {"limit": limit, "by": by}
-        return (await self._caller.ask("GET", path_of("queues", queue_type), _QUEUE_ROWS, query=query)).queues
+        answer = await self._caller.ask("GET", path_of("queues", queue_type), _QUEUE_ROWS, query=query)
+        _warn_of_unread(answer)
+        return answer.queues
 
     async def queue_ages(
         self, queue_type: str, by: Literal["age", "depth"] = "age", *, limit: int = 20
     ) -> list[QueueAge]:
         """Return how long jobs wait in the queues of a type that have been ready longest, or that hold most jobs.
 
+        Broken partitions are left out as by `top_queues`.
+
         Args:
             limit: the number of queues, 1 to 100.
         """
         query = {"limit": limit, "by": by}
-        return (await self._caller.ask("GET", path_of("top", queue_type), _QUEUE_AGES, query=query)).queues
+        answer = await self._caller.ask("GET", path_of("top", queue_type), _QUEUE_AGES, query=query)
+        _warn_of_unread(answer)
+        return answer.queues
 
     async def types(self, *, page: int = 1_000) -> AsyncIterator[TypeRow]:
         """Yield all types with their numbers, in the order of their names.
@@ -291,3 +298,9 @@ class AsyncControl:
     async def greeting(self) -> str:
         """Return the greeting of the server, which needs no token."""
         return (await self._caller.ask("GET", "/", _GREETING)).message
+
+
+def _warn_of_unread(answer: Page) -> None:
+    """Log the partitions that a list is without."""
+    if answer.unread_partitions:
+        log.warning("the list is without partitions %s: the data there is broken", answer.unread_partitions)

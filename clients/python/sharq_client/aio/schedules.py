@@ -8,12 +8,18 @@ import msgspec
 
 from sharq_client.aio.caller import AsyncCaller
 from sharq_client.bodies import job_of, ready_to_send
-from sharq_client.campaigns.schedules import ScheduleBody, ScheduleRow, ScheduleRows, ScheduleState
+from sharq_client.campaigns.schedules import ScheduleBody, ScheduleRow, ScheduleState
+from sharq_client.decoders import Page
 from sharq_client.paths import path_of
 from sharq_client.requests import Enqueueable
 
+
+class _ScheduleRows(Page, frozen=True, kw_only=True):
+    schedules: list[ScheduleRow]
+
+
 _STATE = msgspec.json.Decoder(ScheduleState)
-_ROWS = msgspec.json.Decoder(ScheduleRows)
+_ROWS = msgspec.json.Decoder(_ScheduleRows)
 
 
 class AsyncSchedules:

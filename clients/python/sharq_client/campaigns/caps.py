@@ -53,6 +53,7 @@ class CapState(msgspec.Struct, frozen=True, kw_only=True):
         queues: the number of queues that have the cap; None in a list, and after put_cap.
         queued: the number of queued jobs of these queues; None as well.
         warning: the limit that is not delivered in full at its burst, after put_cap; empty if there is none.
+        unread_partitions: the partitions that `queues` and `queued` are without, because their data is broken.
     """
 
     name: str
@@ -66,3 +67,4 @@ class CapState(msgspec.Struct, frozen=True, kw_only=True):
     queues: int | None = None
     queued: int | None = None
     warning: str = ""
+    unread_partitions: list[int] = []

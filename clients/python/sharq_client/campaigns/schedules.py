@@ -52,10 +52,3 @@ class ScheduleBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     every: int | None = None
     tz: str | None = None
     job: EnqueueBody
-
-
-class ScheduleRows(msgspec.Struct, frozen=True):
-    """A page of the list of schedules."""
-
-    schedules: list[ScheduleRow]
-    cursor: str | None

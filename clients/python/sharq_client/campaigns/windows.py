@@ -52,6 +52,7 @@ class WindowState(
         opens_at: when it opens next, in ms since the epoch; None if it is open, or does not open within 400 days.
         closes_at: when it closes; None if it is closed, or stays open for the next two days.
         uses: the number of queues and gathered types that use it; None in a list.
+        unread_partitions: the partitions that `uses` is without, because their data is broken.
     """
 
     name: str
@@ -62,3 +63,4 @@ class WindowState(
     opens_at: int | None
     closes_at: int | None
     uses: int | None = None
+    unread_partitions: list[int] = []

@@ -12,7 +12,7 @@ import msgspec
 from sharq_client.answers import Answers, JobRow, JobState, JobStatus
 from sharq_client.bodies import CancelBody
 from sharq_client.campaigns.batches import BatchStatus
-from sharq_client.decoders import JOB, SMALL_ANSWER
+from sharq_client.decoders import JOB, SMALL_ANSWER, Page
 from sharq_client.errors import NotFound, SharqError
 from sharq_client.paths import path_of
 from sharq_client.requests import JobChange, Referable, ref_of, value_of
@@ -31,9 +31,8 @@ class _Cancelled(msgspec.Struct, frozen=True):
     was: JobState
 
 
-class _JobRows(msgspec.Struct, frozen=True):
+class _JobRows(Page, frozen=True, kw_only=True):
     jobs: list[JobRow]
-    cursor: str | None
 
 
 _CANCELLED = msgspec.json.Decoder(_Cancelled)

@@ -19,6 +19,8 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
+from sharq_client.worker.signals import SIGNALS
+
 log = logging.getLogger("sharq.worker")
 
 STOP_TIMEOUT_S = 5.0
@@ -30,7 +32,7 @@ LOOK_EVERY_MS = 200
 
 
 def run(command: Sequence[str], paths: Sequence[str | Path] = (".",)) -> int:
-    """Run a command, and start it anew after each change of a Python file, until SIGTERM or SIGINT.
+    """Run a command, and start it anew after each change of a Python file, until SIGTERM, SIGINT or SIGHUP.
 
     A worker that is stopped ends its current jobs first, or releases them after 5 s. A program that ends by itself with
     an error, such as one in its source, is started again after the next change.
@@ -69,7 +71,7 @@ class _Signalled:
     """The signal that ended the watch.
 
     Attributes:
-        is_over: set by SIGTERM and SIGINT while the block runs.
+        is_over: set by SIGTERM, SIGINT and SIGHUP while the block runs.
         by: the signal; None for none.
     """
 
@@ -79,8 +81,9 @@ class _Signalled:
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._previous[number] = signal.signal(number, self._handle)
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:

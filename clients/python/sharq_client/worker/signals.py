@@ -1,4 +1,8 @@
-"""Stops the running workers of a process on SIGTERM and SIGINT: the first signal gracefully, a second one at once."""
+"""Stops the workers of a process on SIGTERM, SIGINT and SIGHUP: the first signal gracefully, a second one at once.
+
+SIGHUP says that the terminal is gone, or that a supervisor wants the program started anew. It never ends a worker at
+once: a terminal that is closed sends it twice, once from the kernel and once from the shell.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,12 @@ from typing import Any, Protocol
 
 log = logging.getLogger("sharq.worker")
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+HANGUP = "SIGHUP"
+
+SIGNALS = tuple(
+    signal.Signals[name] for name in ("SIGTERM", "SIGINT", HANGUP) if name in signal.Signals.__members__
+)
+"""The signals that stop workers. Windows has no SIGHUP."""
 
 
 class Stoppable(Protocol):
@@ -34,18 +43,18 @@ class _Subscriber:
     def __init__(self, worker: Stoppable) -> None:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
-        self._signals = 0
+        self._is_stopping = False
 
     def notify(self, name: str) -> None:
         """Pass a signal on. The signal handler runs between any two steps of the main thread, so the loop is asked."""
         self._loop.call_soon_threadsafe(self._on_signal, name)
 
     def _on_signal(self, name: str) -> None:
-        self._signals += 1
-        if self._signals == 1:
+        if not self._is_stopping:
+            self._is_stopping = True
             log.info("worker_stopping signal=%s: a second signal ends it at once", name)
             self._worker.stop()
-        else:
+        elif name != HANGUP:
             log.warning("worker_aborting signal=%s", name)
             self._worker.abort()
 
@@ -86,7 +95,7 @@ _signals = _Signals()
 
 @contextlib.contextmanager
 def stopped_by_signals(worker: Stoppable) -> Iterator[None]:
-    """Stop a worker of the running event loop on SIGTERM and SIGINT while the block runs.
+    """Stop a worker of the running event loop on SIGTERM, SIGINT and SIGHUP while the block runs.
 
     Only the main thread can handle signals. In another one this does nothing.
     """

@@ -45,8 +45,8 @@ class Worker:
     returns, and released with the text of the error if it raises; the retry policy of the job then decides when it
     comes back. A handler may also raise Throttled, Retry or Drop, and return a JobResult.
 
-    `worker.run_forever()` works until SIGTERM or SIGINT, `await worker.run()` likewise in an event loop of yours, and
-    `async with worker` works in the background of its block.
+    `worker.run_forever()` works until SIGTERM, SIGINT or SIGHUP, `await worker.run()` likewise in an event loop of
+    yours, and `async with worker` works in the background of its block.
 
     Delivery is at least once: a handler may get a job again after a crash, so it must be safe to run twice.
     """
@@ -89,7 +89,8 @@ class Worker:
             stop_timeout_s: the time that a stop waits for handlers, and then again for the reports.
             on_reported: called for each job once the server has accepted its outcome, or refused it for good.
             middleware: runs around every handler, the first one outermost; see `middleware` below.
-            handle_signals: True if SIGTERM and SIGINT stop `run`: the first one gracefully, a second one at once.
+            handle_signals: True if SIGTERM, SIGINT and SIGHUP stop `run`: the first one gracefully, a second one at
+                once.
             metrics_port: the port of a Prometheus endpoint at `/metrics`; None for none. It needs the extra `metrics`.
             metrics_host: the address that the endpoint listens on; 0.0.0.0 for all.
             tracing: False for no spans of handlers, although the program uses OpenTelemetry.
@@ -208,7 +209,7 @@ class Worker:
             self._tell(self._run.abort)
 
     def run_forever(self) -> None:
-        """Work until SIGTERM or SIGINT, in an event loop of its own. Call it once, and from no event loop.
+        """Work until SIGTERM, SIGINT or SIGHUP, in an event loop of its own. Call it once, and from no event loop.
 
         Raises:
             InvalidRequest, Unauthorized, Forbidden, NotFound, TypeError, RuntimeError, OSError: as `run`.
@@ -220,8 +221,9 @@ class Worker:
     async def run(self) -> None:
         """Work until stop() or a signal, also across restarts of the server. Call it once.
 
-        SIGTERM and SIGINT stop it if it runs in the main thread, unless handle_signals is False: the first one as
-        stop() does, a second one as abort() does. Afterwards the previous signal handlers are in place again.
+        SIGTERM, SIGINT and SIGHUP stop it if it runs in the main thread, unless handle_signals is False: the first one
+        as stop() does, a second one as abort() does, except SIGHUP. Afterwards the previous signal handlers are in
+        place again.
         Cancelling it stops it gracefully, too.
 
         Raises:

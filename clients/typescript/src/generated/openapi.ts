@@ -371,6 +371,8 @@ export interface components {
             jobs: components["schemas"]["DeadJob"][];
             /** @description The `cursor` of the next page; null at the end of the list. */
             cursor: string | null;
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description One dead letter. */
         DeadJob: {
@@ -689,6 +691,8 @@ export interface components {
             cursor: string | null;
             /** @description Only with `by`: false if there were too many queues to examine all. */
             complete?: boolean;
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description One queue of a list. */
         QueueRow: {
@@ -764,6 +768,8 @@ export interface components {
             types: components["schemas"]["TypeRowAnswer"][];
             /** @description The `cursor` of the next page; null at the end of the list. */
             cursor: string | null;
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description One type of the list, with its numbers over all partitions. */
         TypeRowAnswer: {
@@ -923,6 +929,8 @@ export interface components {
             dequeue_counts: {
                 [key: string]: number;
             };
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description A page of the queues that have queued, delayed or leased jobs. */
         QueueIds: {
@@ -932,6 +940,8 @@ export interface components {
             queue_ids: string[];
             /** @description The `cursor` of the next page; absent at the end of the list. */
             cursor?: string;
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description The length of one queue and its counts of the last 10 minutes; zeros for an unknown queue. */
         QueueCounts: {
@@ -959,6 +969,8 @@ export interface components {
             queues: components["schemas"]["TopQueueAnswer"][];
             /** @description False if there were too many queues to examine all. */
             complete: boolean;
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description One queue of the list. */
         TopQueueAnswer: {
@@ -1079,6 +1091,8 @@ export interface components {
              * @description Number of queued jobs of these queues, which wait for it or for their own rate.
              */
             queued: number;
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description A page of all caps, in no particular order. */
         CapRows: {
@@ -1088,6 +1102,8 @@ export interface components {
             caps: components["schemas"]["CapRow"][];
             /** @description The `cursor` of the next page; null at the end of the list. */
             cursor: string | null;
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description One cap of a list. */
         CapRow: {
@@ -1135,6 +1151,8 @@ export interface components {
              * @description Number of queues that have the cap. They stand still until it exists again.
              */
             queues: number;
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description The state of one window. */
         WindowAnswer: {
@@ -1165,6 +1183,8 @@ export interface components {
              * @description Number of queues and gathered types that use it, by the window of their waiting or leased jobs or by their settings. A queue counts once for its jobs and once for its settings.
              */
             uses: number;
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description A range of the local wall clock. */
         RangeAnswer: {
@@ -1292,6 +1312,8 @@ export interface components {
             schedules: components["schemas"]["ScheduleRow"][];
             /** @description The `cursor` of the next page; null at the end of the list. */
             cursor: string | null;
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description One schedule of a list. */
         ScheduleRow: {

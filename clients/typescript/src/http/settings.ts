@@ -66,6 +66,12 @@ function basesOf(url: string | readonly string[]): readonly string[] {
   const urls = typeof url === "string" ? [url] : [...url];
   if (!urls.length) throw new TypeError("url: expected at least one");
   return urls.map((each) => {
+    if (each.includes("@")) {
+      // Not shown: it may hold a password.
+      throw new TypeError(
+        "url: expected no user and no password in it; a token is given as `token`, or in SHARQ_TOKEN",
+      );
+    }
     if (!isBase(each)) {
       throw new TypeError(`url: expected http://host:port or https://host:port, got ${JSON.stringify(each)}`);
     }
@@ -80,7 +86,7 @@ function isBase(url: string): boolean {
   } catch {
     return false;
   }
-  return ["http:", "https:"].includes(parts.protocol) && !parts.search && !parts.hash && !parts.username;
+  return ["http:", "https:"].includes(parts.protocol) && parts.port !== "0" && !parts.search && !parts.hash;
 }
 
 /** Return a token that fits into a header. The message for any other does not show it, because it is a secret. */

@@ -27,7 +27,7 @@ export interface WorkerOptions {
    * signals of the jobs that still run are aborted then, and their handlers have as long again, at most 5 s.
    */
   readonly stopTimeoutMs?: number | undefined;
-  /** True, the default, if SIGTERM and SIGINT stop `run`: the first one gracefully, a second one at once. */
+  /** True, the default, if SIGTERM, SIGINT and SIGHUP stop `run`: the first one gracefully, a second one at once. */
   readonly handleSignals?: boolean | undefined;
   /**
    * Called with each event, for logs and metrics. It must not block. Without it the events that somebody should look at

@@ -1,8 +1,11 @@
 /**
- * Stops the running workers of a process on SIGTERM and SIGINT: the first signal gracefully, a second one at once.
+ * Stops the workers of a process on SIGTERM, SIGINT and SIGHUP: the first signal gracefully, a second one at once.
+ *
+ * SIGHUP says that the terminal is gone, or that a supervisor wants the program started anew. It never ends a worker at
+ * once: a terminal that is closed sends it twice, once from the kernel and once from the shell.
  */
 
-const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /** The run of a worker, which signals stop. */
 export interface Stoppable {
@@ -13,14 +16,14 @@ export interface Stoppable {
 }
 
 /**
- * Stop a worker on SIGTERM and SIGINT until the returned function is called. Other listeners of the process are called,
+ * Stop a worker on SIGTERM, SIGINT and SIGHUP until the returned function is called. Other listeners of the process are called,
  * too.
  */
 export function stopOnSignals(worker: Stoppable): () => void {
   let isFirst = true;
   const onSignal = (signal: NodeJS.Signals) => {
     if (isFirst) worker.stop(signal);
-    else worker.abort(signal);
+    else if (signal !== "SIGHUP") worker.abort(signal);
     isFirst = false;
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);

@@ -102,7 +102,7 @@ export class Worker {
   /**
    * Work until `stop` or a signal, also across restarts of the server. Call it once.
    *
-   * SIGTERM and SIGINT stop it, unless `handleSignals` is false: the first one as `stop` does, a second one as `abort`
+   * SIGTERM, SIGINT and SIGHUP stop it, unless `handleSignals` is false: the first one as `stop` does, a second one as `abort`
    * does. The client stays open.
    *
    * @throws InvalidRequest, Unauthorized, Forbidden, NotFound, WrongUrl: the server refuses to lease, and a retry cannot

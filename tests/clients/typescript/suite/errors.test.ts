@@ -10,6 +10,7 @@ import * as tls from "node:tls";
 import {
   BatchCancelled,
   Client,
+  IncompleteList,
   InvalidRequest,
   NotFound,
   OutcomeUnknown,
@@ -200,9 +201,59 @@ test("a request whose answer does not come was perhaps done", async () => {
   await assert.rejects(late.enqueue(job), /OutcomeUnknown: .*timeout after 100 ms/);
 });
 
+test("a list without some partitions yields what it has, and then says so", async () => {
+  const pages = [
+    { queues: [{ queue_id: "a" }], cursor: "4-0", unread_partitions: [3] },
+    { queues: [{ queue_id: "b" }], cursor: "5-0" },
+    { queues: [], cursor: null, unread_partitions: [11, 3] },
+  ];
+  // A server whose partitions are broken: tests/api/test_broken_partition.py has a real one, with the Python client.
+  const server = http.createServer((_, answer) => answer.end(JSON.stringify(pages.shift())));
+  const port = await listen(server);
+  after(() => server.close());
+  const found: string[] = [];
+  await assert.rejects(
+    async () => {
+      for await (const row of open({ url: `http://127.0.0.1:${port}` }).control.queues("sms")) {
+        found.push(row.queue_id);
+      }
+    },
+    (error) => {
+      assert.ok(error instanceof IncompleteList);
+      assert.deepEqual(error.partitions, [3, 11]);
+      assert.match(error.message, /without partition 3, 11/);
+      return true;
+    },
+  );
+  assert.deepEqual(found, ["a", "b"]);
+});
+
 test("settings that cannot work are refused at once", () => {
-  for (const url of ["127.0.0.1:8080", "ftp://host", "http://host?x=1", [], "http://user@host"]) {
+  for (const url of [
+    "127.0.0.1:8080",
+    "ftp://host",
+    "http://host?x=1",
+    [],
+    "http://host:0",
+    "http://host:99999",
+  ]) {
     assert.throws(() => new Client({ url }), /^TypeError: url: expected/);
+  }
+  for (const url of [
+    "http://user@host",
+    "http://shop:hunter2@host",
+    "http://:hunter2@host",
+    "shop:hunter2@host",
+  ]) {
+    assert.throws(
+      () => new Client({ url: ["http://other", url] }),
+      (error) => {
+        assert.ok(error instanceof TypeError);
+        assert.match(error.message, /^url: expected no user and no password in it/);
+        assert.doesNotMatch(error.message, /hunter2/);
+        return true;
+      },
+    );
   }
   assert.throws(
     () => new Client({ token: "secret\n" }),

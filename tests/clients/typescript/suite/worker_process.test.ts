@@ -64,6 +64,18 @@ async function stateOf(type: string, id: string): Promise<string | undefined> {
   return (await client.job(type, id, id))?.state;
 }
 
+test("SIGHUP lets handlers end, too, however often it comes", async () => {
+  const type = newType();
+  await enqueue(type, "slow");
+  const program = new Program(SHARED_URL, type);
+  await program.until("job slow");
+  program.send("SIGHUP");
+  await program.until("event worker_stopping SIGHUP");
+  program.send("SIGHUP");
+  assert.equal(await program.end(), "0", program.lines.join("\n"));
+  assert.equal(await stateOf(type, "slow"), "finished");
+});
+
 test("SIGTERM lets handlers end and reports them, and then the process ends by itself", async () => {
   const type = newType();
   await enqueue(type, "slow");

@@ -48,7 +48,7 @@ class Request:
         """The names in the path; raises InvalidRequest if one is not an identifier."""
         for field, name in self._named:
             pattern, expected = (
-                (QUEUE_TYPE_PATTERN, f"{QUEUE_TYPE_WORDS},")
+                (QUEUE_TYPE_PATTERN, QUEUE_TYPE_WORDS)
                 if field == "queue_type"
                 else (IDENTIFIER_PATTERN, IDENTIFIER_WORDS)
             )

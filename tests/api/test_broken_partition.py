@@ -1,0 +1,173 @@
+"""Lists of the whole cluster while the data of one partition is broken: they go on without it, and name it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import redis
+
+from sharq_client import AsyncClient, IncompleteList
+from sharq_core.partitions import partition_of
+from sharq_core.scheduler.keys import Keys
+from tests.support.http.contract import Api
+from tests.support.processes.servers import PATIENT, ServerFactory, SharqServer
+from tests.support.stores.server import StoreFactory
+
+PARTITIONS = 64
+BROKEN = 3
+KIND = "sms"
+
+
+def names_in(partition: int, domain: str, count: int = 1) -> list[str]:
+    """Return names whose home is a partition."""
+    names = (f"n{number}" for number in range(100_000))
+    found = (name for name in names if partition_of(domain, name, PARTITIONS) == partition)
+    return [next(found) for _ in range(count)]
+
+
+(LOST,) = names_in(BROKEN, KIND)
+KEPT = [names_in(partition, KIND)[0] for partition in (0, 2, 4, 63)]
+
+
+def break_partition(store_url: str, prefix: str, partition: int) -> None:
+    """Put a text in the place of the keys that hold a partition's counts, schedules and dead letters."""
+    keys = Keys(prefix, PARTITIONS)
+    with redis.Redis.from_url(store_url) as client:
+        for name in (
+            *keys.of(partition, "", ("counters", "schedules")).names,
+            *keys.of(partition, KIND, ("dead",)).names,
+        ):
+            client.delete(name)
+            client.set(name, "planted")
+
+
+class Broken:
+    """A server one of whose partitions is broken."""
+
+    def __init__(self, server: SharqServer, api: Api) -> None:
+        self.server = server
+        self.api = api
+
+    async def get(self, path: str) -> dict[str, Any]:
+        reply = await self.api.get(path)
+        assert reply.status == 200, reply.json
+        return dict(reply.json)
+
+
+@pytest.fixture
+async def broken(
+    own_server: ServerFactory, own_store: StoreFactory, prefix: str, http: aiohttp.ClientSession
+) -> AsyncIterator[Broken]:
+    """A server with a queue, a cap, a schedule and a dead letter in the broken partition, and some in others."""
+    store = own_store()
+    server = own_server(environ={"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix, **PATIENT})
+    api = await Api.open(server.url, http)
+    for queue in (LOST, *KEPT):
+        for job in ("dead", "kept"):
+            entry = {"job_id": job, "interval": 0, "requeue_limit": 0, "payload": 1}
+            assert (await api.post(f"/enqueue/{KIND}/{queue}/", entry)).status == 201
+    for leased in (await api.post(f"/dequeue/{KIND}/?count=5&wait=5000")).json["jobs"]:
+        path = f"/release/{KIND}/{leased['queue_id']}/{leased['job_id']}/"
+        assert (await api.post(path, {"lease": leased["lease"]})).status == 200
+    for partition in (BROKEN, 4):
+        (cap,) = names_in(partition, "cap")
+        assert (await api.call("PUT", f"/cap/{cap}/", {"rate": "1/s"})).status == 200
+        queue = names_in(partition, KIND)[0]
+        schedule = {
+            "every": 86_400_000,
+            "job": {"queue_type": KIND, "queue_id": queue, "interval": 0, "payload": 1},
+        }
+        assert (await api.call("PUT", f"/schedule/{queue}/", schedule)).status == 200
+    window = {"tz": "UTC", "open": [{"days": "daily", "from": "00:00", "to": "24:00"}]}
+    assert (await api.call("PUT", f"/window/{names_in(4, 'window')[0]}/", window)).status == 200
+    await asyncio.to_thread(break_partition, store.url, prefix, BROKEN)
+    yield Broken(server, api)
+
+
+async def test_lists_go_on_without_a_broken_partition_and_name_it(broken: Broken) -> None:
+    queues = await broken.get(f"/queues/{KIND}/?limit=10000")
+    assert {row["queue_id"] for row in queues["queues"]} == set(KEPT)
+    ids = await broken.get(f"/metrics/{KIND}/")
+    assert set(ids["queue_ids"]) == set(KEPT)
+    types = await broken.get("/types/")
+    assert [(row["queue_type"], row["dead"]) for row in types["types"]] == [(KIND, len(KEPT))]
+    counts = await broken.get("/metrics/")
+    assert counts["queue_types"] == [KIND]
+    assert sum(counts["enqueue_counts"].values()) == 2 * len(KEPT)
+    caps = await broken.get("/caps/")
+    assert [row["name"] for row in caps["caps"]] == names_in(4, "cap")
+    schedules = await broken.get("/schedules/")
+    assert [row["name"] for row in schedules["schedules"]] == [KEPT[2]]
+    dead = await broken.get(f"/dead/{KIND}/")
+    assert {row["queue_id"] for row in dead["jobs"]} == set(KEPT)
+    top = await broken.get(f"/top/{KIND}/?by=depth")
+    assert {row["queue_id"] for row in top["queues"]} == set(KEPT)
+    first = await broken.get(f"/queues/{KIND}/?by=depth")
+    assert {row["queue_id"] for row in first["queues"]} == set(KEPT)
+    cap = await broken.get(f"/cap/{names_in(4, 'cap')[0]}/")
+    assert (cap["queues"], cap["queued"]) == (0, 0)
+    window = await broken.get(f"/window/{names_in(4, 'window')[0]}/")
+    assert window["uses"] == 0
+    answers = (queues, ids, types, counts, caps, schedules, dead, top, first, cap, window)
+    assert [answer.get("unread_partitions") for answer in answers] == [[BROKEN]] * len(answers)
+    assert "partition_left_out partition=3" in broken.server.log
+
+
+async def test_each_page_names_the_partitions_that_it_left_out(broken: Broken) -> None:
+    pages: list[tuple[list[str], list[int] | None]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        query = f"?limit=1{f'&cursor={cursor}' if cursor else ''}"
+        page = await broken.get(f"/queues/{KIND}/{query}")
+        pages.append(([row["queue_id"] for row in page["queues"]], page.get("unread_partitions")))
+        cursor = page["cursor"]
+    assert [queue for queues, _ in pages for queue in queues] == KEPT
+    assert [unread for _, unread in pages if unread is not None] == [[BROKEN]]
+
+
+async def test_a_list_of_which_nothing_can_be_read_is_an_error(
+    broken: Broken, http: aiohttp.ClientSession
+) -> None:
+    async with http.get(f"{broken.server.url}/dead/{KIND}/?queue_id={LOST}") as answer:
+        failure = await answer.json()
+        assert (answer.status, failure["code"]) == (500, "internal_error")
+    assert f"partition {BROKEN}: the store failed" in failure["message"]
+
+
+async def test_windows_are_listed_from_another_partition(
+    own_server: ServerFactory, own_store: StoreFactory, prefix: str, http: aiohttp.ClientSession
+) -> None:
+    store = own_store()
+    server = own_server(environ={"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix, **PATIENT})
+    api = await Api.open(server.url, http)
+    window = {"tz": "UTC", "open": [{"days": "daily", "from": "00:00", "to": "24:00"}]}
+    assert (await api.call("PUT", "/window/always/", window)).status == 200
+    await asyncio.to_thread(break_partition, store.url, prefix, 0)
+    reply = await api.get("/windows/")
+    assert reply.status == 200, reply.json
+    assert [row["name"] for row in reply.json["windows"]] == ["always"]
+
+
+async def test_a_client_yields_what_can_be_read_and_then_says_what_is_missing(broken: Broken) -> None:
+    found: list[str] = []
+    async with AsyncClient(broken.server.url) as client:
+        with pytest.raises(
+            IncompleteList, match="without partition 3: the data there is broken"
+        ) as incomplete:
+            async for row in client.control.queues(KIND, page=1):
+                found += [row.queue_id]
+        counts = await client.counts()
+    assert found == KEPT
+    assert incomplete.value.partitions == counts.unread_partitions == [BROKEN]
+
+
+async def test_a_client_logs_what_is_missing_in_a_list_of_the_first_queues(
+    broken: Broken, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with AsyncClient(broken.server.url) as client:
+        assert {row.queue_id for row in await client.control.top_queues(KIND, "depth")} == set(KEPT)
+    assert "without partitions [3]" in caplog.text
