@@ -87,6 +87,7 @@ class NodeCaps:
         self._taken_until: dict[str, float] = {}
         self._leases: dict[str, tuple[int, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
         self._weights: dict[str, tuple[int, int]] = {}
         self._parked = ParkedIndex(self._on_claim, executor.now_us)
         self.knows = self._parked.knows
@@ -217,10 +218,12 @@ class NodeCaps:
         self._parked.lose(partition)
 
     async def stop(self) -> None:
-        """Give all slots back, and finish the calls in the background."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Give all slots back, and finish the calls in the background. No more slots are reserved from now on."""
+        self._is_stopping = True
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._listings.drained()
         await self.leases.drained()
         await self.ledgers.drained()
@@ -325,7 +328,9 @@ class NodeCaps:
         return None if funded is None else funded.first_us()
 
     def _is_awaited(self, queue_type: str) -> bool:
-        """Return True if workers wait for a type, or have just taken jobs of it."""
+        """Return True if workers wait for a type, or have just taken jobs of it; for none while the node stops."""
+        if self._is_stopping:
+            return False
         until = self._taken_until.get(queue_type) if self._taken_until else None
         return queue_type in self._index.subscribers or (until is not None and until > monotonic())
 
