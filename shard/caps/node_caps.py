@@ -220,10 +220,11 @@ class NodeCaps:
     async def stop(self) -> None:
         """Give all slots back, and finish the calls in the background. No more slots are reserved from now on."""
         self._is_stopping = True
-        while self._tasks:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        for cap_set in self._sets.values():
+            cap_set.is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._listings.drained()
         await self.leases.drained()
         await self.ledgers.drained()
