@@ -11,14 +11,14 @@ import msgspec
 import pytest
 import redis
 
-from shard.node import NodeSettings, ShardNode
+from shard.node import ShardNode
 from sharq_core.caps import MIN_GRACE_US, CapDefinition, CapState
 from sharq_core.limits import CapHold, Limit, LimitUnit
 from sharq_core.link.messages import Dequeue
 from sharq_core.models import ExtendJob, FinishJob, LeasedJob, LeaseOutcome, LeaseStatus
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import FunctionCall
-from tests.support.nodes.parts import LEASE_US, PATIENT_S, Parts, enqueued, job, running_node
+from tests.support.nodes.parts import LEASE_US, Parts, enqueued, job
 from tests.support.waits import until, until_answer
 
 KIND = "sms"
@@ -387,21 +387,3 @@ async def test_a_limit_of_cost_is_kept(parts: Parts) -> None:
         at_us = one.leased_until_us - LEASE_US
         assert at_us >= ready_us - MIN_GRACE_US
         ready_us = max(ready_us, at_us - MIN_GRACE_US) + one.cost * 5_000
-
-
-async def test_a_stop_leaves_nothing_running_though_workers_wait(store_url: str, prefix: str) -> None:
-    """A worker that comes or leaves during the stop does not make the node ask its ledgers again."""
-    before = asyncio.all_tasks()
-    async with running_node(store_url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
-        await put_cap(parts.node, "acct", 20_000)
-        await enqueued(parts, *(job(KIND, f"q{n}", "j", caps=("acct",)) for n in range(20)))
-        await parts.dequeue(KIND)  # shows to the node that its queues wait for the cap
-        told: list[int | None] = []
-        parts.node.watch(KIND, told.append)
-        await until(lambda: counts(parts)["taken"] > 2)
-        stopping = asyncio.create_task(parts.node.stop())
-        while not stopping.done():
-            parts.node.unwatch(KIND, told.append)
-            parts.node.watch(KIND, told.append)
-            await asyncio.sleep(0)
-        assert asyncio.all_tasks() == before
