@@ -45,6 +45,7 @@ class CapSet:
     Attributes:
         names: the names of the caps, sorted.
         claims: type → its queues with this set.
+        is_closed: the node stops: no slots are reserved, and those that come back go to their ledgers.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class CapSet:
     ) -> None:
         self.names = names
         self.claims: dict[str, CapClaim] = {}
+        self.is_closed = False
         self._source = source
         self._counts = counts
         self._is_awaited = is_awaited
@@ -86,6 +88,9 @@ class CapSet:
 
     def wake(self) -> None:
         """Reserve slots from now on if workers wait for a due queue; the state of either may have changed."""
+        if self.is_closed:
+            self._give_back(elapsed_us())
+            return
         self._news.set()
         if self._task is None and (len(self._pool) or self._first_us() is not None):
             self._task = asyncio.create_task(self._run())

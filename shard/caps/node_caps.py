@@ -87,6 +87,7 @@ class NodeCaps:
         self._taken_until: dict[str, float] = {}
         self._leases: dict[str, tuple[int, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
         self._weights: dict[str, tuple[int, int]] = {}
         self._parked = ParkedIndex(self._on_claim, executor.now_us)
         self.knows = self._parked.knows
@@ -217,7 +218,10 @@ class NodeCaps:
         self._parked.lose(partition)
 
     async def stop(self) -> None:
-        """Give all slots back, and finish the calls in the background."""
+        """Give all slots back, and finish the calls in the background. No more slots are reserved from now on."""
+        self._is_stopping = True
+        for cap_set in self._sets.values():
+            cap_set.is_closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -325,7 +329,9 @@ class NodeCaps:
         return None if funded is None else funded.first_us()
 
     def _is_awaited(self, queue_type: str) -> bool:
-        """Return True if workers wait for a type, or have just taken jobs of it."""
+        """Return True if workers wait for a type, or have just taken jobs of it; for none while the node stops."""
+        if self._is_stopping:
+            return False
         until = self._taken_until.get(queue_type) if self._taken_until else None
         return queue_type in self._index.subscribers or (until is not None and until > monotonic())
 

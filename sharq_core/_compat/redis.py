@@ -1,16 +1,18 @@
-"""The private names of redis-py 8.1 under public ones: the parser and the writer of a connection."""
+"""The private names of redis-py 8.1 under public ones: the parser, the writer and the arguments of a connection."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, SSLConnection
 
-__all__ = ["NOT_ENOUGH_DATA", "parser_of", "reader_of", "writer_of"]
+__all__ = ["NOT_ENOUGH_DATA", "TlsConnection", "parser_of", "reader_of", "writer_of"]
+
+GOODBYE_S = 1.0
 
 
 parser_of: Callable[[AbstractConnection], Any] = attrgetter("_parser")
@@ -21,3 +23,14 @@ reader_of: Callable[[Any], Any] = attrgetter("_reader")
 
 writer_of: Callable[[AbstractConnection], asyncio.StreamWriter | None] = attrgetter("_writer")
 """Returns the writer of a connection; None for a closed one."""
+
+
+class TlsConnection(SSLConnection):
+    """A TLS connection that waits a second for its server's TLS close instead of asyncio's half a minute.
+
+    It matters if the time for connecting ends together with the TLS handshake. The driver has no writer then that could
+    be aborted, and asyncio closes the transport in order.
+    """
+
+    def _connection_arguments(self) -> Mapping[str, Any]:
+        return {**super()._connection_arguments(), "ssl_shutdown_timeout": GOODBYE_S}

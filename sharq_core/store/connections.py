@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 import redis.exceptions as driver
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sharq_core._compat.redis import NOT_ENOUGH_DATA, parser_of, reader_of, writer_of
+from sharq_core._compat.redis import NOT_ENOUGH_DATA, TlsConnection, parser_of, reader_of, writer_of
 from sharq_core.errors import SharqError
 from sharq_core.store.commands import Command, pack
 from sharq_core.store.failures import refusal
@@ -40,6 +40,8 @@ class ServerConnections:
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
+        if self._pool.connection_class is SSLConnection:
+            self._pool.connection_class = TlsConnection
         self._prepare = prepare
         self._idle: list[AbstractConnection] = []
         self._least_idle = 0

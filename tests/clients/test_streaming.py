@@ -277,7 +277,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, store: StoreServer) -> Ite
     made = SharqCluster(folder, parse_url(store.url), environ, routers=len(OPENERS) + 1, shards=1)
     made.start()
     yield made
-    made.stop()
+    made.end()
 
 
 async def test_stream_goes_on_at_the_other_router(

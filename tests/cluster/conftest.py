@@ -86,7 +86,7 @@ def two_shards(tmp_path: Path, store: StoreServer, prefix: str) -> Iterator[Shar
         cluster.start()
         yield cluster
     finally:
-        cluster.stop()
+        cluster.end()
 
 
 @pytest.fixture

@@ -16,7 +16,14 @@ from sharq_core.link.campaigns.batch_calls import CancelBatch, GetBatch
 from sharq_core.link.messages import Enqueue, PartitionCall
 from sharq_core.models import EnqueueStatus, FinishJob, LeasedJob, NewJob
 from sharq_core.partitions import partition_of
-from tests.support.nodes.parts import Parts, enqueued, job, queues_in_different_partitions, running_node
+from tests.support.nodes.parts import (
+    PATIENT_S,
+    Parts,
+    enqueued,
+    job,
+    queues_in_different_partitions,
+    running_node,
+)
 from tests.support.stores.redis_cluster import running_cluster
 from tests.support.stores.server import StoreServer
 from tests.support.waits import until_answer
@@ -78,7 +85,7 @@ class DeafPartition(Dispatch):
 
 
 async def test_the_numbers_of_all_partitions_add_up(store: StoreServer, prefix: str) -> None:
-    async with running_node(store.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(store.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         batches = BatchRouting(parts.dispatch)
         with pytest.raises(NotFound):
             await batches.get(KIND, BATCH)
@@ -96,7 +103,7 @@ async def test_the_numbers_of_all_partitions_add_up(store: StoreServer, prefix: 
 
 
 async def test_a_cancellation_reaches_every_partition(store: StoreServer, prefix: str) -> None:
-    async with running_node(store.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(store.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         await enqueued(parts, *members(3, QUEUES), job(KIND, "q", "other"))
         held = await leased(parts, 10)
         assert await cancel(parts) == 110 + sum(one.job_id == "other" for one in held)
@@ -111,7 +118,7 @@ async def test_a_cancellation_reaches_every_partition(store: StoreServer, prefix
 
 async def test_a_gathered_type_has_its_batch_in_one_partition(store: StoreServer, prefix: str) -> None:
     kind = "sms~carrier"
-    async with running_node(store.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(store.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         await enqueued(parts, *members(2, QUEUES, kind))
         assert await BatchRouting(parts.dispatch).get(kind, BATCH) == BatchCounts(queued=80)
         assert await cancel(parts, kind) == 80
@@ -121,7 +128,7 @@ async def test_a_gathered_type_has_its_batch_in_one_partition(store: StoreServer
 
 
 async def test_a_partition_that_does_not_answer_makes_no_wrong_sum(store: StoreServer, prefix: str) -> None:
-    async with running_node(store.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(store.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         await enqueued(parts, *members(1, QUEUES))
         deaf = BatchRouting(DeafPartition(parts, GetBatch, 17))
         with pytest.raises(OutcomeUnknown, match="63 of 64 partitions have told"):
@@ -136,7 +143,7 @@ async def test_a_cancellation_that_stops_half_way_is_finished_by_another(
     store: StoreServer, prefix: str, after: int
 ) -> None:
     """One partition fails as the batch is marked, or as its jobs are cancelled."""
-    async with running_node(store.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(store.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         await enqueued(parts, *members(3, QUEUES))
         partition = partition_of(KIND, QUEUES[0], 64)
         deaf = BatchRouting(DeafPartition(parts, CancelBatch, partition, after))
@@ -151,7 +158,7 @@ async def test_a_cancellation_that_stops_half_way_is_finished_by_another(
 
 
 async def test_a_client_that_leaves_ends_the_walk_but_not_the_mark(store: StoreServer, prefix: str) -> None:
-    async with running_node(store.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(store.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         await enqueued(parts, *members(300, ["a"]))
         looks = iter([False, True])
         count = await BatchRouting(parts.dispatch).cancel(KIND, BATCH, lambda: next(looks))
@@ -166,7 +173,7 @@ async def test_a_batch_is_forgotten_everywhere_once_its_last_job_ended_everywher
     store: StoreServer, prefix: str
 ) -> None:
     settings = NodeSettings(key_prefix=prefix, finished_retention_us=300_000)
-    async with running_node(store.url, settings) as parts:
+    async with running_node(store.url, settings, PATIENT_S) as parts:
         batches = BatchRouting(parts.dispatch)
         await enqueued(parts, *members(1, QUEUES))
         await finish(parts, await leased(parts, 39))
@@ -208,7 +215,7 @@ async def test_thousands_of_small_batches_are_forgotten_in_time(store: StoreServ
     """A batch for each job is of no use, but it must not fill the store."""
     settings = NodeSettings(key_prefix=prefix, finished_retention_us=300_000)
     count = 1_000
-    async with running_node(store.url, settings) as parts:
+    async with running_node(store.url, settings, PATIENT_S) as parts:
         await enqueued(parts, *(job(KIND, f"q{n % 40}", f"j{n}", batch=f"b{n}") for n in range(count)))
         await finish(parts, await leased(parts, count))
 

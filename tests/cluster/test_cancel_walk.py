@@ -15,7 +15,7 @@ from shard.node import NodeSettings
 from sharq_core.errors import OutcomeUnknown, Unavailable
 from sharq_core.link.messages import QueueCall
 from sharq_core.models import QueueKey
-from tests.support.nodes.parts import Parts, job, running_node
+from tests.support.nodes.parts import PATIENT_S, Parts, job, running_node
 from tests.support.stores.server import StoreServer
 
 KEY = QueueKey("sms", "q")
@@ -24,7 +24,7 @@ ReplyT = TypeVar("ReplyT")
 
 @pytest.fixture
 async def parts(store: StoreServer, prefix: str) -> AsyncIterator[Parts]:
-    async with running_node(store.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(store.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         jobs = [job("sms", "q", f"c7-{number}") for number in range(500)]
         await parts.dispatch.enqueue(jobs)
         yield parts

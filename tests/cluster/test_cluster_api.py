@@ -80,7 +80,7 @@ def running(
             cluster.start()
             yield cluster
         finally:
-            cluster.stop()
+            cluster.end()
 
 
 @pytest.fixture(scope="module", params=MODES)

@@ -217,7 +217,7 @@ def test_a_deleted_directory_of_the_embedded_store_is_noticed(
     assert enqueue(sharq.url, "refused")[0] == 503
     (member,) = get_json(f"{sharq.url}/cluster/")["members"]
     assert "deleted" in member["store"]["notices"][0]
-    assert " CRITICAL " in sharq.log
+    sharq.until(lambda: " CRITICAL " in sharq.log)
 
 
 def test_an_embedded_store_that_lost_its_files_is_noticed_across_a_restart(

@@ -15,7 +15,7 @@ from sharq_core.job_life import DeadLetter, DeadPage, DeadRef, RedriveStatus
 from sharq_core.link.job_calls import ListDead
 from sharq_core.link.messages import PartitionCall
 from sharq_core.models import LeaseOutcome, ReleaseJob
-from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
+from tests.support.nodes.parts import PATIENT_S, Parts, job, queues_in_different_partitions, running_node
 from tests.support.stores.server import StoreServer
 
 KIND = "sms"
@@ -25,7 +25,7 @@ ENDS_WITHIN_S = 60.0
 
 @pytest.fixture
 async def parts(store: StoreServer, prefix: str) -> AsyncIterator[Parts]:
-    async with running_node(store.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(store.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         yield parts
 
 

@@ -11,7 +11,14 @@ import pytest
 from shard import dequeue_run, reaper
 from shard.node import NodeSettings
 from sharq_core.models import LeasedJob, QueueKey
-from tests.support.nodes.parts import Parts, enqueued, job, queues_in_different_partitions, running_node
+from tests.support.nodes.parts import (
+    PATIENT_S,
+    Parts,
+    enqueued,
+    job,
+    queues_in_different_partitions,
+    running_node,
+)
 
 KIND = "sms"
 EXPIRED = 1_500
@@ -21,7 +28,7 @@ EXPIRES_US = 300_000
 @pytest.fixture
 async def parts(store_url: str, prefix: str) -> AsyncIterator[Parts]:
     """A node that runs no reaper, so that only dequeues remove expired jobs."""
-    async with running_node(store_url, NodeSettings(key_prefix=prefix, reaps=False)) as started:
+    async with running_node(store_url, NodeSettings(key_prefix=prefix, reaps=False), PATIENT_S) as started:
         yield started
 
 
@@ -137,7 +144,7 @@ async def test_steps_of_the_reaper_that_remove_expired_jobs_have_rests_between_t
     queues = queues_in_different_partitions(KIND, 3)
     await asyncio.gather(*(fill(parts, queue, 500) for queue in queues))
     began_at = time.monotonic()
-    async with running_node(store_url, NodeSettings(key_prefix=prefix)) as reaping:
+    async with running_node(store_url, NodeSettings(key_prefix=prefix), PATIENT_S) as reaping:
         while any([await queued(reaping, queue) for queue in queues]):
             assert time.monotonic() < began_at + 20
             await asyncio.sleep(0.01)
@@ -146,7 +153,7 @@ async def test_steps_of_the_reaper_that_remove_expired_jobs_have_rests_between_t
 
 
 async def test_the_reaper_removes_what_no_dequeue_meets(store_url: str, prefix: str) -> None:
-    async with running_node(store_url, NodeSettings(key_prefix=prefix)) as reaping:
+    async with running_node(store_url, NodeSettings(key_prefix=prefix), PATIENT_S) as reaping:
         await fill(reaping, "q", 500)
         until = time.monotonic() + 20
         while await queued(reaping, "q"):

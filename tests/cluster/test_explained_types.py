@@ -18,7 +18,7 @@ from sharq_core.models import QueueKey
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.type_parts import merge_explanations
-from tests.support.nodes.parts import Parts, enqueued, job, running_node
+from tests.support.nodes.parts import PATIENT_S, Parts, enqueued, job, running_node
 
 TYPES = [f"type{number}" for number in range(16)]
 PAUSED, DELAYED, GATHERED = TYPES[3], TYPES[7], "mail~carrier"
@@ -26,7 +26,7 @@ PAUSED, DELAYED, GATHERED = TYPES[3], TYPES[7], "mail~carrier"
 
 @pytest.fixture
 async def parts(store_url: str, prefix: str) -> AsyncIterator[Parts]:
-    async with running_node(store_url, NodeSettings(key_prefix=prefix)) as started:
+    async with running_node(store_url, NodeSettings(key_prefix=prefix), PATIENT_S) as started:
         yield started
 
 

@@ -104,7 +104,7 @@ def cluster() -> Iterator[SharqCluster]:
             cluster.start()
             yield cluster
         finally:
-            cluster.stop()
+            cluster.end()
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def cluster(own_store: StoreFactory) -> Iterator[SharqCluster]:
             cluster.start()
             yield cluster
         finally:
-            cluster.stop()
+            cluster.end()
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def cluster(tmp_path: Path, store: StoreServer, prefix: str) -> Iterator[SharqCl
         made.start()
         yield made
     finally:
-        made.stop()
+        made.end()
 
 
 async def enqueue(url: str, session: aiohttp.ClientSession, **headers: str) -> aiohttp.ClientResponse:

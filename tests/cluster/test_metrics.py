@@ -111,7 +111,7 @@ def running(store: StoreServer) -> Iterator[SharqCluster]:
             made.start()
             yield made
         finally:
-            made.stop()
+            made.end()
 
 
 @pytest.fixture(scope="module")

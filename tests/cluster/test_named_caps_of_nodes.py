@@ -1,4 +1,4 @@
-"""Named caps over three member nodes on one store: the bound holds over all of them, and they share the rate fairly."""
+"""Named caps over three member nodes on one store: the bound holds, and they share the rate fairly; one node's stop."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections import Counter
 
 from router.longpoll.dequeues import Polls
 from router.shards.one_shard import OneShard
+from shard.node import NodeSettings
 from sharq_core.caps import grace_us, horizon_us
 from sharq_core.limits import CapHold
 from sharq_core.link.messages import Enqueue, Finish
 from sharq_core.models import Enqueued, FinishJob, LeasedJob
 from sharq_core.partitions import partition_of
-from tests.cluster.test_named_caps import lease_times, put_cap, worst_excess
+from tests.cluster.test_named_caps import counts, lease_times, put_cap, worst_excess
 from tests.support.nodes.members import KIND, PARTITIONS, MemberNode, Nodes, agree
-from tests.support.nodes.parts import LEASE_US, job
+from tests.support.nodes.parts import LEASE_US, PATIENT_S, enqueued, job, running_node
 from tests.support.waits import until
 
 QUEUES = 30
@@ -101,3 +102,21 @@ async def test_a_node_that_knows_no_ring_yet_serves_queues_with_caps(nodes: Node
     )
     assert state is not None
     assert state.held_until_us is not None
+
+
+async def test_a_stop_leaves_nothing_running_though_workers_wait(store_url: str, prefix: str) -> None:
+    """A worker that comes or leaves during the stop does not make the node ask its ledgers again."""
+    before = asyncio.all_tasks()
+    async with running_node(store_url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
+        await put_cap(parts.node, "acct", 20_000)
+        await enqueued(parts, *(job(KIND, f"q{n}", "j", caps=("acct",)) for n in range(20)))
+        await parts.dequeue(KIND)  # shows to the node that its queues wait for the cap
+        told: list[int | None] = []
+        parts.node.watch(KIND, told.append)
+        await until(lambda: counts(parts)["taken"] > 2)
+        stopping = asyncio.create_task(parts.node.stop())
+        while not stopping.done():
+            parts.node.unwatch(KIND, told.append)
+            parts.node.watch(KIND, told.append)
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before

@@ -8,7 +8,7 @@ from collections import deque
 
 from shard.node import NodeSettings
 from sharq_core.models import FinishJob, LeaseOutcome, LeaseStatus
-from tests.support.nodes.parts import job, running_node
+from tests.support.nodes.parts import PATIENT_S, job, running_node
 
 KIND = "sms"
 REPEATED_AFTER_S = 0.3
@@ -23,7 +23,9 @@ async def test_a_finish_is_remembered_for_a_moment_however_many_there_are(
 ) -> None:
     """The one partition holds more than its bound at each look at it, once a second (I5)."""
     repeated: list[object] = []
-    async with running_node(store_url, NodeSettings(key_prefix=prefix, tombstone_limit=400)) as parts:
+    async with running_node(
+        store_url, NodeSettings(key_prefix=prefix, tombstone_limit=400), PATIENT_S
+    ) as parts:
 
         async def work(word: str, until_s: float) -> None:
             nonlocal repeated

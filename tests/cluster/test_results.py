@@ -12,7 +12,7 @@ from shard.node import NodeSettings
 from sharq_core.errors import SharqError
 from sharq_core.link.messages import GetJob
 from sharq_core.models import ExtendJob, FinishJob, JobStatus, LeaseOutcome, LeaseStatus, QueueKey
-from tests.support.nodes.parts import Parts, enqueued, job, running_node
+from tests.support.nodes.parts import PATIENT_S, Parts, enqueued, job, running_node
 from tests.support.stores.server import StoreFactory
 from tests.support.waits import until
 
@@ -54,7 +54,7 @@ async def test_a_full_store_finishes_jobs_without_their_results(
     own_store: StoreFactory, prefix: str, count: int
 ) -> None:
     server = own_store()
-    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         leases = await leased(parts, count)
         with server.client() as client:
             client.config_set("maxmemory", "1mb")
@@ -73,7 +73,7 @@ async def test_jobs_without_results_are_finished_with_those_whose_results_find_n
     own_store: StoreFactory, prefix: str
 ) -> None:
     server = own_store()
-    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         leases = await leased(parts, 3)
         with server.client() as client:
             client.config_set("maxmemory", "1mb")
@@ -96,7 +96,7 @@ async def test_results_never_take_more_memory_than_they_may(own_store: StoreFact
     bound = 64 * 10_500
     settings = NodeSettings(key_prefix=prefix, partitions=PARTITIONS, results_bytes=bound)
     server = own_store()
-    async with running_node(server.url, settings) as parts:
+    async with running_node(server.url, settings, PATIENT_S) as parts:
         with server.client() as client:
             for queue_id in "abcdef":
                 leases = await leased(parts, 100, queue_id)
@@ -120,7 +120,7 @@ async def test_results_go_when_their_jobs_are_not_remembered_any_more(
         key_prefix=prefix, partitions=PARTITIONS, finished_retention_us=1_000_000, reap_every_s=0.1
     )
     server = own_store()
-    async with running_node(server.url, settings) as parts:
+    async with running_node(server.url, settings, PATIENT_S) as parts:
         await finish(parts, await leased(parts, 30), LARGE)
         status = await status_of(parts, "j000")
         assert status is not None and status.result == LARGE
@@ -152,7 +152,7 @@ async def test_large_results_are_sent_in_several_calls(parts: Parts) -> None:
 
 async def test_progress_is_kept_while_the_store_is_full(own_store: StoreFactory, prefix: str) -> None:
     server = own_store()
-    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         leases = await leased(parts, 1)
         with server.client() as client:
             client.config_set("maxmemory", "1mb")
@@ -170,7 +170,7 @@ async def test_a_finish_repeated_after_a_full_store_keeps_its_answer(
 ) -> None:
     """A job that was finished without its result stays so when the store has room again."""
     server = own_store()
-    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         leases = await leased(parts, 1)
         with server.client() as client:
             client.config_set("maxmemory", "1mb")

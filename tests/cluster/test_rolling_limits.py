@@ -49,7 +49,7 @@ def cluster(server: StoreServer) -> Iterator[SharqCluster]:
             cluster.start()
             yield cluster
         finally:
-            cluster.stop()
+            cluster.end()
 
 
 @pytest.fixture

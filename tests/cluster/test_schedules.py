@@ -27,7 +27,7 @@ from sharq_core.scheduler.campaigns.schedule_calls import Fired, FireStatus, Sch
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from tests.support.nodes.members import agree, running_nodes
-from tests.support.nodes.parts import Parts, job, running_node
+from tests.support.nodes.parts import PATIENT_S, Parts, job, running_node
 from tests.support.stores.server import StoreServer
 from tests.support.stores.shifted_clock import ShiftedClock
 from tests.support.waits import until
@@ -82,7 +82,7 @@ def slot_ms(leased: LeasedJob) -> int:
 
 @pytest.fixture
 async def parts(store_url: str, prefix: str) -> AsyncIterator[Parts]:
-    async with running_node(store_url, NodeSettings(key_prefix=prefix)) as running:
+    async with running_node(store_url, NodeSettings(key_prefix=prefix), PATIENT_S) as running:
         yield running
 
 
@@ -189,12 +189,12 @@ async def test_a_move_that_fails_after_the_drop_does_not_say_that_nothing_was_do
 
 async def test_slots_that_were_missed_while_all_was_down_are_fired_once(store_url: str, prefix: str) -> None:
     settings = NodeSettings(key_prefix=prefix)
-    async with running_node(store_url, settings) as first:
+    async with running_node(store_url, settings, PATIENT_S) as first:
         put = await routing(first.node).put(NAME, EVERY_SECOND, job_of(), b"{}")
         assert slot_ms(await lease(first)) * 1000 == put.slot_us
     await asyncio.sleep(3.5)
     began_ms = int(time.time() * 1000)
-    async with running_node(store_url, settings) as second:
+    async with running_node(store_url, settings, PATIENT_S) as second:
         missed, following = await lease(second), await lease(second)
     assert began_ms - SECOND_MS - 100 < slot_ms(missed) < began_ms + 1500
     assert slot_ms(following) == slot_ms(missed) + SECOND_MS
@@ -205,9 +205,9 @@ async def test_two_nodes_that_both_believe_to_own_the_partition_fire_each_slot_o
     store_url: str, prefix: str
 ) -> None:
     settings = [NodeSettings(key_prefix=prefix, node_id=node_id) for node_id in ("a", "b")]
-    async with running_node(store_url, settings[0]) as a:
+    async with running_node(store_url, settings[0], PATIENT_S) as a:
         await routing(a.node).put(NAME, EVERY_SECOND, job_of(), b"{}")
-        async with running_node(store_url, settings[1]) as b:
+        async with running_node(store_url, settings[1], PATIENT_S) as b:
             slots = [slot_ms(await lease(a)) for _ in range(5)]
             await routing(a.node).set_paused(NAME, is_paused=True)
             state, _, _ = await routing(a.node).get(NAME)
@@ -263,8 +263,8 @@ OWNED_BY_ONE = View(2, PARTITIONS, (Member("owner", "1", "owner:1"),))
 async def two_nodes(store_url: str, prefix: str) -> AsyncIterator[tuple[Parts, Parts]]:
     """An owner of every partition, and a node that knows it for their owner and owns none."""
     async with (
-        running_node(store_url, NodeSettings(key_prefix=prefix, node_id="owner")) as owner,
-        running_node(store_url, NodeSettings(key_prefix=prefix, node_id="other")) as other,
+        running_node(store_url, NodeSettings(key_prefix=prefix, node_id="owner"), PATIENT_S) as owner,
+        running_node(store_url, NodeSettings(key_prefix=prefix, node_id="other"), PATIENT_S) as other,
     ):
         for each in (owner, other):
             each.node.follow(OWNED_BY_ONE)
@@ -352,7 +352,7 @@ async def test_slots_go_on_when_the_clock_of_the_store_steps_ahead_and_back(
     shifted_store: StoreServer, clock: ShiftedClock, prefix: str, step_s: float
 ) -> None:
     """One of the many slots that a step ahead has passed is fired, and a step back does not stop the schedule."""
-    async with running_node(shifted_store.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(shifted_store.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         await routing(parts.node).put(NAME, EVERY_SECOND, job_of(), b"{}")
         slots = [slot_ms(await lease(parts))]
         clock.set(step_s)

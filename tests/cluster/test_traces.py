@@ -48,7 +48,7 @@ def cluster(collector: Collector) -> Iterator[SharqCluster]:
             cluster.start()
             yield cluster
         finally:
-            cluster.stop()
+            cluster.end()
 
 
 @pytest.fixture(scope="module")

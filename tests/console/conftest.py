@@ -75,7 +75,7 @@ def running_site() -> Iterator[Site]:
                 process.until_status(200)
             yield Site(cluster, {name: token for name, (token, _) in made.items()})
         finally:
-            cluster.stop()
+            cluster.end()
 
 
 @contextmanager

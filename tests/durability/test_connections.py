@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
+import socket
+import ssl
+import threading
+import time
 from asyncio.trsock import TransportSocket
 from pathlib import Path
 
+import pytest
+import redis.exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.scheduler.executor import function_library
@@ -72,3 +80,62 @@ async def test_a_tls_connection_is_closed_though_its_server_says_no_goodbye(tmp_
                 await until(lambda: [socket.fileno() for socket in sockets] == [-1, -1])
         finally:
             server.resume()
+
+
+class Mute:
+    """A TLS server of one connection that greets when it may, and then neither reads nor says anything.
+
+    Attributes:
+        port: where it listens.
+        is_called: set when a client has begun to greet.
+        may_greet: to be set by the test.
+    """
+
+    def __init__(self, certificates: Path) -> None:
+        self.is_called, self.may_greet = threading.Event(), threading.Event()
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+
+    def sees_an_end(self) -> bool:
+        """Take the connection; return True if the client has closed it soon after the greeting."""
+        accepted, _ = self._listening.accept()
+        with self._listening, accepted:
+            accepted.recv(1, socket.MSG_PEEK)
+            self.is_called.set()
+            assert self.may_greet.wait(TIMEOUT_S)
+            with self._context.wrap_socket(accepted, server_side=True) as greeted:
+                return self._ends(greeted.fileno())
+
+    @staticmethod
+    def _ends(handle: int) -> bool:
+        deadline_s = time.monotonic() + SOON_S
+        coming = select.poll()
+        coming.register(handle, select.POLLIN)
+        while coming.poll(max(deadline_s - time.monotonic(), 0) * 1000):
+            try:
+                if not os.read(handle, 4096):
+                    return True
+            except ConnectionResetError:
+                return True
+        return False
+
+
+async def test_a_tls_connection_is_closed_though_its_time_is_up_with_the_last_word_of_the_greeting(
+    tmp_path: Path,
+) -> None:
+    """The driver has no connection to close then, only asyncio has."""
+    security = Security(certificates=make_certificates(tmp_path / "certificates"))
+    assert security.certificates is not None
+    server = Mute(security.certificates)
+    connections = ServerConnections(security.url(server.port), SHORT_S, nothing)
+    seen = asyncio.create_task(asyncio.to_thread(server.sees_an_end))
+    opening = asyncio.create_task(connections.open())
+    while not server.is_called.is_set():
+        await asyncio.sleep(0)
+    server.may_greet.set()
+    time.sleep(SHORT_S)  # noqa: ASYNC251 - the greeting and the end of the time are seen in the same turn
+    with pytest.raises(driver.TimeoutError):
+        await opening
+    assert await seen

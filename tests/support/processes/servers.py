@@ -312,6 +312,18 @@ class SharqCluster:
             self._is_watched,
         )
 
+    def end(self) -> None:
+        """End all that still runs without notice, which takes no time: routers that are stopped serve on for 1.5 s.
+
+        If the lines that they run are measured, they are stopped, so that they write their measurements.
+        """
+        if "COVERAGE_PROCESS_CONFIG" in os.environ:
+            self.stop()
+            return
+        for process in (*self.routers, *self.shards):
+            if process.is_running:
+                process.kill()
+
     def stop(self) -> None:
         """End all that still runs in order: the routers together, then the shards together."""
         for processes in (self.routers, self.shards):
