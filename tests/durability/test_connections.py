@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from asyncio.trsock import TransportSocket
 from pathlib import Path
 
 from redis.asyncio.connection import AbstractConnection
 
+from sharq_core.errors import Unavailable
 from sharq_core.scheduler.executor import function_library
 from sharq_core.store.connections import ServerConnections, drop
 from sharq_core.store.node import CONNECTIONS, StoreNode
+from tests.support.processes.file_limit import without_files
 from tests.support.stores.groups import Security, make_certificates, running_member
 from tests.support.stores.server import StoreFactory
 from tests.support.waits import until
@@ -55,6 +58,23 @@ async def test_connections_that_nobody_used_for_a_while_are_closed_and_those_in_
             assert node.connects == opened + CONNECTIONS - 2
         finally:
             await node.close()
+
+
+async def test_want_of_files_stops_no_call_that_finds_an_open_connection(own_store: StoreFactory) -> None:
+    """Clients may hold all files of the process. The server has nothing to do with it, and it is not away."""
+    node = StoreNode(own_store().url, function_library(), timeout_s=TIMEOUT_S)
+    try:
+        assert await node.execute(PING) == [b"PONG"]
+        with without_files(os.getpid()):
+            answers = await asyncio.gather(*(node.execute(PING) for _ in range(3)))
+            assert [b"PONG"] in answers
+            assert any(isinstance(answer, Unavailable) for (answer,) in answers)
+            for _ in range(10):
+                assert await node.execute(PING) == [b"PONG"]
+                await asyncio.sleep(SHORT_S / 10)
+        assert node.is_reachable
+    finally:
+        await node.close()
 
 
 async def test_a_tls_connection_is_closed_though_its_server_says_no_goodbye(tmp_path: Path) -> None:
