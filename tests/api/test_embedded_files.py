@@ -243,3 +243,16 @@ def test_repair_is_refused_where_it_makes_no_sense(start: StartServer, tmp_path:
     assert exit_code == 1
     assert f"is in use by process {server.process.pid}" in said
     assert run(tmp_path, "--yes")[0] == 2
+
+
+def test_the_id_of_the_data_set_is_noted_as_soon_as_that_is_possible(
+    start: StartServer, tmp_path: Path
+) -> None:
+    """A disk without room, or the want of a file, may be over a moment later."""
+    in_the_way = data(tmp_path) / "data-set.new"
+    in_the_way.mkdir(parents=True)
+    server = start()
+    server.until(lambda: "data_id_not_noted" in server.stderr)
+    in_the_way.rmdir()
+    server.until((data(tmp_path) / "data-set").exists)
+    assert server.stderr.count("data_id_not_noted") == 1, "it is said once"
