@@ -22,6 +22,7 @@ from shard.link_server import LinkServer
 from shard.node import ShardNode
 from sharq_core.config import ServerSettings
 from sharq_core.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, SharqError, Unavailable
+from sharq_core.http_port.open_files import fit_connections
 from sharq_core.http_port.port import Port, PortBounds
 from sharq_core.link import frames
 from sharq_core.metrics_text import metrics_text
@@ -122,7 +123,7 @@ def make_port(pages: Pages, server: ServerSettings) -> Port:
     port = Port(
         pages.answer,
         PortBounds(
-            max_connections=server.max_connections,
+            max_connections=fit_connections(server.max_connections),
             header_timeout_s=server.header_timeout_ms / 1000,
             answer_timeout_s=server.answer_timeout_ms / 1000,
             keepalive_timeout_s=server.keepalive_timeout_ms / 1000,

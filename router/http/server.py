@@ -20,6 +20,7 @@ from router.http.response import Response
 from router.http.unread_answers import MAX_UNREAD_BYTES, UnreadAnswers
 from sharq_core.config import ServerSettings
 from sharq_core.errors import InvalidRequest, Unavailable
+from sharq_core.http_port.open_files import fit_connections
 from sharq_core.http_port.port import Port, PortBounds
 
 log = logging.getLogger("sharq.router")
@@ -40,9 +41,9 @@ class Bounds(PortBounds, frozen=True, kw_only=True):
 
 
 def bounds_of(server: ServerSettings) -> Bounds:
-    """Return the bounds from the configuration."""
+    """Return the bounds from the configuration, as far as the limit on open files allows."""
     return Bounds(
-        max_connections=server.max_connections,
+        max_connections=fit_connections(server.max_connections),
         header_timeout_s=server.header_timeout_ms / 1000,
         body_timeout_s=server.body_timeout_ms / 1000,
         answer_timeout_s=server.answer_timeout_ms / 1000,

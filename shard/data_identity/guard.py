@@ -326,9 +326,8 @@ class DataGuard:
             log.warning("data_loss_ended data=%s", self.data_id)
         self._loss = self._executor.lost = self.refusal = None
         self._store.inspector.tell("data_lost", None)
-        if self._noted != self.data_id and record.pulse:
+        if self._noted != self.data_id and record.pulse and self._memory.note(self.data_id):
             self._noted = self.data_id
-            self._memory.note(self.data_id)
 
     async def _lose(self, loss: Loss) -> None:
         is_news = self._loss is None or bool(loss.partitions - self._loss.partitions)

@@ -22,8 +22,10 @@ class NoMemory:
         """Return a description of what happened to the data under the running store; None for nothing."""
         return None
 
-    def note(self, data_id: str) -> None:
-        """Store the id of a data set that was found whole more than once."""
+    def note(self, data_id: str) -> bool:
+        """Store the id of a data set that was found whole more than once; return False to be asked again."""
+        del data_id
+        return True
 
 
 class DirectoryMemory(NoMemory):
@@ -36,6 +38,7 @@ class DirectoryMemory(NoMemory):
     def __init__(self, data_dir: Path, fault: Callable[[], str | None]) -> None:
         self._data_dir = data_dir
         self._fault = fault
+        self._has_failed = False
 
     def expected_id(self) -> str | None:
         """Return the id that the directory holds; None if it holds none."""
@@ -45,9 +48,14 @@ class DirectoryMemory(NoMemory):
         """Return a description of what happened to the directory; None for nothing."""
         return self._fault()
 
-    def note(self, data_id: str) -> None:
-        """Write the id into the directory; a failure is logged, because the store itself still works."""
+    def note(self, data_id: str) -> bool:
+        """Write the id into the directory; a failure is logged once, because the store itself still works."""
         try:
             write_data_id(self._data_dir, data_id)
         except OSError as error:
-            log.warning("data_id_not_noted data=%s error=%r", data_id, str(error))
+            if not self._has_failed:
+                log.warning("data_id_not_noted data=%s error=%r: trying again", data_id, str(error))
+            self._has_failed = True
+            return False
+        self._has_failed = False
+        return True

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from sharq_core._compat.aiohttp import OpenSite
+from sharq_core.http_port.open_files import held_refusals
 from sharq_core.http_port.port import Port
 from sharq_core.process.tasks import begin
 
@@ -23,7 +24,8 @@ ACCEPTS_A_TURN = 64
 """The most connections accepted before other work of the event loop has its turn."""
 
 REFUSED_HELD = 100
-"""The most refused connections that are kept for a moment; further ones are closed at once."""
+"""The most refused connections that are kept for a moment; further ones are closed at once. Fewer with few open files.
+"""
 
 REFUSED_S = 0.5
 """The time in seconds for which a refused connection is kept, so that its client can read the answer."""
@@ -104,6 +106,7 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._resuming: asyncio.TimerHandle | None = None
         self._refused: set[socket.socket] = set()
+        self._max_refused = held_refusals(REFUSED_HELD)
         self._loop.add_reader(self._socket, self._accept)
 
     @property
@@ -174,7 +177,7 @@ class Acceptor:
         except OSError:
             accepted.close()
             return
-        if self._tls is not None or len(self._refused) == REFUSED_HELD:
+        if self._tls is not None or len(self._refused) >= self._max_refused:
             self._drop(accepted)
             return
         self._refused.add(accepted)

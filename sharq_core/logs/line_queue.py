@@ -221,7 +221,9 @@ class Descriptor:
             try:
                 return os.write(self._number, data)
             except BlockingIOError:
-                select.select([], [self._number], [])
+                room = select.poll()  # select.select takes no descriptor above 1023
+                room.register(self._number, select.POLLOUT)
+                room.poll()
 
 
 _queues: list[LineQueue] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections.abc import Iterator
 
 _HOST_MISMATCH, _ADDRESS_MISMATCH = 62, 64
 """OpenSSL's codes; their texts quote the expected name."""
@@ -22,7 +23,13 @@ _OF_SYSTEM = {
     errno.ENOENT: "its socket does not exist",
     errno.EACCES: "its socket may not be opened",
     errno.EMFILE: "this process has no file descriptor left",
+    errno.ENFILE: "this machine has no file descriptor left",
+    errno.ENOBUFS: "this machine has no memory left for connections",
+    errno.EADDRNOTAVAIL: "this machine has no port left for connections",
 }
+
+_OF_THIS_END = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+"""The errors of an end that lacks what a new connection takes. They say nothing about the other end."""
 
 _WRAPPERS = ("os_error", "certificate_error")
 """The attributes in which aiohttp keeps the error that it wraps; the wrapper has the same class and less detail."""
@@ -44,15 +51,24 @@ _ALERTS = {
 
 def why_unreachable(error: BaseException) -> str | None:
     """Return the reason that an error or one of its causes gives; None if none is known."""
+    return next((reason for cause in _causes(error) if (reason := _why(cause)) is not None), None)
+
+
+def is_of_this_end(error: BaseException) -> bool:
+    """Return True if this end lacks what a new connection takes, such as a file: the other end may be well."""
+    return any(isinstance(cause, OSError) and cause.errno in _OF_THIS_END for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its causes, without those that only wrap another one."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         inner = next((inner for name in _WRAPPERS if (inner := getattr(cause, name, None)) is not None), None)
-        if inner is None and (reason := _why(cause)) is not None:
-            return reason
+        if inner is None:
+            yield cause
         cause = inner or cause.__cause__ or cause.__context__
-    return None
 
 
 def why_tls_failed(error: ssl.SSLError) -> str:

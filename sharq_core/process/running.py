@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from sharq_core._compat.uvloop import ignore_cut_handshakes
 from sharq_core.errors import ConfigError
 from sharq_core.logs.setup import log_to_stderr, lost_line
 from sharq_core.logs.standard_files import open_standard_files, write_aside
@@ -88,4 +89,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         import uvloop  # noqa: PLC0415 - it may be missing
     except ImportError:
         return None
-    return uvloop.new_event_loop
+
+    def make() -> asyncio.AbstractEventLoop:
+        loop = uvloop.new_event_loop()
+        ignore_cut_handshakes(loop)
+        return loop
+
+    return make

@@ -14,8 +14,17 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConn
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sharq_core._compat.redis import NOT_ENOUGH_DATA, TlsConnection, parser_of, reader_of, writer_of
+from sharq_core._compat.redis import (
+    NOT_ENOUGH_DATA,
+    TlsConnection,
+    give_context,
+    parser_of,
+    reader_of,
+    tls_files_of,
+    writer_of,
+)
 from sharq_core.errors import SharqError
+from sharq_core.process.certificates.contexts import TrustFiles, context_of
 from sharq_core.store.commands import Command, pack
 from sharq_core.store.failures import refusal
 
@@ -98,6 +107,9 @@ class ServerConnections:
         """Return a new connection over which the server has answered; raise as `take` does."""
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
+            files = tls_files_of(connection)
+            if files is not None:
+                give_context(connection, context_of(TrustFiles(*files)))
             await connection.connect()  # type: ignore[no-untyped-call]
             await self._prepare(connection)
             self.opened += 1

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import redis.exceptions as driver
 
 from sharq_core.errors import SharqError, StoreAway, StoreSilent
+from sharq_core.logs.reasons import is_of_this_end
 from sharq_core.store.connections import ServerConnections
 from sharq_core.store.node_health import NodeHealth
 
@@ -92,10 +93,12 @@ class Reach:
         """Return True if the server counts as away.
 
         A server that refuses connections is away at once. A silent one is away after a whole timeout without an answer:
-        it may have been busy.
+        it may have been busy. The same if this process cannot open a connection for want of files, because calls over
+        its open ones are still answered.
         """
         silent_s = self._loop.time() - self.heard_at
-        return silent_s >= self._timeout_s or not isinstance(failure, TimeoutError)
+        is_telling = not isinstance(failure, TimeoutError) and not is_of_this_end(failure)
+        return silent_s >= self._timeout_s or is_telling
 
     async def _look_until_reached(self) -> None:
         """Try to connect until the server answers.

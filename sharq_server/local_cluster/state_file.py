@@ -83,8 +83,19 @@ def write_targets(path: Path, cluster: str, names: Mapping[str, ProcessState]) -
 
 
 def _write_json(path: Path, content: object) -> None:
-    """Write a file beside the old one and put it in its place. Any user may read it: it holds no secret."""
+    """Write a file beside the old one and put it in its place. Any user may read it: it holds no secret.
+
+    Raises:
+        OSError: it cannot be written; the error names it.
+    """
     text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+    try:
+        _put_in_place(path, text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _put_in_place(path: Path, text: bytes) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     unfinished = Path(name)
     try:

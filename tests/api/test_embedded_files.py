@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -243,3 +245,28 @@ def test_repair_is_refused_where_it_makes_no_sense(start: StartServer, tmp_path:
     assert exit_code == 1
     assert f"is in use by process {server.process.pid}" in said
     assert run(tmp_path, "--yes")[0] == 2
+
+
+def test_repair_without_room_for_the_part_to_cut_off_changes_nothing(filled: Path) -> None:
+    with increment(filled).open("ab") as file:
+        file.write(b"garbage" * 1000)
+    before = sorted((path.name, path.stat().st_size) for path in data(filled).rglob("*"))
+    words = [sys.executable, "-m", "sharq_server.main", "--repair", "--yes", "--data-dir", str(data(filled))]
+    limited = ["/bin/sh", "-c", 'ulimit -f 4 && exec "$@"', "sh", *words]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert (done.returncode, "File too large; nothing more was done" in done.stderr) == (1, True), done
+    assert sorted((path.name, path.stat().st_size) for path in data(filled).rglob("*")) == before
+    assert repair(filled, "--yes")[0] == 0
+
+
+def test_the_id_of_the_data_set_is_noted_as_soon_as_that_is_possible(
+    start: StartServer, tmp_path: Path
+) -> None:
+    """A disk without room, or the want of a file, may be over a moment later."""
+    in_the_way = data(tmp_path) / "data-set.new"
+    in_the_way.mkdir(parents=True)
+    server = start()
+    server.until(lambda: "data_id_not_noted" in server.stderr)
+    in_the_way.rmdir()
+    server.until((data(tmp_path) / "data-set").exists)
+    assert server.stderr.count("data_id_not_noted") == 1, "it is said once"

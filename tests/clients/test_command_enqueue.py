@@ -279,6 +279,46 @@ def test_server_that_cannot_be_reached_ends_the_run(
     sharq("enqueue", "-f", path)
 
 
+def test_progress_that_cannot_be_written_is_told_before_anything_is_sent(
+    client: Client, sharq: Sharq, kind: str, tmp_path: Path
+) -> None:
+    name = write(tmp_path / "jobs.jsonl", lines_of(kind, 3))
+    state = str(tmp_path / "missing" / "state")
+    outcome = sharq("enqueue", "--file", name, "--state", state, code=1)
+    problem = "the progress cannot be kept: No such file or directory; --state names another file"
+    assert (outcome.out, outcome.err) == ("", f"sharq: {state}: {problem}. Nothing was sent\n")
+    assert queued(client, kind) == 0
+
+
+def test_disk_that_fills_up_ends_the_run_with_its_summary(
+    client: Client, sharq: Sharq, kind: str, tmp_path: Path
+) -> None:
+    """The progress can be written at the start, and not any more once some jobs are sent."""
+    name = write(tmp_path / "jobs.jsonl", lines_of(kind, 3))
+    state = tmp_path / "state"
+    state.mkdir()  # a file beside it can be written, but cannot take its place
+    outcome = sharq("enqueue", "--file", name, "--restart", "--state", str(state), code=1)
+    assert outcome.out.startswith("3 queued, 0 duplicates, 0 failed")
+    assert f"sharq: {state}: the progress is not kept: Is a directory\n" in outcome.err
+    assert "--resume" not in outcome.err
+    assert (queued(client, kind), list(tmp_path.glob("state.*"))) == (3, [])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has this device, which is always full")
+def test_lines_that_fail_are_in_their_file_before_a_later_run_skips_them(
+    client: Client, sharq: Sharq, kind: str, tmp_path: Path
+) -> None:
+    name = write(tmp_path / "jobs.jsonl", [*lines_of(kind, 2), "nonsense"])
+    outcome = sharq("enqueue", "--file", name, "--rejected", "/dev/full", code=1)
+    assert outcome.out.startswith("2 queued, 0 duplicates, 1 failed")
+    assert "/dev/full: No space left on device" in outcome.err
+    assert "stopped after line 0\n" in outcome.err
+    rejected = tmp_path / "rejected"
+    outcome = sharq("enqueue", "--file", name, "--rejected", str(rejected), code=1)
+    assert outcome.out.startswith("0 queued, 2 duplicates, 1 failed")
+    assert rejected.read_text() == "nonsense\n"
+
+
 def test_terminal_shows_a_bar_with_rate_and_remaining_time(sharq: Sharq, kind: str, tmp_path: Path) -> None:
     path = write(tmp_path / "jobs.jsonl", [*lines_of(kind, 20_000), "bad"])
     with Terminal([str(SCRIPT), "enqueue", "--file", path], sharq.environ(), columns=100) as terminal:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -92,12 +94,22 @@ def test_what_a_full_disk_does_not_take_is_said_when_there_is_room_again() -> No
     assert place.said_lost == [3]
 
 
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    reader, writer = os.pipe()
+HIGH = 1100
+"""Above the numbers that select() takes: a log that is opened again while a thousand clients are connected has one."""
+
+
+@pytest.fixture(params=[0, HIGH], ids=["low", "high"])
+def pipe(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    """The two ends of a pipe; the writer's number is at least that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2 * HIGH)), hard))
+    reader, made = os.pipe()
+    writer = fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, request.param)
+    os.close(made)
     yield reader, writer
     os.close(reader)
     os.close(writer)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_pipe_that_somebody_made_non_blocking_loses_nothing(pipe: tuple[int, int]) -> None:

@@ -179,16 +179,27 @@ def _cut(data_dir: Path, part: Part, kept_bytes: int) -> list[str]:
     done = []
     if not _is_zeros(part.path, kept_bytes):
         kept = data_dir / f"cut-off-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{part.path.name}"
-        with part.path.open("rb") as source, kept.open("xb") as copy:
-            kept.chmod(0o600)
-            source.seek(kept_bytes)
-            shutil.copyfileobj(source, copy)
+        _copy_end(part.path, kept_bytes, kept)
         done.append(f"copied the cut part to {kept}")
     with part.path.open("r+b") as file:
         file.truncate(kept_bytes)
         os.fsync(file.fileno())
     write_sizes(data_dir, {**read_sizes(data_dir), **whole})
     return [*done, f"cut the last {lost_bytes} bytes off {part.path}"]
+
+
+def _copy_end(path: Path, start: int, kept: Path) -> None:
+    """Copy a file from a place on to a new file, and write that out; leave none behind if there is no room for it."""
+    with path.open("rb") as source, kept.open("xb") as copy:
+        try:
+            kept.chmod(0o600)
+            source.seek(start)
+            shutil.copyfileobj(source, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+        except OSError:
+            kept.unlink()
+            raise
 
 
 def _is_zeros(path: Path, start: int) -> bool:

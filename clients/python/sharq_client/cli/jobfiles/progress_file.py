@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -49,19 +51,38 @@ class ProgressFile:
                 f"{self.path}: is no progress of an enqueue ({error}); --restart ignores it"
             ) from None
 
+    def try_out(self) -> None:
+        """Write a file like it and remove that again, so that a run finds out before it has sent anything.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+        if self.path is not None:
+            with self._written_beside(Reached()):
+                pass
+
     def save(self, reached: Reached) -> None:
         """Keep how far the run is.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: the file cannot be written. It is as it was.
         """
-        if self.path is None:
-            return
-        written = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        written.write_bytes(msgspec.json.encode(reached))
-        written.replace(self.path)
+        if self.path is not None:
+            with self._written_beside(reached) as written:
+                written.replace(self.path)
 
     def remove(self) -> None:
         """Remove the file, if there is one."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _written_beside(self, reached: Reached) -> Iterator[Path]:
+        """Write the content into a file beside it, which is gone afterwards unless it was put in its place."""
+        assert self.path is not None
+        written = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        try:
+            written.write_bytes(msgspec.json.encode(reached))
+            yield written
+        finally:
+            written.unlink(missing_ok=True)

@@ -95,6 +95,15 @@ class FileReport:
         """Count a job that the server refused."""
         self._failed(record, error.code, _PLACE.sub("", error.message))
 
+    def flush_rejected(self) -> None:
+        """Write the failed lines so far into their file.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        if self._rejected is not None:
+            self._rejected.flush()
+
     def summary(self, *, is_complete: bool) -> FileSummary:
         """Return the result so far."""
         return FileSummary(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import typer
@@ -62,6 +63,7 @@ def enqueue_file(session: Session, defaults: Mapping[str, object], options: File
     Raises:
         Failed: the options and the file do not fit together. Nothing was sent.
         SharqError, BadFile: the run ended early. It can go on later.
+        OSError: a file cannot be read or written. If jobs were sent, the summary says how many.
         typer.Exit: a job failed.
     """
     progress = ProgressFile(options.state_path)
@@ -69,7 +71,8 @@ def enqueue_file(session: Session, defaults: Mapping[str, object], options: File
     with ExitStack() as stack:
         file = JobFile(options.name, options.kind)
         stack.callback(file.close)
-        rejected = stack.enter_context(options.rejected.open("ab")) if options.rejected is not None else None
+        _try_out(progress)
+        rejected = stack.enter_context(_open_rejected(options.rejected)) if options.rejected else None
         client = stack.enter_context(session.client(retries=FILE_RETRIES))
         meter = stack.enter_context(Meter(file.size_bytes))
         report = FileReport(file.name, meter.tell, rejected, file.header_text)
@@ -87,11 +90,36 @@ def enqueue_file(session: Session, defaults: Mapping[str, object], options: File
         except BadFile:
             pass
         finally:
-            if report.sent or is_complete:
+            try:
                 stack.close()
-                _conclude(session, progress, report.summary(is_complete=is_complete), report.reached)
+            finally:
+                if report.sent or is_complete:
+                    _conclude(session, progress, report.summary(is_complete=is_complete), report.reached)
     if report.failed:
         raise typer.Exit(Exit.FAILED)
+
+
+def _try_out(progress: ProgressFile) -> None:
+    """Raise Failed if the progress cannot be kept."""
+    try:
+        progress.try_out()
+    except OSError as error:
+        problem = f"the progress cannot be kept: {error.strerror or error}"
+        reason = f"{progress.path}: {problem}; --state names another file. Nothing was sent"
+        raise Failed(reason, Exit.FAILED) from error
+
+
+@contextmanager
+def _open_rejected(path: Path) -> Iterator[BinaryIO]:
+    """Open the file for the lines that fail; an error at its end names it, too."""
+    file = path.open("ab")
+    try:
+        yield file
+    finally:
+        try:
+            file.close()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _start_of(progress: ProgressFile, options: FileOptions) -> Reached:
@@ -111,13 +139,28 @@ def _start_of(progress: ProgressFile, options: FileOptions) -> Reached:
 
 def _conclude(session: Session, progress: ProgressFile, summary: FileSummary, reached: Reached) -> None:
     """Write the summary, and keep or remove the progress."""
-    if summary.is_complete:
-        progress.remove()
-    elif reached.line:
-        progress.save(reached)
+    is_kept = not summary.is_complete and _is_kept(progress, reached)
     if session.output.is_json:
         session.output.document(summary)
-        return
+    else:
+        _tell(summary, can_go_on=is_kept)
+    if summary.is_complete:
+        progress.remove()
+
+
+def _is_kept(progress: ProgressFile, reached: Reached) -> bool:
+    """Keep how far the run is; return True if a later run finds it."""
+    if progress.path is None or not reached.line:
+        return False
+    try:
+        progress.save(reached)
+    except OSError as error:
+        typer.echo(f"sharq: {progress.path}: the progress is not kept: {error.strerror or error}", err=True)
+        return False
+    return True
+
+
+def _tell(summary: FileSummary, *, can_go_on: bool) -> None:
     answered = summary.queued + summary.duplicates
     rate = f" ({answered / summary.seconds:,.0f}/s)" if summary.seconds >= 1 else ""
     typer.echo(
@@ -125,5 +168,5 @@ def _conclude(session: Session, progress: ProgressFile, summary: FileSummary, re
         f" in {summary.seconds:.1f} s{rate}"
     )
     if not summary.is_complete:
-        hint = "; --resume goes on there" if progress.path is not None and summary.line else ""
+        hint = "; --resume goes on there" if can_go_on else ""
         typer.echo(f"sharq: stopped after line {summary.line}{hint}", err=True)

@@ -107,6 +107,7 @@ class Sender:
             SharqError: the server cannot be used; the lines of the last round are perhaps enqueued.
             FileChanged: the records before the position are others than before. Nothing was sent.
             BadFile: the run is strict, and a line is wrong. The lines before it are enqueued.
+            OSError: the progress or the lines that failed cannot be written.
             KeyboardInterrupt: the calls in flight have ended and are counted, unless there was a second one.
         """
         records = self._file.records()
@@ -196,6 +197,8 @@ class Sender:
                 self._report.refused(record, answer)
             else:
                 self._report.enqueued(is_duplicate=answer.duplicate)
+        # A run that goes on skips these lines, so those that failed have to be in their file first.
+        self._report.flush_rejected()
         if not refusals and round_.reached.line:
             self._report.reached = round_.reached
             self._report.read_bytes = round_.read_bytes
