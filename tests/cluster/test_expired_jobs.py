@@ -85,7 +85,7 @@ def test_a_request_that_is_held_rests_twice_as_long_with_each_run() -> None:
 @pytest.mark.parametrize("count", [1, 10])
 async def test_other_queues_do_not_wait_for_the_removal(parts: Parts, count: int) -> None:
     stuck, same, other = queues_in_different_partitions(KIND, 3)
-    await fill(parts, stuck)
+    await fill(parts, stuck, 4_000)  # ten dequeues of a job remove half of them
     await enqueued(parts, *(job(KIND, queue, f"{queue}-{n}") for queue in (same, other) for n in range(5)))
     leased: list[LeasedJob] = []
     while len(leased) < 10:
