@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from collections.abc import Callable
@@ -129,7 +128,7 @@ ODD_PAYLOADS = {
     "nothing": None,
     "right-to-left": RIGHT_TO_LEFT,
     "prototype": {"__proto__": {"x": 1}, "constructor": 1, "toString": "t", "": ""},
-    "deep": functools.reduce(lambda inner, _: [inner], range(400), 1),
+    "deep": json.loads("[" * 400 + "]" * 400),
     "long-word": "w" * 250_000,
     "many-numbers": list(range(35_000)),
     "many-lines": "\n" * 100_000,
