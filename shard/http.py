@@ -22,10 +22,10 @@ from shard.link_server import LinkServer
 from shard.node import ShardNode
 from sharq_core.config import ServerSettings
 from sharq_core.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, SharqError, Unavailable
+from sharq_core.http_port.metrics_text import metrics_text
 from sharq_core.http_port.open_files import fit_connections
 from sharq_core.http_port.port import Port, PortBounds
 from sharq_core.link import frames
-from sharq_core.metrics_text import metrics_text
 from sharq_core.version import __version__
 from sharq_core.web_pages import Hosts
 

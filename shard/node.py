@@ -108,7 +108,7 @@ class ShardNode:
         self.watch_job, self.unwatch_job = self.job_ends.watch, self.job_ends.unwatch
         notes = OwnerNotes(self._ownership, self._calls.surveys)
         self._pipeline = Pipeline(self._executor, self._metrics.store_calls, self._index.subscribers, notes)
-        self._set_aside = SetAside()
+        self._set_aside = SetAside(self.notices)
         self._census = Census()
         self._clocks = PartitionClocks(
             self._executor, self._calls.functions, self._pipeline.run, store.inspector.clock_steps

@@ -19,7 +19,7 @@ from router.http.response import Response, answer
 from router.readiness import Readiness
 from router.shards.dispatch import Dispatch
 from sharq_core.errors import Unavailable
-from sharq_core.metrics_text import metrics_text
+from sharq_core.http_port.metrics_text import metrics_text
 
 QUEUE_TYPE_LABEL = "queue_type"
 """The label of the queue type. A caller who may not see all types gets only the samples of its own types."""

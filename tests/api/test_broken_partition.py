@@ -15,6 +15,7 @@ from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from tests.support.http.contract import Api
 from tests.support.processes.servers import PATIENT, ServerFactory, SharqServer
+from tests.support.processes.sharq import Sharq
 from tests.support.stores.server import StoreFactory
 
 PARTITIONS = 64
@@ -171,3 +172,14 @@ async def test_a_client_logs_what_is_missing_in_a_list_of_the_first_queues(
     async with AsyncClient(broken.server.url) as client:
         assert {row.queue_id for row in await client.control.top_queues(KIND, "depth")} == set(KEPT)
     assert "without partitions [3]" in caplog.text
+
+
+async def test_the_command_shows_what_can_be_read_and_ends_with_an_error(broken: Broken) -> None:
+    sharq = Sharq(broken.server.url)
+    shown = await asyncio.to_thread(sharq, "queues", KIND, code=1)
+    assert {line.split()[0] for line in shown.out.splitlines()} == {"queue", *KEPT}
+    assert shown.err.startswith("sharq: the list is without partition 3: the data there is broken")
+    rows = await asyncio.to_thread(sharq, "types", "--json", code=1)
+    assert [row["queue_type"] for row in rows.documents] == [KIND]
+    top = await asyncio.to_thread(sharq, "top", "--json", "--once")
+    assert {row["queue_id"] for row in top.document["customers"]} == set(KEPT)

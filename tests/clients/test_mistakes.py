@@ -358,3 +358,12 @@ def test_option_out_of_range_is_named(
 def test_wrong_identifier_is_named(path: tuple[Any, ...], field: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^{field}: expected a string"):
         path_of("job", *path)
+
+
+async def test_a_wait_without_an_end_is_refused(open_client: OpenClient, kind: str) -> None:
+    async with open_client() as client:
+        for wait_ms in (float("inf"), float("nan")):
+            with pytest.raises(ValueError, match="wait: expected a time that ends"):
+                await client.dequeue(kind, wait_ms=wait_ms)
+        with pytest.raises(ValueError, match="wait: expected a time that ends"):
+            await client.jobs.cancel_matching(kind, "q", "j", wait_s=float("inf"))

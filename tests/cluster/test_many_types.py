@@ -242,6 +242,8 @@ async def test_a_broken_partition_is_set_aside_and_the_others_are_served(
         assert len(failures) <= 1
         assert len(outcomes) == 50
         assert parts.registry.get_sample_value("sharq_partitions_set_aside") == 1
+        (notice,) = parts.node.notices.all()
+        assert notice.startswith("the data of 1 partition (0) cannot be read, and lists are without it")
 
 
 async def test_a_node_opens_and_serves_though_a_partition_cannot_be_read(store_url: str, prefix: str) -> None:

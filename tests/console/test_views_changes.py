@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
@@ -115,3 +116,94 @@ def test_dialogs_are_accessible(filled: Site, open_page: OpenPage) -> None:
     expect(page.get_by_role("dialog")).to_contain_text("3 queued jobs")
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
+
+
+ODD_ID = "a-b_c.d+e@f:g/" + "h" * 86
+RIGHT_TO_LEFT = "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd <b onclick=alert(1)>&amp;\u0000\u200f"
+
+ODD_PAYLOADS = {
+    "empty-text": "",
+    "empty-list": [],
+    "empty-object": {},
+    "nothing": None,
+    "right-to-left": RIGHT_TO_LEFT,
+    "prototype": {"__proto__": {"x": 1}, "constructor": 1, "toString": "t", "": ""},
+    "deep": json.loads("[" * 400 + "]" * 400),
+    "long-word": "w" * 250_000,
+    "many-numbers": list(range(35_000)),
+    "many-lines": "\n" * 100_000,
+}
+
+
+def test_no_id_error_or_payload_breaks_a_view(site: Site, open_page: OpenPage) -> None:
+    kind = "sms-odd"
+    for job_id, payload in ODD_PAYLOADS.items():
+        job = {
+            "queue_type": kind,
+            "queue_id": ODD_ID,
+            "job_id": job_id,
+            "interval": 60_000,
+            "payload": payload,
+        }
+        answer = site.call("POST", "/enqueue/", {"jobs": [job]})
+        assert answer["failed"] == 0, answer
+    site.bury("sms-odd-dead", "acme", RIGHT_TO_LEFT + "e" * 1000)
+    watched = open_page(width=NARROW)
+    page = watched.open(f"#/queue/{kind}/{ODD_ID.replace('/', '%2F')}")
+    for job_id, payload in ODD_PAYLOADS.items():
+        page.get_by_role("row").filter(has_text=job_id).get_by_role("button").first.click()
+        page.get_by_role("button", name="Show the payload").click()
+        shown = page.get_by_role("group", name="Payload")
+        expect(shown).to_be_visible()
+        assert watched.overflow() == 0, job_id
+        if page.get_by_role("button", name="Show all").is_visible():
+            page.get_by_role("button", name="Show all").click()
+            assert watched.overflow() == 0, job_id
+        assert json.loads(shown.text_content() or "") == payload, job_id
+    page.goto(f"{site.url}/console/#/dead/sms-odd-dead")
+    expect(page.get_by_role("row").filter(has_text="onclick=alert(1)")).to_be_visible()
+    assert page.locator("b[onclick]").count() == 0
+    assert watched.overflow() == 0
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "type/%",
+        "type/%00",
+        "type/%F0%9F%92%A9",
+        "type/<b>",
+        "queue/a/b/c",
+        "queue/a",
+        "queue//",
+        "__proto__",
+        "type/..",
+        "dead/a?queue_id=%22%3E",
+        "nowhere?view=x",
+        "type/" + "x" * 300,
+    ],
+)
+def test_no_address_breaks_the_page(site: Site, open_page: OpenPage, place: str) -> None:
+    watched = open_page()
+    page = watched.open(f"#/{place}")
+    expect(page.locator("h1").first).not_to_be_empty()
+    watched.forgive(400, 404)
+    watched.faults = [fault for fault in watched.faults if "ApiError" not in fault]
+    assert watched.faults == []
+
+
+def test_whatever_is_typed_into_a_search_is_answered_in_words(site: Site, open_page: OpenPage) -> None:
+    site.enqueue("sms-typed", "acme", 2)
+    watched = open_page()
+    page = watched.open("#/queue/sms-typed/acme")
+    for text in ("%", "<b>", '"', "\\", RIGHT_TO_LEFT.replace("\0", ""), "x" * 300, "💩"):
+        page.get_by_label("Ids that begin with", exact=True).fill(text)
+        with page.expect_response("**/jobs/**") as answered:
+            page.get_by_role("button", name="Search", exact=True).click()
+        assert answered.value.status == 400
+        expect(page.locator("#notices")).to_contain_text("prefix: expected a string of up to 100 characters")
+        assert page.locator("#notices .notice").count() == 1, "the same failure is said once"
+        assert watched.overflow() == 0, text
+    watched.forgive(400)
+    watched.faults = [fault for fault in watched.faults if "ApiError" not in fault]
+    assert watched.faults == []

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from sharq_core.metrics_text import SAMPLES_AT_ONCE, metrics_text
+from sharq_core.http_port.metrics_text import SAMPLES_AT_ONCE, metrics_text
 
 FAMILIES, TYPES = 12, 200
 

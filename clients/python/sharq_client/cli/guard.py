@@ -22,7 +22,7 @@ def guard(options: Options, command: Callable[[Session], None]) -> None:
         session = open_session(options)
         url = session.url
         command(session)
-        sys.stdout.flush()
+        session.output.end()
     except typer.Exit:
         raise
     except SharqError as error:

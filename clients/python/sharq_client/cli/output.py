@@ -8,13 +8,14 @@ from __future__ import annotations
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
 from sharq_client.cli.tables import GAP, Column, aligned, fitted, shown_columns, total
+from sharq_client.errors import IncompleteList
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,6 +45,7 @@ class Output:
 
     def __init__(self, *, is_json: bool) -> None:
         self.is_json = is_json
+        self._incomplete: IncompleteList | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -73,12 +75,30 @@ class Output:
         Args:
             limit: the most rows, 0 for all; None for ROWS_ON_TERMINAL on a terminal, and otherwise all.
         """
+        rows = self._readable(rows)
         if limit is not None or not self.is_terminal:
             return list(bounded(rows, limit))
         shown = list(islice(rows, ROWS_ON_TERMINAL + 1))
         if len(shown) > ROWS_ON_TERMINAL:
             self.note(f"These are the first {ROWS_ON_TERMINAL}; --limit 0 shows all.")
         return shown[:ROWS_ON_TERMINAL]
+
+    def _readable(self, rows: Iterable[RowT]) -> Iterator[RowT]:
+        """Yield rows, and keep the error of a list that ends without those of some partitions."""
+        try:
+            yield from rows
+        except IncompleteList as error:
+            self._incomplete = error
+
+    def end(self) -> None:
+        """Write what is buffered.
+
+        Raises:
+            IncompleteList: a list was shown without the entries of some partitions.
+        """
+        sys.stdout.flush()
+        if self._incomplete is not None:
+            raise self._incomplete
 
     def note(self, text: str) -> None:
         """Write a remark for people to stderr, so that a pipe gets the results alone."""

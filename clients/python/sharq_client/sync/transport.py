@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
@@ -104,8 +105,11 @@ class Transport:
             Unavailable: no server accepted a connection. Nothing was done.
             OutcomeUnknown: the request was sent and no valid answer came. It was perhaps done.
             InvalidRequest: the body is no JSON. Nothing was sent.
+            ValueError: the wait has no end. Nothing was sent.
             SharqError: the server answered with this failure.
         """
+        if not math.isfinite(wait_s):
+            raise ValueError(f"wait: expected a time that ends, got {wait_s} s")
         data = None if body is None else body_text(body)
         base, status, content = self._exchange(method, target_of(path, query), data, wait_s)
         if status >= 300:

@@ -7,16 +7,18 @@ const DONE_MS = 8000;
 const MOST_NOTICES = 4;
 
 /**
- * Say something. What failed stays until it is dismissed.
+ * Say something. What failed stays until it is dismissed, or until it is said again.
  *
  * @param {string} text
  * @param {"done" | "failed"} outcome
+ * @param {string} [key] what makes two notices the same; the text by default
  */
-export function say(text, outcome) {
+export function say(text, outcome, key = text) {
   const list = region();
+  for (const said of [...list.children]) if (said.getAttribute("data-key") === key) said.remove();
   const notice = h(
     "div",
-    { class: `notice notice-${outcome}` },
+    { class: `notice notice-${outcome}`, "data-key": key },
     h("span", { class: "notice-sign", "aria-hidden": "true" }, outcome === "done" ? "✓" : "!"),
     h("p", null, h("span", { class: "unseen" }, outcome === "done" ? "Done: " : "Failed: "), text),
     h("button", { type: "button", class: "quiet", onclick: () => notice.remove() }, "Dismiss"),
@@ -33,7 +35,8 @@ export function say(text, outcome) {
  */
 export function sayError(error) {
   console.error(error);
-  say(textOf(error), "failed");
+  // Each answer has a request id of its own, but is the same failure for the reader.
+  say(textOf(error), "failed", error instanceof Error ? error.message : String(error));
 }
 
 /**

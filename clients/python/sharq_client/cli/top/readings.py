@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from sharq_client.answers import QueueAge, QueueRow, TypeRow
+from sharq_client.errors import IncompleteList
 from sharq_client.sync.client import Client
 
 Order: TypeAlias = Literal["depth", "age"]
@@ -73,7 +76,7 @@ def read(client: Client, queue_type: str | None, order: Order, limit: int) -> Re
     Raises:
         SharqError: the server cannot be asked.
     """
-    rows = list(itertools.islice(client.control.types(page=TYPES_READ), TYPES_READ + 1))
+    rows = list(itertools.islice(_readable(client.control.types(page=TYPES_READ)), TYPES_READ + 1))
     types = sorted(rows[:TYPES_READ], key=lambda row: (-(row.queued + row.delayed), row.queue_type))
     if queue_type is not None:
         types = [row for row in types if row.queue_type == queue_type]
@@ -83,6 +86,12 @@ def read(client: Client, queue_type: str | None, order: Order, limit: int) -> Re
     customers = [customer for name in names for customer in _customers(client, name, order, limit)]
     customers.sort(key=_by_backlog if order == "depth" else _by_age)
     return Reading(types, customers[:limit], len(rows) > TYPES_READ, time.time())
+
+
+def _readable(rows: Iterator[TypeRow]) -> Iterator[TypeRow]:
+    """Yield types, without what lies in broken partitions: the others are watched all the more."""
+    with suppress(IncompleteList):
+        yield from rows
 
 
 def _customers(client: Client, queue_type: str, order: Order, limit: int) -> list[Customer]:

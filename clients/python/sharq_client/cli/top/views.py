@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 from rich.console import Console
 
@@ -23,6 +25,8 @@ def show_live(session: Session, queue_type: str | None, order: Order, refresh_s:
     Args:
         refresh_s: the pause between two readings, at least LEAST_REFRESH_S.
     """
+    # Python would write the client's warnings into the picture.
+    logging.getLogger("sharq_client").addHandler(logging.NullHandler())
     patient = msgspec.structs.replace(session, timeout_s=min(session.timeout_s, PATIENCE_S))
     with patient.client() as client:
         Watch(client, View(session.url, queue_type, order), max(refresh_s, LEAST_REFRESH_S)).run()
