@@ -150,7 +150,7 @@ async def test_caps_are_refused_wherever_a_request_names_one(
     for method, path, body, place in refused:
         status, answer = await ask(method, path, body)
         assert (status, answer["code"], answer["message"]) == (403, "forbidden", place + only), path
-    _, job = await ask("GET", "/dequeue/tenants/")
+    _, job = await ask("GET", "/dequeue/tenants/?wait=10000")
     lease = {"lease": job["lease"]}
     held = {**lease, "hold_cap": {"name": "theirs", "ms": 60_000}}
     for verb in ("finish", "release"):

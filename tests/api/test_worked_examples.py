@@ -66,6 +66,9 @@ class WorkedComparison(Comparison):
             assert isinstance(real["next_ready_in"], int) and 0 < real["next_ready_in"] <= LONGEST_DAY_MS, (
                 real
             )
+        elif field == "slots_used":
+            assert isinstance(printed, int) and isinstance(real, int)
+            assert printed <= real, "a slot that was not used in time counts all the same"
         elif field in {*SPANS, "next_slot_in"}:
             assert (printed is None) == (real is None), f"{field}: {real}"
             if isinstance(printed, int) and isinstance(real, int):

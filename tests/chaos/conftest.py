@@ -111,9 +111,5 @@ def clock(tmp_path: Path) -> ShiftedClock:
 @pytest.fixture
 def stage_by_clock(clock: ShiftedClock, seed: int, report: Report) -> Iterator[Stage]:
     """A stage on a store that goes by that clock."""
-    with running_store("valkey", *AOF) as store:
-        store.stop()
-        store.environ = clock.environ
-        store.start()
-        with stage(store, seed, report) as found:
-            yield found
+    with running_store("valkey", *AOF, environ=clock.environ) as store, stage(store, seed, report) as found:
+        yield found

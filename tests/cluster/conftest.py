@@ -70,10 +70,7 @@ def clock(tmp_path: Path) -> ShiftedClock:
 @pytest.fixture(params=KINDS)
 def shifted_store(request: pytest.FixtureRequest, clock: ShiftedClock) -> Iterator[StoreServer]:
     """A private server by the clock that the test sets."""
-    with running_store(request.param) as server:
-        server.stop()
-        server.environ = clock.environ
-        server.start()
+    with running_store(request.param, environ=clock.environ) as server:
         yield server
 
 

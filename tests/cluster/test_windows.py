@@ -40,10 +40,7 @@ ALWAYS = Window("UTC", (OpenRange("daily", "00:00", "24:00"),))
 def shifted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StoreServer, ShiftedClock]]:
     """A server by the clock that the test sets."""
     clock = ShiftedClock(tmp_path_factory.mktemp("clock"))
-    with running_store("valkey") as server:
-        server.stop()
-        server.environ = clock.environ
-        server.start()
+    with running_store("valkey", environ=clock.environ) as server:
         yield server, clock
 
 

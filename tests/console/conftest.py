@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from router.access.token_file import new_token
 from sharq_core.config import parse_url
-from tests.console.site import WAIT_S, WIDE, Site, Watched
+from tests.console.site import WAIT_S, WIDE, Profiles, Site, Watched
 from tests.support.processes.servers import SharqCluster
 from tests.support.stores.server import WRITTEN_AOF, running_store
 from tests.support.tools import missing_tool
@@ -56,6 +56,12 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
+@pytest.fixture(scope="package")
+def profiles(browser: Browser) -> Profiles:
+    """The profiles that pages of one look share."""
+    return Profiles(browser)
+
+
 @contextmanager
 def running_site() -> Iterator[Site]:
     """Run a cluster of a router and two shards that asks for tokens."""
@@ -90,12 +96,12 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
+def open_page(profiles: Profiles, site: Site) -> Iterator[OpenPage]:
     """Opens pages; at the end none of them has seen a fault."""
     opened: list[Watched] = []
 
     def make(scheme: Literal["light", "dark"] = "light", width: int = WIDE) -> Watched:
-        opened.append(Watched(browser, site, scheme, width))
+        opened.append(Watched(profiles.of(scheme, width), site))
         return opened[-1]
 
     yield make

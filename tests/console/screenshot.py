@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from tests.console.conftest import chromium, running_site
-from tests.console.site import Site, Watched
+from tests.console.site import Profiles, Site, Watched
 
 WIDTH = 1280
 COLORS = 128
@@ -61,7 +61,7 @@ def main() -> None:
     target, place = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "#/overview"
     with running_site() as site, sync_playwright() as playwright, chromium(playwright) as browser:
         fill(site)
-        watched = Watched(browser, site, width=WIDTH)
+        watched = Watched(Profiles(browser).of(width=WIDTH), site)
         page = watched.open(place)
         work(site, WORK_S)
         page.screenshot(path=target)

@@ -109,6 +109,25 @@ def numbers(snapshot: Document, kind: str) -> Document:
     return next((row for row in snapshot["types"] if row["queue_type"] == kind), {})
 
 
+class Profiles:
+    """The profiles of one browser. Pages of one scheme and width share one, with the console's files in its cache.
+
+    A tab has its own token in any case, and a profile of its own would cost each test 0.7 s of processor time.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._made: dict[tuple[str, int], BrowserContext] = {}
+
+    def of(self, scheme: Literal["light", "dark"] = "light", width: int = WIDE) -> BrowserContext:
+        """Return the profile of a scheme and width."""
+        if (scheme, width) not in self._made:
+            self._made[scheme, width] = self._browser.new_context(
+                viewport={"width": width, "height": HEIGHT}, color_scheme=scheme
+            )
+        return self._made[scheme, width]
+
+
 class Watched:
     """A page of the browser that notes what must not happen: faults, and requests to elsewhere.
 
@@ -117,19 +136,11 @@ class Watched:
         page: the page.
     """
 
-    def __init__(
-        self,
-        browser: Browser,
-        site: Site,
-        scheme: Literal["light", "dark"] = "light",
-        width: int = WIDE,
-    ) -> None:
+    def __init__(self, profile: BrowserContext, site: Site) -> None:
         self.faults: list[str] = []
         self.site = site
-        self.context: BrowserContext = browser.new_context(
-            viewport={"width": width, "height": HEIGHT}, color_scheme=scheme
-        )
-        self.page: Page = self.context.new_page()
+        self._profile = profile
+        self.page: Page = profile.new_page()
         self.page.set_default_timeout(WAIT_S * 1000)
         own = (site.url, "data:", "blob:")
         self.page.on("console", lambda said: self._note(said.type in {"error", "warning"}, said.text))
@@ -163,8 +174,9 @@ class Watched:
         return wider
 
     def close(self) -> None:
-        """Close the page."""
-        self.context.close()
+        """Close the page, and those that the test has opened beside it."""
+        for page in self._profile.pages:
+            page.close()
 
 
 def cpu_ms(pid: int) -> float:

@@ -210,6 +210,16 @@ def test_a_type_is_paused_and_resumed(site: Site, open_page: OpenPage, kind: str
         assert site.get(f"/queue/{kind}/acme/")["blocked_by"] == reason
 
 
+def test_the_focus_stays_with_the_type_if_somebody_else_pauses_it(
+    site: Site, open_page: OpenPage, kind: str
+) -> None:
+    site.enqueue(kind, "acme")
+    page = open_page().open(f"#/type/{kind}")
+    page.get_by_role("button", name="Pause").focus()
+    site.call("POST", f"/type/{kind}/pause/")
+    expect(page.get_by_role("button", name="Resume")).to_be_focused()
+
+
 def test_customers_have_an_order_and_at_most_a_hundred_rows(
     site: Site, open_page: OpenPage, kind: str
 ) -> None:

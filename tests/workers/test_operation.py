@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.extent import is_full
 from tests.support.http.collector import Collector
 from tests.support.processes.commands import Server
 from tests.support.processes.servers import SharqServer, running_server
@@ -27,6 +28,9 @@ from tests.workers.servers import children, clients, is_there, until_gone
 
 ORIGINAL_FILE = Path(__file__).parents[1] / "data" / "original-server.conf"
 PARENT_SPAN = "b7ad6b7169203331"
+
+MANY = 8 if is_full() else 5
+"""More workers than most machines of a CI have processors. Each is started anew, for half a second of one."""
 
 
 @contextmanager
@@ -158,18 +162,18 @@ def test_a_store_that_dies_again_and_again_ends_the_server_and_all_workers(tmp_p
 
 
 @pytest.mark.slow
-async def test_eight_workers_share_connections_and_jobs_whatever_the_processors() -> None:
-    with running_server("--workers", "8") as server:
+async def test_many_workers_share_connections_and_jobs_whatever_the_processors() -> None:
+    with running_server("--workers", str(MANY)) as server:
         workers = children(server)["workers"]
-        assert len(workers) == 8
-        async with clients(server, 16) as made:
-            assert sorted([await client.process() for client in made]) == sorted([*range(8), *range(8)])
-            enqueued = [made[n % 16].enqueue("eight", f"q{n % 40}", f"j{n}") for n in range(160)]
-            assert {status for status, _ in await asyncio.gather(*enqueued)} == {201}
+        assert len(workers) == MANY
+        async with clients(server, 2 * MANY) as made:
+            assert sorted([await client.process() for client in made]) == sorted([*range(MANY), *range(MANY)])
+            sent = [made[n % len(made)].enqueue("many", f"q{n % 40}", f"j{n}") for n in range(160)]
+            assert {status for status, _ in await asyncio.gather(*sent)} == {201}
             leased: list[str] = []
             async with asyncio.timeout(60):
                 while len(leased) < 160:
-                    answers = await asyncio.gather(*(client.dequeue("eight") for client in made))
+                    answers = await asyncio.gather(*(client.dequeue("many") for client in made))
                     leased += [job["job_id"] for status, job in answers if status == 200]
             assert len(set(leased)) == len(leased) == 160
         assert await asyncio.to_thread(server.stop) == 0

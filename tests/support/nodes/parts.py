@@ -21,7 +21,9 @@ from sharq_core.store.replication.durability import Durability
 LEASE_US = 60_000_000
 
 PATIENT_S = 30.0
-"""The store's timeout of tests that are not about it, and ask for more than a busy machine does in 2 s."""
+"""The store's timeout of tests that are not about it, and ask for more than a busy machine does in 2 s. A clock that
+steps by less than that may let a late call pass.
+"""
 
 
 class Parts:

@@ -187,10 +187,11 @@ StoreFactory = Callable[..., StoreServer]
 
 
 @contextmanager
-def running_store(kind: str, *arguments: str) -> Iterator[StoreServer]:
+def running_store(kind: str, *arguments: str, environ: dict[str, str] | None = None) -> Iterator[StoreServer]:
     """A server in a directory of its own, both gone at the end; its path is short for the socket's sake."""
     directory = Path(tempfile.mkdtemp(prefix="sharq-"))
     server = StoreServer(kind, directory, *arguments)
+    server.environ = environ
     try:
         server.start()
         yield server

@@ -13,7 +13,7 @@ class ShiftedClock:
     """The machine's clock and a shift.
 
     Args:
-        folder: gets the library that is preloaded and the file with the shift; outlives the servers.
+        folder: gets the file with the shift; outlives the servers.
 
     Attributes:
         environ: of the servers that go by this clock.
@@ -22,7 +22,7 @@ class ShiftedClock:
     def __init__(self, folder: Path, shift_s: float = 0.0) -> None:
         self._file = folder / "shift"
         self.set(shift_s)
-        self.environ = {**preloaded(_SOURCE, folder), "CLOCK_SHIFT": str(self._file)}
+        self.environ = {**preloaded(_SOURCE), "CLOCK_SHIFT": str(self._file)}
 
     def set(self, shift_s: float) -> None:
         """Set it so far ahead of the machine's (behind: negative), at once."""

@@ -13,7 +13,7 @@ class SlowDisk:
     """The machine's disk, and a delay of each sync of a file.
 
     Args:
-        folder: gets the library that is preloaded and the file with the delay; outlives the servers.
+        folder: gets the file with the delay; outlives the servers.
 
     Attributes:
         environ: of the servers that use this disk.
@@ -22,7 +22,7 @@ class SlowDisk:
     def __init__(self, folder: Path, delay_s: float = 0.0) -> None:
         self._file = folder / "delay"
         self.set(delay_s)
-        self.environ = {**preloaded(_SOURCE, folder), "SYNC_DELAY": str(self._file)}
+        self.environ = {**preloaded(_SOURCE), "SYNC_DELAY": str(self._file)}
 
     def set(self, delay_s: float) -> None:
         """Let each sync that begins from now on take longer by so much."""

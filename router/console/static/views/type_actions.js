@@ -42,8 +42,12 @@ export function typeActions(queueType, isGathered) {
 
   /** @param {string | null} reason */
   function show(reason) {
+    const focused = document.activeElement;
     pauseButton.hidden = reason === "type_paused";
     resumeButton.hidden = reason === null || !RESUMABLE.includes(reason);
+    // A snapshot that is older than the change may hide the button that has just got the focus.
+    if (focused === pauseButton && pauseButton.hidden) resumeButton.focus();
+    if (focused === resumeButton && resumeButton.hidden) pauseButton.focus();
   }
 
   /**
