@@ -1,17 +1,16 @@
-"""The private names of redis-py 8.1 under public ones: the parser, the writer and the TLS files of a connection."""
+"""The private names of redis-py 8.1 under public ones: the parser and the writer of a connection."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
-from redis.asyncio.connection import AbstractConnection, SSLConnection
+from redis.asyncio.connection import AbstractConnection
 
-__all__ = ["NOT_ENOUGH_DATA", "give_context", "parser_of", "reader_of", "tls_files_of", "writer_of"]
+__all__ = ["NOT_ENOUGH_DATA", "parser_of", "reader_of", "writer_of"]
 
 
 parser_of: Callable[[AbstractConnection], Any] = attrgetter("_parser")
@@ -22,17 +21,3 @@ reader_of: Callable[[Any], Any] = attrgetter("_reader")
 
 writer_of: Callable[[AbstractConnection], asyncio.StreamWriter | None] = attrgetter("_writer")
 """Returns the writer of a connection; None for a closed one."""
-
-
-def tls_files_of(connection: AbstractConnection) -> tuple[str | None, str | None, str | None] | None:
-    """Return the paths of the authorities, the certificate and the key of a connection; None if it uses no TLS."""
-    if not isinstance(connection, SSLConnection):
-        return None
-    files = connection.ssl_context
-    return files.ca_certs, files.certfile, files.keyfile
-
-
-def give_context(connection: AbstractConnection, context: ssl.SSLContext) -> None:
-    """Have a connection that uses TLS and is not open yet use a context; else it makes one of its own."""
-    assert isinstance(connection, SSLConnection)
-    connection.ssl_context.context = context
