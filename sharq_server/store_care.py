@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sharq_core.config import Config
+from sharq_core.store.connections import share_tls
 from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError, StoreStartCutShort
 from sharq_core.store.original_data import report_original_data
 from sharq_server.restarts import QUICK_S, Restarts
@@ -49,6 +50,7 @@ async def report_original(config: Config) -> None:
     """Log the data of the original SHARQ on the server that the configuration names, as soon as it responds."""
     url, timeout_s = config.store.url.reveal(), config.redis.timeout_ms / 1000
     async with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=timeout_s) as client:
+        share_tls(client.connection_pool)
         await report_original_data(client, config.original_key_prefix)
 
 

@@ -182,9 +182,10 @@ class Refresher:
         """Notify the new owners: a call of this node may have run after they read the partition."""
         given_up, self._given_up = self._given_up, []
         notes = [self._pipeline.value(self._surveys.touch(partition, "")) for partition in given_up]
-        for failure in await asyncio.gather(*notes, return_exceptions=True):
-            if failure is not None:
-                log.warning("word_not_left error=%r", str(failure))
+        told = await asyncio.gather(*notes, return_exceptions=True)
+        failures = [failure for failure in told if failure is not None]
+        if failures:
+            log.warning("word_not_left partitions=%d error=%r", len(failures), str(failures[0]))
 
     def look_soon(self) -> None:
         """Look at all partitions now: the store's clock may have stepped."""

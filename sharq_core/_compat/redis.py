@@ -1,9 +1,8 @@
-"""The private names of redis-py 8.1 under public ones: parser, writer, arguments and TLS files of a connection."""
+"""The private names of redis-py 8.1 under public ones: the parser, the writer and the arguments of a connection."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
@@ -11,15 +10,7 @@ from typing import Any
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection, SSLConnection
 
-__all__ = [
-    "NOT_ENOUGH_DATA",
-    "TlsConnection",
-    "give_context",
-    "parser_of",
-    "reader_of",
-    "tls_files_of",
-    "writer_of",
-]
+__all__ = ["NOT_ENOUGH_DATA", "TlsConnection", "parser_of", "reader_of", "writer_of"]
 
 GOODBYE_S = 1.0
 
@@ -43,17 +34,3 @@ class TlsConnection(SSLConnection):
 
     def _connection_arguments(self) -> Mapping[str, Any]:
         return {**super()._connection_arguments(), "ssl_shutdown_timeout": GOODBYE_S}
-
-
-def tls_files_of(connection: AbstractConnection) -> tuple[str | None, str | None, str | None] | None:
-    """Return the paths of the authorities, the certificate and the key of a connection; None if it uses no TLS."""
-    if not isinstance(connection, SSLConnection):
-        return None
-    files = connection.ssl_context
-    return files.ca_certs, files.certfile, files.keyfile
-
-
-def give_context(connection: AbstractConnection, context: ssl.SSLContext) -> None:
-    """Have a connection that uses TLS and is not open yet use a context; else it makes one of its own."""
-    assert isinstance(connection, SSLConnection)
-    connection.ssl_context.context = context

@@ -14,21 +14,31 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConn
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sharq_core._compat.redis import (
-    NOT_ENOUGH_DATA,
-    TlsConnection,
-    give_context,
-    parser_of,
-    reader_of,
-    tls_files_of,
-    writer_of,
-)
+from sharq_core._compat.redis import NOT_ENOUGH_DATA, TlsConnection, parser_of, reader_of, writer_of
 from sharq_core.errors import SharqError
 from sharq_core.process.certificates.contexts import TrustFiles, context_of
 from sharq_core.store.commands import Command, pack
 from sharq_core.store.failures import refusal
 
 Prepare: TypeAlias = Callable[[AbstractConnection], Awaitable[None]]
+
+
+class SharedTlsConnection(TlsConnection):
+    """A TLS connection of the driver that trusts only the named authorities, if there are any.
+
+    The driver's own reads its files, and always the system's authorities, for each connection.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        files = self.ssl_context
+        files.context = context_of(TrustFiles(files.ca_certs, files.certfile, files.keyfile))
+
+
+def share_tls(pool: ConnectionPool) -> None:
+    """Have a pool of the driver make such connections if it uses TLS; they raise OSError if a file cannot be used."""
+    if pool.connection_class is SSLConnection:
+        pool.connection_class = SharedTlsConnection
 
 
 class ServerConnections:
@@ -49,8 +59,7 @@ class ServerConnections:
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
-        if self._pool.connection_class is SSLConnection:
-            self._pool.connection_class = TlsConnection
+        share_tls(self._pool)
         self._prepare = prepare
         self._idle: list[AbstractConnection] = []
         self._least_idle = 0
@@ -107,9 +116,6 @@ class ServerConnections:
         """Return a new connection over which the server has answered; raise as `take` does."""
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            files = tls_files_of(connection)
-            if files is not None:
-                give_context(connection, context_of(TrustFiles(*files)))
             await connection.connect()  # type: ignore[no-untyped-call]
             await self._prepare(connection)
             self.opened += 1

@@ -10,7 +10,8 @@ import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 import redis
@@ -22,9 +23,12 @@ from tests.support.load.crowd import Crowd
 from tests.support.load.history import Outcome
 from tests.support.stores.groups import (
     NODE_TIMEOUT_MS,
+    OPEN,
     SERVICE,
     Member,
+    Security,
     SentinelGroup,
+    make_certificates,
     running_sentinel_group,
 )
 from tests.support.stores.redis_cluster import RedisCluster, running_cluster
@@ -56,12 +60,22 @@ pytestmark = pytest.mark.timeout(900)
 
 @contextmanager
 def sentinel_stage(
-    durability: str, replicas: int, seed: int, report: Report
+    durability: str,
+    replicas: int,
+    seed: int,
+    report: Report,
+    security: Security = OPEN,
+    guard: Security = OPEN,
 ) -> Iterator[tuple[Stage, SentinelGroup]]:
-    """A cluster on a Sentinel group."""
+    """A cluster on a Sentinel group.
+
+    Args:
+        security, guard: of the servers, and of the Sentinels.
+    """
     arguments = ARGUMENTS[durability] if replicas > 1 else AOF
+    kind = "valkey" if security.certificates is None else "redis"
     with (
-        running_sentinel_group(replicas=replicas, arguments=arguments) as group,
+        running_sentinel_group(kind, security, guard, replicas=replicas, arguments=arguments) as group,
         stage(
             group.servers[0],
             seed,
@@ -70,9 +84,24 @@ def sentinel_stage(
             audited=lambda _prefix: one_client(lambda: group.primary().client()),
             SHARQ_REDIS_DURABILITY=durability,
             SHARQ_REDIS_TIMEOUT="5000" if durability == "synced" else "2000",
+            **access("", security),
+            **access("SENTINEL_", guard),
         ) as found,
     ):
         yield found, group
+
+
+def access(infix: str, security: Security) -> dict[str, Any]:
+    """Return the variables by which a shard gets access to servers, or to Sentinels."""
+    found: dict[str, str] = {}
+    if security.username is not None:
+        found |= {"USERNAME": security.username, "PASSWORD": security.password}
+    if security.certificates is not None:
+        found |= {
+            f"TLS_{name.upper()}": str(security.certificates / f"{name}.pem")
+            for name in ("ca", "cert", "key")
+        }
+    return {f"SHARQ_REDIS_{infix}{name}": text for name, text in found.items()}
 
 
 async def order(group: SentinelGroup, chance: random.Random) -> None:
@@ -196,6 +225,23 @@ async def test_no_failover_of_a_sentinel_group_forgets_what_was_acknowledged(
                 await play_events(found, group, crowd, name, ROUNDS)
 
             await found.play(f"{name}, {durability}, 2 replicas", fault)
+
+
+@pytest.mark.skipif(is_quick(), reason="minutes; in the full run")
+async def test_no_failover_behind_tls_and_passwords_forgets_what_was_acknowledged(
+    tmp_path: Path, seed: int, report: Report
+) -> None:
+    """A failover needs many connections at once, and each takes more with TLS."""
+    certificates = make_certificates(tmp_path / "certificates")
+    security = Security("app", certificates=certificates)
+    guard = Security("watch", "an:other%/one", certificates)
+    with sentinel_stage("replicated", 2, seed, report, security, guard) as (found, group):
+        for name in QUICK_EVENTS:
+
+            async def fault(crowd: Crowd, name: str = name) -> None:
+                await play_events(found, group, crowd, name, 2)
+
+            await found.play(f"{name}, replicated, 2 replicas, TLS and passwords", fault)
 
 
 @pytest.mark.skipif(is_quick(), reason="a minute; in the full run")

@@ -90,6 +90,22 @@ async def test_a_crowd_before_a_store_that_is_away_is_refused_whole(
             assert isinstance(outcome, Unavailable)
 
 
+async def test_new_owners_that_cannot_be_told_are_one_line_in_the_log(
+    own_store: StoreFactory, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A takeover while the store is away concerns up to 4,096 partitions at once."""
+    server = own_store()
+    settings = NodeSettings(key_prefix=prefix)
+    async with running_node(server.url, settings) as parts:
+        server.stop()
+        parts.node._refresher.give_up(range(settings.partitions))
+        await until(lambda: "word_not_left" in caplog.text)
+    assert caplog.text.count("word_not_left") == 1
+    assert (
+        f"word_not_left partitions={settings.partitions} error='the store cannot be reached: " in caplog.text
+    )
+
+
 async def test_a_request_that_got_no_job_is_told_of_a_failure_instead_of_nothing(
     own_store: StoreFactory, prefix: str
 ) -> None:

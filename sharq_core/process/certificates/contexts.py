@@ -42,7 +42,7 @@ def context_of(files: TrustFiles) -> ssl.SSLContext:
         return kept[1]
     context = ssl.create_default_context(cafile=files.ca)
     if files.cert is not None:
-        context.load_cert_chain(files.cert, files.key)
+        context.load_cert_chain(files.cert, files.key, password="")  # never ask for one on the terminal
     _kept[files] = stamps, context
     return context
 
