@@ -155,7 +155,7 @@ class _Router:
         for address in addresses_of(sockets):
             announce(f"sharq-router {__version__} listening on {address}\n")
 
-    async def watch(self) -> None:
+    async def supervise(self) -> None:
         """Wait forever: nothing here needs supervision."""
         await asyncio.Event().wait()
 

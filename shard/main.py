@@ -133,7 +133,7 @@ class _Process:
         files = (*link_certificates(config.cluster), *store_certificates(config.redis, config.store))
         watch_certificates(self._stack, registry, files, self._node.notices)
 
-    async def watch(self) -> None:
+    async def supervise(self) -> None:
         """Join the cluster and stay a member; never returns.
 
         Raises:

@@ -333,8 +333,8 @@ class ShardNode:
         """Export the metrics of the parts, besides those that they count themselves."""
         registry.register(StoreMetrics(self.store))
         registry.register(DataMetrics(self.guard))
-        self._metrics.watch_store(self.store.inspector.counts)
-        self._metrics.watch(
+        self._metrics.export_store(self.store.inspector.counts)
+        self._metrics.export(
             self._refresher,
             self._census,
             self._index,

@@ -150,7 +150,7 @@ class _Server:
         await self._serve(node, http, make_gate(self._config, sockets))
         show_banner(addresses_of(sockets))
 
-    async def watch(self) -> None:
+    async def supervise(self) -> None:
         """Supervise the store. This does not return.
 
         Raises:

@@ -87,9 +87,9 @@ class NodeMetrics:
         self._died_expired = _by_type(lambda queue_type: died.labels(queue_type, DeadReason.EXPIRED).inc)
         self._expired = _by_type(lambda queue_type: expired.labels(queue_type).inc)
 
-    def watch(
+    def export(
         self,
-        watch: Refresher,
+        refresher: Refresher,
         census: Census,
         index: ReadyIndex,
         ownership: Ownership,
@@ -102,10 +102,10 @@ class NodeMetrics:
         Args:
             is_out: tells whether a quota holds a type back.
         """
-        self._registry.register(_Totals(watch, census, reaper_lag_s))
+        self._registry.register(_Totals(refresher, census, reaper_lag_s))
         self._registry.register(_Readiness(census, index, ownership, set_aside, is_out))
 
-    def watch_store(self, notices: Callable[[], Mapping[str, int]]) -> None:
+    def export_store(self, notices: Callable[[], Mapping[str, int]]) -> None:
         """Export the number of primaries that each check of the store's settings complains about."""
         self._registry.register(_StoreNotices(notices))
 
@@ -308,12 +308,16 @@ class _StoreNotices(Collector):
 class _Totals(Collector):
     """The jobs by type and state, as of the last read."""
 
-    def __init__(self, watch: Refresher, census: Census, reaper_lag_s: Callable[[], float]) -> None:
-        self._watch = watch
+    def __init__(self, refresher: Refresher, census: Census, reaper_lag_s: Callable[[], float]) -> None:
+        self._refresher = refresher
         self._census = census
         self._reaper_lag_s = reaper_lag_s
 
     def collect(self) -> Iterator[Metric]:
+        yield from self._by_type()
+        yield from self._of_partitions()
+
+    def _by_type(self) -> Iterator[Metric]:
         jobs = GaugeMetricFamily("sharq_jobs", "Jobs by state", labels=["queue_type", "state"])
         enqueued = CounterMetricFamily(
             "sharq_jobs_enqueued", "Jobs accepted, as counted by the store", labels=["queue_type"]
@@ -339,25 +343,27 @@ class _Totals(Collector):
             finished.add_metric([name], totals.finished)
             cancelled.add_metric([name], totals.cancelled)
         yield from (jobs, enqueued, finished, cancelled)
+
+    def _of_partitions(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "sharq_finished_remembered",
             "Finished jobs that the store remembers",
-            value=self._watch.tombstones,
+            value=self._refresher.tombstones,
         )
         yield CounterMetricFamily(
             "sharq_finished_forgotten_early",
             "Finished jobs forgotten before they were a minute old because the limit was reached",
-            value=self._watch.forgotten_early,
+            value=self._refresher.forgotten_early,
         )
         yield GaugeMetricFamily(
             "sharq_result_bytes",
             "Bytes that the results of finished jobs take in the store",
-            value=self._watch.result_bytes,
+            value=self._refresher.result_bytes,
         )
         yield CounterMetricFamily(
             "sharq_results_dropped",
             "Results of finished jobs dropped to make room for others before their time was over",
-            value=self._watch.results_dropped,
+            value=self._refresher.results_dropped,
         )
         yield GaugeMetricFamily(
             "sharq_reaper_lag_seconds",

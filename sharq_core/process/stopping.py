@@ -104,7 +104,7 @@ class Service(Protocol):
     async def start(self) -> None:
         """Start the parts; each one puts its own end on the stack as soon as it runs."""
 
-    async def watch(self) -> None:
+    async def supervise(self) -> None:
         """Supervise the parts; never return."""
 
     def why_not_ready(self) -> str | None:
@@ -130,7 +130,7 @@ async def serve_until_stopped(make: Callable[[AsyncExitStack, Stop], Service], t
             if await unless(stop, service.start()):
                 following = asyncio.create_task(manager.follow(service.why_not_ready))
                 stack.callback(following.cancel)
-                await unless(stop, service.watch())
+                await unless(stop, service.supervise())
             manager.stopping()
     finally:
         beating.cancel()

@@ -108,7 +108,7 @@ class _Cluster:
         on_reload("each router and shard (see their logs)", self._reload_services, self._stack)
         self._say_ready()
 
-    async def watch(self) -> None:
+    async def supervise(self) -> None:
         """Log the death of each child. This does not return."""
         await asyncio.gather(*map(_tell_of_death, self._children), asyncio.Event().wait())
 

@@ -86,7 +86,7 @@ class WorkersParent:
         on_reload("the workers' files", self._reload_workers, stack)
         show_banner(addresses, config.server.workers)
 
-    async def watch(self) -> None:
+    async def supervise(self) -> None:
         """Supervise the store and the workers. This does not return.
 
         Raises:
@@ -95,7 +95,7 @@ class WorkersParent:
             WorkersFailed: a worker cannot be kept running.
         """
         assert self._team is not None
-        await asyncio.gather(self._team.watch(), self._look_after_store())
+        await asyncio.gather(self._team.supervise(), self._look_after_store())
 
     def why_not_ready(self) -> str | None:
         """Return the reason for which no worker is ready; None if one is."""

@@ -137,7 +137,7 @@ class WorkerService:
         self._line.say(Started())
         stack.callback(asyncio.create_task(self._hear()).cancel)
 
-    async def watch(self) -> None:
+    async def supervise(self) -> None:
         """Wait for an error after which this worker can never serve. This does not return.
 
         Raises:

@@ -63,10 +63,10 @@ class WorkerTeam:
         await asyncio.wait({*self._tasks, starting}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
-            await self.watch()
+            await self.supervise()
         log.info("workers_started count=%d pids=%s", len(self.workers), ",".join(map(str, self.pids())))
 
-    async def watch(self) -> None:
+    async def supervise(self) -> None:
         """Keep the workers running, once `start` has begun to. This does not return.
 
         Raises:

@@ -144,7 +144,7 @@ class Service:
     async def start(self):
         print("ready")
 
-    async def watch(self):
+    async def supervise(self):
         await asyncio.Event().wait()
 
     def why_not_ready(self):
