@@ -65,3 +65,16 @@ def test_program_that_ends_well_ends_the_watch(reloading: SharqProcess, source: 
 
 def test_command_is_run_as_it_is() -> None:
     assert reload.run([sys.executable, "-c", "raise SystemExit(0)"], [ROOT / "clients"]) == 0
+
+
+def test_hangup_of_the_watch_stops_the_program_gracefully(reloading: SharqProcess, source: Path) -> None:
+    """Its terminal was closed; the program, which had no signal itself, gets one before it is ended by force."""
+    source.write_text(SOURCE.format(word="first", rest=STAY))
+    reloading.launch()
+    wait_until(lambda: "first" in reloading.log)
+    reloading.signal(signal.SIGHUP)
+    assert reloading.wait(30) == 0
+    assert [line for line in reloading.log.splitlines() if line in {"first", "stopped"}] == [
+        "first",
+        "stopped",
+    ]

@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from sharq_client.worker.signals import SIGNALS
+from sharq_client.worker.signals import HANGUP, SIGNALS
 
 log = logging.getLogger("sharq.worker")
 
@@ -29,6 +29,9 @@ killed."""
 
 LOOK_EVERY_MS = 200
 """The longest time from the end of the program, or from a signal, until it is noticed."""
+
+_OF_TERMINAL = ("SIGINT", HANGUP)
+"""The signals that a terminal sends to all of its programs: for a Ctrl-C, and as it is closed."""
 
 
 def run(command: Sequence[str], paths: Sequence[str | Path] = (".",)) -> int:
@@ -63,7 +66,7 @@ def run(command: Sequence[str], paths: Sequence[str | Path] = (".",)) -> int:
                 elif process.poll() == 0:
                     return 0
         finally:
-            _stop(process, was_told=signalled.by is signal.SIGINT)
+            _stop(process, was_told=signalled.by is not None and signalled.by.name in _OF_TERMINAL)
     return 0
 
 
@@ -103,7 +106,7 @@ def _stop(process: subprocess.Popen[bytes], *, was_told: bool = False) -> None:
     """End the program: gracefully, then at once, then by force.
 
     Args:
-        was_told: True if it has had the first signal already, as a Ctrl-C reaches all programs of a terminal.
+        was_told: True if it has had the first signal already, as one of _OF_TERMINAL.
     """
     for end in (None if was_told else process.terminate, process.terminate, process.kill):
         if process.poll() is not None:
