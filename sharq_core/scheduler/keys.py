@@ -79,7 +79,10 @@ def _tag(prefix: str, partition: int, partitions: int) -> str:
     for digits in count(1):
         shift = slot_of(head + "0" * digits) ^ slot_of("0" * digits)
         by_slot = _numbers_by_slot(digits)
-        fitting = [number for slot in part if (number := by_slot.get(slot ^ shift)) is not None]
+        if len(by_slot) < len(part):
+            fitting = [number for slot, number in by_slot.items() if slot ^ shift in part]
+        else:
+            fitting = [number for slot in part if (number := by_slot.get(slot ^ shift)) is not None]
         if fitting:
             return f"{head}{min(fitting)}"
     raise AssertionError("count() has no end")

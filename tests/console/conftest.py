@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 from router.access.token_file import new_token
 from sharq_core.config import parse_url
 from tests.console.site import WAIT_S, WIDE, Profiles, Site, Watched
-from tests.support.processes.servers import SharqCluster
+from tests.support.processes.servers import PATIENT, SharqCluster
 from tests.support.stores.server import WRITTEN_AOF, running_store
 from tests.support.tools import missing_tool
 
@@ -72,7 +72,7 @@ def running_site() -> Iterator[Site]:
     ):
         tokens = Path(folder) / "tokens"
         tokens.write_text("".join(f"{line}{WORDS[name]}\n" for name, (_, line) in made.items()))
-        environ = {"SHARQ_AUTH_TOKENS_FILE": str(tokens)}
+        environ = {"SHARQ_AUTH_TOKENS_FILE": str(tokens), **PATIENT}
         cluster = SharqCluster(Path(folder), parse_url(store.url), environ, routers=1, shards=2)
         try:
             for process in (*cluster.shards, *cluster.routers):

@@ -23,7 +23,10 @@ def test_a_snapshot_has_the_jobs_of_all_shards(site: Site, kind: str) -> None:
     with site.stream() as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
         assert answer.headers["Cache-Control"] == "no-store"
-        snapshot = until(events(answer), lambda one: numbers(one, kind).get("leased") == 20)
+        # On a busy machine a shard may say for a moment that its store is slow.
+        snapshot = until(
+            events(answer), lambda one: numbers(one, kind).get("leased") == 20 and not one["notices"]
+        )
     row = numbers(snapshot, kind)
     assert (row["queued"], row["delayed"], row["dead"]) == (40, 0, 0)
     assert row["ready_for_ms"] is None
@@ -31,7 +34,6 @@ def test_a_snapshot_has_the_jobs_of_all_shards(site: Site, kind: str) -> None:
     assert sum(shard["partitions"] for shard in snapshot["shards"]) == snapshot["partitions"] == 64
     assert all(snapshot["totals"][name] >= row[name] for name in ("queued", "leased"))
     assert snapshot["types_total"] >= len(snapshot["types"]) > 0
-    assert snapshot["notices"] == []
 
 
 def test_rates_failures_and_delays_follow_what_happens(site: Site, kind: str) -> None:

@@ -14,6 +14,7 @@ from tests.scheduler.driver import Driver
 from tests.scheduler.job_driver import JobDriver
 from tests.scheduler.type_driver import TypeDriver
 from tests.scheduler.window_driver import WindowDriver
+from tests.support.extent import is_full
 from tests.support.stores.server import KINDS, StoreServer, running_store
 
 _PROFILE = settings(
@@ -23,7 +24,7 @@ _PROFILE = settings(
     suppress_health_check=list(HealthCheck),
     phases=(Phase.generate, Phase.shrink),
 )
-settings.register_profile("quick", _PROFILE, max_examples=40, stateful_step_count=50)
+settings.register_profile("quick", _PROFILE, max_examples=120 if is_full() else 25, stateful_step_count=50)
 settings.register_profile("thorough", _PROFILE, max_examples=1500, stateful_step_count=80)
 
 

@@ -18,13 +18,13 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from tests.scheduler.clock_node import VERBS, ClockNode, RealTime, make_call
 from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Driver, execute, new_job
 from tests.scheduler.records import GRAIN_US
-from tests.support.extent import CHOSEN_KINDS
+from tests.support.extent import CHOSEN_KINDS, is_full
 
 STEPS_US = st.sampled_from([5 * SECOND_US, 10 * SECOND_US, MINUTE_US, 2 * MINUTE_US, HOUR_US, 3 * DAY_US])
 GAIN_US = 4 * SECOND_US
 """More than a partition's time may gain on real time: the timeout of a call, and what a call may lose unnoticed."""
 
-MIN_EXAMPLES = 200
+MIN_EXAMPLES = 400 if is_full() else 100
 """An example takes 40 ms, and rare mistakes need some hundred."""
 
 TOKEN = "00" * 16

@@ -14,6 +14,7 @@ from sharq_core.models import NewJob
 from tests.scheduler.driver import HOUR_US, MINUTE_US, Driver
 from tests.scheduler.expiring import dead_ids, mortal, settle
 from tests.scheduler.records import assert_keys_agree
+from tests.support.extent import is_full
 
 KINDS: dict[str, dict[str, Any]] = {
     "live": {"expires_us": None},
@@ -25,6 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "traced": {"trace": b"t" * 25},
 }
 STAYS = {"live", "later"}
+SEEDS = range(6 if is_full() else 2)
 
 
 def mixed(seed: int, *, priorities: Sequence[int], queues: int) -> dict[str, NewJob]:
@@ -56,7 +58,7 @@ def assert_gone(driver: Driver, jobs: dict[str, NewJob]) -> None:
     assert_keys_agree(driver)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("priorities", "queues"), [((5,), 1), ((1, 5, 9), 1), ((5,), 4)])
 @pytest.mark.parametrize("count", [1, 7, 100])
 def test_dequeues_lease_every_live_job_in_order_and_no_other(
@@ -78,7 +80,7 @@ def test_dequeues_lease_every_live_job_in_order_and_no_other(
     assert_gone(driver, jobs)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("priorities", "queues"), [((5,), 1), ((1, 5, 9), 1), ((5,), 4)])
 def test_walks_remove_every_expired_job_and_no_other(
     driver: Driver, seed: int, priorities: tuple[int, ...], queues: int

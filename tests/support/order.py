@@ -17,6 +17,9 @@ from tests.support.alone import is_alone
 TOGETHER = {"console"}
 """Folders whose modules share a cluster and a browser. One process runs them, which starts these once."""
 
+AS_LONG_AS_A_SLOW_ONE = 8
+"""Tests of such a folder that together take as long as one that is marked `slow`."""
+
 
 def is_slow(item: pytest.Item) -> bool:
     """Return True if a test takes more than about ten seconds."""
@@ -43,8 +46,8 @@ def in_runs(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
     long = [tests for tests in modules if any(map(is_slow, tests))]
     quick = [item for tests in modules if not any(map(is_slow, tests)) for item in tests]
     runs = [alone, *([] for _ in range(processes - 1))]
-    for tests in sorted(long, key=_slow_ones, reverse=True):
-        min(runs, key=_slow_ones).extend(tests)
+    for tests in sorted(long, key=_weight, reverse=True):
+        min(runs, key=_weight).extend(tests)
     taken, ordered = 0, list[pytest.Item]()
     for number, run in enumerate(runs):
         room = (len(items) - len(ordered)) // (processes - number) - len(run)
@@ -57,5 +60,7 @@ def _home(item: pytest.Item) -> Path:
     return item.path.parent if item.path.parent.name in TOGETHER else item.path
 
 
-def _slow_ones(tests: list[pytest.Item]) -> int:
-    return sum(is_slow(item) or is_alone(item) for item in tests)
+def _weight(tests: list[pytest.Item]) -> int:
+    """Return how long tests take together, in slow ones."""
+    together = sum(item.path.parent.name in TOGETHER for item in tests)
+    return sum(is_slow(item) or is_alone(item) for item in tests) + together // AS_LONG_AS_A_SLOW_ONE

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shard.calendar.openings import AHEAD_S, openings_ahead, openings_between
 from sharq_core.campaigns.windows import DAY_MINUTES, OpenRange, Window, weekdays
+from tests.support.extent import is_full
 
 DAY_S = 86_400
 
@@ -200,7 +201,7 @@ days = st.sampled_from(["daily", "mon-fri", "sat-mon", "sun", "mon,wed,sat", "sa
 ranges = st.tuples(days, times, st.one_of(times, st.just("24:00"))).filter(lambda span: span[1] != span[2])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400 if is_full() else 60, deadline=None)
 @given(
     tz=st.sampled_from(ZONES),
     spans=st.lists(ranges, min_size=1, max_size=3),

@@ -79,5 +79,15 @@ def test_tests_of_a_module_and_of_the_console_stay_together() -> None:
     assert len(in_rows) == len(set(in_rows))
 
 
+def test_the_console_begins_a_run_because_one_process_has_all_of_it() -> None:
+    tests = [
+        *listed("cluster/test_slow.py", 0, 4),
+        *listed("console/test_a.py", 99, 1),
+        *listed("z/test_z.py", 0, 5),
+    ]
+    found = cast("list[Listed]", in_runs(cast("list[pytest.Item]", tests), 2))
+    assert [test.path.parent.name for test in (found[0], found[-1])] == ["console", "cluster"]
+
+
 def test_more_processes_than_tests_are_no_fault() -> None:
     assert sum(map(len, runs(200))) == len(TESTS)
