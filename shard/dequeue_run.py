@@ -65,12 +65,12 @@ MAX_CLEARING_S = 0.02
 the next run, together with those that arrived meanwhile.
 """
 
-RESTS, MAX_REST_S = 0.5, 0.02
+RESTS, MAX_REST_S = 1, 0.05
 """Length of the rest after such a wave, in times of the wave, and at most. Others find the store idle meanwhile. It
 doubles with each further run, because the reaper removes a long row of expired jobs in better order.
 """
 
-MAX_HELD_RUNS = 40
+MAX_HELD_RUNS = 30
 """Most such runs of one request, one to two seconds. After them its answer is empty, before its caller gives up."""
 
 

@@ -36,10 +36,10 @@ GATHER_S = 0.005
 EXPIRED_S = 0.1
 """Pause before a call that came too late is retried: the store's clock may have stepped and is mended soon."""
 
-WALK_US = 1_000
+WALK_US = 600
 """CPU time of the store for the removal of expired jobs in the calls of one pass together, in µs."""
 
-WALK_RESTS, MAX_WALK_REST_S = 0.7, 0.02
+WALK_RESTS, MAX_WALK_REST_S = 0.4, 0.02
 """Length of the rest after a call that removed expired jobs, in times of the call, and at most. The calls of all types
 and partitions share the rests. Others find the store idle meanwhile.
 """
