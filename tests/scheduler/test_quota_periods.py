@@ -20,6 +20,7 @@ from tests.scheduler.quota_driver import (
     used,
     zone_of,
 )
+from tests.scheduler.records import assert_records_agree, read_raw
 from tests.scheduler.type_driver import GATHERED, TypeDriver, fill, job
 
 COST = LimitUnit.COST
@@ -220,3 +221,26 @@ def test_another_node_goes_on_with_what_was_used(client: redis.Redis, prefix: st
     second.now_us = first.now_us
     assert used(second) == [3]
     assert len(lease(second)) == 2
+
+
+def test_the_first_call_of_a_period_may_be_one_without_the_key_of_the_queues(sms: TypeDriver) -> None:
+    sms.now_us = us("2026-07-01T12:00")
+    set_quotas(sms, daily(1))
+    fill(sms, "a", 2)
+    assert len(lease(sms)) == 1 and lease(sms) == []
+    sms.now_us = us("2026-07-02T00:00") + SECOND_US
+    call = sms.batches.drop_batches(0, GATHERED, ["none"], now_us=sms.now_us)
+    assert sms.value(call) == 0
+    assert_records_agree(read_raw(sms), sms)
+    assert len(lease(sms)) == 1
+
+
+def test_a_paused_type_is_due_in_time_after_its_periods_became_known(sms: TypeDriver) -> None:
+    set_quotas(sms, daily(1))
+    fill(sms, "a", 1)
+    sms.now_us -= 400 * DAY_US
+    sms.pause_type(is_paused=True)
+    assert lease(sms) == [], "nobody knows the period, and the type looks again in a while"
+    put_periods(sms, daily(1))
+    assert lease(sms) == []
+    assert_records_agree(read_raw(sms), sms)

@@ -80,9 +80,11 @@ class TypeWitness(Witness):
         self._last_us: int | None = None
 
     def see_limits(self, limits: list[Limit]) -> None:
-        """The limits in force from now on; those that were in force before go on."""
+        """The limits in force from now on, each once; those that were in force before go on."""
         old = {history.limit: history for history in self._limits}
-        self._limits = [old.get(limit) or LimitHistory(limit, self._last_us) for limit in limits]
+        self._limits = [
+            old.get(limit) or LimitHistory(limit, self._last_us) for limit in dict.fromkeys(limits)
+        ]
 
     def see_quotas(self, quotas: list[Quota]) -> None:
         """The quotas in force from now on."""

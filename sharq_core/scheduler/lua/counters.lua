@@ -259,11 +259,12 @@ function counters.watch_parked(tx)
 end
 
 -- Return the earliest ready time that the call set in a type with settings, or false. ready: that of its queues. If the
--- call ended what blocked the type, all of its queues are due anew.
+-- call ended what blocked the type, all of its queues are due anew. A call without the key of these, which may be the
+-- first one in a new period of a quota, has the type looked at once more.
 function counters.ready_under_limits(tx, ready)
-  local settings = tx.settings
+  local settings, key = tx.settings, tx.keys[KEY.ready]
   if settings.is_earlier or settings.was_full and not counters.is_full(tx) then
-    local head = tonumber(call('ZRANGE', tx.keys[KEY.ready], 0, 0, 'WITHSCORES')[2])
+    local head = key and tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) or not key and tx.now
     if head and not (ready and ready < head) then ready = head end
     local _, parked = counters.parking(tx.counters)
     if parked > 0 then ready = tx.now end

@@ -96,10 +96,14 @@ end
 local function refuse(tx, ended)
   local reply, before = unit.reply(tx, 0, 0, 0, ended, tx.died or 0)
   unit.flush(tx)
-  local ready, counts = tx.ready_hint, tx.counters
+  local ready, counts, settings = tx.ready_hint, tx.counters, tx.settings
   if ready and not (counts.ready_at and counts.ready_at <= ready) then counts.ready_at = ready end
   tx.ready_hint = false
-  if tx.settings then wait_for_limits(tx, tx.settings) end
+  if settings then
+    -- If this call opened the limits, as the first one in a new period of a quota does, the agenda is that of before.
+    if settings.is_earlier and counts.ready_at then counts.ready_at = math.min(counts.ready_at, tx.now) end
+    wait_for_limits(tx, settings)
+  end
   counters.watch_parked(tx)
   return reply, before
 end
