@@ -132,7 +132,7 @@ async def until_said(http: aiohttp.ClientSession, url: str, server: Server) -> N
     await until_status(http, f"{url}/readyz", 503)
     async with http.get(f"{url}/readyz") as answer:
         assert "cannot write to its disk" in (await answer.json())["message"]
-    assert "CRITICAL store_writes_refused" in server.stderr
+    server.until(lambda: "CRITICAL store_writes_refused" in server.stderr)
     server.until(lambda: "store_notice check=persistence" in server.stderr)
 
 
@@ -204,7 +204,7 @@ async def test_there_is_room_again_and_everything_goes_on(
     await until_said(http, url, server)
     other.unlink()
     await until_status(http, f"{url}/readyz", 200)
-    assert "store_writes_again" in server.stderr
+    server.until(lambda: "store_writes_again" in server.stderr)
     assert await enqueue(http, url, "after", "x") == 201
     assert server.stop() == 0
 

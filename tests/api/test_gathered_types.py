@@ -115,8 +115,8 @@ class TestLimits:
         await filled(api, carrier, "1", "2", jobs=1, cost=3000)
         (job,) = await leased(api, carrier, 1)
         path = f"/finish/{carrier}/{job['queue_id']}/{job['job_id']}/"
-        assert (await api.post(path, {"lease": job["lease"], "cost": 10})).status == 200
-        assert (await api.nothing(carrier)).get("next_ready_in", 0) <= 100
+        assert (await api.post(path, {"lease": job["lease"], "cost": 200})).status == 200
+        assert (await api.nothing(carrier)).get("next_ready_in", 0) <= 2_000
         assert len(await leased(api, carrier, 1)) == 1
 
     async def test_absent_settings_stay_null_clears_and_limits_are_replaced_whole(

@@ -59,7 +59,7 @@ async def test_a_killed_worker_breaks_its_connections_only_and_comes_back(server
         assert sorted([await client.process() for client in made]) == [0, 1]
         text = await made[0].text("/metrics")
     assert 'sharq_worker_restarts_total{process="0"} 1.0' in text
-    assert "worker_ended worker=0 reason='it was ended by SIGKILL'" in server.log
+    server.until(lambda: "worker_ended worker=0 reason='it was ended by SIGKILL'" in server.log)
 
 
 @pytest.mark.slow
@@ -172,7 +172,7 @@ def test_a_signal_without_a_name_ends_one_worker_only(server: SharqServer) -> No
     victim, survivor = children(server)["workers"]
     os.kill(victim, number)
     assert survivor in until_workers(server, 2, without=victim)
-    assert f"worker_ended worker=0 reason='it was ended by signal {number}'" in server.log
+    server.until(lambda: f"worker_ended worker=0 reason='it was ended by signal {number}'" in server.log)
     assert "Traceback" not in server.log
 
 
@@ -240,7 +240,7 @@ def test_a_worker_is_started_again_although_the_directory_of_the_sockets_is_gone
         os.kill(victim, signal.SIGKILL)
         assert survivor in until_workers(server, 2, without=victim)
         server.until((links / "calls-0").exists)
-        assert f"worker_sockets_gone directory={links}" in server.log
+        server.until(lambda: f"worker_sockets_gone directory={links}" in server.log)
         assert "Traceback" not in server.log
         assert server.stop() == 0
 
@@ -274,12 +274,12 @@ def test_a_system_without_files_for_a_worker_does_not_end_the_server(server: Sha
 
 def test_a_stop_between_two_starts_of_a_worker_ends_in_order_and_starts_none(server: SharqServer) -> None:
     _, survivor = children(server)["workers"]
-    # The pauses are 0, 0.5, 1 and 2 s.
+    # The pauses are 0, 0.5, 1 and 2 s, unless a worker lives for 10 s, as on a busy machine.
     for deaths in range(1, 5):
         victim = next(pid for pid in until_workers(server, 2, without=0) if pid != survivor)
         os.kill(victim, signal.SIGKILL)
         server.until(lambda deaths=deaths: server.log.count("worker_ended worker=0") == deaths)  # type: ignore[misc]
-    assert "restart_in_s=2.0" in server.log
+    assert re.search(r"restart_in_s=[12]\.0", server.log)
     assert children(server)["workers"] == [survivor]
     assert server.stop() == 0
     assert server.log.count("stopped worker=") == 1

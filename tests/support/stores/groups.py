@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -313,7 +313,10 @@ def _is_linked(replica: Member) -> bool:
 
 
 def _has_state(sentinel: Member, state: tuple[int, int]) -> bool:
-    return _state(sentinel) == state
+    """Return True if a Sentinel knows so much; a busy one that does not answer in time is asked again."""
+    with suppress(redis.TimeoutError):
+        return _state(sentinel) == state
+    return False
 
 
 def _state(sentinel: Member) -> tuple[int, int]:
