@@ -24,6 +24,7 @@ PACED_SHARE = 0.07
 """The share of its time that the event loop then receives bodies: 35 MB a second, or 78,000 chunks."""
 
 _LEAST_WAIT_S = 0.001
+"""Shorter waits are left out; the next piece waits for them as well."""
 
 
 class BodyPace:

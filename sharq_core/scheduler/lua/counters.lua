@@ -264,7 +264,8 @@ end
 function counters.ready_under_limits(tx, ready)
   local settings, key = tx.settings, tx.keys[KEY.ready]
   if settings.is_earlier or settings.was_full and not counters.is_full(tx) then
-    local head = key and tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) or not key and tx.now
+    local head = tx.now
+    if key then head = tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) end
     if head and not (ready and ready < head) then ready = head end
     local _, parked = counters.parking(tx.counters)
     if parked > 0 then ready = tx.now end
