@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import cast
 
@@ -31,8 +31,6 @@ log = logging.getLogger("sharq.router")
 
 _END_S = 0.5
 """The least time that requests in flight get at a stop, and the longest that their connections need to close."""
-
-_READINESS_EVERY_S = 0.1
 
 
 def router_settings(config: Config) -> RouterSettings:
@@ -122,30 +120,16 @@ class HttpServer:
         await asyncio.gather(closing, return_exceptions=True)
 
 
-def drain_at_end(
-    stack: AsyncExitStack,
-    readiness: Readiness,
-    polls: Polls,
-    why_not_ready: Callable[[], str | None],
-    serve_on_s: float,
-) -> None:
-    """Keep /readyz up to date; at the stack's end report not ready, end the parked dequeues, and serve on for a while.
+def drain_at_end(stack: AsyncExitStack, readiness: Readiness, polls: Polls, serve_on_s: float) -> None:
+    """At the stack's end report not ready, end the parked dequeues, and serve on for a while.
 
     Args:
-        why_not_ready: returns the reason why the process is not ready; None if it is.
         serve_on_s: the time that a load balancer may need to notice. Requests are still served meanwhile.
     """
 
-    async def follow() -> None:
-        while True:
-            readiness.reason = why_not_ready()
-            await asyncio.sleep(_READINESS_EVERY_S)
-
     async def drain() -> None:
-        following.cancel()
         readiness.drain()
         polls.drain()
         await asyncio.sleep(serve_on_s)
 
-    following = asyncio.create_task(follow())
     stack.push_async_callback(drain)

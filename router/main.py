@@ -151,7 +151,8 @@ class _Router:
         if guard is not None:
             follow_files(stack, [guard.path], guard.read_again)
         readiness.warning = partial(_warning, directory, stores, notices)
-        drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory, stores), _SERVE_ON_S)
+        readiness.why_not = partial(_why_not_ready, directory, stores)
+        drain_at_end(stack, readiness, polls, _SERVE_ON_S)
         for address in addresses_of(sockets):
             announce(f"sharq-router {__version__} listening on {address}\n")
 

@@ -198,7 +198,8 @@ class _Server:
         )
         await http.serve(self._stack, front if spans is None else TracedGateway(front, spans))
         readiness.warning = partial(_warning, node)
-        drain_at_end(self._stack, readiness, polls, partial(_why_not_ready, node), serve_on_s=0)
+        readiness.why_not = partial(_why_not_ready, node)
+        drain_at_end(self._stack, readiness, polls, serve_on_s=0)
         if self._guard is not None:
             follow_files(self._stack, [self._guard.path], self._guard.read_again)
 

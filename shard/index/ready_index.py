@@ -195,8 +195,12 @@ class ReadyIndex:
         entries = self._types.get(queue_type)
         return max(monotonic() - entries.earliest, 0.0) if entries else 0.0
 
-    def rank(self, limit: int, beside: Container[str]) -> None:
-        """Continue the search for the longest-due type outside `beside` with the next `limit` types."""
+    def rank(self, limit: int, beside: Container[str]) -> bool:
+        """Continue the search for the longest-due type outside `beside` with the next `limit` types.
+
+        Returns:
+            True if types of this search are left.
+        """
         # With 100,000 types a search for the earliest would hold the event loop for milliseconds, so it goes on in
         # slices; its result counts once every type has been seen.
         for _ in range(min(limit, len(self._to_rank))):
@@ -207,9 +211,11 @@ class ReadyIndex:
                 self._earliest_so_far = (
                     entries.earliest if earliest is None else min(entries.earliest, earliest)
                 )
-        if not self._to_rank:
-            self._earliest_of_rest, self._earliest_so_far = self._earliest_so_far, None
-            self._to_rank = list(self._types)
+        if self._to_rank:
+            return True
+        self._earliest_of_rest, self._earliest_so_far = self._earliest_so_far, None
+        self._to_rank = list(self._types)
+        return False
 
     @property
     def longest_overdue_s(self) -> float:

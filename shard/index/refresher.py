@@ -172,7 +172,8 @@ class Refresher:
             types, _ = await self._surveyor.read(under_way, budget)
             types = max(types, 1)
         for _ in range(max(int(RANKED_A_SECOND * self._period_s / RANKED_AT_ONCE), 1)):
-            self._index.rank(RANKED_AT_ONCE, self._census.named)
+            if not self._index.rank(RANKED_AT_ONCE, self._census.named):
+                break
             await asyncio.sleep(0)
         await self._turn()
         await self._trim_results()

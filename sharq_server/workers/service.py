@@ -220,7 +220,8 @@ class WorkerService:
         )
         await http.serve(self._stack, front if self._spans is None else TracedGateway(front, self._spans))
         readiness.warning = lambda: node.notices.beside(node.warning)
-        drain_at_end(self._stack, readiness, polls, lambda: node.why_not_ready, serve_on_s=0)
+        readiness.why_not = lambda: node.why_not_ready
+        drain_at_end(self._stack, readiness, polls, serve_on_s=0)
         if self._guard is not None:
             follow_files(self._stack, [self._guard.path], self._guard.read_again)
 
