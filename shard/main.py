@@ -19,7 +19,7 @@ from shard.cli import ShardOptions, read_command
 from shard.cluster.membership import Membership, NotAMember
 from shard.data_identity.acceptance import NotAccepted, accept_data_loss
 from shard.http import Pages, make_port, measure
-from shard.link_server import LinkServer
+from shard.link.server import LinkServer
 from shard.node import ShardNode
 from shard.node_start import open_node
 from shard.store_factory import make_configured_store

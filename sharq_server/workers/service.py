@@ -27,7 +27,7 @@ from router.shards.dispatch import Dispatch
 from router.traced_gateway import TracedGateway
 from shard.data_identity.memory import DirectoryMemory
 from shard.http import Pages, make_port
-from shard.link_server import LinkServer
+from shard.link.server import LinkServer
 from shard.node import ShardNode
 from shard.node_start import open_node
 from shard.store_factory import make_configured_store

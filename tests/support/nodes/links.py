@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from router.shards.link import ShardLink
 from shard.http import Pages, make_port
-from shard.link_server import LinkServer
+from shard.link.server import LinkServer
 from shard.node import NodeSettings
 from sharq_core.config import ServerSettings
 from sharq_core.http_port.acceptor import PortSite
