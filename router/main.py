@@ -40,13 +40,13 @@ from sharq_core.logs.standard_files import announce
 from sharq_core.partitions import Ring
 from sharq_core.process.certificates.files import api_certificates, link_certificates
 from sharq_core.process.certificates.watch import watch_certificates
+from sharq_core.process.event_loop import run_program
 from sharq_core.process.exposure import refuse_exposed_api, warn_of_readable_secrets
 from sharq_core.process.file_reload import follow_files
-from sharq_core.process.listening import ListenError, addresses_of, bind_sockets, inherited_sockets
 from sharq_core.process.metrics import measure_process
 from sharq_core.process.notices import Notices
-from sharq_core.process.running import run_program
-from sharq_core.process.stopping import Stop, serve_until_stopped
+from sharq_core.process.sockets import ListenError, addresses_of, bind_sockets, inherited_sockets
+from sharq_core.process.stop import Stop, serve_until_stopped
 from sharq_core.process.tls import client_context, kept_context, link_tls_files
 from sharq_core.telemetry.setup import start_traces
 from sharq_core.version import __version__

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from sharq_core.process.launch import tied
-from sharq_core.process.stopping import signal_name
+from sharq_core.process.stop import signal_name
 from sharq_server.local_cluster.state_file import ProcessState
 
 _LOOK_AGAIN_S = 0.05
