@@ -116,24 +116,13 @@ class _Router:
         for bound in sockets:
             stack.callback(bound.close)
         refuse_exposed_api(sockets, config.auth)
-        secret = config.cluster.secret
-        directory = ShardDirectory(
-            config.cluster.shards,
-            secret.reveal() if secret else None,
-            config.redis.timeout_ms / 1000 + _LINK_S,
-            kept_context(stack, link_tls_files(config.cluster), client_context),
-        )
-        await directory.start()
-        stack.push_async_callback(directory.close)
+        directory = await self._connect()
         shards: Directory = directory if spans is None else TracedDirectory(directory, spans)
         readiness, polls, registry = self._readiness, Polls(shards), CollectorRegistry()
         registry.register(LinkMetrics(directory))
         stores = ShardStores(directory)
         measure_process(registry, stack)
-        notices = Notices()
-        warn_of_readable_secrets(config, notices)
-        files = (*api_certificates(config.server), *link_certificates(config.cluster))
-        watch_certificates(stack, registry, files, notices)
+        notices = self._watch_files(registry)
         front = make_front(
             Dispatch(shards),
             polls,
@@ -154,6 +143,27 @@ class _Router:
         drain_at_end(stack, readiness, polls, partial(_why_not_ready, directory, stores), _SERVE_ON_S)
         for address in addresses_of(sockets):
             announce(f"sharq-router {__version__} listening on {address}\n")
+
+    async def _connect(self) -> ShardDirectory:
+        """Return the directory of the shards, which connects to them from now on."""
+        config, secret = self._command.config, self._command.config.cluster.secret
+        directory = ShardDirectory(
+            config.cluster.shards,
+            secret.reveal() if secret else None,
+            config.redis.timeout_ms / 1000 + _LINK_S,
+            kept_context(self._stack, link_tls_files(config.cluster), client_context),
+        )
+        await directory.start()
+        self._stack.push_async_callback(directory.close)
+        return directory
+
+    def _watch_files(self, registry: CollectorRegistry) -> Notices:
+        """Return the notices of this router: readable secrets, and certificates that end soon."""
+        config, notices = self._command.config, Notices()
+        warn_of_readable_secrets(config, notices)
+        files = (*api_certificates(config.server), *link_certificates(config.cluster))
+        watch_certificates(self._stack, registry, files, notices)
+        return notices
 
     async def supervise(self) -> None:
         """Wait forever: nothing here needs supervision."""

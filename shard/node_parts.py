@@ -79,8 +79,7 @@ class NodeParts:
         self._settings = settings
         self._store = store
         self.notices = Notices()
-        ring = ring or Ring.build(1, frozenset({settings.node_id}), settings.partitions)
-        self.ownership = Ownership(settings.node_id, ring, serves_all=settings.serves_all)
+        self.ownership = self._make_ownership(ring)
         keys = Keys(settings.key_prefix, settings.partitions)
         self.executor = Executor(store, keys)
         self.calls = StoreCalls(keys, settings.retention())
@@ -96,17 +95,14 @@ class NodeParts:
         self.clocks = self._make_clocks()
         self.batch_ends = self._make_batch_ends()
         self.reaper = self._make_reaper()
-        seen = self.index, self.clocks, self.executor, self.ownership
-        self.caps = NodeCaps(registry, self.pipeline, self.calls, *seen)
+        self.caps = self._make_caps(registry)
         self.dequeuer = self._make_dequeuer(port)
         self.surveyor = self._make_surveyor()
         self.explanations = self._make_explanations()
-        shown = self.metrics, self.pipeline, self.calls, self.explanations, self.index, self.census
-        self.samples = NodeSamples(registry, *shown, self.ownership.served)
+        self.samples = self._make_samples(registry)
         self.contact = self._make_contact(on_away)
         self._hints = NodeHints(self.ownership, self.index, self.reaper, self.explanations)
-        parts = self.pipeline, self.calls, self.executor, self.ownership, self.clocks, self.surveyor
-        self.calendar = NodeCalendar(registry, *parts, self._hints)
+        self.calendar = self._make_calendar(registry)
         self.handlers = self._make_handlers()
         self.refresher = self._make_refresher()
         self.caps.listen(self.surveyor, self.refresher, self.reaper)
@@ -144,6 +140,23 @@ class NodeParts:
             on_misfit=on_misfit,
             on_remembered=self._mean,
         )
+
+    def _make_ownership(self, ring: Ring | None) -> Ownership:
+        settings = self._settings
+        ring = ring or Ring.build(1, frozenset({settings.node_id}), settings.partitions)
+        return Ownership(settings.node_id, ring, serves_all=settings.serves_all)
+
+    def _make_caps(self, registry: CollectorRegistry) -> NodeCaps:
+        parts = self.pipeline, self.calls, self.index, self.clocks, self.executor, self.ownership
+        return NodeCaps(registry, *parts)
+
+    def _make_samples(self, registry: CollectorRegistry) -> NodeSamples:
+        parts = self.metrics, self.pipeline, self.calls, self.explanations, self.index, self.census
+        return NodeSamples(registry, *parts, self.ownership.served)
+
+    def _make_calendar(self, registry: CollectorRegistry) -> NodeCalendar:
+        parts = self.pipeline, self.calls, self.executor, self.ownership, self.clocks, self.surveyor
+        return NodeCalendar(registry, *parts, self._hints)
 
     def _make_pipeline(self) -> Pipeline:
         notes = OwnerNotes(self.ownership, self.calls.surveys)
