@@ -25,7 +25,7 @@ RUN deploy/container/install /opt/sharq
 
 FROM ${PYTHON_IMAGE}
 ARG PYTHON_IMAGE
-ARG VERSION=2.0.0b1
+ARG VERSION=2.0.0b2
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="SHARQ cluster" \
       org.opencontainers.image.description="A rate-limited queueing system over HTTP, on Redis or Valkey" \

@@ -23,8 +23,8 @@ from router.traced_gateway import TracedGateway
 from sharq_core._compat.aiohttp import AnswerRequest
 from sharq_core.config import Config
 from sharq_core.http_port.acceptor import Listening, PortSite
-from sharq_core.process.listening import BACKLOG
-from sharq_core.process.stopping import Stop
+from sharq_core.process.sockets import BACKLOG
+from sharq_core.process.stop import Stop
 from sharq_core.process.tls import api_tls_files, kept_context, server_context
 
 log = logging.getLogger("sharq.router")

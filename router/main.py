@@ -40,13 +40,13 @@ from sharq_core.logs.standard_files import announce
 from sharq_core.partitions import Ring
 from sharq_core.process.certificates.files import api_certificates, link_certificates
 from sharq_core.process.certificates.watch import watch_certificates
+from sharq_core.process.event_loop import run_program
 from sharq_core.process.exposure import refuse_exposed_api, warn_of_readable_secrets
 from sharq_core.process.file_reload import follow_files
-from sharq_core.process.listening import ListenError, addresses_of, bind_sockets, inherited_sockets
 from sharq_core.process.metrics import measure_process
 from sharq_core.process.notices import Notices
-from sharq_core.process.running import run_program
-from sharq_core.process.stopping import Stop, serve_until_stopped
+from sharq_core.process.sockets import ListenError, addresses_of, bind_sockets, inherited_sockets
+from sharq_core.process.stop import Stop, serve_until_stopped
 from sharq_core.process.tls import client_context, kept_context, link_tls_files
 from sharq_core.telemetry.setup import start_traces
 from sharq_core.version import __version__
@@ -116,24 +116,13 @@ class _Router:
         for bound in sockets:
             stack.callback(bound.close)
         refuse_exposed_api(sockets, config.auth)
-        secret = config.cluster.secret
-        directory = ShardDirectory(
-            config.cluster.shards,
-            secret.reveal() if secret else None,
-            config.redis.timeout_ms / 1000 + _LINK_S,
-            kept_context(stack, link_tls_files(config.cluster), client_context),
-        )
-        await directory.start()
-        stack.push_async_callback(directory.close)
+        directory = await self._connect()
         shards: Directory = directory if spans is None else TracedDirectory(directory, spans)
         readiness, polls, registry = self._readiness, Polls(shards), CollectorRegistry()
         registry.register(LinkMetrics(directory))
         stores = ShardStores(directory)
         measure_process(registry, stack)
-        notices = Notices()
-        warn_of_readable_secrets(config, notices)
-        files = (*api_certificates(config.server), *link_certificates(config.cluster))
-        watch_certificates(stack, registry, files, notices)
+        notices = self._watch_files(registry)
         front = make_front(
             Dispatch(shards),
             polls,
@@ -155,6 +144,27 @@ class _Router:
         drain_at_end(stack, readiness, polls, _SERVE_ON_S)
         for address in addresses_of(sockets):
             announce(f"sharq-router {__version__} listening on {address}\n")
+
+    async def _connect(self) -> ShardDirectory:
+        """Return the directory of the shards, which connects to them from now on."""
+        config, secret = self._command.config, self._command.config.cluster.secret
+        directory = ShardDirectory(
+            config.cluster.shards,
+            secret.reveal() if secret else None,
+            config.redis.timeout_ms / 1000 + _LINK_S,
+            kept_context(self._stack, link_tls_files(config.cluster), client_context),
+        )
+        await directory.start()
+        self._stack.push_async_callback(directory.close)
+        return directory
+
+    def _watch_files(self, registry: CollectorRegistry) -> Notices:
+        """Return the notices of this router: readable secrets, and certificates that end soon."""
+        config, notices = self._command.config, Notices()
+        warn_of_readable_secrets(config, notices)
+        files = (*api_certificates(config.server), *link_certificates(config.cluster))
+        watch_certificates(self._stack, registry, files, notices)
+        return notices
 
     async def supervise(self) -> None:
         """Wait forever: nothing here needs supervision."""

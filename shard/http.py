@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from shard.cluster.contact import Contact
 from shard.cluster.membership import Membership
-from shard.link_server import LinkServer
+from shard.link.server import LinkServer
 from shard.node import ShardNode
 from sharq_core.config import ServerSettings
 from sharq_core.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, SharqError, Unavailable

@@ -19,7 +19,7 @@ from shard.cli import ShardOptions, read_command
 from shard.cluster.membership import Membership, NotAMember
 from shard.data_identity.acceptance import NotAccepted, accept_data_loss
 from shard.http import Pages, make_port, measure
-from shard.link_server import LinkServer
+from shard.link.server import LinkServer
 from shard.node import ShardNode
 from shard.node_start import open_node
 from shard.store_factory import make_configured_store
@@ -32,11 +32,11 @@ from sharq_core.partitions import Ring
 from sharq_core.process.certificates.files import link_certificates, store_certificates
 from sharq_core.process.certificates.watch import watch_certificates
 from sharq_core.process.command_line import log_store
+from sharq_core.process.event_loop import run_program
 from sharq_core.process.exposure import refuse_exposed_link, warn_of_readable_secrets
-from sharq_core.process.listening import ListenError, bind_sockets, public_address
 from sharq_core.process.metrics import measure_process
-from sharq_core.process.running import run_program
-from sharq_core.process.stopping import Stop, serve_until_stopped
+from sharq_core.process.sockets import ListenError, bind_sockets, public_address
+from sharq_core.process.stop import Stop, serve_until_stopped
 from sharq_core.process.tls import kept_context, link_tls_files, server_context
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys

@@ -39,14 +39,14 @@ from sharq_core.logs.line_queue import LineQueue
 from sharq_core.process.certificates.files import api_certificates, store_certificates
 from sharq_core.process.certificates.watch import watch_certificates
 from sharq_core.process.command_line import log_store
+from sharq_core.process.event_loop import run_program
 from sharq_core.process.exposure import warn_of_exposed_api, warn_of_readable_secrets
 from sharq_core.process.file_reload import follow_files
-from sharq_core.process.listening import ListenError, addresses_of, bind_sockets
 from sharq_core.process.metrics import measure_process
-from sharq_core.process.running import run_program
-from sharq_core.process.stopping import Stop, serve_until_stopped
+from sharq_core.process.sockets import ListenError, addresses_of, bind_sockets
+from sharq_core.process.stop import Stop, serve_until_stopped
 from sharq_core.store.embedded.data_dir import DataDirError, read_data_id, write_data_id
-from sharq_core.store.embedded.ending import end_in_order
+from sharq_core.store.embedded.orderly_end import end_in_order
 from sharq_core.store.embedded.repair import NotRepaired
 from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError, url_of_running
 from sharq_core.store.settings_audit import Inspector

@@ -41,6 +41,35 @@ File = Annotated[
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Configuration file of the server.")
 ]
+Ops = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WORDS",
+        help="Of produce, work, read, operate and admin, joined by commas. Default: everything.",
+    ),
+]
+Types = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERNS",
+        help="Queue types, joined by commas; * stands for any text. Default: all.",
+    ),
+]
+Caps = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERNS",
+        help="Named caps, joined by commas; * stands for any text. Default: all.",
+    ),
+]
+MaxQueued = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Most jobs that a queue may hold after an enqueue. Default: no limit."),
+]
+Rps = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Most requests per second to one router. Default: no limit."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON for scripts instead of text.")]
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -91,37 +120,11 @@ class _ListedToken(msgspec.Struct, frozen=True):
 def new(
     name: Name,
     *,
-    ops: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WORDS",
-            help="Of produce, work, read, operate and admin, joined by commas. Default: everything.",
-        ),
-    ] = None,
-    types: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATTERNS",
-            help="Queue types, joined by commas; * stands for any text. Default: all.",
-        ),
-    ] = None,
-    caps: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATTERNS",
-            help="Named caps, joined by commas; * stands for any text. Default: all.",
-        ),
-    ] = None,
-    max_queued: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N", help="Most jobs that a queue may hold after an enqueue. Default: no limit."
-        ),
-    ] = None,
-    rps: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Most requests per second to one router. Default: no limit."),
-    ] = None,
+    ops: Ops = None,
+    types: Types = None,
+    caps: Caps = None,
+    max_queued: MaxQueued = None,
+    rps: Rps = None,
     file: File = None,
     config: ConfigFile = None,
     as_json: AsJson = False,

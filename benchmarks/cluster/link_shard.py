@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from benchmarks.load.load_client import run
-from shard.link_server import LinkServer
+from shard.link.server import LinkServer
 from sharq_core.link import frames
 from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, OnDue, View

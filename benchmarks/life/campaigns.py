@@ -242,8 +242,6 @@ def _share(leases_us: Mapping[str, list[int]], begin_s: float) -> float:
 
 
 def _report(plan: _Plan, rounds: list[dict[str, _Round]], alone: list[list[Calls]]) -> Report:
-    every = [own for by_suffix in rounds for own in by_suffix.values()]
-    windowed = [own.windowed for own in every]
     return Report(
         name="campaigns",
         question="What does it cost when a send window opens for which many jobs wait?",
@@ -256,34 +254,7 @@ def _report(plan: _Plan, rounds: list[dict[str, _Round]], alone: list[list[Calls
             "the jobs without a window go first",
             "server": "one sharq-server; store with an append-only file written out each second, and rewritten before",
         },
-        rows=[
-            targets.OPENING_CPU.row(
-                Spread.of([percentile(own.cpu_ms, 99) for calls in alone for own in calls if own.window])
-            ),
-            targets.OPENING_CALL.row(_spread(windowed, lambda work: percentile(work.opening_ms, 99))),
-            Row(
-                f"{_OPENING}: longest call of the store",
-                "ms",
-                _spread(windowed, lambda work: max(work.opening_ms)),
-            ),
-            targets.OPENING_FIRST.row(_spread(windowed, lambda work: work.first_ms)),
-            targets.OPENING_EARLY.row(_spread(windowed, lambda work: work.early)),
-            targets.OPENING_VIOLATIONS.row(_spread(windowed, lambda work: work.violations)),
-            targets.OPENING_SHARE.row(_spread(windowed, lambda work: work.share)),
-            targets.OPENING_OTHERS.row(
-                Spread.of(
-                    [
-                        percentile(own.windowed.others_ms, 50) / percentile(own.plain.others_ms, 50)
-                        for own in every
-                    ]
-                )
-            ),
-            Row(
-                "store CPU of a lease with a window, of one without",
-                "x",
-                Spread.of([own.windowed.store_us / own.plain.store_us for own in every]),
-            ),
-        ],
+        rows=_rows(rounds, alone),
         grids=[_grid(rounds), _alone_grid(alone)],
         notes=[
             "The calls of the store are measured by its own log, in wall time: other load on the machine, that of "
@@ -291,6 +262,39 @@ def _report(plan: _Plan, rounds: list[dict[str, _Round]], alone: list[list[Calls
             f"The calls at the opening are the first {_FIRST_CALLS}, in which each queue gives its first job.",
         ],
     )
+
+
+def _rows(rounds: list[dict[str, _Round]], alone: list[list[Calls]]) -> list[Row]:
+    every = [own for by_suffix in rounds for own in by_suffix.values()]
+    windowed = [own.windowed for own in every]
+    return [
+        targets.OPENING_CPU.row(
+            Spread.of([percentile(own.cpu_ms, 99) for calls in alone for own in calls if own.window])
+        ),
+        targets.OPENING_CALL.row(_spread(windowed, lambda work: percentile(work.opening_ms, 99))),
+        Row(
+            f"{_OPENING}: longest call of the store",
+            "ms",
+            _spread(windowed, lambda work: max(work.opening_ms)),
+        ),
+        targets.OPENING_FIRST.row(_spread(windowed, lambda work: work.first_ms)),
+        targets.OPENING_EARLY.row(_spread(windowed, lambda work: work.early)),
+        targets.OPENING_VIOLATIONS.row(_spread(windowed, lambda work: work.violations)),
+        targets.OPENING_SHARE.row(_spread(windowed, lambda work: work.share)),
+        targets.OPENING_OTHERS.row(
+            Spread.of(
+                [
+                    percentile(own.windowed.others_ms, 50) / percentile(own.plain.others_ms, 50)
+                    for own in every
+                ]
+            )
+        ),
+        Row(
+            "store CPU of a lease with a window, of one without",
+            "x",
+            Spread.of([own.windowed.store_us / own.plain.store_us for own in every]),
+        ),
+    ]
 
 
 def _spread(works: list[_Work], value: Callable[[_Work], float]) -> Spread:

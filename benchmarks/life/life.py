@@ -201,8 +201,6 @@ def _report(
     batches: dict[int, list[_Outcome]],
     steps: Sequence[Steps],
 ) -> Report:
-    all_batches = [outcome for outcomes in batches.values() for outcome in outcomes]
-    all_expired = [outcome for outcomes in expired.values() for outcome in outcomes]
     return Report(
         name="life",
         question="How long do many expired or cancelled jobs hold up a queue, and what do others notice?",
@@ -214,40 +212,50 @@ def _report(
             "server": "one sharq-server; store with an append-only file written out each second, and rewritten before",
             "steps": f"{plan.steps:,} jobs in one queue, functions called directly",
         },
-        rows=[
-            *(
-                targets.LIFE_LEASED[size].row(Spread.of([outcome.seconds for outcome in outcomes]))
-                for size, outcomes in expired.items()
-            ),
-            *(
-                Row(
-                    f"{size:,} expired jobs: CPU of server and store until then, others included",
-                    "s",
-                    Spread.of([outcome.server_s + outcome.store_s for outcome in outcomes]),
-                )
-                for size, outcomes in expired.items()
-            ),
-            targets.LIFE_CALL.row(Spread.of([outcome.longest_ms for outcome in all_expired])),
-            targets.LIFE_OTHERS.row(Spread.of([outcome.ratio for outcome in all_expired])),
-            _seconds(f"cancel by prefix of {plan.cancelled:,} jobs", cancelled),
-            targets.CANCEL_CALL.row(Spread.of([outcome.longest_ms for outcome in cancelled])),
-            targets.CANCEL_OTHERS.row(Spread.of([outcome.ratio for outcome in cancelled])),
-            *(
-                _seconds(
-                    f"cancel of a batch of {plan.cancelled:,} jobs in {counted(queues, 'queue')}", outcomes
-                )
-                for queues, outcomes in batches.items()
-            ),
-            targets.BATCH_CALL.row(Spread.of([outcome.longest_ms for outcome in all_batches])),
-            targets.BATCH_OTHERS.row(Spread.of([outcome.ratio for outcome in all_batches])),
-            targets.LIFE_STEP.row(Spread.of([step.longest_ms for step in steps])),
-        ],
+        rows=_rows(plan, expired, cancelled, batches, steps),
         grids=[_grid(expired, cancelled, batches), _steps_grid(steps)],
         notes=[
             "The calls of the store are measured by its own log, in wall time: other load on the machine makes one "
             "longer. The CPU times of the single steps do not depend on it.",
         ],
     )
+
+
+def _rows(
+    plan: _Plan,
+    expired: dict[int, list[_Outcome]],
+    cancelled: list[_Outcome],
+    batches: dict[int, list[_Outcome]],
+    steps: Sequence[Steps],
+) -> list[Row]:
+    all_batches = [outcome for outcomes in batches.values() for outcome in outcomes]
+    all_expired = [outcome for outcomes in expired.values() for outcome in outcomes]
+    return [
+        *(
+            targets.LIFE_LEASED[size].row(Spread.of([outcome.seconds for outcome in outcomes]))
+            for size, outcomes in expired.items()
+        ),
+        *(
+            Row(
+                f"{size:,} expired jobs: CPU of server and store until then, others included",
+                "s",
+                Spread.of([outcome.server_s + outcome.store_s for outcome in outcomes]),
+            )
+            for size, outcomes in expired.items()
+        ),
+        targets.LIFE_CALL.row(Spread.of([outcome.longest_ms for outcome in all_expired])),
+        targets.LIFE_OTHERS.row(Spread.of([outcome.ratio for outcome in all_expired])),
+        _seconds(f"cancel by prefix of {plan.cancelled:,} jobs", cancelled),
+        targets.CANCEL_CALL.row(Spread.of([outcome.longest_ms for outcome in cancelled])),
+        targets.CANCEL_OTHERS.row(Spread.of([outcome.ratio for outcome in cancelled])),
+        *(
+            _seconds(f"cancel of a batch of {plan.cancelled:,} jobs in {counted(queues, 'queue')}", outcomes)
+            for queues, outcomes in batches.items()
+        ),
+        targets.BATCH_CALL.row(Spread.of([outcome.longest_ms for outcome in all_batches])),
+        targets.BATCH_OTHERS.row(Spread.of([outcome.ratio for outcome in all_batches])),
+        targets.LIFE_STEP.row(Spread.of([step.longest_ms for step in steps])),
+    ]
 
 
 def _seconds(what: str, outcomes: list[_Outcome]) -> Row:

@@ -233,13 +233,6 @@ def _report(
     requests: list[tuple[float, float]],
     instructions: _Instructions,
 ) -> Report:
-    none_us = min(price.cpu_us for price in prices["none"])
-    none_bytes = median(price.memory_bytes for price in prices["none"])
-    grid: list[tuple[Cell, ...]] = []
-    for name, own in prices.items():
-        cpu_us = min(price.cpu_us for price in own)
-        memory_bytes = median(price.memory_bytes for price in own)
-        grid.append((name, cpu_us, cpu_us / none_us, memory_bytes, memory_bytes - none_bytes))
     return Report(
         name="features",
         question="What do the features cost the store: a job that uses one, and a job that uses none?",
@@ -249,39 +242,8 @@ def _report(
             f"{_REQUEST_TURNS} with {_REQUEST_S:g} s of single enqueues on {_CONNECTIONS} connections",
             "version before": f"{BEFORE_CAMPAIGNS[:12]}; without limits: {BEFORE_LIMITS[:12]}",
         },
-        rows=[
-            targets.FEATURES_INSTRUCTIONS.row(
-                Spread.of([instructions.plain / instructions.before_campaigns])
-            ),
-            targets.LIMITS_INSTRUCTIONS.row(Spread.of([instructions.plain / instructions.before_limits])),
-            targets.FEATURES_CPU.row(Spread.of([now.cpu_us / before.cpu_us for before, now in pairs])),
-            targets.FEATURES_BYTES.row(
-                Spread.of([now.memory_bytes / before.memory_bytes for before, now in pairs])
-            ),
-            targets.FEATURES_HTTP.row(Spread.of([now / before for before, now in requests])),
-            Row("store CPU of a job without features", "µs", Spread.of([now.cpu_us for _, now in pairs])),
-            Row(
-                "store instructions of a job without features",
-                "instructions",
-                Spread.of([instructions.plain]),
-            ),
-            Row("server CPU of a single enqueue", "µs", Spread.of([now for _, now in requests])),
-        ],
-        grids=[
-            Grid(
-                "By feature (a job: enqueued, leased and finished; CPU time of the best turn)",
-                ("feature", "CPU µs", "of none", "bytes", "more bytes than none"),
-                grid,
-            ),
-            Grid(
-                "By what a job says of its life (instructions of the store)",
-                ("job", "instructions", "of none"),
-                [
-                    (name, count, count / instructions.plain)
-                    for name, count in instructions.by_feature.items()
-                ],
-            ),
-        ],
+        rows=_rows(pairs, requests, instructions),
+        grids=[_price_grid(prices), _instructions_grid(instructions)],
         notes=[
             "Instructions are counted by valgrind. No load beside it changes them, so they show a difference of 2 % on "
             "any machine; the CPU times do so on a quiet one only.",
@@ -290,4 +252,48 @@ def _report(
             "The two versions take turns, and a round counts the least CPU time of its turns, because others on the "
             "machine only slow a turn down.",
         ],
+    )
+
+
+def _rows(
+    pairs: list[tuple[Price, Price]], requests: list[tuple[float, float]], instructions: _Instructions
+) -> list[Row]:
+    return [
+        targets.FEATURES_INSTRUCTIONS.row(Spread.of([instructions.plain / instructions.before_campaigns])),
+        targets.LIMITS_INSTRUCTIONS.row(Spread.of([instructions.plain / instructions.before_limits])),
+        targets.FEATURES_CPU.row(Spread.of([now.cpu_us / before.cpu_us for before, now in pairs])),
+        targets.FEATURES_BYTES.row(
+            Spread.of([now.memory_bytes / before.memory_bytes for before, now in pairs])
+        ),
+        targets.FEATURES_HTTP.row(Spread.of([now / before for before, now in requests])),
+        Row("store CPU of a job without features", "µs", Spread.of([now.cpu_us for _, now in pairs])),
+        Row(
+            "store instructions of a job without features",
+            "instructions",
+            Spread.of([instructions.plain]),
+        ),
+        Row("server CPU of a single enqueue", "µs", Spread.of([now for _, now in requests])),
+    ]
+
+
+def _price_grid(prices: dict[str, list[Price]]) -> Grid:
+    none_us = min(price.cpu_us for price in prices["none"])
+    none_bytes = median(price.memory_bytes for price in prices["none"])
+    grid: list[tuple[Cell, ...]] = []
+    for name, own in prices.items():
+        cpu_us = min(price.cpu_us for price in own)
+        memory_bytes = median(price.memory_bytes for price in own)
+        grid.append((name, cpu_us, cpu_us / none_us, memory_bytes, memory_bytes - none_bytes))
+    return Grid(
+        "By feature (a job: enqueued, leased and finished; CPU time of the best turn)",
+        ("feature", "CPU µs", "of none", "bytes", "more bytes than none"),
+        grid,
+    )
+
+
+def _instructions_grid(instructions: _Instructions) -> Grid:
+    return Grid(
+        "By what a job says of its life (instructions of the store)",
+        ("job", "instructions", "of none"),
+        [(name, count, count / instructions.plain) for name, count in instructions.by_feature.items()],
     )

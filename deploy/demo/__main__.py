@@ -15,7 +15,7 @@ from deploy.demo.board import a_console
 from deploy.demo.customers import KILLS_AT_S
 from deploy.demo.run import run_demo
 from sharq_client import errors
-from sharq_core.process.listening import ListenError
+from sharq_core.process.sockets import ListenError
 from sharq_server.local_cluster.child import StartError
 
 

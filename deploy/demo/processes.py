@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import tempfile
-import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
 from sharq_client import AsyncClient
-from sharq_server.local_cluster.child import StartError
+from sharq_server.local_cluster.child import Child, Program, StartError
 from sharq_server.local_cluster.ports import free_ports, free_ports_in_a_row
 from sharq_server.local_cluster.state_file import State
 
@@ -27,7 +27,7 @@ END_TIMEOUT_S = 12.0
 ROOT = Path(__file__).parents[2]
 
 
-async def end(process: Process, timeout_s: float = END_TIMEOUT_S) -> None:
+async def end(process: Process, timeout_s: float) -> None:
     """Ask a process to end and kill it if it has not ended after timeout_s. Returns once it is gone."""
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
@@ -60,18 +60,13 @@ async def own_server() -> AsyncIterator[str]:
     """
     command = _server_command()
     with tempfile.TemporaryDirectory(prefix="sharq-demo-") as directory:
-        port, log = free_ports(1, reserved=())[0], Path(directory) / "server.log"
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                command, "--host", "127.0.0.1", "--port", str(port), "--data-dir", f"{directory}/data",
-                stdin=DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            )  # fmt: skip
-        try:
-            url = f"http://127.0.0.1:{port}"
-            await _until_ready(url, process, log)
-            yield url
-        finally:
-            await end(process)
+        port = str(free_ports(1, reserved=())[0])
+        url = f"http://127.0.0.1:{port}"
+        places = ("--host", "127.0.0.1", "--port", port, "--data-dir", f"{directory}/data")
+        async with AsyncClient(url, timeout_s=2.0) as client:
+            server = _program("sharq-server", url, (str(command), *places), client.readyz)
+            async with _running(server, Path(directory), START_TIMEOUT_S):
+                yield url
 
 
 @asynccontextmanager
@@ -83,35 +78,42 @@ async def own_cluster() -> AsyncIterator[State]:
         ListenError: the machine has no free ports in a row.
     """
     with tempfile.TemporaryDirectory(prefix="sharq-demo-") as directory:
-        state, log = Path(directory) / "state.json", Path(directory) / "cluster.log"
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "sharq_server.local_cluster.main",
-                "--routers", str(ROUTERS), "--shards", str(SHARDS),
-                "--port", str(free_ports_in_a_row(ROUTERS)), "--data-dir", f"{directory}/data",
-                "--state-file", str(state),
-                cwd=ROOT, stdin=DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            )  # fmt: skip
-        try:
-            yield await _cluster_of(state, process, log)
-        finally:
-            await end(process)
+        state, port = Path(directory) / "state.json", free_ports_in_a_row(ROUTERS)
+        numbers = ("--routers", str(ROUTERS), "--shards", str(SHARDS), "--port", str(port))
+        places = ("--data-dir", f"{directory}/data", "--state-file", str(state))
+        command = (sys.executable, "-m", "sharq_server.local_cluster.main", *numbers, *places)
+
+        async def is_ready() -> bool:
+            return state.exists()
+
+        cluster = _program("sharq-cluster", f"http://127.0.0.1:{port}", command, is_ready)
+        async with _running(cluster, Path(directory), CLUSTER_START_TIMEOUT_S):
+            yield msgspec.json.decode(state.read_bytes(), type=State)
 
 
-async def _cluster_of(state: Path, process: Process, log: Path) -> State:
-    deadline_s = time.monotonic() + CLUSTER_START_TIMEOUT_S
-    while (cluster := _read_state(state)) is None:
-        if process.returncode is not None or time.monotonic() > deadline_s:
-            raise StartError(f"sharq-cluster did not become ready; {_last_words(log)}")
-        await asyncio.sleep(0.05)
-    return cluster
+def _program(
+    name: str, url: str, command: tuple[str, ...], is_ready: Callable[[], Awaitable[bool]]
+) -> Program:
+    environ = dict(os.environ)
+    return Program(
+        role=name, name=name, url=url, command=command, environ=environ, directory=ROOT, is_ready=is_ready
+    )
 
 
-def _read_state(path: Path) -> State | None:
-    """Return the content of the state file; None until the cluster is ready and has written it."""
-    if not path.exists():
-        return None
-    return msgspec.json.decode(path.read_bytes(), type=State)
+@asynccontextmanager
+async def _running(program: Program, directory: Path, timeout_s: float) -> AsyncIterator[None]:
+    """Run a program with its log in a directory, from its readiness to the end of the block.
+
+    Raises:
+        StartError: it ended, or was not ready within timeout_s.
+    """
+    child = Child(program, directory)
+    await child.start()
+    try:
+        await child.until_ready(asyncio.get_running_loop().time() + timeout_s)
+        yield
+    finally:
+        await child.stop(END_TIMEOUT_S)
 
 
 def _server_command() -> Path:
@@ -119,16 +121,3 @@ def _server_command() -> Path:
     if not command.exists():
         raise StartError(f"there is no {command.name} beside this python; `make setup` puts it there")
     return command
-
-
-async def _until_ready(url: str, process: Process, log: Path) -> None:
-    deadline_s = time.monotonic() + START_TIMEOUT_S
-    async with AsyncClient(url, timeout_s=2.0) as client:
-        while not await client.readyz():
-            if process.returncode is not None or time.monotonic() > deadline_s:
-                raise StartError(f"sharq-server did not become ready at {url}; {_last_words(log)}")
-            await asyncio.sleep(0.05)
-
-
-def _last_words(log: Path) -> str:
-    return f"it said:\n{log.read_text(errors='replace')[-2_000:]}"

@@ -14,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 from multidict import MultiMapping
 
 from router.api.fields import expected_text
-from router.api.nesting import MAX_DEPTH, is_nested_too_deep
+from router.api.nesting_depth import MAX_DEPTH, is_nested_too_deep
 from sharq_core.errors import InvalidRequest, TooLarge
 
 FormT = TypeVar("FormT", bound=Struct)

@@ -21,7 +21,7 @@ from sharq_core.errors import ConfigError
 from sharq_core.logs.line_queue import LineQueue, open_queue
 from sharq_core.logs.log_file import LogFile
 from sharq_core.logs.setup import JSON, json_line
-from sharq_core.process.reloading import on_reload
+from sharq_core.process.sighup import on_reload
 
 log = logging.getLogger("sharq.router")
 

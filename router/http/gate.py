@@ -16,7 +16,7 @@ from router.bodies.inflation import DEFLATE, GZIP
 from router.http.request import Request
 from sharq_core.config import Config
 from sharq_core.errors import Forbidden, InvalidRequest, UnsupportedEncoding
-from sharq_core.process.listening import Bound, public_address
+from sharq_core.process.sockets import Bound, public_address
 from sharq_core.web_pages import Hosts, foreign_page
 
 ENCODINGS = (GZIP, DEFLATE)

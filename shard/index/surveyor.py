@@ -21,7 +21,7 @@ from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
 from shard.data_identity.guard import DataGuard
 from shard.index.census import Census
-from shard.index.reading import PartitionReading
+from shard.index.partition_reading import PartitionReading
 from shard.index.ready_index import ReadyIndex
 from shard.index.set_aside import ASIDE_S, SetAside
 from shard.reaper import Reaper

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from sharq_core.config import Config, Key, load
 from sharq_core.logs.setup import log_to_stderr
-from sharq_core.process.reloading import on_reload
+from sharq_core.process.sighup import on_reload
 from sharq_core.version import __version__
 
 log = logging.getLogger("sharq.process")

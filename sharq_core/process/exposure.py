@@ -8,8 +8,8 @@ from socket import socket
 
 from sharq_core.config import Address, AuthSettings, Config
 from sharq_core.errors import ConfigError
-from sharq_core.process.listening import public_address
 from sharq_core.process.notices import Notices
+from sharq_core.process.sockets import public_address
 
 log = logging.getLogger("sharq.router")
 

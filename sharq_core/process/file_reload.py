@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from sharq_core.errors import ConfigError
-from sharq_core.process.reloading import on_reload
+from sharq_core.process.sighup import on_reload
 
 log = logging.getLogger("sharq.process")
 

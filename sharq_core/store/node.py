@@ -174,9 +174,7 @@ class StoreNode:
                     await self._connections.release(connection)
                     connection = None
                     raise Unavailable(self.doubt.message)  # noqa: TRY301 - the connection is kept
-                packed = pack(commands)
-                if is_asking:
-                    packed = [piece for command in packed for piece in (_ASKING, command)]
+                packed = _pack_asking(commands) if is_asking else pack(commands)
                 # From here on, a failure leaves open if the server has run the commands.
                 was_sent = True
                 await connection.send_packed_command(packed, check_health=False)
@@ -193,9 +191,8 @@ class StoreNode:
             self.health.note_answers([error])
             answers += [error] * (len(commands) - len(answers))
         except (TimeoutError, OSError, driver.RedisError) as error:
-            answers += [self.reach.note_failure(error, timeout_s, was_sent=was_sent)] * (
-                len(commands) - len(answers)
-            )
+            failure = self.reach.note_failure(error, timeout_s, was_sent=was_sent)
+            answers += [failure] * (len(commands) - len(answers))
         finally:
             if connection is not None:
                 await drop(connection)
@@ -323,6 +320,11 @@ class StoreNode:
     def _bars(self, commands: Sequence[Command | FcallCommand]) -> bool:
         """Return True if a server in doubt must not get these commands: they do not settle the doubt."""
         return self.witness is None or not self.witness.lets_pass(commands)
+
+
+def _pack_asking(commands: Sequence[Command | FcallCommand]) -> list[bytes]:
+    """Pack as `pack` does, with ASKING before each command."""
+    return [piece for command in pack(commands) for piece in (_ASKING, command)]
 
 
 async def _read_asked(connection: AbstractConnection, count: int, answers: list[Any | SharqError]) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sharq_core.errors import ConfigError
 from sharq_core.logs.rare_log import RareLog
-from sharq_core.process.stopping import Stop
+from sharq_core.process.stop import Stop
 
 if TYPE_CHECKING:
     from sharq_core.telemetry.spans import Spans

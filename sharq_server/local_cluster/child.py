@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from sharq_core.process.launch import tied
-from sharq_core.process.stopping import signal_name
+from sharq_core.process.stop import signal_name
 from sharq_server.local_cluster.state_file import ProcessState
 
 _LOOK_AGAIN_S = 0.05
@@ -32,8 +32,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     """The program of a child.
 
     Attributes:
-        role: router, shard or store.
-        name: the role and a number.
+        role: its part, such as router, shard or store.
+        name: a word for its errors and its log, such as the role and a number.
         url: the address at which it serves.
         command: the program and its arguments.
         environ: the whole environment.
@@ -60,13 +60,14 @@ class Child:
 
     Args:
         log_directory: the directory of its log, `<name>.log`.
-        lock: the descriptor of a file lock. The child inherits it, so the lock is free only after the child's end.
+        lock: the descriptor of a file lock. The child inherits it, so the lock is free only after the child's end. None
+            for no lock.
     """
 
-    def __init__(self, program: Program, log_directory: Path, lock: int) -> None:
+    def __init__(self, program: Program, log_directory: Path, lock: int | None = None) -> None:
         self.program = program
         self.log_path = log_directory / f"{program.name}.log"
-        self._lock = lock
+        self._inherited = (*program.sockets, *([] if lock is None else [lock]))
         self._log_start = 0
         self._process: Process | None = None
         self._is_stopping = False
@@ -92,7 +93,7 @@ class Child:
                 stdin=DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
-                pass_fds=[self._lock, *self.program.sockets],
+                pass_fds=self._inherited,
                 start_new_session=True,
             )
         finally:

@@ -18,12 +18,12 @@ from redis.exceptions import RedisError
 
 from sharq_core.logs.plurals import counted
 from sharq_core.logs.standard_files import announce
-from sharq_core.process.listening import ListenError
-from sharq_core.process.reloading import on_reload
-from sharq_core.process.running import run_program
-from sharq_core.process.stopping import Stop, serve_until_stopped
+from sharq_core.process.event_loop import run_program
+from sharq_core.process.sighup import on_reload
+from sharq_core.process.sockets import ListenError
+from sharq_core.process.stop import Stop, serve_until_stopped
 from sharq_core.store.embedded.data_dir import DataDirError, lock_data_dir
-from sharq_core.store.embedded.ending import write_out
+from sharq_core.store.embedded.orderly_end import write_out
 from sharq_core.version import __version__
 from sharq_server.local_cluster.child import Child, Crew, Program, StartError
 from sharq_server.local_cluster.cli import ClusterOptions, read_command

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Container, Iterable
 from contextlib import ExitStack
 
-from sharq_core.process.listening import ListenError, bind_sockets
+from sharq_core.process.sockets import ListenError, bind_sockets
 
 HOST = "127.0.0.1"
 

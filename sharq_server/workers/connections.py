@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sharq_core.config import Address
-from sharq_core.process.listening import BACKLOG
+from sharq_core.process.sockets import BACKLOG
 
 log = logging.getLogger("sharq.server")
 

@@ -11,9 +11,9 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable
 
+from sharq_core.process.event_loop import EXIT_FAILED
 from sharq_core.process.launch import tied
-from sharq_core.process.running import EXIT_FAILED
-from sharq_core.process.stopping import signal_name
+from sharq_core.process.stop import signal_name
 from sharq_server.restarts import Restarts
 from sharq_server.workers.life_signs import LifeSigns
 from sharq_server.workers.orders import (

@@ -19,9 +19,9 @@ from sharq_core.errors import ConfigError
 from sharq_core.logs.setup import log_to_stderr, lost_line, name_worker
 from sharq_core.logs.standard_files import open_standard_files, write_aside
 from sharq_core.process.command_line import reread_log_settings
-from sharq_core.process.listening import ListenError
-from sharq_core.process.running import EXIT_FAILED, EXIT_MISCONFIGURED, run
-from sharq_core.process.stopping import ignore_signals, serve_until_stopped
+from sharq_core.process.event_loop import EXIT_FAILED, EXIT_MISCONFIGURED, run
+from sharq_core.process.sockets import ListenError
+from sharq_core.process.stop import ignore_signals, serve_until_stopped
 from sharq_core.version import __version__
 from sharq_server.workers.orders import ControlLine, Failed, WorkerOrders, encode_line, receive_orders
 from sharq_server.workers.service import WorkerService

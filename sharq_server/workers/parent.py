@@ -25,11 +25,11 @@ from router.lifecycle import HttpServer
 from sharq_core.config import StoreMode
 from sharq_core.process.command_line import log_store
 from sharq_core.process.exposure import warn_of_exposed_api
-from sharq_core.process.listening import addresses_of, bind_sockets
-from sharq_core.process.reloading import on_reload
-from sharq_core.process.stopping import Stop
-from sharq_core.store.embedded.ending import end_in_order
+from sharq_core.process.sighup import on_reload
+from sharq_core.process.sockets import addresses_of, bind_sockets
+from sharq_core.process.stop import Stop
 from sharq_core.store.embedded.memory_limit import default_limit_bytes
+from sharq_core.store.embedded.orderly_end import end_in_order
 from sharq_core.store.embedded.server import EmbeddedStore
 from sharq_server.banner import show_banner
 from sharq_server.cli import ServerOptions

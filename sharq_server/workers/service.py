@@ -27,7 +27,7 @@ from router.shards.dispatch import Dispatch
 from router.traced_gateway import TracedGateway
 from shard.data_identity.memory import DirectoryMemory
 from shard.http import Pages, make_port
-from shard.link_server import LinkServer
+from shard.link.server import LinkServer
 from shard.node import ShardNode
 from shard.node_start import open_node
 from shard.store_factory import make_configured_store
@@ -41,7 +41,7 @@ from sharq_core.process.certificates.watch import watch_certificates
 from sharq_core.process.exposure import warn_of_readable_secrets
 from sharq_core.process.file_reload import follow_files
 from sharq_core.process.metrics import measure_process
-from sharq_core.process.stopping import Stop
+from sharq_core.process.stop import Stop
 from sharq_core.store.embedded.data_dir import directory_fault
 from sharq_core.store.store import Store
 from sharq_core.telemetry.setup import start_traces

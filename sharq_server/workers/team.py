@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from sharq_core.config import ServerSettings
 from sharq_core.errors import ConfigError
-from sharq_core.process.running import EXIT_MISCONFIGURED
-from sharq_core.process.stopping import Stop
+from sharq_core.process.event_loop import EXIT_MISCONFIGURED
+from sharq_core.process.stop import Stop
 from sharq_server.restarts import QUICK_S
 from sharq_server.workers.handle import WorkerHandle
 from sharq_server.workers.life_signs import LOOK_S

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from router.access.token_file import new_token
-from sharq_core.process.stopping import MARGIN_S
+from sharq_core.process.stop import MARGIN_S
 from tests.support.processes.commands import StartServer, enqueue, run, status_of, until_status
 
 
@@ -134,8 +134,8 @@ def test_a_second_server_on_the_port_fails_before_it_touches_its_directory(
 
 STANDS_STILL = """
 import asyncio, sys, time
-from sharq_core.process.running import run_program
-from sharq_core.process.stopping import serve_until_stopped
+from sharq_core.process.event_loop import run_program
+from sharq_core.process.stop import serve_until_stopped
 
 class Service:
     def __init__(self, stack, stop):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from router.access.token_file import new_token
-from sharq_core.process.listening import bind_sockets, public_address
+from sharq_core.process.sockets import bind_sockets, public_address
 from tests.support.ports import free_port
 from tests.support.processes.commands import ended
 from tests.support.processes.servers import SharqProcess, SharqServer

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, suppress
 import aiohttp
 import pytest
 
-from shard import link_gate
+from shard.link import gate
 from sharq_core.errors import Unavailable
 from sharq_core.link import frames
 from sharq_core.link.frames import CallFrame, ReplyFrame
@@ -129,7 +129,7 @@ async def test_a_web_page_gets_no_link(parts: Parts, header: str) -> None:
 
 async def test_what_comes_before_the_proof_is_bounded(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
     async with shard_port(parts.node) as shard, router_end(shard.address) as end:
-        for size in (link_gate.MAX_UNPROVED_BYTES, frames.MAX_MESSAGE_BYTES - 100):
+        for size in (gate.MAX_UNPROVED_BYTES, frames.MAX_MESSAGE_BYTES - 100):
             async with raw_router(shard.address, is_greeted=False) as stranger:
                 with suppress(ConnectionError):
                     await stranger.say_anything(bytes(size))
@@ -137,7 +137,7 @@ async def test_what_comes_before_the_proof_is_bounded(parts: Parts, caplog: pyte
                     while True:
                         await stranger.read()
         await until(lambda: shard.server.gate.refused == 2)
-        assert f"more than {link_gate.MAX_UNPROVED_BYTES} bytes before its proof" in caplog.text
+        assert f"more than {gate.MAX_UNPROVED_BYTES} bytes before its proof" in caplog.text
         assert await end.link.call(Peek(KIND)) is None
         assert end.downs == 0
         large = Enqueue([job(KIND, "q", "large", payload=b'"' + b"x" * 300_000 + b'"')])
@@ -148,7 +148,7 @@ async def test_what_comes_before_the_proof_is_bounded(parts: Parts, caplog: pyte
 async def test_one_unproved_link_too_many_ends_the_oldest(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_gate, "MAX_UNPROVED", 2)
+    monkeypatch.setattr(gate, "MAX_UNPROVED", 2)
     async with shard_port(parts.node) as shard, AsyncExitStack() as stack:
         strangers = [
             await stack.enter_async_context(raw_router(shard.address, is_greeted=False)) for _ in range(3)
@@ -163,7 +163,7 @@ async def test_one_unproved_link_too_many_ends_the_oldest(
 async def test_more_links_than_a_shard_may_have_are_refused(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_gate, "MAX_LINKS", 1)
+    monkeypatch.setattr(gate, "MAX_LINKS", 1)
     async with shard_end(parts.node) as shard, router_end(shard.address) as end:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             async with raw_router(shard.address):

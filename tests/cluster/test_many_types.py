@@ -151,7 +151,7 @@ async def two_nodes(store_url: str, prefix: str) -> AsyncIterator[tuple[Parts, P
     ):
         for parts in (owner, other):
             parts.node.follow(OWNED_BY_ONE)
-        await until(lambda: not owner.node._ownership.unread)
+        await until(lambda: not owner.node.parts.ownership.unread)
         yield owner, other
 
 
@@ -177,7 +177,7 @@ async def test_what_a_node_changed_before_it_gave_a_partition_up_is_read_by_the_
     ):
         owner.node.follow(OWNED_BY_ONE)
         await enqueue(owner, types_of_partition(partition_of("late", "q", PARTITIONS), MANY))
-        await until(lambda: not owner.node._ownership.unread)
+        await until(lambda: not owner.node.parts.ownership.unread)
         poll = asyncio.create_task(owner.dequeue("late", wait_us=10_000_000))
         await asyncio.sleep(0.1)
         began_s = time.monotonic()
@@ -192,7 +192,7 @@ async def test_types_that_another_node_emptied_are_forgotten_after_a_whole_round
 ) -> None:
     async with running_node(store_url, settings(prefix, reap_every_s=0.1), timeout_s=PATIENT_S) as parts:
         await enqueue(parts, types_of_partition(0, 50))
-        index = parts.node._index
+        index = parts.node.parts.index
         await until(lambda: len(index.types_in(0)) == 50)
         with redis.Redis.from_url(store_url) as client:
             client.delete(Keys(prefix, PARTITIONS).of(0, "", ("counters",)).names[0])
@@ -211,13 +211,13 @@ async def test_a_scan_that_a_restart_of_the_store_cut_in_two_counts_for_nothing(
     async with running_node(server.url, settings(prefix), timeout_s=PATIENT_S) as parts:
         await enqueue(parts, types)
     async with running_node(server.url, settings(prefix), timeout_s=PATIENT_S) as parts:
-        index = parts.node._index
+        index = parts.node.parts.index
         await until(lambda: len(index.types_in(0)) > 300)
         await asyncio.to_thread(server.stop)
         await asyncio.to_thread(server.start)
         monkeypatch.setattr(surveyor, "PAGE_TYPES", 500)
         monkeypatch.setattr(refresher, "READ_ON_S", 0.0)
-        await until(lambda: not parts.node._ownership.unread)
+        await until(lambda: not parts.node.parts.ownership.unread)
         assert set(index.types_in(0)) == set(types)
 
 
@@ -303,7 +303,7 @@ async def test_a_dequeue_finds_the_one_job_behind_any_number_of_partitions_that_
             *(parts.dispatch.route(DeleteQueue(QueueKey("sms", queue), False)) for queue in gone)
         )
     async with running_node(store_url, chosen, timeout_s=PATIENT_S) as parts:
-        await until(lambda: not parts.node._ownership.unread)
+        await until(lambda: not parts.node.parts.ownership.unread)
         assert [one.queue_id for one in await parts.dequeue("sms")] == [kept]
 
 
@@ -322,7 +322,7 @@ async def test_jobs_of_all_partitions_are_found_whatever_their_number(
     async with running_node(
         store_url, NodeSettings(key_prefix=prefix, partitions=partitions), timeout_s=PATIENT_S
     ) as parts:
-        await until(lambda: not parts.node._ownership.unread)
+        await until(lambda: not parts.node.parts.ownership.unread)
         found: list[LeasedJob] = []
         while jobs := await parts.dequeue("sms", 1000):
             found += jobs

@@ -191,7 +191,7 @@ async def test_a_node_that_gives_up_partitions_in_the_middle_of_a_look_drops_non
         while await a.count_dead() + await b.count_dead() < len(jobs):
             await asyncio.gather(*(node.dequeue(count=100, lease_us=100_000) for node in (a, b)))
     theirs, drained = b.owned, asyncio.Event()
-    refresher = b.node._refresher
+    refresher = b.node.parts.refresher
     turn = refresher._turn
 
     async def turn_and_drain() -> None:

@@ -35,7 +35,7 @@ async def put_cap(
     """Define a cap."""
     partition = partition_of("cap", name, node.settings.partitions)
     definition = CapDefinition([Limit(unit, interval_us, burst)], max_leased)
-    await node._pipeline.value(node._calls.caps.put_cap(partition, name, definition))
+    await node.parts.pipeline.value(node.parts.calls.caps.put_cap(partition, name, definition))
 
 
 async def work(parts: Parts, count: int, queue_type: str = KIND, pollers: int = 4) -> list[LeasedJob]:
@@ -88,7 +88,7 @@ async def test_a_cap_over_queues_of_one_type_is_kept_and_delivered(parts: Parts)
 async def read_cap(parts: Parts, name: str) -> CapState:
     node = parts.node
     partition = partition_of("cap", name, node.settings.partitions)
-    state = await node._pipeline.value(node._calls.caps.get_cap(partition, name))
+    state = await node.parts.pipeline.value(node.parts.calls.caps.get_cap(partition, name))
     assert state is not None
     return state
 
@@ -161,7 +161,7 @@ async def test_queues_of_a_partition_use_the_slots_of_one_call(
     queues = [name for names in list(places.values())[:3] for name in names[:6]]
     await put_cap(parts.node, "acct", 3_600_000_000, 1_000)
     await enqueued(parts, *(job(KIND, queue, f"j{n}", caps=("acct",)) for n in range(9) for queue in queues))
-    calls = parts.node._calls.functions.capped
+    calls = parts.node.parts.calls.functions.capped
     make, asked = calls.dequeue_capped, list[tuple[int, int]]()
 
     def noted(
@@ -217,7 +217,7 @@ async def test_a_dequeue_does_not_wait_for_a_slot_while_a_queue_without_caps_is_
     await enqueued(parts, *(job(KIND, "held", f"j{n}", caps=("acct",)) for n in range(5)))
     assert len(await parts.dequeue(KIND, wait_us=10_000_000)) == 1
     poll = asyncio.create_task(parts.dequeue(KIND, wait_us=60_000_000))
-    await until(lambda: parts.node._caps.early_s(KIND) > 1, what="the next slot is reserved")
+    await until(lambda: parts.node.parts.caps.early_s(KIND) > 1, what="the next slot is reserved")
     await enqueued(parts, job(KIND, "free", "j"))
     (leased,) = (await parts.node.call(Dequeue(KIND, 5, LEASE_US))).jobs
     assert leased.queue_id == "free"
@@ -267,7 +267,7 @@ async def test_a_hold_that_the_store_refused_as_late_is_sent_again(
     await enqueued(parts, job(KIND, "q", "j", caps=("acct",)))
     (leased,) = await work(parts, 1)
     deadlines: list[int | None] = []
-    calls = parts.node._calls.caps
+    calls = parts.node.parts.calls.caps
     make = calls.cap_hold
 
     def late_at_first(
@@ -349,7 +349,7 @@ async def test_permits_last_as_long_as_the_leases_that_workers_ask_for(
     """A new primary gives none until the longest that it may lack has ended."""
     await put_cap(parts.node, "acct", 1_000, max_leased=3)
     waiting = asyncio.create_task(parts.dequeue(KIND, wait_us=20_000_000, lease_us=1_000_000))
-    await until(lambda: KIND in parts.node._index.subscribers)
+    await until(lambda: KIND in parts.node.parts.index.subscribers)
     await enqueued(parts, *(job(KIND, f"q{n}", "j", caps=("acct",)) for n in range(3)))
     (leased,) = await waiting
     with redis.Redis.from_url(store_url) as client:

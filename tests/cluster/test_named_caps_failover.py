@@ -57,7 +57,7 @@ async def test_no_slot_of_a_former_primary_is_used_at_its_successor(prefix: str)
             await enqueued(parts, *(job(KIND, queue, f"j{n}", caps=(CAP,)) for n in range(3)))
             leased: list[LeasedJob] = []
             working = asyncio.create_task(work(parts, leased, 2))
-            counts = parts.node._caps.ledgers._counts
+            counts = parts.node.parts.caps.ledgers._counts
             await until(lambda: len(leased) == 1 and counts.taken >= 2, what="a slot is reserved ahead")
             ordered_us = time.time_ns() // 1000
             replica.ask("CLUSTER", "FAILOVER", "FORCE")

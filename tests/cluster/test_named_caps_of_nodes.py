@@ -31,7 +31,7 @@ async def put_backlog(nodes: list[MemberNode], jobs: int) -> None:
 
 
 def has_no_grace(member: MemberNode) -> bool:
-    return len(member.node._ownership.served()) == len(member.owned)
+    return len(member.node.parts.ownership.served()) == len(member.owned)
 
 
 async def poll(polls: Polls, leased: list[LeasedJob], most: int) -> None:
@@ -79,7 +79,7 @@ async def test_a_hold_leaves_no_lease_after_the_slots_that_other_nodes_have_rese
         task.cancel()
     await asyncio.gather(*working, return_exceptions=True)
     home = partition_of("cap", "acct", PARTITIONS)
-    state = await made[0].node._pipeline.value(made[0].node._calls.caps.get_cap(home, "acct"))
+    state = await made[0].node.parts.pipeline.value(made[0].node.parts.calls.caps.get_cap(home, "acct"))
     assert state is not None
     assert state.held_until_us is not None
     last_us = state.held_until_us - hold.hold_us + horizon_us([INTERVAL_US]) + grace_us([INTERVAL_US])
@@ -97,8 +97,8 @@ async def test_a_node_that_knows_no_ring_yet_serves_queues_with_caps(nodes: Node
     (leased,) = await polls.dequeue((KIND,), 1, LEASE_US, 20_000_000, lambda: False)
     hold = FinishJob(KIND, "q", "j", leased.lease, hold_cap=CapHold("acct", 60_000_000))
     await node.call(Finish([hold]))
-    state = await node._pipeline.value(
-        node._calls.caps.get_cap(partition_of("cap", "acct", PARTITIONS), "acct")
+    state = await node.parts.pipeline.value(
+        node.parts.calls.caps.get_cap(partition_of("cap", "acct", PARTITIONS), "acct")
     )
     assert state is not None
     assert state.held_until_us is not None

@@ -98,7 +98,7 @@ async def test_new_owners_that_cannot_be_told_are_one_line_in_the_log(
     settings = NodeSettings(key_prefix=prefix)
     async with running_node(server.url, settings) as parts:
         server.stop()
-        parts.node._refresher.give_up(range(settings.partitions))
+        parts.node.parts.refresher.give_up(range(settings.partitions))
         await until(lambda: "word_not_left" in caplog.text)
     assert caplog.text.count("word_not_left") == 1
     assert (

@@ -121,7 +121,7 @@ async def test_a_node_without_quotas_asks_the_store_nothing_between_its_reads(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(period_keeper, "READ_EVERY_S", 600.0)
-    keeper, read = parts.node._calendar._periods, 0
+    keeper, read = parts.node.parts.calendar._periods, 0
     await until(lambda: len(keeper._known) == parts.node.settings.partitions)
     original = PeriodCalls.get_periods
 

@@ -249,11 +249,11 @@ async def test_a_node_that_gave_a_partition_up_fires_its_schedules_no_more(
         schedules = routing(a.node)
         for partition in range(PARTITIONS):
             await schedules.put(f"s{partition}", DAILY, job_of(queue_of_partition(partition)), b"{}")
-        assert len(a.node._calendar.schedules) == PARTITIONS
+        assert len(a.node.parts.calendar.schedules) == PARTITIONS
         (b,) = await nodes.join("b")
         await until(lambda: agree(a, b))
-        assert len(a.node._calendar.schedules) == len(a.owned)
-        await until(lambda: len(b.node._calendar.schedules) == len(b.owned))
+        assert len(a.node.parts.calendar.schedules) == len(a.owned)
+        await until(lambda: len(b.node.parts.calendar.schedules) == len(b.owned))
 
 
 OWNED_BY_ONE = View(2, PARTITIONS, (Member("owner", "1", "owner:1"),))
@@ -268,7 +268,7 @@ async def two_nodes(store_url: str, prefix: str) -> AsyncIterator[tuple[Parts, P
     ):
         for each in (owner, other):
             each.node.follow(OWNED_BY_ONE)
-        await until(lambda: not owner.node._ownership.unread)
+        await until(lambda: not owner.node.parts.ownership.unread)
         yield owner, other
 
 
@@ -287,11 +287,11 @@ async def test_the_owner_soon_fires_what_another_node_has_put_and_resumed(
         assert await owner.dequeue(KIND, wait_us=1_500_000) == []
         await schedules.set_paused(NAME, is_paused=False)
         await lease(owner, SOON_S)
-        assert len(other.node._calendar.schedules) == 0
+        assert len(other.node.parts.calendar.schedules) == 0
 
 
 def _is_paused(node: ShardNode) -> bool:
-    known = node._calendar.schedules._known.get(partition_of(KIND, "q", PARTITIONS), {})
+    known = node.parts.calendar.schedules._known.get(partition_of(KIND, "q", PARTITIONS), {})
     return NAME in known and known[NAME].is_paused
 
 
@@ -304,14 +304,14 @@ async def test_a_node_whose_knowledge_is_ahead_of_the_store_reads_it_again(parts
     before, _, _ = await routing(parts.node).get(NAME)
     assert put.slot_us is not None
     undone = calls.move_schedule(partition_of(KIND, "q", PARTITIONS), before, put.slot_us + 1_000)
-    assert await parts.node._pipeline.value(undone)
+    assert await parts.node.parts.pipeline.value(undone)
     again = slot_ms(await lease(parts))
     assert (again * 1000 - put.slot_us) % 1_000_000 == 1_000
 
 
 async def test_a_change_during_a_firing_is_awaited_and_not_the_slot_that_was_fired(parts: Parts) -> None:
     """The firing ends after the change, with the answer that its slot has not come, as after a step of the clock."""
-    schedules, kept = routing(parts.node), parts.node._calendar.schedules
+    schedules, kept = routing(parts.node), parts.node.parts.calendar.schedules
     partition = partition_of(KIND, "q", PARTITIONS)
     await schedules.put(NAME, DAILY, job_of(), b"{}")
     old = kept._known[partition][NAME]
@@ -326,8 +326,8 @@ async def test_thousands_of_schedules_are_kept_and_fire_nothing_before_their_tim
         await asyncio.gather(
             *(schedules.put(f"s{n}", DAILY, job_of(f"q{n}"), b"{}") for n in range(at, at + 100))
         )
-    assert len(parts.node._calendar.schedules) == 2000
-    kept = parts.node._calendar.schedules
+    assert len(parts.node.parts.calendar.schedules) == 2000
+    kept = parts.node.parts.calendar.schedules
     for _ in range(3):
         kept.look_soon()
         await asyncio.sleep(0.7)

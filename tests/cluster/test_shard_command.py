@@ -13,7 +13,7 @@ import pytest
 
 from router.shards.link import ShardLink
 from sharq_core.link.messages import Dequeue, Enqueue, View
-from sharq_core.process.stopping import MARGIN_S
+from sharq_core.process.stop import MARGIN_S
 from sharq_core.version import __version__
 from tests.support.nodes.parts import LEASE_US, job
 from tests.support.processes.commands import ended

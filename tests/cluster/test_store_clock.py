@@ -202,7 +202,7 @@ async def test_a_store_that_refuses_writes_is_still_read(
     with shifted_store.client() as client:
         execute(client, "CONFIG", "SET", "min-replicas-to-write", 1)
     await asyncio.sleep(1.0)
-    await parts.node._surveyor.read(parts.node._ownership.owned, 500)
+    await parts.node.parts.surveyor.read(parts.node.parts.ownership.owned, 500)
 
 
 @pytest.mark.slow

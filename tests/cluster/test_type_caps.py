@@ -98,7 +98,7 @@ async def test_jobs_that_a_quota_holds_back_do_not_count_as_ready(
     await until(lambda: age() > 0.5)
     await set_type(parts, TypeSettings(quotas=[Quota(1, PeriodLength.DAY)]))
     await parts.dequeue(CARRIER)
-    index = parts.node._index
+    index = parts.node.parts.index
     await until(lambda: used(parts) == {"1 per day UTC": 1})
     # Half a minute later the index lets workers look again.
     monkeypatch.setattr(index, "overdue_s", lambda _: 30.0)

@@ -167,7 +167,7 @@ async def test_a_stale_window_is_closed_and_a_failed_renewal_is_counted_and_trie
     await walks.put_window(parts.dispatch, "w", ALWAYS)
     await enqueued(parts, job(KIND, "q", "j", window="w"))
     await until(lambda: metric(parts, "sharq_calendar_known_seconds") is not None)
-    calendar_windows = parts.node._calendar.windows
+    calendar_windows = parts.node.parts.calendar.windows
     renew = calendar_windows.renew
 
     async def fail(partition: int, *, is_corrected: bool = False) -> int | None:

@@ -13,7 +13,7 @@ import pytest
 from router.cli import read_command as read_router_command
 from shard.cli import read_command as read_shard_command
 from sharq_core.config.usable_cpus import usable_cpus
-from sharq_core.process.running import EXIT_MISCONFIGURED
+from sharq_core.process.event_loop import EXIT_MISCONFIGURED
 from sharq_server.cli import read_command as read_server_command
 from tests.support.tools import missing_tool
 

@@ -20,7 +20,7 @@ import redis.exceptions as driver
 from redis.asyncio.connection import AbstractConnection
 
 from sharq_core.errors import Unavailable
-from sharq_core.process import running
+from sharq_core.process import event_loop
 from sharq_core.scheduler.executor import function_library
 from sharq_core.store.connections import ServerConnections, drop
 from sharq_core.store.node import CONNECTIONS, StoreNode
@@ -218,7 +218,7 @@ def test_a_handshake_that_is_cut_off_leaves_no_traceback(
     certificates: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Connections that time out are given up at any point of their handshakes, a few of them as those end."""
-    factory = running._loop_factory()
+    factory = event_loop._loop_factory()
     if factory is None:
         pytest.skip("uvloop is not installed")
     security = Security(certificates=certificates)

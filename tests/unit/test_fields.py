@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.api.fields import to_us
-from router.api.nesting import MAX_DEPTH, is_nested_too_deep
+from router.api.nesting_depth import MAX_DEPTH, is_nested_too_deep
 from tests.unit.bad_values import YEAR_MS
 
 

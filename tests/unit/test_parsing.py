@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from router.api import parsing
-from router.api.nesting import MAX_DEPTH
+from router.api.nesting_depth import MAX_DEPTH
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
 from tests.unit.bad_values import (

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from sharq_core.process.stopping import signal_name
+from sharq_core.process.stop import signal_name
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,3 @@
 """The distribution's version, in one place."""
 
-__version__ = "2.0.0b1"
+__version__ = "2.0.0b2"

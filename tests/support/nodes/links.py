@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from router.shards.link import ShardLink
 from shard.http import Pages, make_port
-from shard.link_server import LinkServer
+from shard.link.server import LinkServer
 from shard.node import NodeSettings
 from sharq_core.config import ServerSettings
 from sharq_core.http_port.acceptor import PortSite
@@ -29,7 +29,7 @@ from sharq_core.link.frames import CallFrame, Frame, FromRouter, FromShard, Hell
 from sharq_core.link.job_watches import JobKey, OnEnd
 from sharq_core.link.messages import Call, Dequeue, Member, OnDue, ShardPort, View
 from sharq_core.models import QueueKey
-from sharq_core.process.listening import bind_sockets
+from sharq_core.process.sockets import bind_sockets
 from tests.support.nodes.parts import running_node
 from tests.support.ports import free_port
 from tests.support.waits import until

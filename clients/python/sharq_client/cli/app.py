@@ -22,7 +22,7 @@ from sharq_client.cli.commands import (
 from sharq_client.cli.commands.campaigns import batches, schedules, windows
 from sharq_client.cli.registry import add, group, with_options
 from sharq_client.cli.traffic.extensions import add_extensions
-from sharq_client.cli.traffic.listing import add_commands
+from sharq_client.cli.traffic.headings import add_commands
 from sharq_client.version import __version__
 
 ABOUT = """Look after the queues and jobs of a SHARQ server.

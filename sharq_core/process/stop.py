@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack, suppress
 from typing import Protocol
 
 from sharq_core.logs.line_queue import end_at_once
-from sharq_core.process.reloading import reload
 from sharq_core.process.service_manager import ServiceManager, find_service_manager
+from sharq_core.process.sighup import reload
 
 log = logging.getLogger("sharq.process")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from sharq_core.process.stopping import Stop
+from sharq_core.process.stop import Stop
 from sharq_core.store.embedded.server import EmbeddedStore
 from sharq_core.store.embedded.unwritten import Unwritten
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, web
 
-from shard.link_gate import LinkGate
+from shard.link.gate import LinkGate
 from sharq_core.errors import Overloaded, QueueFull, SharqError, Unavailable
 from sharq_core.http_port.connection import PortConnection
 from sharq_core.link import frames

@@ -13,7 +13,7 @@ from sharq_core._compat.uvloop import ignore_cut_handshakes
 from sharq_core.errors import ConfigError
 from sharq_core.logs.setup import log_to_stderr, lost_line
 from sharq_core.logs.standard_files import open_standard_files, write_aside
-from sharq_core.process.stopping import ignore_signals
+from sharq_core.process.stop import ignore_signals
 
 EXIT_FAILED = 1
 """The exit status of a process that cannot start or cannot continue."""
