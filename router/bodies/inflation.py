@@ -14,8 +14,8 @@ from sharq_core.errors import InvalidRequest
 PIECE_BYTES = 65_536
 """The bytes decompressed in one step, which takes about 0.2 ms."""
 
-MAX_MEMBERS = 1024
-"""The most members (concatenated gzip files) that a gzip body may have."""
+MAX_MEMBERS = 16
+"""The most members (concatenated gzip files) that a gzip body may have. Each takes 10 us, even if nothing is in it."""
 
 GZIP = "gzip"
 DEFLATE = "deflate"
@@ -71,8 +71,10 @@ class Inflation:
 
     def _begin_member(self, first_byte: int) -> None:
         self._members += 1
-        if self._members > (MAX_MEMBERS if self._encoding == GZIP else 1):
+        if self._members > 1 and self._encoding != GZIP:
             raise self._invalid()
+        if self._members > MAX_MEMBERS:
+            raise InvalidRequest(f"body: expected at most {MAX_MEMBERS} gzip files one behind the other")
         # Many clients send raw deflate data, without the zlib header that the standard requires.
         deflate_bits = _ZLIB_BITS if first_byte & 0xF == _ZLIB_METHOD else _BARE_BITS
         self._member = zlib.decompressobj(_GZIP_BITS if self._encoding == GZIP else deflate_bits)

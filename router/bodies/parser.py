@@ -20,11 +20,12 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from router.bodies.allowance import Allowance, wasted_s
 from router.bodies.inflation import ContentTooLong
 from router.bodies.large_body import CompressedBody, LargeBody
 from router.bodies.parser_process import LENGTH, Call, Read, Reply, Span, jobs_of, packed
+from router.bodies.waste import wasted_s
 from sharq_core.errors import TooLarge, Unavailable
+from sharq_core.http_port.allowance import Allowance
 from sharq_core.models import NewJob
 
 log = logging.getLogger("sharq.router")
@@ -209,7 +210,7 @@ class _ParserLane:
             raise Unavailable(
                 "the process that parses large bodies has failed; nothing was done, try again"
             ) from error
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, MemoryError):
             await self._end()  # half a call or half an answer is in its pipes
             raise
 

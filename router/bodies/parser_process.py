@@ -26,10 +26,11 @@ from msgspec.structs import force_setattr
 
 from router.api import parsing, queue_parsing, type_parsing
 from router.api.life import parsing as life_parsing
-from router.bodies.allowance import Allowance, wasted_s
 from router.bodies.inflation import ContentTooLong, Inflation
 from router.bodies.large_body import AT_ONCE_BYTES
-from sharq_core.errors import SharqError
+from router.bodies.waste import wasted_s
+from sharq_core.errors import Overloaded, SharqError
+from sharq_core.http_port.allowance import Allowance
 from sharq_core.models import NewJob
 
 LENGTH = struct.Struct(">Q")
@@ -160,6 +161,8 @@ def _run(
         return True, read(content, *arguments)
     except (SharqError, ContentTooLong) as error:
         return False, error
+    except MemoryError:
+        return False, Overloaded("body: no memory to read it; nothing was done, try again in a moment")
     except Exception as error:  # noqa: BLE001 - the parent logs it and answers 500
         return False, RuntimeError(f"{type(error).__name__}: {error}"[:1000])
 

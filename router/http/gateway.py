@@ -11,19 +11,19 @@ from msgspec import Struct
 from multidict import istr
 
 from router.audit.audit_log import AuditLog
-from router.bodies.pace import BodyPace
 from router.bodies.parser import BodyParser
 from router.bodies.room import BodyRoom
 from router.http.errors import failure_answer
 from router.http.gate import Gate
 from router.http.metrics import RouterMetrics
 from router.http.path_table import Paths
-from router.http.request import Request
+from router.http.request import NO_MEMORY, Request
 from router.http.response import Response
 from router.http.tokens import Guard
 from router.readiness import Readiness
 from router.settings import RouterSettings
 from sharq_core.errors import InvalidRequest, Overloaded, TooLarge
+from sharq_core.http_port.body_pace import is_senders_fault
 from sharq_core.logs import request_ids
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -84,7 +84,6 @@ class Gateway:
         self.in_flight = 0
         self.waiting = 0
         self.room = BodyRoom(settings.max_in_flight_bytes, settings.free_body_bytes)
-        self._pace = BodyPace()
         metrics.watch_load(lambda: self.in_flight, lambda: self.waiting)
         metrics.watch_bodies(lambda: self.room.used_bytes, lambda: self.room.given_way)
 
@@ -93,7 +92,7 @@ class Gateway:
         started_s = time.perf_counter()
         request_id = request_ids.begin(request.headers.get(_REQUEST_ID))
         meter = self._unmatched
-        may_wait = is_audited = False
+        may_wait = is_audited = is_body_refused = False
         try:
             endpoint, request.path_values = self.paths.find(request.method, request.rel_url.raw_path)
             meter = self._meters[endpoint.operation]
@@ -106,10 +105,11 @@ class Gateway:
             response = await self._run(request, endpoint, may_wait=may_wait)
         except Exception as error:  # noqa: BLE001 - the top of a request: failure_answer logs unexpected errors
             response = failure_answer(error, meter.operation)
-            if request.taken_s:
-                self._pace.waste(request.taken_s)
-            if request.body_exists and isinstance(error, _BODY_REFUSALS):
-                await self._read_rest(request, response)
+            if is_senders_fault(response.status):
+                request.count_as_wasted()
+            is_body_refused = request.body_exists and isinstance(error, _BODY_REFUSALS)
+        if is_body_refused:  # only now: the error's traceback would keep the first part of the body in memory
+            await self._read_rest(request, response)
         if not may_wait:
             meter.durations.observe(time.perf_counter() - started_s)
         meter.count(response.result)
@@ -150,8 +150,10 @@ class Gateway:
     async def _take_in(self, request: Request, declared_bytes: int | None) -> None:
         """Read a body that may be large, and count the received bytes against the room for bodies."""
         self._check_length(declared_bytes)
-        request.pace = self._pace
-        await request.body(self.room)
+        try:
+            await request.body(self.room)
+        except MemoryError:
+            raise Overloaded(NO_MEMORY) from None
 
     def _check_length(self, declared_bytes: int | None) -> None:
         limit_bytes = self.settings.max_body_bytes
@@ -164,7 +166,6 @@ class Gateway:
         The client may not read the response before it has sent the whole body, and an early close would discard the
         response.
         """
-        request.pace = self._pace
         limit_bytes = DISCARDED_BODIES * self.settings.max_body_bytes
         declared_bytes = request.body_bytes
         is_coming = _EXPECT not in request.headers or request.has_gone_on

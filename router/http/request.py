@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from asyncio import Task, get_running_loop, timeout
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
@@ -16,12 +17,12 @@ from multidict import istr
 from router.access.token import Token
 from router.bodies.inflation import DEFLATE, GZIP, Inflation
 from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
-from router.bodies.pace import BYTE_S, CHUNK_S, BodyPace
 from router.bodies.parser import QUICK_BYTES, BodyParser
 from router.bodies.room import Arrival, BodyRoom
 from router.http.unread_answers import UnreadAnswers
 from sharq_core._compat.aiohttp import PlainRequest, next_piece
-from sharq_core.errors import TooLarge, TooSlow
+from sharq_core.errors import Overloaded, TooLarge, TooSlow
+from sharq_core.http_port.body_pace import BodyPace
 from sharq_core.http_port.connection import PortConnection
 
 P = ParamSpec("P")
@@ -33,6 +34,8 @@ _CONTENT_ENCODING = istr("Content-Encoding")
 
 INFLATED_STEPS = 16
 """The most steps of the decompression of one body on the event loop. A step yields a piece, or the end of a member."""
+
+NO_MEMORY = "body: the process has no memory left for it; nothing was done, try again in a moment"
 
 _MAX_GROWTH = 1.01
 """The most that an encoding may lengthen a body. Content that cannot be compressed grows by less."""
@@ -134,6 +137,8 @@ class Request(PlainRequest):
             Overloaded: there is no memory for the body. In all four cases nothing was done.
         """
         if self._body is None:
+            if room is not None and isinstance(self.protocol, PortConnection):
+                self.pace = self.protocol.receiving
             if room is not None or not self.payload.is_eof() or _CONTENT_ENCODING in self.headers:
                 self._body = await self._read_in_time(room)
                 return self._body
@@ -168,10 +173,18 @@ class Request(PlainRequest):
         ):  # as `run` does; a call of it would cost 0.2 µs
             value = read(body, *arguments, **no_names)
         else:
-            value = await parser.run(read, body, *arguments, **no_names)
+            try:
+                value = await parser.run(read, body, *arguments, **no_names)
+            except MemoryError:
+                raise Overloaded(NO_MEMORY) from None
         if self.token is None or not self.token.is_limited:
             return value
         return cast(ValueT, self.token.limited(value))
+
+    def count_as_wasted(self) -> None:
+        """Count the time that the receipt of the body took as wasted, because a fault of its sender has undone it."""
+        if self.pace is not None and self.taken_s:
+            self.pace.waste(self.taken_s)
 
     async def discard(self, limit_bytes: int) -> bool:
         """Read and drop the rest of a rejected body, so that the client gets to read the response.
@@ -179,20 +192,13 @@ class Request(PlainRequest):
         Returns:
             True if the body has ended; False if it was longer than limit_bytes or did not arrive in time.
         """
-        discarded_bytes = 0
         try:
             async with timeout(self.body_timeout_s):
-                while discarded_bytes <= limit_bytes:
-                    taken_s = self.taken_s
-                    piece = await self._next_piece()
-                    if not piece:
-                        return True
-                    if self.pace is not None:
-                        self.pace.waste(self.taken_s - taken_s)
-                    discarded_bytes += len(piece)
+                return isinstance(self.protocol, PortConnection) and await self.protocol.dropping.drop(
+                    self.payload, limit_bytes
+                )
         except (TimeoutError, ConnectionError, web.RequestPayloadError):
-            pass
-        return False
+            return False
 
     async def _read_in_time(self, room: BodyRoom | None) -> bytes | LargeBody:
         deadline = timeout(self.body_timeout_s)
@@ -229,33 +235,43 @@ class Request(PlainRequest):
         pieces: list[bytes] = []
         content: list[bytes] = []
         is_long = False
-        size = content_bytes = 0
+        size = 0
         while piece := await self._next_piece():
             size += len(piece)
             if size > limit_bytes:
                 raise self._too_large()
             self._count(len(piece))
             pieces.append(piece)
-            for part in () if is_long else inflation.feed(piece):
-                content_bytes += len(part)
-                content.append(part)
-                is_long = content_bytes > AT_ONCE_BYTES or len(content) > INFLATED_STEPS
-                if is_long:
-                    break
+            is_long = is_long or not self._inflate(inflation, piece, content)
         if is_long:
             return CompressedBody(pieces, encoding, self.max_body_bytes, self._count)
         inflation.end()
-        if content_bytes > self.max_body_bytes:
+        if sum(map(len, content)) > self.max_body_bytes:
             raise self._too_large()
         return b"".join(content)
 
+    def _inflate(self, inflation: Inflation, piece: bytes, content: list[bytes]) -> bool:
+        """Decompress a piece of a body; return False if its content is too long for the event loop."""
+        began_s = time.thread_time()
+        try:
+            for part in inflation.feed(piece):
+                content.append(part)
+                if len(content) > INFLATED_STEPS or sum(map(len, content)) > AT_ONCE_BYTES:
+                    return False
+            return True
+        finally:
+            inflated_s = time.thread_time() - began_s
+            self.taken_s += inflated_s
+            if self.pace is not None:
+                self.pace.charge(inflated_s)
+
     async def _next_piece(self) -> bytes:
-        """Return more of the body, at the pace of all bodies; empty at its end."""
-        piece, parts = await next_piece(self.payload)
-        if self.pace is not None:
-            piece_s = len(piece) * BYTE_S + parts * CHUNK_S
-            self.taken_s += piece_s
-            await self.pace.receive(piece_s)
+        """Return more of the body, that of a large one at the pace of all; empty at its end."""
+        if self.pace is None:
+            piece, _ = await next_piece(self.payload)
+            return piece
+        piece, taken_s = await self.pace.next_piece(self.payload)
+        self.taken_s += taken_s
         return piece
 
     def _count(self, more_bytes: int) -> None:

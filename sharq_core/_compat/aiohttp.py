@@ -101,6 +101,27 @@ class OpenHandler(RequestHandler):
             if self.transport is not None:
                 self.transport.close()
 
+    async def drop_rest(self, body: StreamReader) -> None:
+        """Read and drop a body that is answered and not read to its end.
+
+        If it has not ended afterwards, the connection is closed behind the answer.
+        """
+
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: AnswerRequest,
+    ) -> tuple[web.StreamResponse, bool]:
+        """Handle a request that has not arrived whole, and drop what nobody reads of its body.
+
+        aiohttp would drop it at full speed: the server's lingering time must be 0, or it still does afterwards.
+        """
+        response, is_lost = await super()._handle_request(request, start_time, request_handler)
+        if not (is_lost or self._force_close or request._payload.is_eof()):
+            await self.drop_rest(request._payload)
+        return response, is_lost
+
     async def _handle_whole(self, message: RawRequestMessage, payload: StreamReader) -> bool:
         """Handle a request that has arrived whole; return True if the connection stays open for the next one."""
         loop, task = self._loop, self._task_handler or asyncio.current_task()
@@ -110,7 +131,7 @@ class OpenHandler(RequestHandler):
         request = self._request_factory(message, payload, self, StreamWriter(self, loop), task)
         try:
             begun_at = loop.time() if self._logging_enabled else None
-            response, is_lost = await self._handle_request(request, begun_at, self._request_handler)
+            response, is_lost = await super()._handle_request(request, begun_at, self._request_handler)
         except ConnectionError:
             return False
         except Exception as error:  # noqa: BLE001 - logged: the connection must end, as aiohttp's method ends it

@@ -7,6 +7,7 @@ class extends aiohttp's protocol (sharq_core/_compat/aiohttp.py).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import socket
@@ -34,6 +35,9 @@ MAX_PIPELINED_BYTES = 64 << 10
 FREE_HELD_BYTES = 4 << 10
 """The bytes of unfinished heads and pipelined requests that a connection may hold if all together hold too much."""
 
+LINGER_S = 3.0
+"""The time in seconds for reading the rest of an unused body, so that its sender reads the answer before the end."""
+
 MAX_HEAD_STATUS = 431
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_BYTES = bytes(4)
@@ -46,25 +50,30 @@ class PortConnection(OpenHandler):
 
     Attributes:
         body: the body of the newest request that was taken up; None before the first.
+        dropping: the pace at which the port reads bodies only to drop them.
         held_bytes: bytes of an unfinished request head, or of requests behind the current one.
         is_link: the connection became a link, which has bounds of its own.
         is_half_closed: the client sends nothing more but may still read.
         is_over_limit: more bytes came than `limit` allows.
+        receiving: the pace at which the port receives large bodies.
         when_lost: called once when the connection is lost.
     """
 
     __slots__ = (
         "_bytes_left",
         "body",
+        "dropping",
         "held_bytes",
         "is_half_closed",
         "is_link",
         "is_over_limit",
+        "receiving",
         "when_lost",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.receiving, self.dropping = self._port.receiving, self._port.dropping
         self.body: StreamReader | None = None
         self.held_bytes = 0
         self.is_link = False
@@ -162,6 +171,12 @@ class PortConnection(OpenHandler):
                 await undo()
 
         self._port.keep(self.loop.create_task(look()))
+
+    async def drop_rest(self, body: StreamReader) -> None:
+        """Read and drop the rest of an unused body, at the pace of all such bodies of the port."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                await self.dropping.drop(body)
 
     def has_unread_input(self) -> bool:
         """Return True if the system has received bytes that the event loop has not read yet. Cost: a system call."""

@@ -21,6 +21,7 @@ from aiohttp.web_protocol import RequestHandler
 from msgspec import Struct
 
 from sharq_core._compat.aiohttp import OpenServer, bound_chunks, handling_task
+from sharq_core.http_port.body_pace import BodyPace
 from sharq_core.http_port.connection import PortConnection
 from sharq_core.logs.rare_log import RareLog
 
@@ -58,9 +59,6 @@ ROOM_CANDIDATES = 8
 NO_REQUEST = "no_request"
 ANSWER_UNREAD = "answer_unread"
 """The reasons for ending a connection."""
-
-LINGER_S = 3.0
-"""The time in seconds for reading the rest of an unused body, so that its sender reads the answer before the end."""
 
 _LAST_S = 0.5
 """The time in seconds for cancelled handlers to end at the stop."""
@@ -101,6 +99,8 @@ class Port(OpenServer):
         failed_accepts: failed accepts so far, mostly for lack of file descriptors.
         failed_handshakes: failed TLS handshakes, so far.
         held_bytes: bytes of unfinished heads and pipelined requests, of all connections.
+        receiving: the pace of large bodies.
+        dropping: the pace of bodies that are read only to be dropped.
     """
 
     def __init__(
@@ -122,6 +122,8 @@ class Port(OpenServer):
         self.failed_accepts = 0
         self.failed_handshakes = 0
         self.held_bytes = 0
+        self.receiving = BodyPace()
+        self.dropping = BodyPace()
         self.log = RareLog(log)
         self.answer_malformed = malformed
         self._transports: dict[RequestHandler, asyncio.Transport] = {}
@@ -134,7 +136,7 @@ class Port(OpenServer):
             answer,
             request_factory=make_request,
             keepalive_timeout=bounds.keepalive_timeout_s,
-            lingering_time=LINGER_S,
+            lingering_time=0,  # the connection reads the rest of a body that nobody wants
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_FIELD_BYTES,
             max_headers=MAX_HEADERS,

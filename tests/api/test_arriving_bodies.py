@@ -11,13 +11,22 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from router.bodies import pace
-from router.http import request as request_module
+from router.bodies.inflation import MAX_MEMBERS
 from router.http.request import Request
 from router.http.response import Response
-from sharq_core.errors import InvalidRequest
+from sharq_core.errors import (
+    InvalidRequest,
+    LeaseLost,
+    OutcomeUnknown,
+    Overloaded,
+    QueueFull,
+    StoreFull,
+    TooLarge,
+    Unavailable,
+)
+from sharq_core.http_port import body_pace as pace
 from tests.support.http.contract import open_raw
-from tests.support.http.fronted import Serve, content_of, in_flight_is
+from tests.support.http.fronted import Serve, content_of, in_flight_is, is_at_full_speed
 from tests.support.waits import until_answer
 
 GOOD, BAD = b"g" * 500, b"b" * 500
@@ -168,9 +177,8 @@ async def test_a_gzip_body_may_be_several_files_and_a_bomb_is_too_large(
         assert refused.status == 413
 
 
-@pytest.mark.parametrize("is_early", [True, False], ids=["too long", "refused for its content"])
 async def test_bodies_arrive_slower_after_many_refused_ones(
-    is_early: bool, serve: Serve, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client that sends bodies in vain is slowed down, and takes less from the others."""
 
@@ -180,16 +188,68 @@ async def test_bodies_arrive_slower_after_many_refused_ones(
         return Response(b"{}")
 
     good_s, refused_s = 0.03, pace.WASTED_BURST_S + 1
-    monkeypatch.setattr(request_module, "BYTE_S", good_s / len(GOOD))
+    monkeypatch.setattr(pace, "BYTE_S", good_s / len(GOOD))
     fronted = await serve(handle)
     for _ in range(5):
         async with http.post(f"{fronted.url}/enqueue", data=GOOD) as accepted:
             assert accepted.status == 200
-    monkeypatch.setattr(request_module, "BYTE_S", refused_s / len(BAD))
-    async with http.post(f"{fronted.url}/enqueue", data=2 * BAD if is_early else BAD) as refused:
-        assert refused.status == (413 if is_early else 400)
-    monkeypatch.setattr(request_module, "BYTE_S", good_s / len(GOOD))
+    monkeypatch.setattr(pace, "BYTE_S", refused_s / len(BAD))
+    async with http.post(f"{fronted.url}/enqueue", data=BAD) as refused:
+        assert refused.status == 400
+    monkeypatch.setattr(pace, "BYTE_S", good_s / len(GOOD))
     began_s = time.monotonic()
     async with http.post(f"{fronted.url}/enqueue", data=GOOD) as accepted:
         assert accepted.status == 200
     assert time.monotonic() - began_s >= good_s / pace.PACED_SHARE - 0.01
+
+
+@pytest.mark.parametrize(
+    ("error", "is_counted"),
+    [
+        (InvalidRequest("body: no JSON"), True),
+        (LeaseLost("lease: another one exists"), True),
+        (TooLarge("payload: too large"), True),
+        (QueueFull(3), False),
+        (Overloaded("too much work"), False),
+        (Unavailable("the store is away"), False),
+        (OutcomeUnknown("the store did not answer"), False),
+        (StoreFull("the store is full"), False),
+        (RuntimeError("a fault of the server"), False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+async def test_only_a_fault_of_the_sender_slows_large_bodies_down(
+    serve: Serve,
+    http: aiohttp.ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    is_counted: bool,
+) -> None:
+    async def handle(request: Request) -> Response:
+        raise error
+
+    monkeypatch.setattr(pace, "BYTE_S", 1.0)
+    fronted = await serve(handle)
+    async with http.post(f"{fronted.url}/enqueue", data=BAD) as refused:
+        assert refused.status >= 400
+    assert is_at_full_speed(fronted.port.receiving) is not is_counted
+    assert is_at_full_speed(fronted.port.dropping)
+
+
+async def test_the_time_of_decompression_counts_as_that_of_the_receipt(
+    serve: Serve, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def handle(request: Request) -> Response:
+        raise InvalidRequest("body: no JSON")
+
+    monkeypatch.setattr(pace, "BYTE_S", 0.0)
+    fronted = await serve(handle)
+    headers = {"Content-Encoding": "gzip"}
+    many = gzip.compress(b"") * (MAX_MEMBERS + 1)
+    refusals = 0
+    while is_at_full_speed(fronted.port.receiving):
+        async with http.post(f"{fronted.url}/enqueue", data=many, headers=headers) as refused:
+            assert refused.status == 400
+            assert "at most 16 gzip files" in (await refused.json())["message"]
+        refusals += 1
+    assert refusals > 10

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import aiohttp
 import pytest
 import redis
 
-from sharq_client import AsyncClient, IncompleteList
+from sharq_client import AsyncClient, IncompleteList, OutcomeUnknown
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from tests.support.http.contract import Api
 from tests.support.processes.servers import PATIENT, ServerFactory, SharqServer
 from tests.support.processes.sharq import Sharq
 from tests.support.stores.server import StoreFactory
+from tests.support.waits import until_answer
 
 PARTITIONS = 64
 BROKEN = 3
@@ -31,27 +33,52 @@ def names_in(partition: int, domain: str, count: int = 1) -> list[str]:
 
 
 (LOST,) = names_in(BROKEN, KIND)
+ALWAYS = {"tz": "UTC", "open": [{"days": "daily", "from": "00:00", "to": "24:00"}]}
+IS_BROKEN = "the data of partition 3 is broken; repeat the call once it is repaired"
 KEPT = [names_in(partition, KIND)[0] for partition in (0, 2, 4, 63)]
 
 
-def break_partition(store_url: str, prefix: str, partition: int) -> None:
-    """Put a text in the place of the keys that hold a partition's counts, schedules and dead letters."""
+def names_of(prefix: str, partition: int) -> list[bytes]:
+    """Return the keys that hold a partition's counts, schedules, dead letters and batches."""
     keys = Keys(prefix, PARTITIONS)
+    own, of_kind = ("counters", "schedules"), ("dead", "notes")
+    return [*keys.of(partition, "", own).names, *keys.of(partition, KIND, of_kind).names]
+
+
+def break_partition(store_url: str, prefix: str, partition: int) -> None:
+    """Put a text in the place of some keys of a partition."""
     with redis.Redis.from_url(store_url) as client:
-        for name in (
-            *keys.of(partition, "", ("counters", "schedules")).names,
-            *keys.of(partition, KIND, ("dead",)).names,
-        ):
-            client.delete(name)
+        for name in names_of(prefix, partition):
+            if client.exists(name):
+                client.rename(name, name + b":kept")
             client.set(name, "planted")
 
 
-class Broken:
-    """A server one of whose partitions is broken."""
+def repair_partition(store_url: str, prefix: str, partition: int) -> None:
+    """Put the keys of a broken partition back."""
+    with redis.Redis.from_url(store_url) as client:
+        for name in names_of(prefix, partition):
+            client.delete(name)
+            if client.exists(name + b":kept"):
+                client.rename(name + b":kept", name)
 
-    def __init__(self, server: SharqServer, api: Api) -> None:
+
+class Broken:
+    """A server one of whose partitions is broken.
+
+    Attributes:
+        repair: puts the keys of the partition back.
+        break_again: breaks the partition anew.
+    """
+
+    def __init__(self, server: SharqServer, api: Api, store_url: str, prefix: str) -> None:
         self.server = server
         self.api = api
+        self.repair = partial(repair_partition, store_url, prefix, BROKEN)
+        self.break_again = partial(break_partition, store_url, prefix, BROKEN)
+
+    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        return await self.api.call(method, path, body)
 
     async def get(self, path: str) -> dict[str, Any]:
         reply = await self.api.get(path)
@@ -69,7 +96,7 @@ async def broken(
     api = await Api.open(server.url, http)
     for queue in (LOST, *KEPT):
         for job in ("dead", "kept"):
-            entry = {"job_id": job, "interval": 0, "requeue_limit": 0, "payload": 1}
+            entry = {"job_id": job, "interval": 0, "requeue_limit": 0, "payload": 1, "batch": "spring"}
             assert (await api.post(f"/enqueue/{KIND}/{queue}/", entry)).status == 201
     for leased in (await api.post(f"/dequeue/{KIND}/?count=5&wait=5000")).json["jobs"]:
         path = f"/release/{KIND}/{leased['queue_id']}/{leased['job_id']}/"
@@ -83,10 +110,9 @@ async def broken(
             "job": {"queue_type": KIND, "queue_id": queue, "interval": 0, "payload": 1},
         }
         assert (await api.call("PUT", f"/schedule/{queue}/", schedule)).status == 200
-    window = {"tz": "UTC", "open": [{"days": "daily", "from": "00:00", "to": "24:00"}]}
-    assert (await api.call("PUT", f"/window/{names_in(4, 'window')[0]}/", window)).status == 200
+    assert (await api.call("PUT", f"/window/{names_in(4, 'window')[0]}/", ALWAYS)).status == 200
     await asyncio.to_thread(break_partition, store.url, prefix, BROKEN)
-    yield Broken(server, api)
+    yield Broken(server, api, store.url, prefix)
 
 
 async def test_lists_go_on_without_a_broken_partition_and_name_it(broken: Broken) -> None:
@@ -113,7 +139,9 @@ async def test_lists_go_on_without_a_broken_partition_and_name_it(broken: Broken
     assert (cap["queues"], cap["queued"]) == (0, 0)
     window = await broken.get(f"/window/{names_in(4, 'window')[0]}/")
     assert window["uses"] == 0
-    answers = (queues, ids, types, counts, caps, schedules, dead, top, first, cap, window)
+    batch = await broken.get(f"/batch/{KIND}/spring/")
+    assert (batch["queued"], batch["dead"], batch["total"]) == (len(KEPT), len(KEPT), 2 * len(KEPT))
+    answers = (queues, ids, types, counts, caps, schedules, dead, top, first, cap, window, batch)
     assert [answer.get("unread_partitions") for answer in answers] == [[BROKEN]] * len(answers)
     assert "partition_left_out partition=3" in broken.server.log
 
@@ -145,12 +173,54 @@ async def test_windows_are_listed_from_another_partition(
     store = own_store()
     server = own_server(environ={"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix, **PATIENT})
     api = await Api.open(server.url, http)
-    window = {"tz": "UTC", "open": [{"days": "daily", "from": "00:00", "to": "24:00"}]}
-    assert (await api.call("PUT", "/window/always/", window)).status == 200
+    assert (await api.call("PUT", "/window/always/", ALWAYS)).status == 200
     await asyncio.to_thread(break_partition, store.url, prefix, 0)
     reply = await api.get("/windows/")
     assert reply.status == 200, reply.json
     assert [row["name"] for row in reply.json["windows"]] == ["always"]
+
+
+CHANGES = [
+    ("POST", f"/batch/{KIND}/spring/cancel/", "4 jobs were cancelled, but ", {"cancelled": 1}),
+    ("POST", f"/dead/{KIND}/redrive/", "4 dead letters were done, but ", {"redriven": 1}),
+    ("DELETE", f"/dead/{KIND}/", "4 dead letters were done, but ", {"dropped": 1}),
+    ("POST", f"/type/{KIND}/pause/", "63 of 64 partitions have confirmed it; ", {}),
+    ("POST", f"/type/{KIND}/resume/", "63 of 64 partitions have confirmed it; ", {}),
+    ("POST", "/pause/", "63 of 64 partitions have confirmed it; ", {}),
+    ("POST", "/resume/", "63 of 64 partitions have confirmed it; ", {}),
+    ("PUT", f"/window/{names_in(4, 'window')[0]}/", "63 of 64 partitions have confirmed it; ", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "done", "repeated"), CHANGES, ids=lambda value: str(value)[:24])
+async def test_a_change_is_made_in_the_other_partitions_and_says_that_one_is_left(
+    broken: Broken, method: str, path: str, done: str, repeated: dict[str, int]
+) -> None:
+    body = ALWAYS if method == "PUT" else None
+    reply = await broken.ask(method, path, body)
+    assert (reply.status, reply.json["code"]) == (504, "outcome_unknown")
+    assert reply.json["message"].startswith(done + IS_BROKEN)
+    await asyncio.to_thread(broken.repair)
+
+    async def repeat() -> Any:
+        return await broken.ask(method, path, body)
+
+    reply = await until_answer(repeat, lambda answer: answer.status == 200)
+    assert reply.json == {"status": "success", **repeated}
+
+
+async def test_a_batch_of_which_nothing_can_be_read_is_an_error(
+    broken: Broken, http: aiohttp.ClientSession
+) -> None:
+    entry = {"job_id": "alone", "interval": 0, "payload": 1, "batch": "autumn"}
+    await asyncio.to_thread(broken.repair)
+    assert (await broken.ask("POST", f"/enqueue/{KIND}/{LOST}/", entry)).status == 201
+    await asyncio.to_thread(broken.break_again)
+    for method, path in (("GET", "autumn/"), ("POST", "autumn/cancel/"), ("GET", "not-known-elsewhere/")):
+        async with http.request(method, f"{broken.server.url}/batch/{KIND}/{path}") as answer:
+            failure = await answer.json()
+        assert (answer.status, failure["code"]) == (500, "internal_error")
+        assert f"partition {BROKEN}: the store failed" in failure["message"]
 
 
 async def test_a_client_yields_what_can_be_read_and_then_says_what_is_missing(broken: Broken) -> None:
@@ -162,8 +232,17 @@ async def test_a_client_yields_what_can_be_read_and_then_says_what_is_missing(br
             async for row in client.control.queues(KIND, page=1):
                 found += [row.queue_id]
         counts = await client.counts()
+        batch = await client.jobs.batch(KIND, "spring")
+        with pytest.raises(OutcomeUnknown, match=IS_BROKEN):
+            await client.jobs.cancel_batch(KIND, "spring")
+        ended = await client.jobs.batch(KIND, "spring")
     assert found == KEPT
     assert incomplete.value.partitions == counts.unread_partitions == [BROKEN]
+    assert batch is not None
+    assert (batch.total, batch.unread_partitions) == (2 * len(KEPT), [BROKEN])
+    assert ended is not None
+    assert ended.cancelled == len(KEPT)
+    assert not ended.has_ended, "the partition that cannot be read may have waiting jobs"
 
 
 async def test_a_client_logs_what_is_missing_in_a_list_of_the_first_queues(
@@ -181,5 +260,8 @@ async def test_the_command_shows_what_can_be_read_and_ends_with_an_error(broken:
     assert shown.err.startswith("sharq: the list is without partition 3: the data there is broken")
     rows = await asyncio.to_thread(sharq, "types", "--json", code=1)
     assert [row["queue_type"] for row in rows.documents] == [KIND]
+    batch = await asyncio.to_thread(sharq, "batch", KIND, "spring", code=1)
+    assert "4 of 8 jobs have ended" in batch.out
+    assert batch.err.startswith("sharq: the numbers are without partition 3: the data there is broken")
     top = await asyncio.to_thread(sharq, "top", "--json", "--once")
     assert {row["queue_id"] for row in top.document["customers"]} == set(KEPT)

@@ -9,6 +9,7 @@ import pytest
 
 from router.shards.campaigns.batches import BatchRouting
 from router.shards.dispatch import Dispatch
+from router.shards.walks.unread import Unread
 from shard.node import NodeSettings
 from sharq_core.campaigns.batches import BatchCounts
 from sharq_core.errors import NotFound, OutcomeUnknown, Unavailable
@@ -88,18 +89,18 @@ async def test_the_numbers_of_all_partitions_add_up(store: StoreServer, prefix: 
     async with running_node(store.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         batches = BatchRouting(parts.dispatch)
         with pytest.raises(NotFound):
-            await batches.get(KIND, BATCH)
+            await batches.get(KIND, BATCH, Unread(64))
         await enqueued(
             parts, *members(3, QUEUES), *members(1, ["later"], at_us=2**52), job(KIND, "q", "other")
         )
-        assert await batches.get(KIND, BATCH) == BatchCounts(queued=120, delayed=1)
+        assert await batches.get(KIND, BATCH, Unread(64)) == BatchCounts(queued=120, delayed=1)
         held = await leased(parts, 50)
         await finish(parts, held[:20])
-        counts = await batches.get(KIND, BATCH)
+        counts = await batches.get(KIND, BATCH, Unread(64))
         assert counts.leased + counts.finished in (49, 50), "one of the leased jobs may be the other one"
         assert counts.total == 121
         with pytest.raises(NotFound):
-            await batches.get("email", BATCH)
+            await batches.get("email", BATCH, Unread(64))
 
 
 async def test_a_cancellation_reaches_every_partition(store: StoreServer, prefix: str) -> None:
@@ -112,7 +113,7 @@ async def test_a_cancellation_reaches_every_partition(store: StoreServer, prefix
             refused = await parts.dispatch.route_job(Enqueue, job(KIND, queue, "late", batch=BATCH))
             assert refused.status is EnqueueStatus.BATCH_CANCELLED
         await finish(parts, held)
-        counts = await BatchRouting(parts.dispatch).get(KIND, BATCH)
+        counts = await BatchRouting(parts.dispatch).get(KIND, BATCH, Unread(64))
         assert (counts.queued, counts.leased, counts.total, counts.is_cancelled) == (0, 0, 120, True)
 
 
@@ -120,7 +121,7 @@ async def test_a_gathered_type_has_its_batch_in_one_partition(store: StoreServer
     kind = "sms~carrier"
     async with running_node(store.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         await enqueued(parts, *members(2, QUEUES, kind))
-        assert await BatchRouting(parts.dispatch).get(kind, BATCH) == BatchCounts(queued=80)
+        assert await BatchRouting(parts.dispatch).get(kind, BATCH, Unread(64)) == BatchCounts(queued=80)
         assert await cancel(parts, kind) == 80
         with store.client() as client:
             keys = list(client.scan_iter(f"{{{prefix}:*notes:{kind}"))
@@ -132,10 +133,12 @@ async def test_a_partition_that_does_not_answer_makes_no_wrong_sum(store: StoreS
         await enqueued(parts, *members(1, QUEUES))
         deaf = BatchRouting(DeafPartition(parts, GetBatch, 17))
         with pytest.raises(OutcomeUnknown, match="63 of 64 partitions have told"):
-            await deaf.get(KIND, BATCH)
+            await deaf.get(KIND, BATCH, Unread(64))
         with pytest.raises(OutcomeUnknown, match="63 of 64 partitions"):
             await deaf.cancel(KIND, BATCH, lambda: False)
-        assert (await BatchRouting(parts.dispatch).get(KIND, BATCH)).queued == 40, "nothing was done"
+        assert (await BatchRouting(parts.dispatch).get(KIND, BATCH, Unread(64))).queued == 40, (
+            "nothing was done"
+        )
 
 
 @pytest.mark.parametrize("after", [0, 1])
@@ -149,10 +152,10 @@ async def test_a_cancellation_that_stops_half_way_is_finished_by_another(
         deaf = BatchRouting(DeafPartition(parts, CancelBatch, partition, after))
         with pytest.raises(OutcomeUnknown, match="repeat the call"):
             await deaf.cancel(KIND, BATCH, lambda: False)
-        counts = await BatchRouting(parts.dispatch).get(KIND, BATCH)
+        counts = await BatchRouting(parts.dispatch).get(KIND, BATCH, Unread(64))
         assert counts.queued > 0 and counts.total == 120
         assert await cancel(parts) == counts.queued
-        assert await BatchRouting(parts.dispatch).get(KIND, BATCH) == BatchCounts(
+        assert await BatchRouting(parts.dispatch).get(KIND, BATCH, Unread(64)) == BatchCounts(
             cancelled=120, is_cancelled=True
         )
 
@@ -178,14 +181,14 @@ async def test_a_batch_is_forgotten_everywhere_once_its_last_job_ended_everywher
         await enqueued(parts, *members(1, QUEUES))
         await finish(parts, await leased(parts, 39))
         await asyncio.sleep(2.5)
-        assert await batches.get(KIND, BATCH) == BatchCounts(queued=1, finished=39), (
+        assert await batches.get(KIND, BATCH, Unread(64)) == BatchCounts(queued=1, finished=39), (
             "it goes on in one partition"
         )
         await finish(parts, await leased(parts, 1))
 
         async def is_forgotten() -> bool:
             try:
-                await batches.get(KIND, BATCH)
+                await batches.get(KIND, BATCH, Unread(64))
             except NotFound:
                 return True
             return False
@@ -204,11 +207,11 @@ async def test_batches_work_on_a_redis_cluster(prefix: str) -> None:
         async with running_node(cluster.address, NodeSettings(key_prefix=prefix)) as parts:
             await enqueued(parts, *members(2, QUEUES), *members(1, ["later"], at_us=2**52))
             await finish(parts, await leased(parts, 10))
-            assert await BatchRouting(parts.dispatch).get(KIND, BATCH) == BatchCounts(
+            assert await BatchRouting(parts.dispatch).get(KIND, BATCH, Unread(64)) == BatchCounts(
                 queued=70, delayed=1, finished=10
             )
             assert await cancel(parts) == 71
-            assert (await BatchRouting(parts.dispatch).get(KIND, BATCH)).cancelled == 71
+            assert (await BatchRouting(parts.dispatch).get(KIND, BATCH, Unread(64))).cancelled == 71
 
 
 async def test_thousands_of_small_batches_are_forgotten_in_time(store: StoreServer, prefix: str) -> None:

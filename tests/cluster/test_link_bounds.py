@@ -10,6 +10,7 @@ import pytest
 from router.shards.pending_calls import MAX_CALLS
 from shard.link import server
 from sharq_core.errors import OutcomeUnknown, Overloaded, Unavailable
+from sharq_core.http_port.body_pace import PACED_SHARE
 from sharq_core.link import messages
 from sharq_core.link.frames import CallFrame, ErrorFrame, ReplyFrame
 from sharq_core.link.messages import Dequeued, Enqueue, GetJob, Peek
@@ -17,6 +18,7 @@ from sharq_core.models import (
     Enqueued,
     EnqueueStatus,
 )
+from tests.support.http.unwanted_bodies import BODY_S, dropping_s, exhaust
 from tests.support.nodes.links import (
     FAR_US,
     KEY,
@@ -28,6 +30,7 @@ from tests.support.nodes.links import (
     router_end,
     serving,
     shard_end,
+    shard_port,
 )
 from tests.support.nodes.parts import Parts, job
 from tests.support.ports import free_port
@@ -143,3 +146,15 @@ async def test_a_shard_that_is_away_is_reached_once_it_is_there(
             await until(lambda: end.link.is_up)
             assert await end.link.call(dequeue(KIND)) == Dequeued([], None)
     assert caplog.text.count("link_down") == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "status"), [("POST /nowhere", 404), ("PUT /healthz", 405), ("GET /readyz", 200)]
+)
+async def test_a_shard_drops_unwanted_bodies_slowly_after_many(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, line: str, status: int
+) -> None:
+    async with shard_port(parts.node) as shard:
+        exhaust(shard.port.dropping, monkeypatch)
+        taken_s = await dropping_s(f"http://{shard.address}", line, "", status)
+        assert taken_s >= BODY_S / PACED_SHARE - 0.01

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router.bodies.allowance import Allowance
+from sharq_core.http_port.allowance import Allowance
 
 
 def test_an_allowance_closes_when_its_burst_is_used_up() -> None:

@@ -5,29 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 
-from router.bodies import pace
-from router.bodies.pace import BodyPace
+from sharq_core.http_port import body_pace as pace
+from sharq_core.http_port.body_pace import BodyPace
+from tests.support.http.fronted import is_at_full_speed
 
 TAKEN_S = 0.007
-
-
-def is_received_at_once(one: BodyPace) -> bool:
-    """Return True if a piece does not wait."""
-    receipt = one.receive(TAKEN_S)
-    try:
-        receipt.send(None)
-    except StopIteration:
-        return True
-    receipt.close()
-    return False
 
 
 async def test_bodies_are_received_at_once_while_few_are_refused() -> None:
     one = BodyPace()
     for _ in range(1000):
-        assert is_received_at_once(one)
+        assert is_at_full_speed(one)
     one.waste(pace.WASTED_BURST_S / 2)
-    assert is_received_at_once(one)
+    assert is_at_full_speed(one)
 
 
 async def test_the_pieces_of_all_bodies_share_a_pace_after_many_refused_ones() -> None:
@@ -42,6 +32,6 @@ async def test_the_pieces_of_all_bodies_share_a_pace_after_many_refused_ones() -
 async def test_bodies_are_received_at_once_again_when_the_allowance_is_refilled() -> None:
     one = BodyPace()
     one.waste(pace.WASTED_BURST_S + 0.1 * pace.WASTED_SHARE)
-    assert not is_received_at_once(one)
+    assert not is_at_full_speed(one)
     await asyncio.sleep(0.11)
-    assert is_received_at_once(one)
+    assert is_at_full_speed(one)

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import os
+import resource
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +17,7 @@ import msgspec
 import pytest
 
 from router.api import parsing, queue_parsing, type_parsing
-from router.bodies.inflation import GZIP
+from router.bodies.inflation import GZIP, MAX_MEMBERS
 from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
 from router.bodies.parser import QUICK_BYTES, BodyParser
 from router.bodies.parser_process import WASTED_BURST_S
@@ -161,9 +162,32 @@ async def test_a_compressed_body_that_breaks_off_is_refused(parser: BodyParser) 
     cut = CompressedBody([b"".join(whole.pieces)[:-20]], GZIP, whole.limit_bytes, whole.count)
     with pytest.raises(InvalidRequest, match="the gzip data is truncated"):
         await parser.run(parsing.enqueue_bulk, cut, SETTINGS)
-    many = CompressedBody([gzip.compress(b"") * 1025], GZIP, whole.limit_bytes, whole.count)
-    with pytest.raises(InvalidRequest, match="not valid gzip data"):
+
+
+async def test_a_compressed_body_may_be_a_few_files(parser: BodyParser) -> None:
+    content = bulk()
+    step = len(content) // MAX_MEMBERS + 1
+    files = [gzip.compress(content[start : start + step]) for start in range(0, len(content), step)]
+    assert len(files) == MAX_MEMBERS
+    whole = zipped(content)
+    few = CompressedBody([b"".join(files)], GZIP, whole.limit_bytes, whole.count)
+    assert len(await parser.run(parsing.enqueue_bulk, few, SETTINGS)) == 1000
+    many = CompressedBody([b"".join(files), gzip.compress(b"")], GZIP, whole.limit_bytes, whole.count)
+    with pytest.raises(InvalidRequest, match="at most 16 gzip files"):
         await parser.run(parsing.enqueue_bulk, many, SETTINGS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system bounds the memory of another process")
+async def test_a_body_for_which_a_process_has_no_memory_is_refused(parser: BodyParser) -> None:
+    content = bulk() + b" " * (4 << 20)
+    await parser.run(parsing.enqueue_bulk, in_pieces(content), SETTINGS)
+    pid = pid_of(parser, 1)
+    limit_memory(pid, 8 << 20)
+    larger = bulk() + b" " * (15 << 20)
+    with pytest.raises((Overloaded, Unavailable)) as refused:
+        await parser.run(parsing.enqueue_bulk, zipped(larger), SETTINGS)
+    assert not refused.value.perhaps_done
+    assert len(await parser.run(parsing.enqueue_bulk, in_pieces(content), SETTINGS)) == 1000
 
 
 async def test_many_slow_bodies_leave_the_event_loop(parser: BodyParser) -> None:
@@ -190,6 +214,12 @@ async def test_many_refused_bodies_leave_the_event_loop_however_fast_each_byte_i
     for _ in range(200):
         assert isinstance((await parser.run(parsing.enqueue_bulk, refused, SETTINGS))[0], InvalidRequest)
     assert parser.processes == 1
+
+
+def limit_memory(pid: int, more_bytes: int) -> None:
+    """Let a process have so many bytes more of address space than it has now."""
+    size_bytes = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * 4096
+    resource.prlimit(pid, resource.RLIMIT_AS, (size_bytes + more_bytes, resource.RLIM_INFINITY))
 
 
 def pid_of(parser: BodyParser, lane: int) -> int:

@@ -241,7 +241,7 @@ WHOLE: Sequence[Callable[[Dispatch], Any]] = [
     lambda dispatch: dispatch.pause_all(is_paused=True),
     lambda dispatch: dispatch.pause_type("sms", is_paused=True),
     lambda dispatch: dispatch.list_types(10, "", Unread(4)),
-    lambda dispatch: BatchRouting(dispatch).get("sms", "campaign7"),
+    lambda dispatch: BatchRouting(dispatch).get("sms", "campaign7", Unread(64)),
     lambda dispatch: BatchRouting(dispatch).cancel("sms", "campaign7", lambda: False),
     lambda dispatch: anext(aiter(dispatch.list_queue_stats("sms", 10, None).pages())),
 ]

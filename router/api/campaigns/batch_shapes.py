@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from router.api.response_shapes import Success
+from router.api.response_shapes import Success, UnreadOut
 
 BATCH_MEANING = "The batch: all jobs of the type that were enqueued with this `batch`."
 
@@ -29,3 +29,4 @@ class BatchAnswer(Success, frozen=True, kw_only=True):
         ),
     ]
     total: Annotated[int, Meta(description="All jobs that were accepted with this batch.")]
+    unread_partitions: UnreadOut | UnsetType = UNSET

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from msgspec import UNSET
+
 from router.api import parsing
 from router.api.campaigns.batch_shapes import BatchAnswer
 from router.api.life.answers import CancelledMany
@@ -12,12 +14,14 @@ from router.http.request import Request, is_gone
 from router.http.response import Response, answer
 from router.shards.campaigns.batches import BatchRouting
 from router.shards.dispatch import Dispatch
+from router.shards.walks.unread import Unread
 
 
 class BatchHandlers:
     """The handlers of batches."""
 
     def __init__(self, dispatch: Dispatch, parser: BodyParser) -> None:
+        self._dispatch = dispatch
         self._batches = BatchRouting(dispatch)
         self._parser = parser
 
@@ -25,7 +29,8 @@ class BatchHandlers:
         """Return how many jobs of a batch are in which state."""
         parsing.no_query(request.query)
         queue_type, batch = _batch_path(request)
-        counts = await self._batches.get(queue_type, batch)
+        unread = Unread(self._dispatch.partitions)
+        counts = await self._batches.get(queue_type, batch, unread)
         return answer(
             BatchAnswer(
                 queued=counts.queued,
@@ -35,6 +40,7 @@ class BatchHandlers:
                 dead=counts.dead,
                 cancelled=counts.cancelled,
                 total=counts.total,
+                unread_partitions=unread.partitions or UNSET,
             )
         )
 

@@ -2,15 +2,18 @@
 
 Redriven jobs may die again at once, and other jobs die meanwhile, so a walk to the end of the list might never end.
 Therefore the first pass learns the time of each partition's server, and the second pass skips letters that died later.
+
+A walk goes on without a partition whose data is broken, and ends with an error that names it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
+from router.shards.walks.everywhere import answers_in
+from router.shards.walks.unread import Unread, broken_text
 from sharq_core.errors import OutcomeUnknown, SharqError
 from sharq_core.job_life import DeadLetter, DeadPage, DeadRef, RedriveStatus
 from sharq_core.link.job_calls import DropDead, ListDead
@@ -66,6 +69,7 @@ class DeadWalk:
         self._is_gone = is_gone
         self.done = 0
         self._without_letters: set[int] = set()
+        self._unread = Unread(shards.partitions)
 
     async def redrive(self) -> int:
         """Enqueue the letters again; return the number that were enqueued.
@@ -83,7 +87,10 @@ class DeadWalk:
     async def _walk(self, do: Callable[[int, int | None], Coroutine[Any, Any, None]]) -> int:
         try:
             for partition, begun_us in (await self._begin()).items():
-                await do(partition, begun_us)
+                try:
+                    await do(partition, begun_us)
+                except SharqError as error:
+                    self._unread.leave_out(partition, error)
                 if self._is_gone():
                     log.info(
                         "dead_walk_ended queue_type=%s done=%d: the client left", self._queue_type, self.done
@@ -92,19 +99,31 @@ class DeadWalk:
         except SharqError as error:
             if not self.done or error.perhaps_done:
                 raise
-            done = f"{counted(self.done, 'dead letter')} {was_or_were(self.done)} done"
-            raise OutcomeUnknown(f"{done}, then: {error.message}") from error
+            raise OutcomeUnknown(f"{self._done_text()}, then: {error.message}") from error
+        if self._unread.partitions:
+            raise OutcomeUnknown(f"{self._done_text()}, but {broken_text(self._unread.partitions)}")
         return self.done
 
+    def _done_text(self) -> str:
+        return f"{counted(self.done, 'dead letter')} {was_or_were(self.done)} done"
+
     async def _begin(self) -> dict[int, int | None]:
-        """Return all partitions, each with its server's time now (µs); None if an older shard does not report it."""
+        """Return all partitions, each with its server's time now (µs); None if an older shard does not report it.
+
+        Partitions whose letters cannot be read are left out.
+        """
         begun_us: dict[int, int | None] = {}
         count = self._shards.partitions
         for first in range(0, count, PARTITIONS_AT_ONCE):
-            some = range(first, min(first + PARTITIONS_AT_ONCE, count))
-            pages = await asyncio.gather(*(self._page(partition, "", 1) for partition in some))
-            begun_us |= {partition: page.now_us for partition, page in zip(some, pages, strict=True)}
-            self._without_letters |= {p for p, page in zip(some, pages, strict=True) if not page.jobs}
+            pages, failures = await answers_in(
+                self._shards.route,
+                lambda partition: ListDead(self._queue_type, partition, "", 1),
+                range(first, min(first + PARTITIONS_AT_ONCE, count)),
+            )
+            for partition, error in failures.items():
+                self._unread.leave_out(partition, error)
+            begun_us |= {partition: page.now_us for partition, page in pages.items()}
+            self._without_letters |= {partition for partition, page in pages.items() if not page.jobs}
             if self._is_gone():
                 break
         return begun_us
@@ -130,10 +149,11 @@ class DeadWalk:
 
     async def _redrive(self, letters: list[DeadLetter]) -> None:
         refs = [DeadRef(self._queue_type, letter.queue_id, letter.job_id) for letter in letters]
-        for outcome in await self._shards.redrive(refs):
+        outcomes = await self._shards.redrive(refs)
+        self.done += outcomes.count(RedriveStatus.QUEUED)
+        for outcome in outcomes:
             if isinstance(outcome, SharqError):
                 raise outcome
-            self.done += outcome is RedriveStatus.QUEUED
 
     async def _drop_partition(self, partition: int, begun_us: int | None) -> None:
         """Drop the letters of a partition page by page.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
+from router.shards.walks.unread import broken_text, is_broken
 from sharq_core.errors import OutcomeUnknown, SharqError
 from sharq_core.link.messages import Call, ShardPort
 
@@ -29,29 +30,44 @@ async def confirmed(
     Raises:
         OutcomeUnknown: not every partition has confirmed it; the message says how many have.
     """
+    replies, failures = await answers_in(route, make_call, partitions)
+    # The others have done it. The error says how many, and the call may be repeated.
+    if failures:
+        raise not_everywhere(done + len(replies), of, failures)
+    return list(replies.values())
+
+
+async def answers_in(
+    route: Callable[[Any], Awaitable[ReplyT]], make_call: Callable[[int], Any], partitions: Collection[int]
+) -> tuple[dict[int, ReplyT], dict[int, SharqError]]:
+    """Make a call about each of some partitions; return partition → its reply, and partition → its error."""
     answers = await asyncio.gather(
         *(route(make_call(partition)) for partition in partitions), return_exceptions=True
     )
-    replies: list[ReplyT] = []
-    failures: list[SharqError] = []
-    for answer in answers:
+    replies: dict[int, ReplyT] = {}
+    failures: dict[int, SharqError] = {}
+    for partition, answer in zip(partitions, answers, strict=True):
         if isinstance(answer, SharqError):
-            failures.append(answer)
+            failures[partition] = answer
         elif isinstance(answer, BaseException):
             raise answer
         else:
-            replies.append(answer)
-    # The others have done it. The error says how many, and the call may be repeated.
-    if failures:
-        raise not_everywhere(done + len(replies), of, failures[0])
-    return replies
+            replies[partition] = answer
+    return replies, failures
 
 
-def not_everywhere(done: int, of: int, failure: SharqError) -> OutcomeUnknown:
-    """Return the error of a change that not every partition has confirmed."""
-    return OutcomeUnknown(
-        f"{done} of {of} partitions have confirmed it; repeat the call until all have: {failure}"
-    )
+def not_everywhere(done: int, of: int, failures: Mapping[int, SharqError]) -> OutcomeUnknown:
+    """Return the error of a change that not every partition has confirmed.
+
+    Args:
+        failures: the errors of the others, of which there is at least one.
+    """
+    confirmations = f"{done} of {of} partitions have confirmed it"
+    passing = [error for error in failures.values() if not is_broken(error)]
+    if passing:
+        return OutcomeUnknown(f"{confirmations}; repeat the call until all have: {passing[0]}")
+    failure = next(iter(failures.values()))
+    return OutcomeUnknown(f"{confirmations}; {broken_text(failures)}: {failure}")
 
 
 async def answers_of(shards: Sequence[ShardPort], call: Call[ReplyT]) -> dict[ShardPort, ReplyT | SharqError]:

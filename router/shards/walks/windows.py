@@ -64,7 +64,7 @@ async def put_window(dispatch: Router, name: str, window: Window) -> None:
     try:
         outcome = await dispatch.route(PutWindow("", home, name, definition, version=0))
     except errors.OutcomeUnknown as error:
-        raise not_everywhere(0, dispatch.partitions, error) from error
+        raise not_everywhere(0, dispatch.partitions, {home: error}) from error
     if outcome.status is PutStatus.FULL:
         raise errors.InvalidRequest(
             f"window: expected at most {MAX_WINDOWS} windows; delete unused ones first"

@@ -11,14 +11,24 @@ from prometheus_client import CollectorRegistry
 from router.http.gateway import Endpoint, Gateway
 from router.http.metrics import RouterMetrics
 from router.http.path_table import Paths
-from router.http.request import Request, request_factory
+from router.http.request import Request
 from router.http.response import Response
+from router.http.server import ApiPort, Bounds
 from router.readiness import Readiness
 from router.settings import RouterSettings
+from sharq_core.http_port.body_pace import BodyPace
 from tests.support.waits import until_answer
 
 SETTINGS = RouterSettings(
     max_in_flight=2, max_waiting=5, max_in_flight_bytes=1000, free_body_bytes=0, max_body_bytes=600
+)
+
+BOUNDS = Bounds(
+    max_connections=1000,
+    header_timeout_s=10,
+    body_timeout_s=10,
+    answer_timeout_s=10,
+    keepalive_timeout_s=10,
 )
 
 Handle = Callable[[Request], Awaitable[Response]]
@@ -41,6 +51,7 @@ class Fronted:
         paths.add("POST", "/dequeue", Endpoint("dequeue", handle))
         paths.add("GET", "/healthz", Endpoint("healthz", _healthz))
         self.front = Gateway(paths, RouterMetrics(self.registry), SETTINGS, Readiness())
+        self.port = ApiPort(self.front.answer, BOUNDS, SETTINGS.max_body_bytes, None)
         self.url = ""
 
     def sample(self, name: str, **labels: str) -> float | None:
@@ -61,13 +72,7 @@ async def serving() -> AsyncIterator[Serve]:
 
         async def start(handle: Handle) -> Fronted:
             fronted = Fronted(handle)
-            server = web.Server(
-                fronted.front.answer,  # type: ignore[arg-type] # it gets what the request factory makes
-                request_factory=request_factory(SETTINGS.max_body_bytes, body_timeout_s=10),
-                auto_decompress=False,
-                access_log=None,
-            )
-            runner = web.ServerRunner(server, shutdown_timeout=1)
+            runner = web.ServerRunner(fronted.port, shutdown_timeout=1)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -84,3 +89,14 @@ async def in_flight_is(fronted: Fronted, count: int) -> None:
         return fronted.front.in_flight
 
     await until_answer(ask, lambda now: now == count)
+
+
+def is_at_full_speed(pace: BodyPace) -> bool:
+    """Return True if a piece of a body does not wait."""
+    receipt = pace.receive(1.0)
+    try:
+        receipt.send(None)
+    except StopIteration:
+        return True
+    receipt.close()
+    return False

@@ -70,6 +70,19 @@ class Shard:
         self.address = ""
 
 
+class PortedShard(Shard):
+    """The shard's end behind a shard's own port.
+
+    Attributes:
+        port: the HTTP port.
+    """
+
+    def __init__(self, shard: ShardPort, secret: str | None) -> None:
+        super().__init__(shard, secret)
+        pages = Pages(self.server, CollectorRegistry(), lambda: None, lambda: None)
+        self.port = make_port(pages, ServerSettings())
+
+
 @asynccontextmanager
 async def shard_end(
     shard: ShardPort, secret: str | None = None, port: int | None = None
@@ -84,12 +97,10 @@ async def shard_end(
 
 
 @asynccontextmanager
-async def shard_port(shard: ShardPort, secret: str | None = None) -> AsyncIterator[Shard]:
+async def shard_port(shard: ShardPort, secret: str | None = None) -> AsyncIterator[PortedShard]:
     """A LinkServer behind a shard's own port, within its bounds, closed at the end."""
-    end = Shard(shard, secret)
-    pages = Pages(end.server, CollectorRegistry(), lambda: None, lambda: None)
-    port = make_port(pages, ServerSettings())
-    runner = web.ServerRunner(port, shutdown_timeout=0.1)
+    end = PortedShard(shard, secret)
+    runner = web.ServerRunner(end.port, shutdown_timeout=0.1)
     await runner.setup()
     (bound,) = bind_sockets("127.0.0.1", 0, option="--listen")
     await PortSite(runner, bound, None, 100).start()

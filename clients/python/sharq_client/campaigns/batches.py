@@ -16,6 +16,7 @@ class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
         dead: jobs that are dead letters.
         cancelled: jobs that were cancelled, deleted with their queues or dropped, alive or dead.
         total: all jobs that were accepted with this batch.
+        unread_partitions: the partitions that the numbers are without, because their data is broken.
     """
 
     queued: int
@@ -25,8 +26,9 @@ class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
     dead: int
     cancelled: int
     total: int
+    unread_partitions: list[int] = []
 
     @property
     def has_ended(self) -> bool:
-        """True if no job of the batch waits or is leased."""
-        return self.queued + self.delayed + self.leased == 0
+        """True if no job of the batch waits or is leased. False while some of its jobs cannot be counted."""
+        return self.queued + self.delayed + self.leased == 0 and not self.unread_partitions

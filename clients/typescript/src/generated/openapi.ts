@@ -1266,6 +1266,8 @@ export interface components {
              * @description All jobs that were accepted with this batch.
              */
             total: number;
+            /** @description The numbers of the partitions that the answer is without, because their data is broken; absent if there are none. */
+            unread_partitions?: number[];
         };
         /** @description The state of one schedule. */
         ScheduleAnswer: {

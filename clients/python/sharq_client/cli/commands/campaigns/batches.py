@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sharq_client.campaigns.batches import BatchStatus
 from sharq_client.cli.exits import Exit, Failed
 from sharq_client.cli.output import BAD
 from sharq_client.cli.parameters import QueueType
@@ -32,10 +33,20 @@ def batch(
         raise Failed(f"there is no batch {batch} of the type {queue_type} at {session.url}", Exit.NOT_FOUND)
     if session.output.is_json:
         session.output.document(status)
-        return
+    else:
+        _show(session, f"{queue_type} {batch}", status)
+    if status.unread_partitions:
+        numbers = ", ".join(map(str, status.unread_partitions))
+        raise Failed(
+            f"the numbers are without partition {numbers}: the data there is broken; see the log of the shard"
+        )
+
+
+def _show(session: Session, title: str, status: BatchStatus) -> None:
+    """Print the numbers of a batch."""
     ended = status.finished + status.dead + status.cancelled
     share = f"{100 * ended // status.total} %" if status.total else "0 %"
-    session.output.line(f"{queue_type} {batch}", "bold")
+    session.output.line(title, "bold")
     session.output.line(f"{ended} of {status.total} jobs have ended ({share}).")
     states = ("queued", "delayed", "leased", "finished", "dead", "cancelled")
     numbers = [str(getattr(status, state)) for state in states]
