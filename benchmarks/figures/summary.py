@@ -25,7 +25,7 @@ from benchmarks.figures.report import (
     table,
 )
 from benchmarks.figures.spread import Spread
-from benchmarks.figures.targets import TARGETS, Target
+from benchmarks.figures.targets import OWN_RAW, SINGLE_ENQUEUE, TARGETS, WHOLE_JOBS, Target
 
 README = Path(__file__).parents[2] / "README.md"
 GOALS_PAGE = Path(__file__).parents[2] / "docs" / "goals.md"
@@ -102,12 +102,13 @@ def for_goals_page(results: Sequence[Result]) -> str:
 
 
 def for_readme(results: Sequence[Result]) -> str:
-    """Return the table of the goals that have a headline, from saved results, and how many goals are met in all."""
+    """Return the rates of saved results, the goals that have a headline, and how many goals are met in all."""
     lines = judge([result.report for result in results], {})
     shown = [line for line in lines if line.target.headline]
     days = {result.report.name: _day(result) for result in results}
     rows = [_headline_cells(line, days) for line in shown]
-    return f"{table(_HEADLINE_COLUMNS, rows)}\n\n{_met_text(lines)}"
+    parts = [_rates_text(results), table(_HEADLINE_COLUMNS, rows), _met_text(lines)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def for_rates_page(results: Sequence[Result]) -> str | None:
@@ -179,6 +180,34 @@ def _met_text(lines: Sequence[Line]) -> str:
     met = sum(line.is_met for line in lines)
     without = sum(bool(line.reason) for line in lines)
     return f"{met} of {len(lines)} goals met, {len(lines) - met - without} not met, {without} not run."
+
+
+def _rates_text(results: Sequence[Result]) -> str:
+    """Return a sentence with the rates that a reader looks for first; empty if one of them was not measured."""
+    by_name = {result.report.name: result for result in results}
+    enqueues = [
+        row.measured.median
+        for row in (by_name["http"].report.rows if "http" in by_name else [])
+        if row.what == SINGLE_ENQUEUE and isinstance(row.measured, Spread)
+    ]
+    whole = [
+        float(row[grid.columns.index(WHOLE_JOBS)])
+        for grid in (by_name["systems"].report.grids if "systems" in by_name else [])
+        for row in grid.rows
+        if row[0] == OWN_RAW
+    ]
+    if not enqueues or not whole:
+        return ""
+    cores = by_name["http"].machine.cores
+    return (
+        f"One `sharq-server` process answered {_hundreds(enqueues[0])} single enqueues a second, and did "
+        f"{_hundreds(whole[0])} whole jobs a second\n(enqueued, leased and finished) in batches of 100, "
+        f"on {cores} cores that it shared with its store and the load."
+    )
+
+
+def _hundreds(value: float) -> str:
+    return f"{round(value, -2):,.0f}"
 
 
 def _ratio(row: Row) -> str:

@@ -10,6 +10,12 @@ import msgspec
 from benchmarks.figures.report import Goal, Peer, Row
 from benchmarks.figures.spread import Spread
 
+SINGLE_ENQUEUE = "single enqueue"
+"""The row of `http` with the rate of enqueues, which the README shows."""
+
+OWN_RAW, WHOLE_JOBS = "sharq-server, raw aiohttp", "whole jobs/s"
+"""The row and the column of the table of `systems` with our rate, which the README shows."""
+
 
 class Target(msgspec.Struct, frozen=True):
     """One goal.
@@ -55,21 +61,21 @@ ENQUEUE_OF_BARE = Target(
     "single enqueue, server CPU of bare aiohttp's, 64 connections",
     "x",
     _most(1.3),
-    headline="server CPU of an enqueue, of a bare aiohttp POST's",
+    headline="server CPU of an enqueue, relative to a bare aiohttp POST",
 )
 ENQUEUES_OF_ORIGINAL = Target(
     "http",
     "single enqueue, of the original's rate",
     "x",
     _least(4),
-    headline="single enqueues a second, of the original's",
+    headline="single enqueues a second, relative to the original SHARQ",
 )
 PAIRS_OF_ORIGINAL = Target(
     "http",
     "dequeue + finish, of the original's rate",
     "x",
     _least(4),
-    headline="single dequeues and finishes a second, of the original's",
+    headline="single dequeues and finishes a second, relative to the original SHARQ",
 )
 
 JOBS_OF_BULLMQ = Target(
@@ -77,21 +83,21 @@ JOBS_OF_BULLMQ = Target(
     "whole jobs by sharq-server, raw aiohttp, of BullMQ 6.7's rate",
     "x",
     _least(2.5),
-    headline="whole jobs a second in batches, of BullMQ's",
+    headline="whole jobs a second in batches, relative to BullMQ",
 )
 JOBS_OF_ASYNQ = Target(
     "systems",
     "whole jobs by sharq-server, raw aiohttp, of asynq 0.26's rate",
     "x",
     _least(1.5),
-    headline="whole jobs a second in batches, of asynq's",
+    headline="whole jobs a second in batches, relative to asynq",
 )
 
 _DEQUEUE_HEADLINES = {
     (
         "1 job",
         "1,000,000 ready queues",
-    ): "cost of a dequeue among 1,000,000 ready queues, of that among 1,000",
+    ): "cost of a dequeue among 1,000,000 ready queues, relative to 1,000",
 }
 
 DEQUEUES = {
@@ -120,21 +126,21 @@ RATE_BURST = Target(
     "burst 2: delivered of promised, mean of all queues",
     "share",
     _least(0.9999),
-    headline="delivered of the promised rate, burst 2",
+    headline="share of the promised rate that was delivered, burst 2",
 )
 RATE_STRICT = Target(
     "rate",
     "strict: delivered of promised, mean of queues up to 20/s",
     "share",
     _least(0.998),
-    headline="delivered of the promised rate, strict spacing, up to 20/s",
+    headline="share of the promised rate that was delivered, strict spacing, up to 20/s",
 )
 RATE_STRICT_FAST = Target(
     "rate",
     "strict: delivered of promised, mean of queues at 100/s",
     "share",
     _least(0.95),
-    headline="delivered of the promised rate, strict spacing, 100/s",
+    headline="share of the promised rate that was delivered, strict spacing, 100/s",
 )
 RATE_EVEN = {
     rate: Target(
@@ -154,7 +160,7 @@ IDLE = Target(
     "idle: server and store together",
     "of a core",
     _most(0.01),
-    headline="1,000 waiting workers without jobs: CPU of server and store",
+    headline="CPU of server and store while 1,000 workers wait and no job comes",
 )
 IDLE_CALLS = Target("wait", "idle: function calls to the store", "a second", _most(10))
 
@@ -181,7 +187,7 @@ SHARD_FAILURES = Target(
     "shard killed: failed requests that were not in flight on it",
     "requests",
     _most(0),
-    headline="a shard is killed: failed requests besides those it was working on",
+    headline="failed requests when a shard is killed, besides those that it was working on",
 )
 SHARD_RECOVERY = Target("failover", "shard killed: back to full rate", "s", _most(1))
 ROUTER_FAILURES = Target(
@@ -194,7 +200,7 @@ WORKER_OF_RAW = Target(
     "worker with an async handler, of raw aiohttp's rate",
     "x",
     _least(0.8),
-    headline="the SDK's worker, of the rate of plain HTTP calls",
+    headline="jobs a second of the Python worker, relative to plain HTTP calls",
 )
 
 START = Target(
@@ -214,7 +220,7 @@ CLUSTER_COSTS = {
         f"{kind}: CPU time of a job, 2 routers and 3 shards against 1 and 1",
         "x",
         _most(1.15),
-        headline=f"{kind}: CPU of a job on 2 routers and 3 shards, of that on 1 and 1",
+        headline=f"CPU of a job on 2 routers and 3 shards, relative to 1 and 1, {kind}",
     )
     for kind in ("single calls", "batches of 100")
 }
@@ -232,7 +238,7 @@ CAP_SHARE = {
         f"cap of {rate:,}/s, burst {burst:g}, {queues:,} queues: delivered of promised",
         "share",
         _least(0.95 if burst == 1 else 0.99),
-        headline="delivered of a carrier's cap of 40/s over 1,000 queues"
+        headline="share of a carrier's cap of 40/s that was delivered, over 1,000 queues"
         if burst == 1.8 and queues > 1
         else "",
     )

@@ -224,7 +224,7 @@ def _goal_rows(rounds: list[dict[int, _Round]]) -> list[Row]:
             "x",
             of(lambda turn: turn.enqueue.server_us / turn.bare.server_us, _MANY),
         ),
-        Row("single enqueue", "req/s", of(lambda turn: turn.enqueue.rate)),
+        Row(targets.SINGLE_ENQUEUE, "req/s", of(lambda turn: turn.enqueue.rate)),
         Row("dequeue + finish", "req/s", of(lambda turn: turn.pair_rate)),
         Row("single dequeue", "req/s", of(lambda turn: turn.dequeue.rate)),
         Row("single finish", "req/s", of(lambda turn: turn.finish.rate)),

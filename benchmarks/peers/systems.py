@@ -25,7 +25,7 @@ from benchmarks.processes.servers import sharq_server, store
 
 _STEPS = ("add", "process")
 _OWN_JOBS = 20_000
-_RAW, _SDK = "sharq-server, raw aiohttp", "sharq-server, SDK and its worker"
+_RAW, _SDK = targets.OWN_RAW, "sharq-server, SDK and its worker"
 _CLIENTS = {_RAW: "raw", _SDK: "sdk"}
 _ORDER = (
     _RAW,
@@ -202,7 +202,7 @@ def _grid(rounds: list[dict[str, _Whole]], names: Sequence[str]) -> Grid:
         "system",
         "add jobs/s",
         "process jobs/s",
-        "whole jobs/s",
+        targets.WHOLE_JOBS,
         "clients µs",
         "server µs",
         "store µs",

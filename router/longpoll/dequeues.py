@@ -97,7 +97,7 @@ class Polls:
         """Void leases that no client received: the jobs return to their places or go to another waiter."""
         for outcome in await self._dispatch.release(void_releases(jobs)):
             if isinstance(outcome, SharqError):
-                log.warning("give_back_failed code=%s", outcome.code)
+                log.warning("lease_not_given_back code=%s: it ends at its deadline", outcome.code)
 
     def drain(self) -> None:
         """Answer every parked poll with an empty list, and park none from now on; likewise the waits for jobs."""

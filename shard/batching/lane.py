@@ -333,4 +333,4 @@ class _Note(msgspec.Struct, frozen=True):
     def deliver(self, reply: Reply[None] | SharqError, _: float) -> None:
         """Log a failure."""
         if isinstance(reply, SharqError):
-            log.debug("word_not_left error=%r", reply.message)
+            log.debug("owner_not_told error=%r", reply.message)

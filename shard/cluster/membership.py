@@ -156,7 +156,10 @@ class Membership:
                 return None
             outcome = await self._ask(names_members=False)
             if isinstance(outcome, MembersLost):
-                log.warning("members_lost members=%d: naming them again", len(self.view.members))
+                log.warning(
+                    "members_lost members=%d: the store has forgotten them; naming them again",
+                    len(self.view.members),
+                )
                 outcome = await self._ask(names_members=True)
             if isinstance(outcome, Refused):
                 return outcome

@@ -192,7 +192,7 @@ class DataGuard:
                 self._note_writes(None)
             except (SharqError, ConfigError) as error:
                 self._note_writes(error)
-                log.debug("data_not_looked_at error=%r", str(error))
+                log.debug("data_not_checked error=%r", str(error))
             except Exception:
                 log.exception("data_look_failed")
 

@@ -186,7 +186,11 @@ class Refresher:
         told = await asyncio.gather(*notes, return_exceptions=True)
         failures = [failure for failure in told if failure is not None]
         if failures:
-            log.warning("word_not_left partitions=%d error=%r", len(failures), str(failures[0]))
+            log.warning(
+                "new_owners_not_told partitions=%d error=%r: they find late jobs by their own rounds",
+                len(failures),
+                str(failures[0]),
+            )
 
     def look_soon(self) -> None:
         """Look at all partitions now: the store's clock may have stepped."""

@@ -54,7 +54,7 @@ class SetAside:
             self._told_at.clear()
         self._told_at[partition, queue_type] = now
         log.warning(
-            "partition_set_aside partition=%d queue_type=%s for_s=%g error=%r: its keys need a look",
+            "partition_set_aside partition=%d queue_type=%s for_s=%g error=%r: look at its keys",
             partition,
             queue_type,
             ASIDE_S,

@@ -22,8 +22,8 @@ async def void_leases(port: ShardPort, jobs: Sequence[LeasedJob]) -> None:
     try:
         outcomes = await port.call(Release(void_releases(jobs)))
     except SharqError as error:
-        log.warning("give_back_failed code=%s", error.code)
+        log.warning("lease_not_given_back code=%s: it ends at its deadline", error.code)
         return
     for outcome in outcomes:
         if isinstance(outcome, Failure):
-            log.warning("give_back_failed code=%s", outcome.code)
+            log.warning("lease_not_given_back code=%s: it ends at its deadline", outcome.code)

@@ -228,7 +228,7 @@ async def test_an_illegible_note_of_the_data_set_does_not_stop_the_start(
         path.write_bytes(noted)
     server = start()
     assert await queued(http, server) == JOBS
-    server.until(lambda: "data_id_illegible" in server.stderr)
+    server.until(lambda: "data_id_unreadable" in server.stderr)
     assert server.stop() == 0
     assert "Traceback" not in server.stderr
 

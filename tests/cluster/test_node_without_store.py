@@ -99,10 +99,11 @@ async def test_new_owners_that_cannot_be_told_are_one_line_in_the_log(
     async with running_node(server.url, settings) as parts:
         server.stop()
         parts.node.parts.refresher.give_up(range(settings.partitions))
-        await until(lambda: "word_not_left" in caplog.text)
-    assert caplog.text.count("word_not_left") == 1
+        await until(lambda: "new_owners_not_told" in caplog.text)
+    assert caplog.text.count("new_owners_not_told") == 1
     assert (
-        f"word_not_left partitions={settings.partitions} error='the store cannot be reached: " in caplog.text
+        f"new_owners_not_told partitions={settings.partitions} error='the store cannot be reached: "
+        in caplog.text
     )
 
 

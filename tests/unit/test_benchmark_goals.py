@@ -170,6 +170,19 @@ def test_the_readme_shows_the_goals_that_have_a_headline_and_counts_all() -> Non
     assert text.endswith(f"1 of {len(TARGETS)} goals met, 1 not met, {len(TARGETS) - 2} not run.")
 
 
+def test_the_readme_begins_with_the_rates_if_both_were_measured() -> None:
+    row = Row(targets.SINGLE_ENQUEUE, "req/s", Spread.of([14_356.4]))
+    http = Result(MACHINE, report_of(row, name="http"))
+    whole: list[tuple[Cell, ...]] = [("another", 8_900.0), (targets.OWN_RAW, 20_220.5)]
+    grid = Grid("By system", ("system", targets.WHOLE_JOBS), whole)
+    systems = Result(MACHINE, Report("systems", "How many?", {}, rows=[], grids=[grid]))
+    text = summary.for_readme([http, systems])
+    assert text.startswith("One `sharq-server` process answered 14,400 single enqueues a second")
+    assert "did 20,200 whole jobs a second" in text
+    assert summary.for_readme([http]).startswith("| what |")
+    assert summary.for_readme([systems]).startswith("| what |")
+
+
 def test_rows_of_different_days_or_processors_have_their_own_dates() -> None:
     reports = [
         report_of(targets.START.row(Spread.of([0.5])), name="start"),

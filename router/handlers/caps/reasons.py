@@ -148,7 +148,7 @@ class CapReasons:
         try:
             state = await self._dispatch.route(GetCap("", home_of(name, self._dispatch.partitions), name))
         except SharqError as error:
-            log.debug("cap_unasked cap=%s error=%r", name, error.message)
+            log.debug("cap_not_asked cap=%s error=%r", name, error.message)
             return _Slot(is_unknown=False, in_us=math.inf, read_at=monotonic())
         return _slot_of(state)
 

@@ -57,7 +57,7 @@ async def lock_data_dir(data_dir: Path) -> int:
 
 
 def read_data_id(data_dir: Path) -> str | None:
-    """Return the id of the data set that was last found in the directory; None if none was noted, or it is illegible.
+    """Return the id of the data set that was last found in the directory; None if there is none, or it is unreadable.
 
     A crash of the machine may leave zeros or nothing in the file. The data beside it says which data set it is.
     """
@@ -67,10 +67,12 @@ def read_data_id(data_dir: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        log.warning("data_id_illegible path=%s error=%r: it counts as not noted", path, error.strerror)
+        log.warning("data_id_unreadable path=%s error=%r: it counts as absent", path, error.strerror)
         return None
     if _DATA_ID.fullmatch(noted) is None:
-        log.warning("data_id_illegible path=%s bytes=%d: it counts as not noted", path, len(noted))
+        log.warning(
+            "data_id_unreadable path=%s bytes=%d: it is damaged and counts as absent", path, len(noted)
+        )
         return None
     return noted.decode().strip()
 

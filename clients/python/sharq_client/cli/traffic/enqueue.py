@@ -128,7 +128,9 @@ def enqueue(
     repeat: Annotated[
         bool,
         typer.Option(
-            "--repeat", help="It was perhaps sent before: queue nothing if it has ended.", rich_help_panel=JOB
+            "--repeat",
+            help="Safe to send again: queue nothing if the job is known or has ended.",
+            rich_help_panel=JOB,
         ),
     ] = False,
     file: Annotated[

@@ -62,7 +62,10 @@ def original(
     ] = True,
     lease: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="job_expire_interval of its configuration. Default: learnt."),
+        typer.Option(
+            metavar="DURATION",
+            help="job_expire_interval of its configuration. Default: read from its leases.",
+        ),
     ] = None,
     default_interval: Annotated[
         str | None,
