@@ -198,7 +198,7 @@ class ServerLane:
             if calls:
                 notes = self._owner_notes.after([pending.call for pending in calls])
                 flight = _Flight(calls + [_Note(note, now) for note in notes] if notes else calls)
-                task = tasks.begin(self._run(flight, now))
+                task = tasks.begin(self._loop, self._run(flight, now))
                 if not task.done():  # a pipeline that is refused at once has returned already
                     self.in_flight[task] = flight
 
