@@ -47,6 +47,6 @@ class Starting:
             if self._front.done():
                 return await self._front.result()(request)
             response = failure_answer(Unavailable(_STARTING), "starting")
-        response.request_id = request_ids.begin(request.headers.get("X-Request-Id"))
+        response.request_id = request_ids.accept(request.headers.get("X-Request-Id", ""))
         response.force_close()
         return response

@@ -126,7 +126,7 @@ class Dequeuer:
             await asyncio.wait(self._tasks)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = tasks.begin(work)
+        task = tasks.begin(self._loop, work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -22,6 +22,7 @@ from shard.link.server import LinkServer
 from shard.node import ShardNode
 from sharq_core.config import ServerSettings
 from sharq_core.errors import Forbidden, InvalidRequest, MethodNotAllowed, NotFound, SharqError, Unavailable
+from sharq_core.http_port.connection import PortConnection
 from sharq_core.http_port.metrics_text import metrics_text
 from sharq_core.http_port.open_files import fit_connections
 from sharq_core.http_port.port import Port, PortBounds
@@ -117,7 +118,8 @@ def make_port(pages: Pages, server: ServerSettings) -> Port:
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
-        port.begun(protocol, payload)
+        if isinstance(protocol, PortConnection):
+            protocol.note_head(payload)
         return web.BaseRequest(message, payload, protocol, writer, task, loop)
 
     port = Port(

@@ -15,11 +15,11 @@ from typing import Final
 
 from multidict import istr
 
-_ORIGIN: Final = istr("Origin")
-_SITE: Final = istr("Sec-Fetch-Site")
-_REFERER: Final = istr("Referer")
-_HOST: Final = istr("Host")
-_NAMES: Final = (_ORIGIN, _SITE, _REFERER)
+ORIGIN: Final = istr("Origin")
+SITE: Final = istr("Sec-Fetch-Site")
+REFERER: Final = istr("Referer")
+HOST: Final = istr("Host")
+_NAMES: Final = (ORIGIN, SITE, REFERER)
 
 _OWN_SITES = frozenset({"same-origin", "none"})
 """`none` means that a person typed the address or opened a bookmark."""
@@ -29,8 +29,6 @@ _ORIGIN_FORM = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#@\s]+)(?P<rest>[/?#].*)?", re.I | re.S
 )
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\s]+)(:(?P<port>[0-9]{0,5}))?")
-_MAX_KNOWN = 100
-"""The maximum number of accepted Host values that are remembered."""
 
 
 def is_origin(text: str) -> bool:
@@ -45,18 +43,16 @@ def foreign_page(headers: Mapping[str, str], allowed_origins: frozenset[str] = f
     Args:
         headers: the request's headers; names compare without case.
         allowed_origins: origins, in lower case, from which pages may call.
-
-    Cost: three lookups (0.2 µs) for a request without such headers.
     """
-    origin = headers.get(_ORIGIN)
-    site = headers.get(_SITE)
+    origin = headers.get(ORIGIN)
+    site = headers.get(SITE)
     if origin is not None:
         if origin.lower() in allowed_origins:
             return None
         return None if _is_same(origin, headers) and site != "cross-site" else "Origin"
     if site is not None:
         return None if site.strip().lower() in _OWN_SITES else "Sec-Fetch-Site"
-    referer = headers.get(_REFERER)
+    referer = headers.get(REFERER)
     if referer is None or _is_same(referer, headers) or not _ORIGIN_FORM.match(referer):
         return None
     match = _ORIGIN_FORM.fullmatch(referer)
@@ -80,7 +76,6 @@ class Hosts:
     def __init__(self, allowed: Iterable[str] = (), *, is_bound: bool = False) -> None:
         self._allowed = frozenset(name.lower().rstrip(".") for name in allowed)
         self._takes_all = not is_bound or "*" in self._allowed
-        self._known: set[str] = set()
 
     def refused(self, headers: Mapping[str, str], target_host: str | None = None) -> str | None:
         """Return the host name that is not allowed; None if the request is accepted.
@@ -92,21 +87,17 @@ class Hosts:
         """
         if self._takes_all:
             return None
-        host = headers.get(_HOST)
+        host = headers.get(HOST)
         if target_host is not None and not self._may(target_host):
             return target_host
-        if not host or host in self._known:
+        if not host:
             return None
         match = _AUTHORITY.fullmatch(host)
-        if match is None or not self._may(match["host"]):
-            return host
-        if len(self._known) < _MAX_KNOWN:
-            self._known.add(host)
-        return None
+        return None if match is not None and self._may(match["host"]) else host
 
     def takes_address(self, headers: Mapping[str, str]) -> bool:
         """Return True if Host is an IP address, which DNS rebinding cannot use."""
-        match = _AUTHORITY.fullmatch(headers.get(_HOST, ""))
+        match = _AUTHORITY.fullmatch(headers.get(HOST, ""))
         return match is not None and _address(match["host"]) is not None
 
     def _may(self, host: str) -> bool:
@@ -123,7 +114,7 @@ def _is_same(origin: str, headers: Mapping[str, str]) -> bool:
     The scheme is not compared, because a proxy in front may terminate TLS.
     """
     match = _ORIGIN_FORM.fullmatch(origin)
-    host = headers.get(_HOST)
+    host = headers.get(HOST)
     if match is None or not host or match["scheme"].lower() not in _DEFAULT_PORTS:
         return False
     place = _place(f"x://{match['authority']}", match["scheme"])

@@ -1,11 +1,13 @@
-"""Decodes JSON bodies and query strings into Structs, and explains in the API's terms what is wrong with them.
+"""Decodes JSON bodies, query strings and durations, and explains in the API's terms what is wrong with them.
 
 A message names the field and its allowed values: `jobs[3].interval: expected a number of ..., got a string`.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
@@ -335,3 +337,17 @@ def read_json(raw: Raw, max_bytes: int, place: str, effort: Effort | None = None
     if len(text) > MAX_DEPTH and is_nested_too_deep(text):
         raise InvalidRequest(f"{place}: nested deeper than {MAX_DEPTH} levels")
     return text, value
+
+
+def to_us(duration_ms: float) -> int:
+    """Return a duration in whole microseconds, rounded up, so that no rate is exceeded.
+
+    Only the first 15 digits of a fraction count: a double holds any 15 digits exactly, and the rest is noise
+    (33.333 becomes 33333; 3.3000000000000003 becomes 3300; 1e-9 becomes 1).
+
+    Args:
+        duration_ms: in milliseconds.
+    """
+    if isinstance(duration_ms, int):
+        return duration_ms * 1000
+    return math.ceil(Decimal(f"{duration_ms:.15g}") * 1000)

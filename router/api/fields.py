@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from msgspec import Meta, Raw, Struct
@@ -337,26 +335,6 @@ def are_identifiers(values: Sequence[str]) -> bool:
         return False
     # Most lists have no slash, and the search takes half as long as all of the parsing.
     return "/" not in lines or _has_folded_part(lines) is None
-
-
-def to_us(duration_ms: float) -> int:
-    """Return a duration in whole microseconds, rounded up, so that no rate is exceeded.
-
-    Only the first 15 digits of a fraction count: a double holds any 15 digits exactly, and the rest is noise
-    (33.333 becomes 33333; 3.3000000000000003 becomes 3300; 1e-9 becomes 1).
-
-    Args:
-        duration_ms: in milliseconds.
-    """
-    if isinstance(duration_ms, int):
-        return duration_ms * 1000
-    return math.ceil(Decimal(f"{duration_ms:.15g}") * 1000)
-
-
-def to_ms(duration_us: int) -> int | float:
-    """Return a duration in milliseconds, an int if it is whole."""
-    whole_ms, rest_us = divmod(duration_us, 1000)
-    return duration_us / 1000 if rest_us else whole_ms
 
 
 def clamp_cap(length: int) -> int:

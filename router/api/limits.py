@@ -8,7 +8,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, UnsetType
 
-from router.api.fields import MAX_YEAR_MS, Expected, to_us
+from router.api.decoding import to_us
+from router.api.fields import MAX_YEAR_MS, Expected
 from sharq_core.errors import InvalidRequest
 from sharq_core.limits import MAX_COST, MAX_HOLD_US, MAX_LEASED, MAX_WEIGHT
 from sharq_core.models import MAX_INTERVAL_US

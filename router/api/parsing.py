@@ -15,8 +15,8 @@ from multidict import MultiMapping
 from router.api.bulk_decoding import BulkDecoder, Entries, raw_redrive
 from router.api.campaigns.values import with_campaign
 from router.api.caps.values import cap_hold, sorted_caps
-from router.api.decoding import Decoder, Effort, read_json
-from router.api.fields import PATH_PARTS, QUEUE_TYPE_WORDS, clamp_cap, match_queue_type, to_us
+from router.api.decoding import Decoder, Effort, read_json, to_us
+from router.api.fields import PATH_PARTS, QUEUE_TYPE_WORDS, clamp_cap, match_queue_type
 from router.api.job_ids import new_job_id
 from router.api.life.trace_values import with_trace
 from router.api.life.values import cut_error, with_life

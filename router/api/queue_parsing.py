@@ -9,8 +9,8 @@ from msgspec import UNSET, UnsetType
 from multidict import MultiMapping
 
 from router.api.caps.values import caps_setting
-from router.api.decoding import Decoder
-from router.api.fields import MAX_TOP, match_queue_type, to_us
+from router.api.decoding import Decoder, to_us
+from router.api.fields import MAX_TOP, match_queue_type
 from router.api.life.values import expires_setting, fate_setting, retry_setting
 from router.api.limits import rate_interval_us, read_burst
 from router.api.request_shapes import (

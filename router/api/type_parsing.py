@@ -11,8 +11,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from router.api import parsing
 from router.api.campaigns.fields import DefaultWindow
 from router.api.campaigns.quota_parsing import LimitOrQuota, quotas, refuse_quota
-from router.api.decoding import Decoder
-from router.api.fields import to_us
+from router.api.decoding import Decoder, to_us
 from router.api.life.fields import DefaultExpires, DefaultFate
 from router.api.life.requests import DefaultRetry
 from router.api.life.values import expires_setting, fate_setting, retry_setting

@@ -17,7 +17,7 @@ from router.http.request import Request
 from sharq_core.config import Config
 from sharq_core.errors import Forbidden, InvalidRequest, UnsupportedEncoding
 from sharq_core.process.sockets import Bound, public_address
-from sharq_core.web_pages import Hosts, foreign_page
+from sharq_core.web_pages import HOST, ORIGIN, REFERER, SITE, Hosts, foreign_page
 
 ENCODINGS = (GZIP, DEFLATE)
 """The supported content encodings of a body."""
@@ -27,6 +27,9 @@ _ENCODING: Final = istr("Content-Encoding")
 _TRANSFER: Final = istr("Transfer-Encoding")
 _UPGRADE: Final = istr("Upgrade")
 _MAX_SHOWN = 100
+
+_MAX_KNOWN = 100
+"""The most accepted origins that are remembered. Nearly all requests to a server have the same few."""
 
 _HARMLESS = frozenset(
     {
@@ -61,6 +64,7 @@ class Gate:
     def __init__(self, hosts: Hosts | None = None, allowed_origins: Sequence[str] = ()) -> None:
         self._hosts = hosts or Hosts()
         self._origins = frozenset(allowed_origins)
+        self._accepted: set[tuple[str | None, ...]] = set()
 
     def check_origin(self, request: Request, operation: str) -> None:
         """Raise if a web page of another site sent the request, or may have.
@@ -71,17 +75,32 @@ class Gate:
         if operation in _HARMLESS:
             return
         headers = request.headers
-        if operation != _METRICS:
-            header = foreign_page(headers, self._origins)
-            if header is not None:
-                raise Forbidden(
-                    f"{header}: web pages of other sites may not call this API; nothing was done ([sharq-server] "
-                    "allowed_origins lists the sites that may)"
-                )
-        # An IP address cannot be a name that a page has rebound.
-        elif self._hosts.takes_address(headers):
+        if operation == _METRICS:
+            # An IP address cannot be a name that a page has rebound.
+            if not self._hosts.takes_address(headers):
+                self._check_host(request)
             return
-        host = self._hosts.refused(headers, request.target_host)
+        origin = (
+            headers.get(ORIGIN),
+            headers.get(SITE),
+            headers.get(REFERER),
+            headers.get(HOST),
+            request.target_host,
+        )
+        if origin in self._accepted:
+            return
+        header = foreign_page(headers, self._origins)
+        if header is not None:
+            raise Forbidden(
+                f"{header}: web pages of other sites may not call this API; nothing was done ([sharq-server] "
+                "allowed_origins lists the sites that may)"
+            )
+        self._check_host(request)
+        if len(self._accepted) < _MAX_KNOWN:
+            self._accepted.add(origin)
+
+    def _check_host(self, request: Request) -> None:
+        host = self._hosts.refused(request.headers, request.target_host)
         if host is not None:
             raise Forbidden(
                 f"Host: {host[:_MAX_SHOWN]!r} is not a name of this server; nothing was done ([sharq-server] "

@@ -90,7 +90,9 @@ class Gateway:
     async def answer(self, request: Request) -> Response:
         """Return the response to a request. It does not raise. A request that may wait is not timed."""
         started_s = time.perf_counter()
-        request_id = request_ids.begin(request.headers.get(_REQUEST_ID))
+        given_id = request.headers.get(_REQUEST_ID)
+        request_id = next(request_ids.new_ids) if given_id is None else request_ids.accept(given_id)
+        request_ids.current.set(request_id)
         meter = self._unmatched
         may_wait = is_audited = is_body_refused = False
         try:

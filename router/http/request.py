@@ -291,7 +291,6 @@ RequestFactory: TypeAlias = Callable[
 def request_factory(
     max_body_bytes: int,
     body_timeout_s: float = BODY_TIMEOUT_S,
-    begun: Callable[[RequestHandler, StreamReader], object] = lambda _, __: None,
     unread: UnreadAnswers | None = None,
 ) -> RequestFactory:
     """Return the function that makes a server's requests.
@@ -299,7 +298,6 @@ def request_factory(
     Args:
         max_body_bytes: the longest permitted body, decompressed.
         body_timeout_s: the longest time that one body may take to arrive.
-        begun: called with the connection and the body of each request.
         unread: counts the unread bytes of large responses; None for no count.
     """
     loop = get_running_loop()
@@ -311,7 +309,8 @@ def request_factory(
         writer: AbstractStreamWriter,
         task: Task[None],
     ) -> Request:
-        begun(protocol, payload)
+        if isinstance(protocol, PortConnection):
+            protocol.note_head(payload)
         request = Request(message, payload, protocol, writer, task, loop, client_max_size=max_body_bytes)
         request.payload = payload
         request.max_body_bytes = max_body_bytes

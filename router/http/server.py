@@ -73,7 +73,7 @@ class ApiPort(Port):
         super().__init__(
             answer,
             bounds,
-            make_request=request_factory(max_body_bytes, bounds.body_timeout_s, self.begun, self.unread),
+            make_request=request_factory(max_body_bytes, bounds.body_timeout_s, self.unread),
             malformed=_malformed,
             refusal=_REFUSAL,
             log=log,

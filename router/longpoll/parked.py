@@ -202,7 +202,7 @@ class ParkedDequeues:
         if self._is_claiming:
             return
         self._is_claiming = True
-        claim = tasks.begin(self._claim_due())
+        claim = tasks.begin(asyncio.get_running_loop(), self._claim_due())
         self._claims.add(claim)
         claim.add_done_callback(self._on_claimed)
 

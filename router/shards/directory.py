@@ -48,6 +48,11 @@ class Directory(Protocol):
     second_tries: int
 
     @property
+    def sole_owner(self) -> ShardPort | None:
+        """The shard to ask about every partition; None if the partitions may have different owners."""
+        ...
+
+    @property
     def formats(self) -> int:
         """The newest record format that every member can handle."""
         ...
@@ -102,7 +107,10 @@ class ShardDirectory:
         view: the members; None before the first shard was reached.
         formats: the newest record format that every member can handle.
         second_tries: the number of calls repeated at another shard so far.
+        sole_owner: None, because the partitions have different owners.
     """
+
+    sole_owner = None
 
     def __init__(
         self,

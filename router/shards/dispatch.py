@@ -119,13 +119,12 @@ class Dispatch:
         formats = self._directory.formats
         if formats < FORMATS and (newer := newer_field_of_job(job, formats)) is not None:
             raise refusal(newer)
-        partition = partition_of(job.queue_type, job.queue_id, self._directory.partitions)
-        shard = self._directory.owner(partition)
+        shard = self._directory.sole_owner or self._directory.owner(self._partition(job))
         call = make_call([job])
         try:
             (answer,) = await shard.call(call)
         except errors.SharqError as error:
-            (answer,) = await self._second_try.ask(partition, call, shard, error)
+            (answer,) = await self._second_try.ask(self._partition(job), call, shard, error)
         else:
             if isinstance(answer, Failure) and answer.is_away:
                 answers: list[OutcomeT | Failure] = [answer]
@@ -322,6 +321,8 @@ class Dispatch:
         self, make_call: BulkCall[JobT, OutcomeT], jobs: list[JobT]
     ) -> list[OutcomeT | errors.SharqError]:
         """Split the jobs by owner, call the owners at the same time, and join the answers in order."""
+        if jobs and self._directory.sole_owner is not None:
+            return await self._call_owner(self._directory.sole_owner, make_call, jobs)
         groups: dict[ShardPort, list[int]] = {}
         for index, job in enumerate(jobs):
             groups.setdefault(self._directory.owner(self._partition(job)), []).append(index)

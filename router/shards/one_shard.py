@@ -14,11 +14,12 @@ class OneShard:
         self.partitions = partitions
         self.formats = FORMATS
         self.second_tries = 0
+        self.sole_owner = shard
         self._shards = (shard,)
 
     def owner(self, _partition: int, /) -> ShardPort:
         """Return the only shard."""
-        return self._shards[0]
+        return self.sole_owner
 
     def shards(self) -> Sequence[ShardPort]:
         """Return the only shard."""

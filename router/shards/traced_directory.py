@@ -42,6 +42,12 @@ class TracedDirectory:
         """The number of partitions, P."""
         return self._directory.partitions
 
+    @property
+    def sole_owner(self) -> ShardPort | None:
+        """The shard to ask about every partition; see Directory."""
+        shard = self._directory.sole_owner
+        return None if shard is None else self._traced(shard)
+
     def owner(self, partition: int, /) -> ShardPort:
         """Return the shard to ask about a partition; see Directory."""
         return self._traced(self._directory.owner(partition))

@@ -103,11 +103,26 @@ class Gathering(Protocol):
         ...
 
 
+class OwnPartitions(Protocol):
+    """The partitions of this node (shard/cluster/ownership.py).
+
+    Attributes:
+        mine: the partitions that the ring gives to it.
+    """
+
+    mine: frozenset[int]
+
+
 class NotesAfter(Protocol):
     """The notes to the owners of other nodes' partitions (shard/cluster/ownership.py)."""
 
+    @property
+    def ownership(self) -> OwnPartitions:
+        """The partitions about which no notes are needed."""
+        ...
+
     def after(self, calls: Sequence[FunctionCall[Any]], /) -> list[FunctionCall[None]]:
-        """Return the calls that notify the owners whose partitions some calls change."""
+        """Return the calls that notify the owners, if some calls change partitions of other nodes."""
         ...
 
 
@@ -196,9 +211,11 @@ class ServerLane:
             now = self._loop.time()
             calls = self._next_pipeline(now)
             if calls:
-                notes = self._owner_notes.after([pending.call for pending in calls])
+                mine = self._owner_notes.ownership.mine
+                elsewhere = [pending.call for pending in calls if pending.call.partition not in mine]
+                notes = self._owner_notes.after(elsewhere) if elsewhere else ()
                 flight = _Flight(calls + [_Note(note, now) for note in notes] if notes else calls)
-                task = tasks.begin(self._run(flight, now))
+                task = tasks.begin(self._loop, self._run(flight, now))
                 if not task.done():  # a pipeline that is refused at once has returned already
                     self.in_flight[task] = flight
 

@@ -196,21 +196,23 @@ class OwnerNotes:
     """The notes that this node leaves in other nodes' partitions, so that their owners read what it changed there."""
 
     def __init__(self, ownership: Ownership, surveys: SurveyCalls) -> None:
-        self._ownership = ownership
+        self.ownership = ownership
         self._surveys = surveys
 
     def after(self, calls: Sequence[FunctionCall[Any]]) -> list[FunctionCall[None]]:
         """Return the calls that leave notes about what some calls change, one per partition and type.
 
         They go in the pipeline of those calls, so that no owner reads a note before the change.
+
+        Args:
+            calls: calls about partitions that this node does not own.
         """
-        mine, serves_all = self._ownership.mine, self._ownership.serves_all
+        serves_all = self.ownership.serves_all
         changed = {
             (call.partition, call.queue_type): None
             for call in calls
             # Partition -1 holds the deployment's own keys, and a call without a type changes no queue.
-            if call.partition not in mine
-            and call.partition >= 0
+            if call.partition >= 0
             and not call.function.is_read
             and call.queue_type
             and not (serves_all and call.function in _WITHOUT_NOTES)

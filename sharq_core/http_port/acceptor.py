@@ -158,7 +158,7 @@ class Acceptor:
             self._refuse(accepted)
             return
         handler = self._port()
-        opening = begin(self._open(handler, accepted))
+        opening = begin(self._loop, self._open(handler, accepted))
         if not opening.done():
             self._port.opens(handler, opening)
 

@@ -20,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
-from sharq_core._compat.aiohttp import MalformedRequest, OpenHandler
+from sharq_core._compat.aiohttp import MalformedRequest, OpenHandler, bound_chunks
 from sharq_core.http_port.half_closed import CAN_TELL, takes_what_was_sent
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ MAX_HEAD_BYTES = 16 << 10
 
 MAX_PIPELINED_BYTES = 64 << 10
 """The most bytes of requests that are read ahead while another is handled, beside the bytes of one read."""
+
+AHEAD_CHUNKS = 512
+"""The most chunks of a body that are parsed ahead of its reader, after at most AHEAD_BYTES // 16 (port.py) at first.
+
+A chunk takes 3 us, whatever its length, and one read may bring 40,000 of a byte.
+"""
 
 FREE_HELD_BYTES = 4 << 10
 """The bytes of unfinished heads and pipelined requests that a connection may hold if all together hold too much."""
@@ -94,6 +100,15 @@ class PortConnection(OpenHandler):
         self._bytes_left = size_bytes
         if size_bytes is not None:
             self._take_from_limit(len(self.message_tail))
+
+    def note_head(self, body: StreamReader) -> None:
+        """Note that a whole request head has come; its body may still be on its way."""
+        self._port.fresh.pop(self, None)
+        self.body = body
+        if not body.is_eof():
+            bound_chunks(body, AHEAD_CHUNKS)
+        if self.held_bytes:
+            self.let_go(len(self.messages))
 
     def let_go(self, parts: int = 0) -> None:
         """Release one of the held parts; `parts` of about the same size remain."""

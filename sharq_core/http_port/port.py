@@ -16,11 +16,10 @@ from itertools import islice
 from typing import Any
 
 from aiohttp import web
-from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from msgspec import Struct
 
-from sharq_core._compat.aiohttp import OpenServer, bound_chunks, handling_task
+from sharq_core._compat.aiohttp import OpenServer, handling_task
 from sharq_core.http_port.body_pace import BodyPace
 from sharq_core.http_port.connection import PortConnection
 from sharq_core.logs.rare_log import RareLog
@@ -40,12 +39,6 @@ MAX_HELD_BYTES = 32 << 20
 
 AHEAD_BYTES = 32 << 10
 """The most bytes of a body that wait for its reader while more of it is read. One read may bring more."""
-
-AHEAD_CHUNKS = 512
-"""The most chunks of a body that are parsed ahead of its reader, after at most AHEAD_BYTES // 16 at its start.
-
-A chunk takes 3 us, whatever its length, and one read may bring 40,000 of a byte.
-"""
 
 HANDSHAKE_ROOM_S = 0.2
 """The age in seconds at which a handshake gives way to a new one if there are too many."""
@@ -93,6 +86,8 @@ class Port(OpenServer):
 
     Attributes:
         bounds: the bounds of this port.
+        fresh: the connections that have sent no whole request head, and the loop's time at which each is ended. The
+            oldest comes first.
         refused: connections refused at the limit, so far.
         malformed: requests that are malformed or exceed a bound, so far.
         ended: connections ended by this port so far, by reason.
@@ -128,7 +123,7 @@ class Port(OpenServer):
         self.answer_malformed = malformed
         self._transports: dict[RequestHandler, asyncio.Transport] = {}
         self._opening: dict[RequestHandler, asyncio.Task[None]] = {}
-        self._fresh: dict[RequestHandler, float] = {}
+        self.fresh: dict[RequestHandler, float] = {}
         self._unread: dict[RequestHandler, float] = {}
         self._half_closed: set[PortConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -180,28 +175,18 @@ class Port(OpenServer):
 
     def make_room(self) -> bool:
         """End the connection that has been without a whole request for longest; return False if none is old enough."""
-        return self._end_oldest(SILENT_ROOM_S, self._fresh)
+        return self._end_oldest(SILENT_ROOM_S, self.fresh)
 
     def opens(self, handler: RequestHandler, task: asyncio.Task[None]) -> None:
         """Count a connection from its accept; the task ends with its handshake."""
         self._opening[handler] = task
-        self._fresh[handler] = self.loop.time() + self.bounds.header_timeout_s
+        self.fresh[handler] = self.loop.time() + self.bounds.header_timeout_s
 
     def opened(self, handler: RequestHandler, *, is_failed: bool) -> None:
         """Note that a connection's handshake has ended."""
         self._opening.pop(handler, None)
         if is_failed:
-            self._fresh.pop(handler, None)
-
-    def begun(self, handler: RequestHandler, body: StreamReader) -> None:
-        """Note that a connection has sent a whole request head; the body may still be on its way."""
-        self._fresh.pop(handler, None)
-        if isinstance(handler, PortConnection):
-            handler.body = body
-            if not body.is_eof():
-                bound_chunks(body, AHEAD_CHUNKS)
-            if handler.held_bytes:
-                handler.let_go(len(handler.messages))
+            self.fresh.pop(handler, None)
 
     @property
     def is_holding_too_much(self) -> bool:
@@ -222,12 +207,12 @@ class Port(OpenServer):
         super().connection_made(handler, transport)
         self._opening.pop(handler, None)
         self._transports[handler] = transport
-        self._fresh.setdefault(handler, self.loop.time() + self.bounds.header_timeout_s)
+        self.fresh.setdefault(handler, self.loop.time() + self.bounds.header_timeout_s)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Forget a connection."""
         self._transports.pop(handler, None)
-        self._fresh.pop(handler, None)
+        self.fresh.pop(handler, None)
         if isinstance(handler, PortConnection):
             self._half_closed.discard(handler)
             handler.let_go()
@@ -281,7 +266,7 @@ class Port(OpenServer):
         now_s = self.loop.time()
         overdue: list[RequestHandler] = []
         # Insertion order is the order of the deadlines: the first one in the future ends the loop.
-        for handler, deadline_s in self._fresh.items():
+        for handler, deadline_s in self.fresh.items():
             if deadline_s > now_s:
                 break
             overdue.append(handler)
@@ -294,7 +279,7 @@ class Port(OpenServer):
         """
         now_s = self.loop.time()
         for handler in islice(among, ROOM_CANDIDATES):
-            accepted_s = self._fresh.get(handler, now_s) - self.bounds.header_timeout_s
+            accepted_s = self.fresh.get(handler, now_s) - self.bounds.header_timeout_s
             if now_s - accepted_s < after_s:
                 return False
             # Its request may have arrived in this very turn of the event loop, or while the process stood still.
@@ -321,7 +306,7 @@ class Port(OpenServer):
 
     def _end(self, handlers: list[RequestHandler], reason: str) -> None:
         for handler in handlers:
-            self._fresh.pop(handler, None)
+            self.fresh.pop(handler, None)
             task = self._opening.pop(handler, None)
             transport = self._transports.pop(handler, None)
             if task is not None:

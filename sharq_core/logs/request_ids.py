@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from contextvars import ContextVar
 from itertools import count
 
@@ -14,13 +15,11 @@ current: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that this task works for; None for the process's own work."""
 
 _is_acceptable = re.compile(rf"[A-Za-z0-9._:/+=@-]{{1,{MAX_LENGTH}}}").fullmatch
-_prefix = os.urandom(8).hex()
-_numbers = count(1)
+
+new_ids: Iterator[str] = map(f"{os.urandom(8).hex()}-{{:x}}".format, count(1))
+"""The ids of the requests whose clients send none: a random prefix of this process, and a number."""
 
 
-def begin(given: str | None) -> str:
-    """Set the request id of this task to the client's id if it is valid, else to a new one, and return it."""
-    if given is None or _is_acceptable(given) is None:
-        given = f"{_prefix}-{next(_numbers):x}"
-    current.set(given)
-    return given
+def accept(given: str) -> str:
+    """Return the id that a client sends, or a new one in the place of an invalid one."""
+    return given if _is_acceptable(given) else next(new_ids)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+begin: Callable[[asyncio.AbstractEventLoop, Coroutine[Any, Any, None]], asyncio.Task[None]]
+"""Runs work up to its first wait and the rest as a task; before Python 3.12, runs all of it as a task."""
 
-def begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run work up to its first wait and the rest as a task; before Python 3.12, run all of it as a task."""
-    loop = asyncio.get_running_loop()
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(work, loop=loop, eager_start=True)
-    return loop.create_task(work)
+if sys.version_info >= (3, 12):
+    begin = asyncio.eager_task_factory
+else:
+    begin = asyncio.BaseEventLoop.create_task  # type: ignore[assignment] # every loop here is one

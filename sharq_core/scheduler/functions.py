@@ -10,9 +10,8 @@ the store's clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeVar
 
 import msgspec
 
@@ -33,20 +32,11 @@ from sharq_core.scheduler.campaigns.result_calls import ResultCalls
 from sharq_core.scheduler.caps.capped_calls import CappedCalls
 from sharq_core.scheduler.caps.corrections import decode_corrected
 from sharq_core.scheduler.caps.renewals import decode_unextended
-from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall, make_call
 from sharq_core.scheduler.keys import Keys, stored_id
-from sharq_core.scheduler.replies import (
-    ClockShift,
-    CountsReply,
-    DequeueReply,
-    ReapReply,
-    Reply,
-    TopReply,
-)
+from sharq_core.scheduler.replies import ClockShift, CountsReply, DequeueReply, ReapReply, TopReply
 from sharq_core.store.commands import Word
 from sharq_core.top_queues import TopOrder
-
-T = TypeVar("T")
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -84,21 +74,6 @@ class Functions:
         self.capped = CappedCalls(keys, retention.finished_us, retention.dead_us)
         self.results = ResultCalls(keys, retention.finished_us, retention.result_bytes)
 
-    def _call(
-        self,
-        function: library.Function,
-        partition: int,
-        queue_type: str,
-        now_us: int | None,
-        arguments: list[Word],
-        decode: Callable[[list[Any]], Reply[T]],
-        jobs: int = 1,
-        size: int = 0,
-    ) -> FunctionCall[T]:
-        keys = self._keys.of(partition, queue_type, function.keys)
-        now: int | str = "" if now_us is None else now_us
-        return FunctionCall(partition, function, keys, [now, queue_type, *arguments], decode, jobs, size)
-
     def _terms(self, not_after_us: int | None = None) -> bytes:
         """Return the deadline and the retention of a call for jobs (unit.lua's TERMS)."""
         keep = self.retention
@@ -129,7 +104,8 @@ class Functions:
         arguments: list[Word] = [terms, *packed.names(jobs), *map(packed.enqueue_header, jobs)]
         payloads = [job.payload for job in jobs]
         arguments += payloads
-        return self._call(
+        return make_call(
+            self._keys,
             library.ENQUEUE,
             partition,
             queue_type,
@@ -167,7 +143,7 @@ class Functions:
         )
         demand += b"" if most_us is None else packed.MOST_TIME.pack(most_us)
         decode = partial(replies.decode_dequeue, queue_type)
-        return self._call(library.DEQUEUE, partition, queue_type, now_us, [demand], decode, count)
+        return make_call(self._keys, library.DEQUEUE, partition, queue_type, now_us, [demand], decode, count)
 
     def finish(
         self,
@@ -187,7 +163,9 @@ class Functions:
         arguments = self._about_leases(jobs, not_after_us, reports)
         arguments += reports
         decode = partial(decode_corrected, replies.decode_statuses)
-        call = self._call(library.FINISH, partition, queue_type, now_us, arguments, decode, len(jobs))
+        call = make_call(
+            self._keys, library.FINISH, partition, queue_type, now_us, arguments, decode, len(jobs)
+        )
         results = [job.result for job in jobs]
         return self.results.finish(call, results, has_reports=bool(reports)) if any(results) else call
 
@@ -208,8 +186,8 @@ class Functions:
         arguments = self._about_leases(jobs, not_after_us, progress)
         arguments += [job.by_us for job in jobs]
         arguments += progress
-        return self._call(
-            library.EXTEND, partition, queue_type, now_us, arguments, decode_unextended, len(jobs)
+        return make_call(
+            self._keys, library.EXTEND, partition, queue_type, now_us, arguments, decode_unextended, len(jobs)
         )
 
     def release(
@@ -228,7 +206,9 @@ class Functions:
         arguments += [job.is_void | packed.KNOWS_EXPIRED for job in jobs]
         arguments += reports
         decode = partial(decode_corrected, partial(replies.decode_release, len(jobs)))
-        return self._call(library.RELEASE, partition, queue_type, now_us, arguments, decode, len(jobs))
+        return make_call(
+            self._keys, library.RELEASE, partition, queue_type, now_us, arguments, decode, len(jobs)
+        )
 
     def interval(
         self,
@@ -251,7 +231,9 @@ class Functions:
             pinned,
             not_after_us or 0,
         ]
-        return self._call(library.INTERVAL, partition, queue_type, now_us, arguments, replies.decode_flag)
+        return make_call(
+            self._keys, library.INTERVAL, partition, queue_type, now_us, arguments, replies.decode_flag
+        )
 
     def pause(
         self,
@@ -269,7 +251,9 @@ class Functions:
         arguments: list[Word] = [stored_id(queue_id), int(is_paused), not_after_us or 0]
         if hold_us is not None or until_us is not None:
             arguments += (hold_us or 0, until_us or 0)
-        return self._call(library.PAUSE, partition, queue_type, now_us, arguments, replies.decode_pause)
+        return make_call(
+            self._keys, library.PAUSE, partition, queue_type, now_us, arguments, replies.decode_pause
+        )
 
     def delete_queue(
         self,
@@ -284,8 +268,8 @@ class Functions:
     ) -> FunctionCall[int]:
         """Drop all queued and delayed jobs, and remove up to `limit` of their records. Value: the number dropped."""
         arguments: list[Word] = [stored_id(queue_id), int(purge), limit, not_after_us or 0]
-        return self._call(
-            library.DELETE_QUEUE, partition, queue_type, now_us, arguments, replies.decode_number
+        return make_call(
+            self._keys, library.DELETE_QUEUE, partition, queue_type, now_us, arguments, replies.decode_number
         )
 
     def reap(
@@ -312,7 +296,9 @@ class Functions:
             packed.ASKS_ABOUT_PERMITS,
         ]
         arguments += [] if most_us is None else [most_us]
-        return self._call(library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap)
+        return make_call(
+            self._keys, library.REAP, partition, queue_type, now_us, arguments, replies.decode_reap
+        )
 
     def turn(
         self,
@@ -325,22 +311,29 @@ class Functions:
         """Drop the older generation of tombstones if its retention has passed or the younger one exceeds `limit`."""
         limit = self.retention.tombstones if limit is None else limit
         arguments: list[Word] = [self.retention.finished_us, limit, not_after_us or 0]
-        return self._call(library.TURN, partition, "", now_us, arguments, replies.decode_nothing)
+        return make_call(self._keys, library.TURN, partition, "", now_us, arguments, replies.decode_nothing)
 
     def get_queue(
         self, partition: int, queue_type: str, queue_id: str, *, now_us: int | None = None
     ) -> FunctionCall[QueueStats]:
         """Read the statistics of one queue."""
         arguments: list[Word] = [stored_id(queue_id), status_replies.WITH_ALL]
-        return self._call(
-            library.GET_QUEUE, partition, queue_type, now_us, arguments, status_replies.decode_queue
+        return make_call(
+            self._keys,
+            library.GET_QUEUE,
+            partition,
+            queue_type,
+            now_us,
+            arguments,
+            status_replies.decode_queue,
         )
 
     def list_queues(
         self, partition: int, queue_type: str, scan: int, limit: int, *, now_us: int | None = None
     ) -> FunctionCall[QueuePage]:
         """Read about `limit` queues with queued, delayed or leased jobs, starting at the cursor `scan` (0 at first)."""
-        return self._call(
+        return make_call(
+            self._keys,
             library.LIST_QUEUES,
             partition,
             queue_type,
@@ -368,11 +361,11 @@ class Functions:
         """
         arguments: list[Word] = [by.value, limit, scan, count]
         decode = status_replies.decode_most_dead if by is TopOrder.DEAD else replies.decode_top_queues
-        return self._call(library.TOP_QUEUES, partition, queue_type, now_us, arguments, decode)
+        return make_call(self._keys, library.TOP_QUEUES, partition, queue_type, now_us, arguments, decode)
 
     def get_counts(self, partition: int, *, now_us: int | None = None) -> FunctionCall[CountsReply]:
         """Read the counters of a partition."""
-        return self._call(library.GET_COUNTS, partition, "", now_us, [], replies.decode_counts)
+        return make_call(self._keys, library.GET_COUNTS, partition, "", now_us, [], replies.decode_counts)
 
     def set_clock(
         self,
@@ -397,4 +390,6 @@ class Functions:
         arguments: list[Word] = [number, seen_us, shift_us]
         if read_us is not None:
             arguments += (read_us, not_after_us or 0)
-        return self._call(library.SET_CLOCK, partition, "", now_us, arguments, replies.decode_shift)
+        return make_call(
+            self._keys, library.SET_CLOCK, partition, "", now_us, arguments, replies.decode_shift
+        )

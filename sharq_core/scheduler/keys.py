@@ -7,6 +7,7 @@ sharq_core/partitions.py maps queues to partitions.
 from __future__ import annotations
 
 from binascii import crc_hqx
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import count
 
@@ -14,7 +15,7 @@ from sharq_core.store.commands import KeyList
 from sharq_core.store.topology.layout import SLOTS
 
 MAX_KNOWN = 20_000
-"""The maximum number of cached key lists. A hit saves 7 µs; a full cache takes 28 MB and is then cleared."""
+"""The maximum number of cached key lists. A hit saves 7 µs; a full cache takes 30 MB."""
 
 OF_TYPE = frozenset(
     {
@@ -108,23 +109,18 @@ class Keys:
     Args:
         prefix: the deployment's prefix, without braces.
         partitions: P.
+
+    Attributes:
+        of: returns the named keys of a partition and a type, in the order of the names.
     """
+
+    of: Callable[[int, str, tuple[str, ...]], KeyList]
 
     def __init__(self, prefix: str, partitions: int) -> None:
         self.prefix = prefix
         self.partitions = partitions
         self._tags = tags(prefix, partitions)
-        self._cache: dict[tuple[int, str, tuple[str, ...]], KeyList] = {}
-
-    def of(self, partition: int, queue_type: str, names: tuple[str, ...]) -> KeyList:
-        """Return the named keys of a partition, in the order of the names."""
-        place = (partition, queue_type, names)
-        keys = self._cache.get(place)
-        if keys is None:
-            if len(self._cache) >= MAX_KNOWN:
-                self._cache.clear()
-            keys = self._cache[place] = self._make(*place)
-        return keys
+        self.of = lru_cache(MAX_KNOWN)(self._make)
 
     def _make(self, partition: int, queue_type: str, names: tuple[str, ...]) -> KeyList:
         tag = self._tags[partition]

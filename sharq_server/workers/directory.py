@@ -138,6 +138,7 @@ class WorkerDirectory:
 
     Attributes:
         siblings: the other workers that run now, by number.
+        sole_owner: the shard of this worker, which serves every partition.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class WorkerDirectory:
         self._secret = secret
         self._timeout_s = timeout_s
         self._own = OwnShard(shard, self.siblings)
+        self.sole_owner: ShardPort = self._own
         self._shards: Sequence[ShardPort] = (self._own,)
         self._informed = self._shards
         self._listeners: list[Callable[[], None]] = []

@@ -35,6 +35,7 @@ class NoShards:
     partitions = 64
     second_tries = 0
     formats = FORMATS
+    sole_owner = None
 
     def owner(self, partition: int) -> ShardPort:
         raise NotImplementedError

@@ -148,6 +148,21 @@ def test_a_name_that_is_not_the_servers_is_refused_on_a_bare_loopback(server: Sh
         assert all_of(connection).split()[1] == b"400"
 
 
+def test_an_accepted_request_lets_in_none_that_differs_in_one_header(server: SharqServer, kind: str) -> None:
+    """The gate remembers what it has accepted, which must not cover more than that."""
+    path, own = f"/metrics/{kind}/", f"127.0.0.1:{server.port}"
+    headers = (f"Origin: http://{own}", f"Referer: http://{own}/")
+    assert ask(server, "GET /metrics", host="10.1.2.3")[0] == 200
+    for _ in range(2):
+        assert ask(server, f"GET {path}", *headers, host=own)[0] == 200
+        assert ask(server, f"GET {path}", headers[1], host=own)[0] == 200
+        assert ask(server, f"GET {path}", *headers, host="localhost")[0] == 403
+        assert ask(server, f"GET {path}", *headers, CROSS, host=own)[0] == 403
+        assert ask(server, f"GET {path}", "Referer: http://evil.example/", host=own)[0] == 403
+        assert ask(server, f"GET http://evil.example{path}", *headers, host=own)[0] == 403
+        assert ask(server, f"GET {path}", host="10.1.2.3")[0] == 403
+
+
 def test_allowed_hosts_and_origins_are_let_in(start: StartServer, kind: str) -> None:
     server = start(
         SHARQ_SERVER_ALLOWED_HOSTS="queue.internal, 10.1.2.3",

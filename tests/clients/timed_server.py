@@ -53,6 +53,7 @@ class TimedServer:
     formats = messages.FORMATS
     partitions = 1
     second_tries = 0
+    sole_owner = None
 
     def __init__(
         self,

@@ -73,6 +73,7 @@ class Shards:
 
     second_tries = 0
     formats = FORMATS
+    sole_owner = None
     partitions = PARTITIONS
 
     def __init__(self, *shards: WatchedShard) -> None:

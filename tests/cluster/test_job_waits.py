@@ -227,6 +227,7 @@ class OneLink:
         self.shard = shard
         self.partitions = partitions
         self.formats = 4
+        self.sole_owner = None
         self.second_tries = 0
         self._listeners: list[Callable[[], None]] = []
 

@@ -25,6 +25,7 @@ from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, Functi
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Hint, Reply
+from tests.support.nodes.lone_owner import lone_owner_notes
 
 PARTITIONS = 8
 
@@ -67,13 +68,6 @@ class NumberingExecutor:
         return [Enqueued(EnqueueStatus.QUEUED, number) for number in range(first, first + jobs)]
 
 
-class NoNotes:
-    """Every partition is this node's."""
-
-    def after(self, _calls: Sequence[FunctionCall[Any]]) -> list[FunctionCall[None]]:
-        return []
-
-
 class Noted:
     """The hints and outcomes that a verb has passed on."""
 
@@ -111,7 +105,8 @@ class Parts:
         self.deadlines: list[tuple[int, float | None]] = []
         self.executor = NumberingExecutor()
         self.noted = Noted()
-        pipeline = Pipeline(cast(Executor, self.executor), Durations([1.0]), [], NoNotes())
+        notes = lone_owner_notes(PARTITIONS)
+        pipeline = Pipeline(cast(Executor, self.executor), Durations([1.0]), [], notes)
         keys = Keys("t", PARTITIONS)
         made = SchedulerCalls(StoreCalls(keys, Retention()).sources, self._not_after_us, PARTITIONS)
         order = CALLS.index(Enqueue)

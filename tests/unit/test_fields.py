@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.api.fields import to_us
+from router.api.decoding import to_us
 from router.api.nesting_depth import MAX_DEPTH, is_nested_too_deep
 from tests.unit.bad_values import YEAR_MS
 

@@ -58,6 +58,7 @@ class Shards:
     partitions = 64
     second_tries = 0
     formats = FORMATS
+    sole_owner = None
 
     def __init__(self, *shards: Shard) -> None:
         self.present: list[ShardPort] = list(shards)

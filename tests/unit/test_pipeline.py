@@ -21,6 +21,7 @@ from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.replies import Hint, Reply, decode_nothing
 from sharq_core.store.commands import KeyList
+from tests.support.nodes.lone_owner import lone_owner_notes
 
 PARTITION = 0
 CALL: FunctionCall[None] = FunctionCall(PARTITION, library.TURN, KeyList.of(b""), [], decode_nothing)
@@ -65,13 +66,6 @@ class HeldExecutor:
         """Answer the pipeline that has waited longest, and see what is sent then."""
         self._held.pop(0).set()
         await some_ticks()
-
-
-class NoNotes:
-    """Every partition is this node's."""
-
-    def after(self, _calls: Sequence[FunctionCall[Any]]) -> list[FunctionCall[None]]:
-        return []
 
 
 class OneCall:
@@ -128,7 +122,7 @@ async def executor() -> HeldExecutor:
 
 @pytest.fixture
 async def pipeline(executor: HeldExecutor) -> Pipeline:
-    return Pipeline(cast(Executor, executor), Durations([1.0]), executor.awaited_types, NoNotes())
+    return Pipeline(cast(Executor, executor), Durations([1.0]), executor.awaited_types, lone_owner_notes(1))
 
 
 async def test_what_is_worth_a_pipeline_does_not_wait_for_the_rest(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from router.shards.dispatch import Dispatch
+from router.shards.one_shard import OneShard
 from router.shards.walks.unread import Unread
 from sharq_core.errors import OutcomeUnknown, Overloaded, SharqError, StoreAway, StoreSilent, Unavailable
 from sharq_core.link.job_watches import JobKey, OnEnd
@@ -77,6 +78,7 @@ class Directory:
     """One shard owns everything, and another stands in for it, perhaps."""
 
     partitions = 4
+    sole_owner = None
 
     def __init__(self, owner: Shard, other: Shard | None) -> None:
         self.second_tries = 0
@@ -260,3 +262,15 @@ async def test_a_refused_job_that_is_alone_at_its_shard_leaves_the_others_their_
     refused, queued = await dispatch.enqueue([job(even, "a"), job(odd, "b")])
     assert isinstance(refused, Overloaded)
     assert queued == QUEUED
+
+
+@pytest.mark.parametrize("error", [Overloaded("too much waits"), StoreAway("away")], ids=repr)
+async def test_the_only_shard_answers_each_job_and_is_not_asked_about_none(error: SharqError) -> None:
+    shard = Shard(error)
+    dispatch = Dispatch(OneShard(shard, 4))
+    assert await dispatch.enqueue([]) == []
+    assert shard.calls == []
+    outcomes = await dispatch.enqueue([job("q", "a"), job("r", "b")])
+    assert [getattr(outcome, "code", None) for outcome in outcomes] == [error.code, error.code]
+    with pytest.raises(type(error)):
+        await dispatch.route_job(Enqueue, job("q", "a"))

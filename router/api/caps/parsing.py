@@ -8,8 +8,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, json
 
 from router.api import type_parsing
 from router.api.caps.shapes import CapBody, HoldNamedCap
-from router.api.decoding import Decoder
-from router.api.fields import to_us
+from router.api.decoding import Decoder, to_us
 from router.api.limits import HoldOfCap, LimitBurst, LimitInterval, LimitRate, MaxLeasedOfCap
 from router.api.request_shapes import LimitEntry
 from sharq_core.caps import CapDefinition

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UnsetType
 
 from router.api.caps.fields import HoldCapBody
-from router.api.fields import to_us
+from router.api.decoding import to_us
 from sharq_core.limits import CapHold
 
 

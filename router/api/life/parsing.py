@@ -10,8 +10,7 @@ from multidict import MultiMapping
 
 from router.api import parsing
 from router.api.bulk_decoding import BulkDecoder
-from router.api.decoding import Decoder, Effort, read_json
-from router.api.fields import to_us
+from router.api.decoding import Decoder, Effort, read_json, to_us
 from router.api.life.requests import (
     CancelEntry,
     CancelPrefixBody,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType, structs
 
-from router.api.fields import to_us
+from router.api.decoding import to_us
 from router.api.life.fields import FACTOR_TEXT, JITTER_TEXT
 from router.api.life.requests import ChangeBody, RetryBody
 from router.api.request_shapes import EnqueueBody, EnqueueEntry
