@@ -31,12 +31,14 @@ _TYPE, _QUEUE = "sms", "many"
 _PLACE = partition_of(_TYPE, _QUEUE, DEFAULT_PARTITIONS)
 _PREFIX = "campaign7-"
 _BATCH, _BATCH_QUEUES = "campaign7", (1, 5_000)
-_PROBE = 5_000
+_PROBE = 10_000
 """Jobs that are put in first to learn how long that takes."""
 
-_FILL_SLACK = 2.0
-_MARGIN_S = 10.0
-"""The jobs that expire may take so many times as long, and so much longer, to put in."""
+_FILL_SLACK = 1.5
+_MARGIN_S = 5.0
+"""The jobs that expire may take so many times as long, and so much longer, to put in; the margin is also for the store,
+which rewrites its file then.
+"""
 
 _TIMEOUT_S = 120.0
 
@@ -58,7 +60,7 @@ class _Plan(msgspec.Struct, frozen=True):
     quiet_s: float
 
 
-_FULL = _Plan(rounds=3, expired=(100_000, 1_000_000), cancelled=500_000, steps=100_000, quiet_s=4)
+_FULL = _Plan(rounds=3, expired=(100_000, 1_000_000), cancelled=200_000, steps=50_000, quiet_s=4)
 _QUICK = _Plan(rounds=3, expired=(100_000,), cancelled=100_000, steps=20_000, quiet_s=3)
 
 

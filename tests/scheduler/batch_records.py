@@ -10,6 +10,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+WAITED = 16
+"""What the format of a dead letter has more if its job stands there as it waited."""
+
 _JOB = struct.Struct(">BBBBB7siI7s7s")
 _LETTER = struct.Struct(">B7s6sI")
 _STATES = {1: "queued", 2: "delayed", 3: "leased", 4: "dead"}
@@ -50,10 +53,11 @@ def batch_of(job: bytes) -> int | None:
 
 
 def _job_of_letter(raw: bytes) -> bytes:
-    job_at = _LETTER.size + (5 if raw[0] > 1 else 0)
-    if raw[0] >= 3:
+    letter_format = raw[0] % WAITED
+    job_at = _LETTER.size + (5 if letter_format > 1 else 0)
+    if letter_format >= 3:
         job_at += 2 + int.from_bytes(raw[job_at : job_at + 2])
-    if raw[0] == 4:
+    if letter_format == 4:
         job_at += 1 + raw[job_at]
     return raw[job_at:]
 

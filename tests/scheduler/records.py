@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from tests.scheduler.batch_records import assert_batches_agree
+from tests.scheduler.batch_records import WAITED, assert_batches_agree
 from tests.scheduler.cap_records import Place, assert_cap_sets_agree, assert_parked_agree, parse_caps
 from tests.scheduler.driver import Driver
 from tests.scheduler.output_records import PERMITS, TRACE, parse_note, parse_results
@@ -200,13 +200,14 @@ def parse_queue(raw: bytes) -> QueueRecord:
 
 def _parse_death(raw: bytes) -> int:
     """Return the time of death. README.md says what stands between it and the job in each format."""
-    job_at = _LETTER.size + (5 if raw[0] > 1 else 0)
-    if raw[0] >= 3:
+    letter_format = raw[0] % WAITED
+    job_at = _LETTER.size + (5 if letter_format > 1 else 0)
+    if letter_format >= 3:
         note_bytes = int.from_bytes(raw[job_at : job_at + 2])
         assert not note_bytes or parse_note(raw[job_at + 2 : job_at + 2 + note_bytes])
         job_at += 2 + note_bytes
-    job_at += 1 + raw[job_at] if raw[0] == 4 else 0
-    assert raw[job_at + 2] == DEAD
+    job_at += 1 + raw[job_at] if letter_format == 4 else 0
+    assert raw[job_at + 2] == (QUEUED if raw[0] > WAITED else DEAD)
     return int.from_bytes(_LETTER.unpack_from(raw)[1])
 
 

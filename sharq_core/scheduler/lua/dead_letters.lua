@@ -4,7 +4,8 @@
 -- deadjobs:<type>  queue_id:job_id -> format, time of death, the queue's interval and burst (its record may be
 --                  forgotten), in formats 2 to 4 also the hundredths of the burst and max_leased (0: none), in formats
 --                  3 and 4 also the length of the job's note and the note (notes.lua; 0: none), in format 4 also the
---                  length of the names of the queue's caps and the names (cap_sets.lua), job
+--                  length of the names of the queue's caps and the names (cap_sets.lua), job. In formats 17 to 20,
+--                  which are 1 to 4 besides, the job is one that expired, and stands there as it waited
 --
 -- deadcounts:<type>  queue_id -> number of the queue's dead letters
 --                    '' -> dead letters of earlier times of death (µs) are not counted: an older library made them. The
@@ -17,6 +18,7 @@
 local dead_letters = {
   PREFIX = '>BI7I6I4', WITH_LIMITS = 2, LIMITS = '>BI4', WITH_NOTE = 3, NOTE_LENGTH = '>I2',
   WITH_CAPS = 4, CAPS_LENGTH = '>B',
+  WAITED = 16,     -- what the format of a job that stands there as it waited has more
   VISITS = 1000,  -- dead letters that a page of one queue looks at
   READ = 4194304,  -- bytes of dead letters that a call reads for their batches, about 2 ms
 }
@@ -26,6 +28,8 @@ do -- the functions below are private to this file
 local function unpack_dead_letter(queue_id, field, raw)
   local format, died, interval, burst, job_at = unpack_bytes(dead_letters.PREFIX, raw)
   local hundredths, max_leased, note, caps_of_queue = 0, 0, nil, nil
+  local has_waited = format > dead_letters.WAITED
+  if has_waited then format = format - dead_letters.WAITED end
   if format >= dead_letters.WITH_LIMITS then
     hundredths, max_leased, job_at = unpack_bytes(dead_letters.LIMITS, raw, job_at)
   end
@@ -40,6 +44,7 @@ local function unpack_dead_letter(queue_id, field, raw)
     caps_of_queue = sub(raw, names_at, job_at - 1)
   end
   local job = job_record.unpack(queue_id, field, sub(raw, job_at))
+  if has_waited then job.state, job.flags, job.due = DEAD, job_record.EXPIRED, died end
   job.died, job.interval, job.burst, job.note, job.caps = died, interval, burst, note, caps_of_queue
   job.hundredths, job.max_leased = hundredths > 0 and hundredths or nil, max_leased > 0 and max_leased or nil
   return job
@@ -74,7 +79,7 @@ end
 
 -- Make plain jobs (job_record.plain_expiry) of a queue dead letters, because they expired: those of fields[first] to
 -- fields[last]. records: theirs by the same indices. They do not appear in tx.buried, but in lists that are written as
--- they are.
+-- they are. Each record stands in its letter as it is, because to change it costs as much as to write it.
 function dead_letters.bury_row(tx, queue, fields, records, first, last)
   local letters = tx.letters
   if not letters then
@@ -84,13 +89,14 @@ function dead_letters.bury_row(tx, queue, fields, records, first, last)
   local prefix = queue.letter_prefix
   if not prefix then
     prefix = dead_letters.prefix(tx, queue)
+    prefix = string.char(string.byte(prefix) + dead_letters.WAITED) .. sub(prefix, 2)
     queue.letter_prefix = prefix
   end
   local rows, places, numbers, died = letters.rows, letters.places, letters.numbers, letters.died
-  local died_bytes, at = sub(prefix, 2, 8), #rows
+  local at = #rows
   for index = first, last do
     local field = fields[index]
-    rows[at + 1], rows[at + 2] = field, job_record.expired(prefix, records[index], died_bytes)
+    rows[at + 1], rows[at + 2] = field, prefix .. records[index]
     places[at + 1], places[at + 2] = died, field
     at = at + 2
   end

@@ -33,10 +33,12 @@ end
 -- Read the jobs of members of a queue, at least one. Returns their fields, their records (false for none), and the
 -- bytes of these.
 local function read_jobs(tx, queue_id, members)
-  local fields, bytes, start = {}, 0, queue_id .. ':'
-  for index = 1, #members do fields[index] = start .. job_record.id_of_member(queue_id, members[index]) end
+  local fields, bytes = job_record.fields_of(queue_id, members), 0
   local records = call('HMGET', tx.keys[KEY.jobs], unpack(fields))
-  for index = 1, #fields do bytes = bytes + (records[index] and #records[index] or 0) end
+  for index = 1, #fields do
+    local raw = records[index]
+    if raw then bytes = bytes + #raw end
+  end
   return fields, records, bytes
 end
 
@@ -44,12 +46,12 @@ end
 -- is. The members are all that the line has between the first and the last of them. Returns the index of the last;
 -- first - 1 for none.
 local function remove_row(tx, queue, fields, records, members, first)
-  local now, queue_id, last, are_dropped = tx.now, queue.queue_id, first - 1, nil
+  local now, last, are_dropped = tx.now, first - 1, nil
+  local plain_expiry, seq_at = job_record.plain_expiry, job_record.seq_place(queue.queue_id)
   for index = first, #members do
     local raw, at, is_dropped = records[index], nil, nil
-    if raw then at, is_dropped = job_record.plain_expiry(raw) end
-    if not at or at > now or index > first and is_dropped ~= are_dropped
-      or not job_record.has_seq_of(raw, queue_id, members[index]) then break end
+    if raw then at, is_dropped = plain_expiry(raw, members[index], seq_at) end
+    if not at or at > now or index > first and is_dropped ~= are_dropped then break end
     last, are_dropped = index, is_dropped
   end
   if last >= first then

@@ -80,13 +80,10 @@ end
 -- hundred. A queue with a weight gives several jobs in a turn.
 local function fetch_members(tx, turn, share)
   local queue, last = turn.queue, turn.members[#turn.members]
-  local queue_id = queue.queue_id
   if queue.weight then share = math.max(share, queue.weight - (queue.given or 0)) end
   if share > 1 then share = queue_record.leases_allowed(queue, tx.now, share) end
   local fetched = unit.line(tx, queue, last, turn.has_expired and rounds.STALE or share)
-  local fields = {}
-  for at = 1, #fetched do fields[at] = queue_id .. ':' .. job_record.id_of_member(queue_id, fetched[at]) end
-  turn.members, turn.fields, turn.next = fetched, fields, 1
+  turn.members, turn.fields, turn.next = fetched, job_record.fields_of(queue.queue_id, fetched), 1
 end
 
 -- Read a few of the next jobs at once: those of the turns from `first` on.

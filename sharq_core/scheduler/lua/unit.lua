@@ -264,14 +264,12 @@ function unit.drop_place(tx, member)
   tx.places_gone = append(tx.places_gone, member)
 end
 
--- Remove the jobs of fields[first] to fields[last].
+-- Remove the jobs of fields[first] to fields[last], none of which the call reads again: unlike drop_job, this does not
+-- note that in tx.records.
 function unit.drop_jobs(tx, fields, first, last)
-  local records, gone = tx.records, tx.jobs_gone or {}
-  local count = #gone - first + 1
-  for index = first, last do
-    local field = fields[index]
-    records[field], gone[count + index] = false, field
-  end
+  local gone = tx.jobs_gone or {}
+  local before = #gone - first + 1
+  for index = first, last do gone[before + index] = fields[index] end
   tx.jobs_gone = gone
 end
 
