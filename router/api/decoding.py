@@ -187,11 +187,7 @@ class Decoder(Generic[FormT]):
         # A missing or unknown field is named in the message itself, and not in its place.
         named = _NAMED.match(message)
         if named:
-            problem = (
-                "required"
-                if named[1].startswith("missing")
-                else f"unknown; the known fields are: {self._known(field)}"
-            )
+            problem = "required" if named[1].startswith("missing") else f"unknown; {self._known(field)}"
             return _join(field, named[2][:100]), problem
         match = _FOUND.search(message)
         got = f", got {_TYPE_NAMES.get(match[1], match[1])}" if match else ""
@@ -201,10 +197,11 @@ class Decoder(Generic[FormT]):
         return field, f"expected {expected}{got}"
 
     def _known(self, place: str) -> str:
-        """Return the names of the fields of the body, or of the object at a place in it."""
+        """Return which fields the body, or the object at a place in it, may have."""
         start = f"{_INDEX.sub('[]', place)}." if place else ""
         names = [name.removeprefix(start) for name in self._expected if name.startswith(start)]
-        return ", ".join(name for name in names if "." not in name) or "none"
+        known = ", ".join(name for name in names if "." not in name)
+        return f"the known fields are: {known}" if known else "no field is expected here"
 
 
 def _is_list(hint: object) -> bool:

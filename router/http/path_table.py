@@ -42,7 +42,9 @@ class Paths(Generic[TargetT]):
             if values is not None:
                 target = pattern.targets.get(method)
                 if target is None:
-                    raise MethodNotAllowed(f"{method} is not allowed for this path", tuple(pattern.targets))
+                    named = " or ".join(sorted(pattern.targets.keys() - {"HEAD"}))
+                    message = f"{method} is not allowed for this path, only {named}"
+                    raise MethodNotAllowed(message, tuple(pattern.targets))
                 return target, values
         raise NotFound("no such path")
 

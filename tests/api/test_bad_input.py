@@ -95,6 +95,11 @@ async def test_bad_input_is_a_400_that_names_the_field(
     assert reply.json["message"].startswith(f"{field}: ")
 
 
+async def test_a_field_for_a_call_without_fields_is_refused_in_words(api: Api) -> None:
+    reply = await api.call("POST", "/dequeue/t/", b'{"payload": 1}')
+    assert reply.json["message"] == "payload: unknown; no field is expected here"
+
+
 async def test_a_refused_enqueue_creates_nothing(api: Api, kind: str) -> None:
     for body in ({"payload": 1}, {"payload": 1, "interval": 1, "burst": 0}, {"interval": 1}):
         assert (await api.post(f"/enqueue/{kind}/1/", body)).status == 400
@@ -156,6 +161,7 @@ async def test_a_wrong_method_is_a_405_in_json_that_says_which_are_right(
     reply = await api.call(method, path)
     assert (reply.status, reply.json["code"]) == (405, "method_not_allowed")
     assert reply.headers["Allow"] == allowed
+    assert reply.json["message"].endswith(f"only {' or '.join(allowed.replace(', HEAD', '').split(', '))}")
 
 
 @pytest.mark.parametrize(

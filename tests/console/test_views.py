@@ -72,6 +72,29 @@ def test_figures_fill_their_rows(
         assert watched.overflow() == 0
 
 
+def test_a_phone_shows_the_present_entry_of_each_menu_and_no_badge_over_a_name(
+    site: Site, open_page: OpenPage, kind: str
+) -> None:
+    site.enqueue(kind, "acme")
+    name = "a-cap-whose-name-takes-more-than-one-line"
+    assert site.call("PUT", f"/cap/{name}/", {"rate": "40/s", "burst": 1.8})["status"] == "success"
+    watched = open_page(width=NARROW)
+    page = watched.open("#/cluster")
+    present = page.locator("[aria-current=page]")
+    expect(present).to_have_text("Cluster")
+    expect(present).to_be_in_viewport(ratio=0.98)
+    page.goto(f"{site.url}/console/#/schedules/{kind}")
+    expect(present).to_have_text(["Types", "Schedules"])
+    expect(present.last).to_be_in_viewport(ratio=0.98)
+    page.goto(f"{site.url}/console/#/caps")
+    row = row_of(page, "All caps", name)
+    expect(row).to_contain_text("40/s, burst 1.8")
+    heading, badge = row.get_by_role("rowheader").bounding_box(), row.locator(".badge").bounding_box()
+    assert heading is not None and badge is not None
+    assert heading["x"] + heading["width"] <= badge["x"]
+    site.call("DELETE", f"/cap/{name}/")
+
+
 def test_the_axis_of_a_slow_queue_has_one_unit_and_is_not_cut(
     site: Site, open_page: OpenPage, kind: str
 ) -> None:

@@ -66,6 +66,8 @@ def test_what_stands_for_nothing_is_not_found(paths: Paths[str], path: str) -> N
 
 
 def test_another_method_is_refused_with_those_there_are(paths: Paths[str]) -> None:
-    with pytest.raises(MethodNotAllowed) as refused:
+    with pytest.raises(
+        MethodNotAllowed, match=r"^PUT is not allowed for this path, only DELETE or GET$"
+    ) as refused:
         paths.find("PUT", "/dead/sms/")
     assert set(refused.value.allowed) == {"GET", "DELETE"}

@@ -33,6 +33,13 @@ export function showMenu(view) {
   replace(element("menu"), items);
 }
 
+/** Scroll each menu so far that a narrow screen shows its present entry whole. */
+export function revealPresent() {
+  for (const entry of document.querySelectorAll("nav [aria-current]")) {
+    entry.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+}
+
 /**
  * Say if the figures are live.
  *

@@ -2,7 +2,7 @@
 
 import { ApiError } from "./api.js";
 import { h, replace } from "./dom.js";
-import { showCaller, showLive, showMenu } from "./frame.js";
+import { revealPresent, showCaller, showLive, showMenu } from "./frame.js";
 import { parse } from "./routes.js";
 import { hasToken, signOut, whoami, whyNot } from "./session.js";
 import { restart, watch } from "./stream.js";
@@ -58,7 +58,9 @@ async function show() {
     /** @type {{show: Show}} */
     const view = await import(`./views/${place.view}.js`);
     if (signal.aborted) return;
-    await view.show(stage, place.parameters, { signal });
+    const isDrawn = view.show(stage, place.parameters, { signal });
+    revealPresent();
+    await isDrawn;
   } catch (error) {
     if (signal.aborted) return;
     if (error instanceof ApiError && error.status === 401) askForToken(error.message);

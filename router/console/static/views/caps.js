@@ -46,7 +46,7 @@ const REFRESH_MS = 5_000;
 /** So many caps are listed at most. */
 const MOST_LISTED = 1000;
 
-const LIMITS_HINT = "a line for each, up to three, such as 40/s or 900/min burst 5 cost; empty: none";
+const LIMITS_HINT = "a line for each, up to three, such as 40/s or 900/min, burst 5, cost; empty: none";
 
 const WORDS = /** @type {import("../session.js").Word[]} */ (["operate"]);
 
@@ -150,7 +150,9 @@ function stateOf({ blocked_by, held_until }) {
 
 /** @param {Limit} limit */
 function limitText({ rate, burst, unit }) {
-  return [rate, burst === 1 ? "" : `burst ${burst}`, unit === "cost" ? "cost" : ""].filter(Boolean).join(" ");
+  return [rate, burst === 1 ? "" : `burst ${burst}`, unit === "cost" ? "cost" : ""]
+    .filter(Boolean)
+    .join(", ");
 }
 
 /** @param {Cap} cap */
@@ -261,13 +263,13 @@ function capBody({ limits = "", max_leased = "", hold = "" }) {
 }
 
 /**
- * Return a limit from a line such as `900/min burst 5 cost`.
+ * Return a limit from a line such as `900/min, burst 5, cost`; the commas may be missing.
  *
  * @param {string} line
  * @returns {Limit}
  */
 function limitOf(line) {
-  const match = /^(\S+)(?:\s+burst\s+([\d.]+))?(\s+cost)?$/.exec(line);
+  const match = /^([^\s,]+)(?:[\s,]+burst\s+([\d.]+))?([\s,]+cost)?$/.exec(line);
   if (match === null) throw new FieldError("limits", `expected ${LIMITS_HINT}`);
   return { rate: match[1] ?? "", burst: Number(match[2] ?? 1), unit: match[3] ? "cost" : "job" };
 }

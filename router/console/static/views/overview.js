@@ -158,7 +158,7 @@ function overviewFigures() {
     }),
     leased: figure({ label: "In workers' hands", format: compact, title: "Jobs that are leased" }),
     delay: figure({
-      label: "Ready delay",
+      label: "Ready delay, 99 %",
       format: duration,
       title: "How long after its turn a job leaves: 99 % of the last minute's",
     }),
@@ -190,7 +190,7 @@ function overviewFigures() {
       all.leased.add(at, totals.leased);
       const { ready_delay_p99_ms: p99, ready_delay_p50_ms: p50 } = totals;
       const delayTone = p99 === null || p99 < 2000 ? "" : p99 < 15_000 ? "watch" : "bad";
-      all.delay.add(at, p99, p50 === null ? "" : `99 %; half within ${duration(p50)}`, delayTone);
+      all.delay.add(at, p99, p50 === null ? "" : `half within ${duration(p50)}`, delayTone);
       const died = totals.died_per_min;
       all.failed.add(
         at,

@@ -162,9 +162,7 @@ export class Reasons {
       const answer = await ask("GET", path("dead", this.queueType), { query, signal });
       for (const { reason, error } of answer.jobs) {
         const text =
-          reason === "expired"
-            ? "expired before a worker took it"
-            : firstLine(error ?? "no release gave an error");
+          reason === "expired" ? "expired before a worker took it" : firstLine(error ?? "no error was given");
         this.groups.set(text, (this.groups.get(text) ?? 0) + 1);
       }
       this.number += answer.jobs.length;
