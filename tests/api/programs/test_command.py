@@ -30,7 +30,7 @@ from tests.support.processes.commands import (
 )
 from tests.support.stores.server import StoreFactory
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tests" / "data"
 
 

@@ -29,7 +29,7 @@ from sharq_client import DeadLetter, DeadReason
 from tests.support.demo_verdict import broken_promises
 from tests.support.processes.servers import SharqServer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEADLINE_S = 90.0
 
 

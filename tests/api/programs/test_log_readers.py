@@ -21,7 +21,7 @@ from tests.support.ports import free_port
 from tests.support.stores.server import StoreFactory
 from tests.support.waits import wait_until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEADLINE_S = 30.0
 LINE_BYTES = 1 << 12
 

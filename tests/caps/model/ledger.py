@@ -2,7 +2,7 @@
 
 Times are integer µs by the clock of the ledger's server. A slot is reserved once and counts as used from then on, so
 nothing can overshoot afterwards. A slot may be used from its time s until its grace is over; the nodes see to that
-(tests/caps/node.py).
+(tests/caps/model/node.py).
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from random import Random
 
 from msgspec import Struct
 
-from tests.caps.ledger import Limit
-from tests.caps.node import Grant
-from tests.caps.world import Dequeue, World
+from tests.caps.model.ledger import Limit
+from tests.caps.model.node import Grant
+from tests.caps.model.world import Dequeue, World
 
 CAP = "account"
 MOST_AT_ONCE = 100

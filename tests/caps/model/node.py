@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from tests.caps.ledger import Reply, Slot
+from tests.caps.model.ledger import Reply, Slot
 
 
 class Grant(Struct, frozen=True):

@@ -11,10 +11,10 @@ from random import Random
 
 from msgspec import Struct
 
-from tests.caps import permits
-from tests.caps.ledger import MIN_GRACE_US
-from tests.caps.permits import Ledger
-from tests.caps.world import Clock
+from tests.caps.model import permits
+from tests.caps.model.ledger import MIN_GRACE_US
+from tests.caps.model.permits import Ledger
+from tests.caps.model.world import Clock
 
 AHEAD_US = 25_000
 LEASES_US = (300_000, 3_000_000, 40_000_000)

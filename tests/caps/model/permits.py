@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from tests.caps.ledger import MIN_GRACE_US, SERIALS_OF_A_SERVER
+from tests.caps.model.ledger import MIN_GRACE_US, SERIALS_OF_A_SERVER
 
 MARGIN_US = 15_000_000
 """Time for which a permit outlasts its lease. The queue's server may lose up to ten seconds of time at a step back

@@ -17,9 +17,9 @@ from sharq_core.limits import LimitUnit
 from sharq_core.scheduler.caps.cap_calls import CapCalls
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys
-from tests.caps.ledger import Ledger, Limit, Reply, Slot
-from tests.caps.world import World
-from tests.scheduler.driver import execute
+from tests.caps.model.ledger import Ledger, Limit, Reply, Slot
+from tests.caps.model.world import World
+from tests.scheduler.drivers.driver import execute
 
 T = TypeVar("T")
 

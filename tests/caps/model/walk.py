@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
-from tests.caps.ledger import Ledger, Limit, Slot
-from tests.caps.world import World
+from tests.caps.model.ledger import Ledger, Limit, Slot
+from tests.caps.model.world import World
 
 NODES = ("north", "south")
 CAPS = ("account", "brand")

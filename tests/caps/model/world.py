@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
-from tests.caps.ledger import Ledger, Limit, Reply, Slot
-from tests.caps.node import Contact, Deadline, Grant, deadline, grants, is_valid, shared
+from tests.caps.model.ledger import Ledger, Limit, Reply, Slot
+from tests.caps.model.node import Contact, Deadline, Grant, deadline, grants, is_valid, shared
 
 
 class Clock(Struct):

@@ -1,4 +1,6 @@
-"""Clients that take what they can: each attack as a program, `python -m tests.chaos.greedy_clients ATTACK URL TYPE`.
+"""Clients that take what they can, each attack as a program.
+
+`python -m tests.chaos.attacks.greedy_clients ATTACK URL TYPE`
 
 It says "ready" once the attack has begun, and goes on until it is ended.
 """

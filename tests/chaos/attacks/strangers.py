@@ -1,4 +1,4 @@
-"""Attacks by strangers, as a program: `python -m tests.chaos.strangers ATTACK PORT`, until it is ended.
+"""Attacks by strangers, as a program: `python -m tests.chaos.attacks.strangers ATTACK PORT`, until it is ended.
 
 Each keeps its pace, so that what an honest client notices is what the attack takes, and not that the machine is full.
 """

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.greedy_clients import ATTACKS, PAUSE_S
+from tests.chaos.attacks.greedy_clients import ATTACKS, PAUSE_S
 from tests.chaos.stage import is_quick
 from tests.support.processes.servers import SharqServer
 from tests.support.stores.server import running_store
@@ -98,9 +98,9 @@ def bury(client: Client) -> None:
 def attacked(server: SharqServer, name: str) -> Iterator[None]:
     """An attack is under way."""
     attack = subprocess.Popen(
-        [sys.executable, "-m", "tests.chaos.greedy_clients", name, server.url, KIND],
+        [sys.executable, "-m", "tests.chaos.attacks.greedy_clients", name, server.url, KIND],
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     try:
         assert attack.stdout is not None

@@ -1,6 +1,6 @@
 """A corpus of hostile bodies against one server and against a cluster: the longest hold of each event loop.
 
-A short run has the cluster only, with bodies of one size: tests/api/test_hostile_bodies.py has the server.
+A short run has the cluster only, with bodies of one size: tests/api/bounds/test_hostile_bodies.py has the server.
 """
 
 from __future__ import annotations

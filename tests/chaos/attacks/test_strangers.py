@@ -16,8 +16,8 @@ import pytest
 
 from sharq_core.config import parse_url
 from sharq_core.process.launch import tied
+from tests.chaos.attacks.strangers import ATTACKS
 from tests.chaos.stage import is_quick
-from tests.chaos.strangers import ATTACKS
 from tests.support.processes.servers import SharqCluster, SharqProcess, running_server
 from tests.support.stores.groups import make_certificates
 from tests.support.stores.server import StoreServer, running_store
@@ -128,8 +128,8 @@ def check(attack: str, attacked: SharqProcess, asked: SharqProcess, scheme: str 
     """Measure without and with the attack, and print both."""
     before, calm = memory_mib(attacked), honest(asked.port, scheme)
     log_bytes = len(attacked.log)
-    words = tied(sys.executable, "-m", "tests.chaos.strangers", attack, str(attacked.port))
-    with subprocess.Popen(words, cwd=Path(__file__).parents[2]) as strangers:
+    words = tied(sys.executable, "-m", "tests.chaos.attacks.strangers", attack, str(attacked.port))
+    with subprocess.Popen(words, cwd=Path(__file__).parents[3]) as strangers:
         try:
             time.sleep(1)
             attacked_by = honest(asked.port, scheme)

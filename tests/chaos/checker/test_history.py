@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.story import Story
+from tests.chaos.checker.story import Story
 from tests.support.load.history import Enqueue, Outcome
 from tests.support.load.verdict import Counts, check
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sharq_core.limits import LimitUnit
-from tests.chaos.story import BASE_MS, Story, story_of
+from tests.chaos.checker.story import BASE_MS, Story, story_of
 from tests.support.load.history import End, Lease, Outcome
 from tests.support.load.promise import Change, Promise, Rate, Taken, too_early
 from tests.support.load.verdict import check

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from sharq_core.limits import LimitUnit
-from tests.chaos.story import BASE_MS, Story, story_of
+from tests.chaos.checker.story import BASE_MS, Story, story_of
 from tests.support.load.history import End, Lease, Outcome
 from tests.support.load.named_caps import NamedChange, over_named_cap
 from tests.support.load.promise import NamedCap, Promise, Rate, Taken

@@ -8,10 +8,10 @@ import uuid
 
 import pytest
 
+from tests.chaos.promises.test_limits import Fault, join_and_leave, kill_routers, kill_shards, kill_store
 from tests.chaos.report import Report
 from tests.chaos.stage import Stage, is_quick
-from tests.chaos.test_failover import EVENTS, ROUNDS, play_events, sentinel_stage
-from tests.chaos.test_limits import Fault, join_and_leave, kill_routers, kill_shards, kill_store
+from tests.chaos.stores.test_failover import EVENTS, ROUNDS, play_events, sentinel_stage
 from tests.support.load.crowd import FAILING, Crowd
 from tests.support.load.history import History, Outcome
 from tests.support.load.life import Backoff, Life

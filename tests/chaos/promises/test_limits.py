@@ -19,7 +19,7 @@ from sharq_core.partitions import DEFAULT_PARTITIONS, Ring, partition_of
 from sharq_core.scheduler.limit_calls import TypeCalls
 from tests.chaos.report import Report
 from tests.chaos.stage import QUIET_S, Stage, is_quick
-from tests.chaos.test_failover import EVENTS, ROUNDS, play_events, sentinel_stage
+from tests.chaos.stores.test_failover import EVENTS, ROUNDS, play_events, sentinel_stage
 from tests.chaos.test_processes import come_back, stop, until_serving
 from tests.support.load.crowd import LIMITED, Crowd
 from tests.support.load.history import History

@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 
 from tests.chaos.named import JOBS, NamedFault, home_of, play_named, promise_of, put_cap
+from tests.chaos.promises.test_limits import kill_routers, kill_store, ring_of
 from tests.chaos.stage import Stage, is_quick
-from tests.chaos.test_limits import kill_routers, kill_store, ring_of
 from tests.chaos.test_processes import come_back, stop, until_serving
 from tests.support.load.crowd import Crowd
 from tests.support.load.promise import NamedCap, Rate

@@ -17,8 +17,8 @@ from sharq_core.campaigns.quotas import PeriodLength, Zone
 from sharq_core.limits import BlockedBy, Quota, TypeSettings, TypeStats
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
 from sharq_core.scheduler.limit_calls import TypeCalls
+from tests.chaos.promises.test_limits import Fault, kill_routers, kill_store, ring_of
 from tests.chaos.stage import QUIET_S, Stage, is_quick
-from tests.chaos.test_limits import Fault, kill_routers, kill_store, ring_of
 from tests.chaos.test_processes import come_back, until_serving
 from tests.support.load.crowd import LIMITED, Crowd
 from tests.support.load.promise import Promise, Rate

@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
+from tests.chaos.promises.test_limits import ring_of
 from tests.chaos.stage import QUIET_S, Stage, is_quick
-from tests.chaos.test_limits import ring_of
 from tests.support.waits import until_answer
 
 pytestmark = pytest.mark.timeout(600)

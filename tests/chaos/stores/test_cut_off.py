@@ -13,7 +13,7 @@ from sharq_core.errors import OutcomeUnknown, Overloaded, Unavailable
 from tests.chaos.audit import one_client
 from tests.chaos.report import Report
 from tests.chaos.stage import Stage, is_quick, stage
-from tests.chaos.test_failover import begin_failover
+from tests.chaos.stores.test_failover import begin_failover
 from tests.chaos.test_processes import until_serving
 from tests.chaos.toxics import BOTH, Proxies, Toxic, running_toxiproxy
 from tests.support.load.crowd import Crowd

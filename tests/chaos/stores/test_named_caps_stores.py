@@ -17,7 +17,7 @@ from tests.chaos.audit import cluster_clients
 from tests.chaos.named import home_of, play_named, promise_of
 from tests.chaos.report import Report
 from tests.chaos.stage import Stage, is_quick, stage
-from tests.chaos.test_failover import EVENTS, ROUNDS, play_events, sentinel_stage
+from tests.chaos.stores.test_failover import EVENTS, ROUNDS, play_events, sentinel_stage
 from tests.support.load.crowd import Crowd
 from tests.support.load.promise import Promise
 from tests.support.stores.redis_cluster import RedisCluster, running_cluster

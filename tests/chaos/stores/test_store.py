@@ -21,7 +21,7 @@ from sharq_core.scheduler.library import LIBRARY, REVISION
 from tests.chaos.report import Report
 from tests.chaos.stage import QUIET_S, Stage, stage
 from tests.chaos.test_processes import come_back, stop, until_serving
-from tests.scheduler.driver import execute
+from tests.scheduler.drivers.driver import execute
 from tests.support.load.crowd import STEADY, Crowd
 from tests.support.load.history import Outcome
 from tests.support.stores.server import AOF, StoreServer

@@ -17,7 +17,7 @@ from tests.support.processes.servers import ServerFactory
 from tests.support.processes.sharq import DEADLINE_S, SCRIPT, Sharq
 from tests.support.waits import wait_for_room_in_the_minute
 
-PAGE = (Path(__file__).parents[2] / "docs" / "command.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "command.md").read_text()
 PRINTED_URL = "http://127.0.0.1:8080"
 ROOM_S = 20.0
 """More than a busy machine takes from the first lease to the last look at the counts of the last full minute."""

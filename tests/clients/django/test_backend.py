@@ -28,7 +28,7 @@ from sharq_client import JobState, QueueFull, Unavailable
 from sharq_client.contrib.django import SharqBackend
 from sharq_client.contrib.django.backend import level_of
 from sharq_client.testing import FakeSharq
-from tests.clients import django_project as project
+from tests.clients.django import project
 
 NOW_MS = 1_795_922_400_000
 NOW = datetime.fromtimestamp(NOW_MS / 1000, UTC)
@@ -53,7 +53,7 @@ def fake() -> FakeSharq:
 @pytest.fixture
 def backend(fake: FakeSharq) -> Iterator[SharqBackend]:
     """A backend in memory, where each customer has a queue with ten tasks a second."""
-    with override_settings(TASKS=tasks_of(client=fake.client, job="tests.clients.django_project.job_of")):
+    with override_settings(TASKS=tasks_of(client=fake.client, job="tests.clients.django.project.job_of")):
         yield task_backends["default"]
 
 
@@ -68,7 +68,7 @@ def test_a_task_waits_in_the_queue_of_its_customer(backend: SharqBackend, fake: 
     result = project.add.using(queue_name="texts").enqueue(1, b=2, customer="globex")
     (job,) = fake.jobs("texts")
     assert (job.queue_id, job.state, job.priority, job.requeue_limit) == ("globex", JobState.QUEUED, 5, 2)
-    assert job.payload["task"] == "tests.clients.django_project.add"
+    assert job.payload["task"] == "tests.clients.django.project.add"
     assert (job.payload["args"], job.payload["kwargs"]) == ([1], {"b": 2, "customer": "globex"})
     queue = backend.client.queue("texts", "globex")
     assert queue is not None
@@ -253,14 +253,14 @@ def test_wrong_fields_are_named_at_the_enqueue(
     ("options", "problem"),
     [
         ({"jobs": {}}, "jobs: unknown option; the options are job, type_prefix, client, url"),
-        ({"job": "tests.clients.django_project.absent"}, "job: .*absent"),
+        ({"job": "tests.clients.django.project.absent"}, "job: .*absent"),
         ({"job": 3}, "job: expected a function or its dotted path, got 3"),
         ({"url": "localhost:8080"}, "http://host:port"),
         ({"token": "a b"}, "token: expected visible"),
         ({"timeout_s": 0}, "timeout_s: expected more than 0"),
         ({"ca": "/absent.pem"}, "ca: No such file"),
         (
-            {"client": "tests.clients.django_project.not_a_client"},
+            {"client": "tests.clients.django.project.not_a_client"},
             "expected a function that returns a Client",
         ),
     ],

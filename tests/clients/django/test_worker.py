@@ -25,8 +25,8 @@ from sharq_client.contrib.django import worker_of
 from sharq_client.contrib.django.failures import TaskLost
 from sharq_client.testing import FakeSharq
 from sharq_client.testing.fake import Delivery
-from tests.clients import django_project as project
-from tests.clients.test_django_backend import tasks_of
+from tests.clients.django import project
+from tests.clients.django.test_backend import tasks_of
 
 FAILED = TaskResultStatus.FAILED
 READY = TaskResultStatus.READY
@@ -69,7 +69,7 @@ def shop() -> Iterator[Project]:
     shop = Project(fake)
     task_started.connect(shop.on_started)
     task_finished.connect(shop.on_finished)
-    with override_settings(TASKS=tasks_of(client=fake.client, job="tests.clients.django_project.job_of")):
+    with override_settings(TASKS=tasks_of(client=fake.client, job="tests.clients.django.project.job_of")):
         yield shop
     task_started.disconnect(shop.on_started)
     task_finished.disconnect(shop.on_finished)
@@ -133,7 +133,7 @@ def test_a_task_that_always_fails_is_a_dead_letter_with_its_error(shop: Project,
     assert result.finished_at is not None
     assert [kind for kind, _ in shop.told] == ["started", "started", "started", "finished"]
     (letter,) = shop.fake.dead("default")
-    text = "TaskFailed: tests.clients.django_project.CarrierDown: the carrier is down\nTraceback"
+    text = "TaskFailed: tests.clients.django.project.CarrierDown: the carrier is down\nTraceback"
     assert letter.error is not None
     assert letter.error.startswith(text)
 

@@ -20,7 +20,7 @@ from sharq_client import (
 )
 from sharq_client.campaigns.windows import OpenRange
 from sharq_client.testing import FakeSharq
-from tests.clients.fake import START_MS, no_test_waits, put, sharq
+from tests.clients.testing.fake import START_MS, no_test_waits, put, sharq
 
 __all__ = ["no_test_waits", "sharq"]
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
+PAGE = Path(__file__).parents[3] / "docs" / "testing.md"
 OTHERS = ["xdist", "schemathesis", "valkey", "cov", "timeout", "hypothesispytest"]
 
 

@@ -31,8 +31,8 @@ from sharq_client import (
 from sharq_client.errors import SharqError
 from sharq_client.testing import FakeSharq
 from sharq_core.scheduler import library
-from tests.clients.fake_calls import BATCHES, CALL, SCENARIOS, TYPES, WRONG_FIELDS
-from tests.clients.timed_server import TimedServer
+from tests.clients.testing.fake_calls import BATCHES, CALL, SCENARIOS, TYPES, WRONG_FIELDS
+from tests.clients.testing.timed_server import TimedServer
 from tests.support.stores.server import StoreServer
 
 START_MS = 1_700_000_000_000

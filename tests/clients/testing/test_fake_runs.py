@@ -19,7 +19,7 @@ from sharq_client import (
     errors,
 )
 from sharq_client.testing import FakeSharq
-from tests.clients.fake import START_MS, no_test_waits, nothing, put, seen, sharq, worker
+from tests.clients.testing.fake import START_MS, no_test_waits, nothing, put, seen, sharq, worker
 
 __all__ = ["no_test_waits", "sharq"]
 

@@ -38,7 +38,7 @@ from sharq_core.models import DeletedQueue, LeasedJob
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.keys import Keys
-from tests.scheduler.driver import execute
+from tests.scheduler.drivers.driver import execute
 
 PARTITION = 0
 

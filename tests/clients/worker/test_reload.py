@@ -13,7 +13,7 @@ from sharq_client.worker import reload
 from tests.support.processes.servers import SharqProcess
 from tests.support.waits import wait_until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SOURCE = "import signal, sys\nprint('{word}', flush=True)\n{rest}\n"
 STAY = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('stopped', flush=True)))\nsignal.pause()"
 

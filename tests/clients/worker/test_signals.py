@@ -20,7 +20,7 @@ from tests.support.network.lossy_path import path_to
 from tests.support.processes.servers import SharqProcess, SharqServer
 from tests.support.waits import until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 Program = Callable[..., SharqProcess]
 

@@ -16,7 +16,7 @@ from sharq_core.link.control_calls import GetTypeStats, SetType
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.keys import Keys
-from tests.scheduler.driver import Driver
+from tests.scheduler.drivers.driver import Driver
 from tests.support.nodes.parts import Parts, enqueued, job, running_node
 from tests.support.stores.server import StoreServer
 from tests.support.waits import until

@@ -9,7 +9,7 @@ import pytest
 
 from sharq_core.link.campaigns.schedule_calls import PutSchedule
 from sharq_core.link.messages import PartitionCall, QueueCall
-from tests.cluster.test_schedules import DAILY, NAME, job_of, queue_of_partition, records, routing
+from tests.cluster.campaigns.test_schedules import DAILY, NAME, job_of, queue_of_partition, records, routing
 from tests.support.nodes.parts import Parts
 
 ReplyT = TypeVar("ReplyT")

@@ -12,7 +12,7 @@ from shard.node import NodeSettings
 from sharq_core.models import LeasedJob
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
-from tests.cluster.test_named_caps import lease_times, put_cap
+from tests.cluster.caps.test_named_caps import lease_times, put_cap
 from tests.durability.test_failover import is_primary
 from tests.support.nodes.parts import Parts, enqueued, job, running_node
 from tests.support.stores.groups import Member

@@ -13,7 +13,7 @@ from sharq_core.limits import CapHold
 from sharq_core.link.messages import Enqueue, Finish
 from sharq_core.models import Enqueued, FinishJob, LeasedJob
 from sharq_core.partitions import partition_of
-from tests.cluster.test_named_caps import counts, lease_times, put_cap, worst_excess
+from tests.cluster.caps.test_named_caps import counts, lease_times, put_cap, worst_excess
 from tests.support.nodes.members import KIND, PARTITIONS, MemberNode, Nodes, agree
 from tests.support.nodes.parts import LEASE_US, PATIENT_S, enqueued, job, running_node
 from tests.support.waits import until

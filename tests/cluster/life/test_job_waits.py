@@ -18,7 +18,7 @@ from sharq_core.job_changes import CancelJob
 from sharq_core.link.job_watches import JobKey
 from sharq_core.link.messages import GetJob, ShardPort
 from sharq_core.models import FinishJob, JobState, JobStatus, LeaseOutcome, QueueKey, ReleaseJob
-from tests.cluster.test_long_polls import calls_by_function
+from tests.cluster.nodes.test_long_polls import calls_by_function
 from tests.support.nodes.links import router_end, shard_end
 from tests.support.nodes.parts import Parts, enqueued, job, running_node
 from tests.support.stores.server import StoreServer

@@ -25,7 +25,7 @@ from tests.support.pids import is_alive, until_gone
 from tests.support.ports import free_port, is_free
 from tests.support.processes.commands import CLUSTER_START_S, CLUSTER_STOP_S, ClusterCommand
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 Start = Callable[..., ClusterCommand]

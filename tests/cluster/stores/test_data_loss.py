@@ -13,7 +13,7 @@ from sharq_core.errors import Unavailable
 from sharq_core.link.messages import DescribeStore, GetQueue
 from sharq_core.models import QueueKey
 from sharq_core.scheduler.keys import Keys
-from tests.scheduler.driver import execute
+from tests.scheduler.drivers.driver import execute
 from tests.support.nodes.data_loss import (
     accept,
     empty,

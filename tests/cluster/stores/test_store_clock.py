@@ -18,7 +18,7 @@ from sharq_core.errors import SharqError
 from sharq_core.link.messages import Call, Dequeue, GetJob
 from sharq_core.models import Enqueued, EnqueueStatus, FinishJob, JobState, NewJob, QueueKey, ReleaseJob
 from tests.durability.test_failover import is_primary
-from tests.scheduler.driver import execute
+from tests.scheduler.drivers.driver import execute
 from tests.support.extent import is_full
 from tests.support.nodes.parts import Parts, job, running_node
 from tests.support.stores.groups import SERVICE, Member, running_sentinel_group

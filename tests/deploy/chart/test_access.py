@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from router.access.token_file import new_token, read_tokens
-from tests.deploy.chart_sets import ANONYMOUS, TRIAL
-from tests.deploy.test_helm import (
+from tests.deploy.chart.sets import ANONYMOUS, TRIAL
+from tests.deploy.chart.test_helm import (
     CHART,
     KUBERNETES,
     MONITORED,

@@ -12,9 +12,9 @@ import pytest
 import redis
 
 from deploy.docs import chart_values
-from tests.deploy.chart_sets import EXTENDED, TRIAL
-from tests.deploy.test_chart_access import refusal
-from tests.deploy.test_helm import CHART, WORKLOADS, find, pod, render
+from tests.deploy.chart.sets import EXTENDED, TRIAL
+from tests.deploy.chart.test_access import refusal
+from tests.deploy.chart.test_helm import CHART, WORKLOADS, find, pod, render
 from tests.support.ports import free_port
 from tests.support.stores.server import store_binary
 from tests.support.waits import wait_until

@@ -21,14 +21,14 @@ from router.access.token_file import new_token
 from router.cli import read_command as read_router_command
 from shard.cli import read_command as read_shard_command
 from sharq_core.config import load
-from tests.deploy.chart_sets import ANONYMOUS, EXTENDED, TRIAL
+from tests.deploy.chart.sets import ANONYMOUS, EXTENDED, TRIAL
 from tests.deploy.trust import trust
 from tests.support.json_schema import validate
 from tests.support.processes.servers import SharqServer
 from tests.support.stores.groups import make_certificates
 from tests.support.tools import missing_tool
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CHART = ROOT / "deploy" / "helm" / "sharq"
 KUBERNETES = ("1.29.0", "1.33.0", "1.37.0")
 CUSTOM: dict[str, Any] = json.loads((Path(__file__).parent / "custom_resources.json").read_text())

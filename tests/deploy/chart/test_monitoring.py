@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from deploy.dashboards.variables import CONSOLE, RUNBOOK
-from tests.deploy.rules import ALERTS, ROOT, RULES, run_promtool, threshold
-from tests.deploy.test_helm import CHART, KUBERNETES, MONITORED, endpoint, find, helm, render
+from tests.deploy.chart.test_helm import CHART, KUBERNETES, MONITORED, endpoint, find, helm, render
+from tests.deploy.monitoring.rules import ALERTS, ROOT, RULES, run_promtool, threshold
 
 OWN = '{cluster="sharq", namespace="default", '
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").iterdir())

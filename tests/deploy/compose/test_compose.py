@@ -14,7 +14,7 @@ import yaml
 
 from tests.deploy.layout import COMPOSE, SECURE, find, read_compose
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRETS = {"SHARQ_CLUSTER_SECRET": "a secret of tests", "GRAFANA_PASSWORD": "a password of tests"}
 
 

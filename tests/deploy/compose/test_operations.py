@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.compose.test_rolling import MORE_JOBS, assert_nothing_failed, restart, until_owners
 from tests.deploy.layout import STORE_PORT, Layout, Service, ask_store, until
 from tests.deploy.steps import printed, run
-from tests.deploy.test_rolling import MORE_JOBS, assert_nothing_failed, restart, until_owners
 from tests.support.load.clients import running_load
 
 PAGE = "operations.md"

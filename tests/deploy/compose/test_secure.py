@@ -18,7 +18,7 @@ from tests.deploy.layout import STORE_PORT, Layout, Service, is_whole, until
 from tests.deploy.prometheus import query
 from tests.deploy.trust import trust
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from sharq_client import AsyncClient, EnqueueJob
+from tests.deploy.compose.test_rolling import MORE_JOBS
 from tests.deploy.layout import until
 from tests.deploy.steps import printed, run
-from tests.deploy.test_rolling import MORE_JOBS
 from tests.support.load.clients import running_load
 from tests.support.processes.servers import SharqCluster, SharqServer
 from tests.support.stores.groups import SERVICE, Member, SentinelGroup, running_sentinel_group

@@ -13,7 +13,7 @@ import yaml
 
 from tests.support.tools import missing_tool
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "prometheus"
 TEST_FILES = ("alerts_test.yml", "budget_test.yml")
 METRIC = re.compile(r"\bsharq_\w+")

@@ -13,8 +13,8 @@ from deploy.dashboards.__main__ import DASHBOARDS, FOLDER, text_of
 from deploy.dashboards.model import COLUMNS, Dashboard, Panel
 from deploy.dashboards.promql import SCOPE
 from deploy.dashboards.render import render
-from tests.deploy.panels import expressions, rendered_panels
-from tests.deploy.rules import ALERTS, METRIC, ROOT, run_promtool, threshold
+from tests.deploy.monitoring.panels import expressions, rendered_panels
+from tests.deploy.monitoring.rules import ALERTS, METRIC, ROOT, run_promtool, threshold
 
 VARIABLES = {"datasource", "cluster", "namespace", "instance", "console", "runbook"}
 NEUTRAL = {"Waiting jobs", "Replicas", "Finished jobs remembered"}

@@ -14,9 +14,9 @@ import pytest
 from deploy.dashboards.__main__ import DASHBOARDS
 from sharq_client import AsyncClient, EnqueueJob, Worker
 from tests.deploy.layout import Layout, Service, until
-from tests.deploy.panels import panel_expressions
+from tests.deploy.monitoring.panels import panel_expressions
+from tests.deploy.monitoring.rules import RULES, operands
 from tests.deploy.prometheus import has_data
-from tests.deploy.rules import RULES, operands
 from tests.support.load.clients import running_load
 from tests.support.ports import free_port
 

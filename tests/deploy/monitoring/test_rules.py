@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.rules import (
+from tests.deploy.monitoring.rules import (
     ALERTS,
     FOLDER,
     ROOT,

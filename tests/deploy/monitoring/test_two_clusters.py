@@ -21,9 +21,9 @@ from deploy.dashboards.promql import SCOPE
 from deploy.dashboards.render import render
 from sharq_core.config import parse_url
 from tests.deploy.layout import until
-from tests.deploy.panels import without_selection
+from tests.deploy.monitoring.panels import without_selection
+from tests.deploy.monitoring.rules import ALERTS, FOLDER, ROOT
 from tests.deploy.prometheus import query, value_of
-from tests.deploy.rules import ALERTS, FOLDER, ROOT
 from tests.support.ports import free_port
 from tests.support.processes.servers import SharqCluster, SharqProcess
 from tests.support.stores.server import running_store

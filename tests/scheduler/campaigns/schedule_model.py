@@ -1,6 +1,6 @@
 """The schedules of one partition in plain Python: what every function about them ought to answer.
 
-The enqueue of a firing is that of the model of jobs (model.py).
+The enqueue of a firing is that of the model of jobs (models/model.py).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sharq_core.campaigns.schedules import (
 )
 from sharq_core.models import EnqueueStatus, NewJob
 from sharq_core.scheduler.campaigns.schedule_calls import Fired, FireStatus, job_id_of
-from tests.scheduler.driver import MINUTE_US
-from tests.scheduler.model import Model
+from tests.scheduler.drivers.driver import MINUTE_US
+from tests.scheduler.models.model import Model
 
 KEEP_DROPPED_US = 10 * MINUTE_US
 DONE, NOT_FOUND = ScheduleStatus.DONE, ScheduleStatus.NOT_FOUND

@@ -9,10 +9,10 @@ from sharq_core.job_changes import ChangeStatus
 from sharq_core.job_life import OnExpiry, RedriveStatus
 from sharq_core.limits import QueueSettings
 from sharq_core.models import EnqueueStatus, JobState, LeaseStatus, NewJob
-from tests.scheduler.batch_driver import BATCH, cancel, cancel_step, member, redrive
-from tests.scheduler.driver import HOUR_US, LEASE_US, SECOND_US, TYPE
-from tests.scheduler.job_driver import JobDriver, job
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.batches import BATCH, cancel, cancel_step, member, redrive
+from tests.scheduler.drivers.driver import HOUR_US, LEASE_US, SECOND_US, TYPE
+from tests.scheduler.drivers.jobs import JobDriver, job
+from tests.scheduler.stored.records import assert_keys_agree
 
 
 def test_a_cancellation_takes_the_waiting_jobs_of_all_queues(jobs: JobDriver) -> None:

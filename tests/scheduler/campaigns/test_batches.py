@@ -11,10 +11,10 @@ from sharq_core.job_life import RedriveStatus
 from sharq_core.models import EnqueueStatus, JobState
 from sharq_core.scheduler import joint
 from sharq_core.scheduler.functions import Retention
-from tests.scheduler.batch_driver import BATCH, cancel, drop, member, redrive
-from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US, TYPE, execute
-from tests.scheduler.job_driver import JobDriver, job
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.batches import BATCH, cancel, drop, member, redrive
+from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US, SECOND_US, TYPE, execute
+from tests.scheduler.drivers.jobs import JobDriver, job
+from tests.scheduler.stored.records import assert_keys_agree
 
 
 def test_a_batch_counts_its_jobs_in_each_state(jobs: JobDriver) -> None:

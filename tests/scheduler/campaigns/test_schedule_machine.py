@@ -20,10 +20,10 @@ from hypothesis.stateful import initialize, invariant, precondition, rule, run_s
 from sharq_core.campaigns.schedules import Schedule, ScheduleRule
 from sharq_core.models import NewJob
 from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
-from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US, execute
-from tests.scheduler.life_machine import LifeMachine
-from tests.scheduler.schedule_model import Live, ScheduleModel
-from tests.scheduler.strategies import NEW_JOBS, NOT_AFTER_US
+from tests.scheduler.campaigns.schedule_model import Live, ScheduleModel
+from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US, SECOND_US, execute
+from tests.scheduler.machines.life_machine import LifeMachine
+from tests.scheduler.machines.strategies import NEW_JOBS, NOT_AFTER_US
 from tests.support.extent import CHOSEN_KINDS
 
 NAMES = st.sampled_from(["daily", "a", "x@1", "x"])

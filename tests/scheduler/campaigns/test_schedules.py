@@ -11,8 +11,8 @@ from sharq_core.models import EnqueueStatus, NewJob
 from sharq_core.scheduler import library
 from sharq_core.scheduler.campaigns.schedule_calls import Fired, FireStatus, ScheduleCalls
 from sharq_core.store.failures import OtherData, refusal
-from tests.scheduler.driver import MINUTE_US, SECOND_US, START_US, Driver, new_job
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import MINUTE_US, SECOND_US, START_US, Driver, new_job
+from tests.scheduler.stored.records import assert_keys_agree
 from tests.support.stores.server import StoreFactory
 
 EVERY_MINUTE = ScheduleRule(every_us=MINUTE_US)

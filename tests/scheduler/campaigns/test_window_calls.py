@@ -11,9 +11,9 @@ from sharq_core.job_changes import JobChange
 from sharq_core.job_life import RedriveStatus
 from sharq_core.limits import BlockedBy
 from sharq_core.models import EnqueueStatus, JobState
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, START_US, Driver
-from tests.scheduler.records import assert_keys_agree
-from tests.scheduler.window_driver import DEFINITION, WindowDriver, windowed
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, START_US, Driver
+from tests.scheduler.drivers.windows import DEFINITION, WindowDriver, windowed
+from tests.scheduler.stored.records import assert_keys_agree
 
 OPENS_US = START_US + HOUR_US
 CLOSES_US = START_US + 2 * HOUR_US

@@ -24,10 +24,10 @@ from sharq_core.job_changes import JobChange
 from sharq_core.job_life import RedriveStatus
 from sharq_core.limits import BlockedBy
 from sharq_core.models import EnqueueStatus, JobState, LeasedJob, LeaseStatus, NewJob, QueueStats
-from tests.scheduler.driver import DAY_US, MINUTE_US
-from tests.scheduler.records import assert_keys_agree
-from tests.scheduler.window_driver import WindowDriver, windowed
-from tests.scheduler.window_model import DEAD, LEASED, QUEUED, Job, Window, WindowModel
+from tests.scheduler.campaigns.window_model import DEAD, LEASED, QUEUED, Job, Window, WindowModel
+from tests.scheduler.drivers.driver import DAY_US, MINUTE_US
+from tests.scheduler.drivers.windows import WindowDriver, windowed
+from tests.scheduler.stored.records import assert_keys_agree
 from tests.support.extent import CHOSEN_KINDS
 
 WINDOWS = ["w1", "w2", "w3"]

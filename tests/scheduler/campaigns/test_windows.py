@@ -6,9 +6,9 @@ import pytest
 
 from sharq_core.limits import BlockedBy, QueueSettings
 from sharq_core.models import EnqueueStatus, LeaseStatus
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, START_US
-from tests.scheduler.records import assert_keys_agree
-from tests.scheduler.window_driver import WindowDriver, windowed
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, START_US
+from tests.scheduler.drivers.windows import WindowDriver, windowed
+from tests.scheduler.stored.records import assert_keys_agree
 
 OPENS_US = START_US + HOUR_US
 CLOSES_US = START_US + 2 * HOUR_US

@@ -12,9 +12,9 @@ from sharq_core.models import FinishJob, LeasedJob, LeaseOutcome, LeaseStatus, R
 from sharq_core.scheduler.arguments import own_deadline
 from sharq_core.scheduler.caps.capped_calls import CappedReply
 from sharq_core.scheduler.function_call import FunctionCall
-from tests.scheduler.capped_driver import CappedDriver, capped
-from tests.scheduler.driver import LEASE_US, RANDOM, SECOND_US, START_US
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.capped import CappedDriver, capped
+from tests.scheduler.drivers.driver import LEASE_US, RANDOM, SECOND_US, START_US
+from tests.scheduler.stored.records import assert_keys_agree
 
 
 @pytest.fixture

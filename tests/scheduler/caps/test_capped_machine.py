@@ -21,9 +21,9 @@ from sharq_core.models import NewJob
 from sharq_core.scheduler.caps.capped_calls import CappedCalls
 from sharq_core.scheduler.function_call import MAX_CALL_BYTES
 from sharq_core.scheduler.replies import DequeueReply
-from tests.scheduler.driver import RANDOM, TYPE
-from tests.scheduler.life_machine import LifeMachine
-from tests.scheduler.strategies import LEASES_US, NEW_JOBS, NOT_AFTER_US, QUEUE_IDS, Lease
+from tests.scheduler.drivers.driver import RANDOM, TYPE
+from tests.scheduler.machines.life_machine import LifeMachine
+from tests.scheduler.machines.strategies import LEASES_US, NEW_JOBS, NOT_AFTER_US, QUEUE_IDS, Lease
 from tests.support.extent import CHOSEN_KINDS
 
 CAPS = st.sampled_from([(), ("a",), ("a",), ("b",), ("a", "b")])

@@ -10,9 +10,9 @@ from msgspec import structs
 from sharq_core.caps import Permit
 from sharq_core.job_life import Retry
 from sharq_core.models import ExtendJob, FinishJob, LeasedJob, LeaseOutcome, LeaseStatus, ReleaseJob
-from tests.scheduler.capped_driver import CappedDriver, capped
-from tests.scheduler.driver import LEASE_US, SECOND_US
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.capped import CappedDriver, capped
+from tests.scheduler.drivers.driver import LEASE_US, SECOND_US
+from tests.scheduler.stored.records import assert_keys_agree
 
 CAPS = ("a", "b")
 PERMITS: tuple[Permit, ...] = (("a", 7), ("b", (1 << 40) + 1))

@@ -11,9 +11,9 @@ from sharq_core.caps import CapUses
 from sharq_core.limits import BlockedBy, Explanation, QueueSettings
 from sharq_core.scheduler.caps import capped_calls
 from sharq_core.top_queues import TopOrder
-from tests.scheduler.capped_driver import CappedDriver, capped
-from tests.scheduler.driver import LEASE_US, MINUTE_US, SECOND_US, START_US
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.capped import CappedDriver, capped
+from tests.scheduler.drivers.driver import LEASE_US, MINUTE_US, SECOND_US, START_US
+from tests.scheduler.stored.records import assert_keys_agree
 from tests.scheduler.test_bounds import commands_of
 
 

@@ -7,8 +7,8 @@ import msgspec
 from sharq_core.campaigns.batches import BatchStep
 from sharq_core.job_life import DeadRef, RedriveStatus
 from sharq_core.models import NewJob
-from tests.scheduler.driver import HOUR_US, TYPE
-from tests.scheduler.job_driver import JobDriver, job
+from tests.scheduler.drivers.driver import HOUR_US, TYPE
+from tests.scheduler.drivers.jobs import JobDriver, job
 
 BATCH = "b7"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sharq_core.caps import CapDefinition
 from sharq_core.limits import Limit, LimitUnit
 from sharq_core.scheduler.caps.cap_calls import CapCalls
-from tests.scheduler.driver import HOUR_US, SECOND_US, Driver
+from tests.scheduler.drivers.driver import HOUR_US, SECOND_US, Driver
 
 LIMITS = [Limit(LimitUnit.JOB, 1_000, 2), Limit(LimitUnit.COST, 500, 1.5)]
 

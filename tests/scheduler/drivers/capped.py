@@ -11,8 +11,8 @@ from sharq_core.limits import Burst, Explanation, QueueSettings
 from sharq_core.models import EnqueueStatus, NewJob, QueueStats
 from sharq_core.scheduler.caps.capped_calls import CappedReply
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES
-from tests.scheduler.driver import LEASE_US, RANDOM, new_job
-from tests.scheduler.window_driver import WindowDriver
+from tests.scheduler.drivers.driver import LEASE_US, RANDOM, new_job
+from tests.scheduler.drivers.windows import WindowDriver
 
 
 def capped(

@@ -7,7 +7,7 @@ from msgspec import structs
 from sharq_core.limits import QueueSettings
 from sharq_core.scheduler.limit_calls import TypeCalls
 from sharq_core.top_queues import TopOrder
-from tests.scheduler.driver import LEASE_US, RANDOM, TYPE, Driver, new_job
+from tests.scheduler.drivers.driver import LEASE_US, RANDOM, TYPE, Driver, new_job
 
 
 def use_capped_queues(driver: Driver) -> None:

@@ -24,7 +24,7 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.limit_calls import TypeCalls
 from sharq_core.scheduler.replies import ClockShift, Reply
 from sharq_core.store.clock_steps import ClockSteps
-from tests.scheduler.driver import HOUR_US, RANDOM, SECOND_US, START_US, TYPE, Driver, new_job
+from tests.scheduler.drivers.driver import HOUR_US, RANDOM, SECOND_US, START_US, TYPE, Driver, new_job
 
 TIMEOUT_US = 2_000_000
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import structs
 
 from sharq_core.models import NewJob
-from tests.scheduler.driver import MINUTE_US, Driver, new_job
+from tests.scheduler.drivers.driver import MINUTE_US, Driver, new_job
 
 
 def mortal(job_id: str, expires_us: int | None = MINUTE_US, queue_id: str = "q", **fields: Any) -> NewJob:

@@ -19,7 +19,7 @@ from sharq_core.job_changes import (
 from sharq_core.job_life import DeadPage
 from sharq_core.models import JobState, JobStatus, LeaseStatus, NewJob, ReleaseJob
 from sharq_core.scheduler.function_call import MAX_BATCH
-from tests.scheduler.driver import HOUR_US, TYPE, Driver, new_job
+from tests.scheduler.drivers.driver import HOUR_US, TYPE, Driver, new_job
 
 
 def job(job_id: str, queue_id: str = "q", *, queue_type: str = TYPE, **life: Any) -> NewJob:

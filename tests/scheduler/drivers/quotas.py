@@ -13,8 +13,8 @@ from sharq_core.campaigns.quotas import PeriodLength, Zone
 from sharq_core.limits import LimitUnit, Quota, QuotaUse, TypeSettings, TypeStats
 from sharq_core.models import LeasedJob
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
-from tests.scheduler.driver import DAY_US, SECOND_US
-from tests.scheduler.type_driver import TypeDriver
+from tests.scheduler.drivers.driver import DAY_US, SECOND_US
+from tests.scheduler.drivers.types import TypeDriver
 
 MOMENT_US = 100
 """Longer than a call that leases a hundred jobs puts a queue behind the others."""

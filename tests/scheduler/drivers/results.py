@@ -6,10 +6,10 @@ import redis
 
 from sharq_core.models import ExtendJob, FinishJob, JobState, LeaseOutcome, LeaseStatus
 from sharq_core.scheduler.functions import Retention
-from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, TYPE
-from tests.scheduler.job_driver import JobDriver, job
-from tests.scheduler.output_records import parse_book, parse_results
-from tests.scheduler.records import read_raw
+from tests.scheduler.drivers.driver import DAY_US, LEASE_US, MINUTE_US, TYPE
+from tests.scheduler.drivers.jobs import JobDriver, job
+from tests.scheduler.stored.outputs import parse_book, parse_results
+from tests.scheduler.stored.records import read_raw
 
 RETENTION_US = 5 * MINUTE_US
 

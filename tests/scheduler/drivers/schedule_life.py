@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sharq_core.campaigns.schedules import ScheduleRule, ScheduleStatus
 from sharq_core.scheduler.campaigns.schedule_calls import FireStatus, ScheduleCalls
-from tests.scheduler.driver import HOUR_US, SECOND_US, Driver, new_job
+from tests.scheduler.drivers.driver import HOUR_US, SECOND_US, Driver, new_job
 
 
 def use_schedules(driver: Driver) -> None:

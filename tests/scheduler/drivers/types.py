@@ -16,7 +16,7 @@ from sharq_core.limits import (
 from sharq_core.models import LeasedJob, NewJob
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.limit_calls import TypeCalls
-from tests.scheduler.driver import DAY_US, SECOND_US, Driver
+from tests.scheduler.drivers.driver import DAY_US, SECOND_US, Driver
 
 GATHERED = "sms~carrier"
 TENTH_US = SECOND_US // 10

@@ -9,8 +9,8 @@ from sharq_core.limits import Explanation, QueueSettings, TypeSettings, TypeStat
 from sharq_core.models import EnqueueStatus, NewJob, QueueStats
 from sharq_core.scheduler.campaigns.windows import WindowCalls
 from sharq_core.scheduler.limit_calls import TypeCalls
-from tests.scheduler.driver import DAY_US, new_job
-from tests.scheduler.job_driver import JobDriver
+from tests.scheduler.drivers.driver import DAY_US, new_job
+from tests.scheduler.drivers.jobs import JobDriver
 
 DEFINITION = b'{"tz":"UTC","open":[]}'
 

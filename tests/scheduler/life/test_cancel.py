@@ -8,9 +8,9 @@ import redis
 from sharq_core.job_changes import CancelJob, CancelOutcome, CancelPage, CancelStatus
 from sharq_core.models import EnqueueStatus, JobState, LeaseStatus
 from sharq_core.scheduler.functions import Retention
-from tests.scheduler.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, SECOND_US, TYPE
-from tests.scheduler.job_driver import JobDriver, job
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, SECOND_US, TYPE
+from tests.scheduler.drivers.jobs import JobDriver, job
+from tests.scheduler.stored.records import assert_keys_agree
 
 NOT_FOUND = CancelOutcome(CancelStatus.NOT_FOUND)
 IS_LEASED = CancelOutcome(CancelStatus.LEASED)

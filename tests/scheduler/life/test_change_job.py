@@ -10,9 +10,9 @@ from sharq_core.job_changes import ChangeStatus, JobChange
 from sharq_core.job_life import OnExpiry, Retry
 from sharq_core.limits import MAX_COST, QueueSettings
 from sharq_core.models import JobState, JobStatus
-from tests.scheduler.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, SECOND_US, TYPE
-from tests.scheduler.job_driver import JobDriver, job
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, SECOND_US, TYPE
+from tests.scheduler.drivers.jobs import JobDriver, job
+from tests.scheduler.stored.records import assert_keys_agree
 
 DONE, NOT_FOUND = ChangeStatus.DONE, ChangeStatus.NOT_FOUND
 NOT_WAITING, EARLY = ChangeStatus.NOT_WAITING, ChangeStatus.EXPIRES_EARLY

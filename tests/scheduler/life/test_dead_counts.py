@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from sharq_core.job_life import RedriveStatus
 from sharq_core.limits import QueueSettings
 from sharq_core.top_queues import TopOrder
-from tests.scheduler.driver import (
+from tests.scheduler.drivers.driver import (
     DAY_US,
     HOUR_US,
     LEASE_US,
@@ -19,7 +19,7 @@ from tests.scheduler.driver import (
     execute,
     new_job,
 )
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.stored.records import assert_keys_agree
 
 
 def kill(driver: Driver, *keys: str) -> None:

@@ -11,7 +11,7 @@ from sharq_core.job_life import OnExpiry
 from sharq_core.models import Enqueued, EnqueueStatus, LeaseOutcome, LeaseStatus, NewJob, ReleaseJob
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import merge
-from tests.scheduler.driver import LEASE_US, MINUTE_US, TYPE, Driver, execute, new_job
+from tests.scheduler.drivers.driver import LEASE_US, MINUTE_US, TYPE, Driver, execute, new_job
 
 
 def add(driver: Driver, job_id: str, fate: OnExpiry | None = None, *, expires_us: int = MINUTE_US) -> None:

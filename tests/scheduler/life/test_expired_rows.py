@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from sharq_core.job_life import OnExpiry, Retry
 from sharq_core.models import NewJob
-from tests.scheduler.driver import HOUR_US, MINUTE_US, Driver
-from tests.scheduler.expiring import dead_ids, mortal, settle
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US, Driver
+from tests.scheduler.drivers.expiring import dead_ids, mortal, settle
+from tests.scheduler.stored.records import assert_keys_agree
 from tests.support.extent import is_full
 
 KINDS: dict[str, dict[str, Any]] = {

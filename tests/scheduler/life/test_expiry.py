@@ -11,7 +11,7 @@ from sharq_core.job_life import OnExpiry
 from sharq_core.models import EnqueueStatus, LeaseStatus
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import merge
-from tests.scheduler.driver import (
+from tests.scheduler.drivers.driver import (
     DAY_US,
     HOUR_US,
     LEASE_US,
@@ -23,9 +23,9 @@ from tests.scheduler.driver import (
     execute,
     new_job,
 )
-from tests.scheduler.expiring import dead_ids, mortal, settle
-from tests.scheduler.readiness import wait
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.expiring import dead_ids, mortal, settle
+from tests.scheduler.stored.readiness import wait
+from tests.scheduler.stored.records import assert_keys_agree
 
 QUEUED, DUPLICATE, FULL, EARLY = (
     EnqueueStatus.QUEUED,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, START_US, TYPE, Driver
-from tests.scheduler.expiring import dead_ids, mortal, settle
-from tests.scheduler.readiness import stored
-from tests.scheduler.records import assert_keys_agree, parse, parse_queue, read_raw
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, START_US, TYPE, Driver
+from tests.scheduler.drivers.expiring import dead_ids, mortal, settle
+from tests.scheduler.stored.readiness import stored
+from tests.scheduler.stored.records import assert_keys_agree, parse, parse_queue, read_raw
 
 
 def test_a_walk_finds_expired_jobs_behind_others(driver: Driver) -> None:

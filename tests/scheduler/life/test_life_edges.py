@@ -7,9 +7,9 @@ from msgspec import structs
 
 from sharq_core.job_life import OnExpiry
 from sharq_core.models import EnqueueStatus, JobState
-from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US, Driver
-from tests.scheduler.job_driver import JobDriver, job
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US, SECOND_US, Driver
+from tests.scheduler.drivers.jobs import JobDriver, job
+from tests.scheduler.stored.records import assert_keys_agree
 
 
 def calls_of(driver: Driver, command: str) -> int:

@@ -30,8 +30,8 @@ from sharq_core.models import (
     ReleaseJob,
 )
 from sharq_core.scheduler.function_call import FunctionCall
-from tests.scheduler.driver import SECOND_US, TYPE, Driver
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import SECOND_US, TYPE, Driver
+from tests.scheduler.stored.records import assert_keys_agree
 
 QUEUE = "q"
 LEASE_US = SECOND_US // 50

@@ -9,8 +9,8 @@ import pytest
 from sharq_core.errors import InvalidRequest
 from sharq_core.job_life import OnExpiry, Retry
 from sharq_core.models import JobState
-from tests.scheduler.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, execute
-from tests.scheduler.job_driver import JobDriver, job
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, execute
+from tests.scheduler.drivers.jobs import JobDriver, job
 
 QUEUED, DELAYED, LEASED = JobState.QUEUED, JobState.DELAYED, JobState.LEASED
 WAITING = (QUEUED, DELAYED)

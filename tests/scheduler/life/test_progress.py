@@ -6,10 +6,10 @@ import pytest
 import redis
 
 from sharq_core.models import FinishJob, JobState, LeaseStatus
-from tests.scheduler.driver import LEASE_US, TYPE
-from tests.scheduler.job_driver import job
-from tests.scheduler.records import assert_keys_agree
-from tests.scheduler.result_driver import Results
+from tests.scheduler.drivers.driver import LEASE_US, TYPE
+from tests.scheduler.drivers.jobs import job
+from tests.scheduler.drivers.results import Results
+from tests.scheduler.stored.records import assert_keys_agree
 
 DONE, NOT_FOUND, LOST = LeaseStatus.DONE, LeaseStatus.NOT_FOUND, LeaseStatus.LOST
 

@@ -14,11 +14,11 @@ from sharq_core.scheduler import library
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.joint import MergedCall
-from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, TYPE, Driver, execute
-from tests.scheduler.job_driver import JobDriver, job
-from tests.scheduler.output_records import result_size
-from tests.scheduler.records import assert_keys_agree
-from tests.scheduler.result_driver import RETENTION_US, Results
+from tests.scheduler.drivers.driver import DAY_US, LEASE_US, MINUTE_US, TYPE, Driver, execute
+from tests.scheduler.drivers.jobs import JobDriver, job
+from tests.scheduler.drivers.results import RETENTION_US, Results
+from tests.scheduler.stored.outputs import result_size
+from tests.scheduler.stored.records import assert_keys_agree
 
 HEAD = 4
 DONE, NOT_FOUND, LOST = LeaseStatus.DONE, LeaseStatus.NOT_FOUND, LeaseStatus.LOST

@@ -10,9 +10,9 @@ from hypothesis.stateful import invariant, precondition, rule
 from sharq_core.job_changes import CancelJob, JobChange, JobRow
 from sharq_core.job_life import DeadLetter, DeadRef
 from sharq_core.models import JobState
-from tests.scheduler.driver import TYPE
-from tests.scheduler.machine import SchedulerMachine
-from tests.scheduler.strategies import (
+from tests.scheduler.drivers.driver import TYPE
+from tests.scheduler.machines.machine import SchedulerMachine
+from tests.scheduler.machines.strategies import (
     BATCHES,
     CHANGES,
     JOB_IDS,

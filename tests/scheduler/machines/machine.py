@@ -42,11 +42,17 @@ from sharq_core.scheduler.replies import (
     minute_counts,
 )
 from sharq_core.scheduler.surveys import RefreshReply
-from tests.scheduler import model_queues
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
-from tests.scheduler.model import Model
-from tests.scheduler.records import assert_records_agree, read_raw
-from tests.scheduler.strategies import (
+from tests.scheduler.drivers.driver import (
+    DAY_US,
+    HOUR_US,
+    MINUTE_US,
+    RANDOM,
+    SECOND_US,
+    START_US,
+    TYPE,
+    Driver,
+)
+from tests.scheduler.machines.strategies import (
     BURSTS,
     CLOCK_STEPS_US,
     DELAYS_US,
@@ -66,7 +72,10 @@ from tests.scheduler.strategies import (
     Lease,
     on_the_clock,
 )
-from tests.scheduler.witness import Witness
+from tests.scheduler.machines.witness import Witness
+from tests.scheduler.models import queues as model_queues
+from tests.scheduler.models.model import Model
+from tests.scheduler.stored.records import assert_records_agree, read_raw
 
 RETENTION = Retention(finished_us=5 * MINUTE_US, dead_us=HOUR_US, tombstones=4, dead=3, result_bytes=600)
 

@@ -12,7 +12,7 @@ from sharq_core.job_changes import JobChange
 from sharq_core.job_life import OnExpiry, Retry
 from sharq_core.limits import MAX_HOLD_US, QueueSettings
 from sharq_core.models import NewJob
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, TYPE
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, TYPE
 
 QUEUE_IDS = st.sampled_from(["a", "a:1"])
 JOB_IDS = st.sampled_from(["1", "2", "1:2"])

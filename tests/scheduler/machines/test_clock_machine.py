@@ -15,9 +15,9 @@ import redis
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from tests.scheduler.clock_node import VERBS, ClockNode, RealTime, make_call
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Driver, execute, new_job
-from tests.scheduler.records import GRAIN_US
+from tests.scheduler.drivers.clock_node import VERBS, ClockNode, RealTime, make_call
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Driver, execute, new_job
+from tests.scheduler.stored.records import GRAIN_US
 from tests.support.extent import CHOSEN_KINDS, is_full
 
 STEPS_US = st.sampled_from([5 * SECOND_US, 10 * SECOND_US, MINUTE_US, 2 * MINUTE_US, HOUR_US, 3 * DAY_US])

@@ -20,9 +20,9 @@ from sharq_core.job_life import FIRST_PRIORITY, LAST_PRIORITY
 from sharq_core.models import JobState, LeasedJob, NewJob, ReleaseJob
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES
 from sharq_core.scheduler.functions import Retention
-from tests.scheduler.driver import LEASE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
-from tests.scheduler.model import Model
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import LEASE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
+from tests.scheduler.models.model import Model
+from tests.scheduler.stored.records import assert_keys_agree
 from tests.support.extent import CHOSEN_KINDS
 
 QUEUE = "q"

@@ -15,13 +15,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.scheduler.driver import (
+from tests.scheduler.drivers.driver import (
     HOUR_US,
     MINUTE_US,
     SECOND_US,
     new_job,
 )
-from tests.scheduler.life_machine import LifeMachine
+from tests.scheduler.machines.life_machine import LifeMachine
 from tests.support.extent import CHOSEN_KINDS
 
 

@@ -25,14 +25,14 @@ from sharq_core.limits import MAX_HOLD_US, Limit, LimitUnit, Quota, TypeSettings
 from sharq_core.models import FinishJob, JobState, ReleaseJob
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.replies import DequeueReply
-from tests.scheduler.driver import DAY_US, MINUTE_US, SECOND_US, START_US, TYPE
-from tests.scheduler.gathered_model import GatheredModel
-from tests.scheduler.life_machine import LifeMachine
-from tests.scheduler.machine import RETENTION
-from tests.scheduler.quota_model import OFFSETS_US, Reach
-from tests.scheduler.strategies import FATES, NOT_AFTER_US, REPORTS, RETRIES, Lease, seldom
-from tests.scheduler.type_driver import TypeDriver
-from tests.scheduler.type_witness import TypeWitness
+from tests.scheduler.drivers.driver import DAY_US, MINUTE_US, SECOND_US, START_US, TYPE
+from tests.scheduler.drivers.types import TypeDriver
+from tests.scheduler.machines.life_machine import LifeMachine
+from tests.scheduler.machines.machine import RETENTION
+from tests.scheduler.machines.strategies import FATES, NOT_AFTER_US, REPORTS, RETRIES, Lease, seldom
+from tests.scheduler.machines.type_witness import TypeWitness
+from tests.scheduler.models.gathered import GatheredModel
+from tests.scheduler.models.quotas import OFFSETS_US, Reach
 from tests.support.extent import CHOSEN_KINDS
 
 LIMITS = st.builds(

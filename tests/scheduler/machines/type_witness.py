@@ -11,9 +11,9 @@ from fractions import Fraction
 from sharq_core.campaigns.quotas import Zone
 from sharq_core.limits import Limit, LimitUnit, Quota
 from sharq_core.models import LeasedJob
-from tests.scheduler.driver import START_US
-from tests.scheduler.quota_model import period_at
-from tests.scheduler.witness import Witness
+from tests.scheduler.drivers.driver import START_US
+from tests.scheduler.machines.witness import Witness
+from tests.scheduler.models.quotas import period_at
 
 
 @dataclass

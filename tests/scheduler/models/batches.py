@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sharq_core.campaigns.batches import BatchCounts
 from sharq_core.models import JobState
-from tests.scheduler.model_records import Batch, Job
-from tests.scheduler.model_state import State
+from tests.scheduler.models.records import Batch, Job
+from tests.scheduler.models.state import State
 
 
 def take(state: State, name: str) -> Batch:

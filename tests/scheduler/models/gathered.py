@@ -7,10 +7,10 @@ from msgspec import UNSET
 from sharq_core.campaigns.quotas import Zone
 from sharq_core.limits import BlockedBy, Explanation, TypeSettings, TypeStats
 from sharq_core.models import JobState
-from tests.scheduler.model import Model
-from tests.scheduler.model_records import Queue
-from tests.scheduler.quota_model import Reach
-from tests.scheduler.type_model import first_reason
+from tests.scheduler.models.model import Model
+from tests.scheduler.models.quotas import Reach
+from tests.scheduler.models.records import Queue
+from tests.scheduler.models.types import first_reason
 
 
 class GatheredModel(Model):

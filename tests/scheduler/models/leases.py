@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from sharq_core.job_life import DeadReason, JobError
 from sharq_core.limits import CapCorrection
 from sharq_core.models import ExtendJob, FinishJob, JobState, LeaseOutcome, LeaseStatus, ReleaseJob
-from tests.scheduler.model_records import RELEASED, Job, JobKey, Kind, field_of
-from tests.scheduler.model_results import Kept
-from tests.scheduler.model_state import State
+from tests.scheduler.models.records import RELEASED, Job, JobKey, Kind, field_of
+from tests.scheduler.models.results import Kept
+from tests.scheduler.models.state import State
 
 
 def finish(state: State, refs: Sequence[FinishJob]) -> list[LeaseOutcome]:

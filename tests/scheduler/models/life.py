@@ -17,9 +17,9 @@ from sharq_core.job_changes import (
 )
 from sharq_core.job_life import OnExpiry
 from sharq_core.models import JobState, NewJob
-from tests.scheduler import model_reads
-from tests.scheduler.model_records import Job, JobKey, Kind, Queue
-from tests.scheduler.model_state import State
+from tests.scheduler.models import reads as model_reads
+from tests.scheduler.models.records import Job, JobKey, Kind, Queue
+from tests.scheduler.models.state import State
 
 
 def expiry_us(state: State, queue: Queue | None, new: NewJob, due_us: int) -> int | None:

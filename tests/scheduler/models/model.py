@@ -4,9 +4,9 @@ It is written for being read, not for speed: no fence, no timers and no agenda. 
 the place of a queue in the line, lease numbers, and the moments at which timers run (a dequeue and a reap run all that
 are due; the bounds of one call are tested elsewhere).
 
-What it knows and how jobs move is in model_state.py, the ends of leases in model_leases.py, expiry, cancellations and
-changes in model_life.py, the rates and settings of queues in model_queues.py, what is read in model_reads.py.
-records.py checks how the store keeps it.
+What it knows and how jobs move is in state.py, the ends of leases in leases.py, expiry, cancellations and changes in
+life.py, the rates and settings of queues in queues.py, what is read in reads.py.
+stored/records.py beside this folder checks how the store keeps it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ from sharq_core.models import (
 )
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import DequeueReply
-from tests.scheduler import model_batches, model_leases, model_life, model_queues, model_reads
-from tests.scheduler.model_records import Job, JobKey, Queue
-from tests.scheduler.model_state import State
+from tests.scheduler.models import batches as model_batches
+from tests.scheduler.models import leases as model_leases
+from tests.scheduler.models import life as model_life
+from tests.scheduler.models import queues as model_queues
+from tests.scheduler.models import reads as model_reads
+from tests.scheduler.models.records import Job, JobKey, Queue
+from tests.scheduler.models.state import State
 
 
 class Model:

@@ -8,9 +8,9 @@ from msgspec import UNSET
 
 from sharq_core.limits import MAX_HOLD_US, Burst, PauseStatus, QueueSettings
 from sharq_core.models import JobState, QueueStats
-from tests.scheduler.model_reads import get_queue
-from tests.scheduler.model_records import Queue
-from tests.scheduler.model_state import State
+from tests.scheduler.models.reads import get_queue
+from tests.scheduler.models.records import Queue
+from tests.scheduler.models.state import State
 
 
 def interval(state: State, queue_id: str, interval_us: int, burst: Burst | None, pin: bool | None) -> bool:

@@ -1,6 +1,6 @@
 """The quotas of a type in plain Python, for days and hours of zones whose offset never changes.
 
-The rules of a type (type_model.py) ask them before each lease and tell them of each lease.
+The rules of a type (types.py) ask them before each lease and tell them of each lease.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from sharq_core.campaigns.quotas import PeriodLength, Zone
 from sharq_core.limits import LimitUnit, Quota, QuotaUse
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 OFFSETS_US = {"UTC": 0, "Asia/Kolkata": 330 * MINUTE_US, "Pacific/Marquesas": -570 * MINUTE_US}
 """Time by which the local clock of a zone is ahead of UTC."""

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from sharq_core.job_life import DeadLetter, DeadPage, JobError
 from sharq_core.models import JobState, JobStatus, QueueStats
 from sharq_core.scheduler.replies import minute_counts
-from tests.scheduler.model_records import Job, JobKey, Letter, Queue, field_of
-from tests.scheduler.model_state import State
-from tests.scheduler.type_model import first_reason
+from tests.scheduler.models.records import Job, JobKey, Letter, Queue, field_of
+from tests.scheduler.models.state import State
+from tests.scheduler.models.types import first_reason
 
 
 def get_job(state: State, key: JobKey) -> JobStatus | None:

@@ -25,7 +25,7 @@ def field_of(queue_id: str, job_id: str) -> str:
 
 @dataclass(eq=False)
 class Batch:
-    """A batch. The jobs that live and the dead letters are counted where they are (model_batches.py).
+    """A batch. The jobs that live and the dead letters are counted where they are (batches.py).
 
     ended_us: since when no job of it waits or is leased; None while one does. retention_us: how long it is kept then.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.scheduler.output_records import parse_book, parse_results, result_size
+from tests.scheduler.stored.outputs import parse_book, parse_results, result_size
 
 
 @dataclass

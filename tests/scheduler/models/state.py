@@ -8,7 +8,7 @@ from sharq_core.job_life import DeadReason, OnExpiry
 from sharq_core.models import JobState
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.replies import TypeTotals
-from tests.scheduler.model_records import (
+from tests.scheduler.models.records import (
     DELETED_KINDS,
     MINUTE_US,
     RELEASED,
@@ -21,9 +21,9 @@ from tests.scheduler.model_records import (
     Tombstone,
     field_of,
 )
-from tests.scheduler.model_results import KeptResults
-from tests.scheduler.model_retry import wait_us
-from tests.scheduler.type_model import TypeRules
+from tests.scheduler.models.results import KeptResults
+from tests.scheduler.models.retry import wait_us
+from tests.scheduler.models.types import TypeRules
 
 KEEP_US = 600_000_000
 PROMISED_US = 60_000_000

@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from sharq_core.job_life import OnExpiry, Retry
 from sharq_core.limits import BlockedBy, Limit, LimitUnit, TypeSettings
-from tests.scheduler.quota_model import QuotaRules
+from tests.scheduler.models.quotas import QuotaRules
 
 LATEST_US = 2**53
 

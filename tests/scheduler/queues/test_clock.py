@@ -11,8 +11,8 @@ import pytest
 
 from sharq_core.models import ExtendJob, FinishJob, JobState, LeaseStatus
 from sharq_core.scheduler.function_call import FunctionCall
-from tests.scheduler.clock_node import step_and_mend
-from tests.scheduler.driver import (
+from tests.scheduler.drivers.clock_node import step_and_mend
+from tests.scheduler.drivers.driver import (
     DAY_US,
     HOUR_US,
     MINUTE_US,

@@ -8,8 +8,17 @@ from sharq_core.job_life import DeadRef, RedriveStatus
 from sharq_core.models import ExtendJob, LeaseStatus
 from sharq_core.scheduler import library
 from sharq_core.scheduler.arguments import own_deadline
-from tests.scheduler.clock_node import VERBS, make_call, step_and_mend
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, RANDOM, SECOND_US, TYPE, Driver, new_job
+from tests.scheduler.drivers.clock_node import VERBS, make_call, step_and_mend
+from tests.scheduler.drivers.driver import (
+    DAY_US,
+    HOUR_US,
+    MINUTE_US,
+    RANDOM,
+    SECOND_US,
+    TYPE,
+    Driver,
+    new_job,
+)
 
 CALENDARS = {"put_window", "drop_window", "rescore_windows", "put_periods", "trim_results"}
 """The functions about what a shard reckons ahead, and those of schedules, go by the store's clock; their own tests try

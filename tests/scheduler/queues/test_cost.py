@@ -6,7 +6,7 @@ from typing import Any
 
 from sharq_core.limits import MAX_COST
 from sharq_core.models import LeaseStatus
-from tests.scheduler.driver import (
+from tests.scheduler.drivers.driver import (
     DAY_US,
     HOUR_US,
     LEASE_US,
@@ -17,8 +17,8 @@ from tests.scheduler.driver import (
     execute,
     new_job,
 )
-from tests.scheduler.readiness import ready_in, stored, wait
-from tests.scheduler.records import parse_queue
+from tests.scheduler.stored.readiness import ready_in, stored, wait
+from tests.scheduler.stored.records import parse_queue
 
 DONE, NOT_FOUND, LOST = LeaseStatus.DONE, LeaseStatus.NOT_FOUND, LeaseStatus.LOST
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sharq_core.scheduler.replies import minute_counts
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Driver, new_job
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Driver, new_job
 
 
 def test_counts_cover_the_current_minute_and_the_nine_before(driver: Driver) -> None:

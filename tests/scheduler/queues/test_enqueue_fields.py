@@ -6,9 +6,9 @@ from typing import Any
 
 from sharq_core.job_life import Retry
 from sharq_core.limits import QueueSettings
-from tests.scheduler.driver import HOUR_US, MINUTE_US
-from tests.scheduler.job_driver import JobDriver, job
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US
+from tests.scheduler.drivers.jobs import JobDriver, job
+from tests.scheduler.stored.records import assert_keys_agree
 
 POLICY = Retry(1_000, 1.25, 300_000, 0.2)
 FIELDS: dict[str, dict[str, Any]] = {

@@ -9,9 +9,9 @@ import redis
 
 from sharq_core.job_life import DeadReason, JobError, OnExpiry, RedriveStatus
 from sharq_core.models import JobState, LeaseStatus, ReleaseJob
-from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, execute
-from tests.scheduler.job_driver import JobDriver, job
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, execute
+from tests.scheduler.drivers.jobs import JobDriver, job
+from tests.scheduler.stored.records import assert_keys_agree
 
 LONGEST = "ö" * 1024
 

@@ -10,7 +10,7 @@ import pytest
 from sharq_core.job_life import DeadLetter, RedriveStatus
 from sharq_core.models import JobState, LeaseStatus
 from sharq_core.scheduler.functions import Retention
-from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, START_US, Driver, new_job
+from tests.scheduler.drivers.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, START_US, Driver, new_job
 
 DONE, NOT_FOUND, LOST = LeaseStatus.DONE, LeaseStatus.NOT_FOUND, LeaseStatus.LOST
 

@@ -16,7 +16,7 @@ from sharq_core.limits import (
     QueueSettings,
 )
 from sharq_core.models import EnqueueStatus, FinishJob, LeaseStatus
-from tests.scheduler.driver import (
+from tests.scheduler.drivers.driver import (
     DAY_US,
     HOUR_US,
     LEASE_US,
@@ -26,8 +26,8 @@ from tests.scheduler.driver import (
     Driver,
     new_job,
 )
-from tests.scheduler.readiness import ready_in, stored, wait
-from tests.scheduler.records import assert_keys_agree, parse_job
+from tests.scheduler.stored.readiness import ready_in, stored, wait
+from tests.scheduler.stored.records import assert_keys_agree, parse_job
 
 DONE, NOT_FOUND, LOST = LeaseStatus.DONE, LeaseStatus.NOT_FOUND, LeaseStatus.LOST
 

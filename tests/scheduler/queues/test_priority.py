@@ -9,9 +9,9 @@ from msgspec import structs
 
 from sharq_core.models import NewJob
 from sharq_core.top_queues import TopOrder
-from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, Driver, new_job
-from tests.scheduler.readiness import ready_in, wait
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, Driver, new_job
+from tests.scheduler.stored.readiness import ready_in, wait
+from tests.scheduler.stored.records import assert_keys_agree
 
 PRIORITIES = range(1, 10)
 

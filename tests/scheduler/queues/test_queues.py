@@ -13,7 +13,7 @@ import pytest
 from sharq_core.models import EnqueueStatus, JobState
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.top_queues import TopOrder, TopQueue
-from tests.scheduler.driver import (
+from tests.scheduler.drivers.driver import (
     DAY_US,
     LEASE_US,
     RANDOM,
@@ -21,7 +21,7 @@ from tests.scheduler.driver import (
     Driver,
     new_job,
 )
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.stored.records import assert_keys_agree
 
 ODD_NAMES = [
     "active",

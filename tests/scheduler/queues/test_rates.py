@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from sharq_core.models import EnqueueStatus
-from tests.scheduler.driver import (
+from tests.scheduler.drivers.driver import (
     DAY_US,
     HOUR_US,
     LEASE_US,

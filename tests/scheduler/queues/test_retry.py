@@ -12,10 +12,10 @@ from sharq_core.job_life import MAX_RETRY_MS, OnExpiry, Retry
 from sharq_core.limits import QueueSettings, TypeSettings
 from sharq_core.models import JobState, LeaseStatus, ReleaseJob
 from sharq_core.scheduler.joint import merge
-from tests.scheduler.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, execute
-from tests.scheduler.job_driver import JobDriver, job
-from tests.scheduler.records import assert_keys_agree
-from tests.scheduler.type_driver import GATHERED, TypeDriver
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, execute
+from tests.scheduler.drivers.jobs import JobDriver, job
+from tests.scheduler.drivers.types import GATHERED, TypeDriver
+from tests.scheduler.stored.records import assert_keys_agree
 
 MS = 1000
 EXPONENTIAL = Retry(delay_ms=1000, factor=2, max_ms=5000)

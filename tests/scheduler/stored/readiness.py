@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.scheduler.driver import Driver
+from tests.scheduler.drivers.driver import Driver
 
 
 def ready_in(driver: Driver, queue_id: str = "q") -> int | None:

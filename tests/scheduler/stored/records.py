@@ -11,12 +11,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from tests.scheduler.batch_records import assert_batches_agree
-from tests.scheduler.cap_records import Place, assert_cap_sets_agree, assert_parked_agree, parse_caps
-from tests.scheduler.driver import Driver
-from tests.scheduler.output_records import PERMITS, TRACE, parse_note, parse_results
-from tests.scheduler.type_records import type_ready_us
-from tests.scheduler.window_records import MAIN, Line, assert_uses_agree, parse_lines
+from tests.scheduler.drivers.driver import Driver
+from tests.scheduler.stored.batches import assert_batches_agree
+from tests.scheduler.stored.caps import Place, assert_cap_sets_agree, assert_parked_agree, parse_caps
+from tests.scheduler.stored.outputs import PERMITS, TRACE, parse_note, parse_results
+from tests.scheduler.stored.types import type_ready_us
+from tests.scheduler.stored.windows import MAIN, Line, assert_uses_agree, parse_lines
 
 QUEUED, DELAYED, LEASED, DEAD = 1, 2, 3, 4
 PINNED, PAUSED, PURGED, UNSWEPT, LIMITED = 1, 2, 4, 8, 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from tests.scheduler.quota_model import LOOK_AGAIN_US
+from tests.scheduler.models.quotas import LOOK_AGAIN_US
 
 _SETTINGS = struct.Struct(">BB7s7sIB")
 _LIFE = struct.Struct(">IHIB6sB")

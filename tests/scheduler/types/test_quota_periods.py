@@ -8,8 +8,8 @@ import redis
 from sharq_core.limits import BlockedBy, LimitUnit, QuotaUse
 from sharq_core.models import FinishJob, ReleaseJob
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US
-from tests.scheduler.quota_driver import (
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from tests.scheduler.drivers.quotas import (
     daily,
     hourly,
     lease,
@@ -20,8 +20,8 @@ from tests.scheduler.quota_driver import (
     used,
     zone_of,
 )
-from tests.scheduler.records import assert_records_agree, read_raw
-from tests.scheduler.type_driver import GATHERED, TypeDriver, fill, job
+from tests.scheduler.drivers.types import GATHERED, TypeDriver, fill, job
+from tests.scheduler.stored.records import assert_records_agree, read_raw
 
 COST = LimitUnit.COST
 RETRY_US = SECOND_US

@@ -10,8 +10,8 @@ import redis
 from sharq_core.campaigns.quotas import Zone
 from sharq_core.limits import BlockedBy, LimitUnit, Quota, QuotaUse, TypeSettings
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
-from tests.scheduler.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US
-from tests.scheduler.quota_driver import (
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from tests.scheduler.drivers.quotas import (
     daily,
     hourly,
     lease,
@@ -24,7 +24,7 @@ from tests.scheduler.quota_driver import (
     used,
     zone_of,
 )
-from tests.scheduler.type_driver import GATHERED, TypeDriver, fill, job, job_limit
+from tests.scheduler.drivers.types import GATHERED, TypeDriver, fill, job, job_limit
 
 COST = LimitUnit.COST
 RETRY_US = SECOND_US

@@ -10,8 +10,8 @@ import redis
 
 from sharq_core.limits import TypeSettings
 from sharq_core.models import FinishJob, ReleaseJob
-from tests.scheduler.driver import DAY_US, MINUTE_US, SECOND_US
-from tests.scheduler.type_driver import (
+from tests.scheduler.drivers.driver import DAY_US, MINUTE_US, SECOND_US
+from tests.scheduler.drivers.types import (
     GATHERED,
     TENTH_US,
     TypeDriver,

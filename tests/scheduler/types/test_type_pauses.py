@@ -9,8 +9,8 @@ import pytest
 from sharq_core.limits import BlockedBy, Explanation, TypeSettings
 from sharq_core.models import FinishJob, LeaseStatus, NewJob, ReleaseJob
 from sharq_core.scheduler.function_call import FunctionCall
-from tests.scheduler.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, execute
-from tests.scheduler.type_driver import (
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, LEASE_US, MINUTE_US, SECOND_US, TYPE, execute
+from tests.scheduler.drivers.types import (
     GATHERED,
     TypeDriver,
     fill,

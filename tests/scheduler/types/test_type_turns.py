@@ -9,8 +9,8 @@ import pytest
 
 from sharq_core.limits import BlockedBy, Explanation, LimitUnit, QueueSettings, TypeSettings
 from sharq_core.models import FinishJob
-from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US, TYPE, Driver
-from tests.scheduler.type_driver import (
+from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US, SECOND_US, TYPE, Driver
+from tests.scheduler.drivers.types import (
     GATHERED,
     TENTH_US,
     TypeDriver,

@@ -16,7 +16,7 @@ from benchmarks.rates.mix import customers, evenly, jobs_for
 from benchmarks.store.features import OLD_LOAD
 
 MS = 1_000
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 @pytest.mark.parametrize("name", NAMES)

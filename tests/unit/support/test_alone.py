@@ -118,7 +118,7 @@ def test_tests_that_must_be_alone_run_in_a_row_and_nothing_beside_them(tmp_path:
         "-p",
         "no:schemathesis",
     ]
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     stays = [

@@ -59,7 +59,7 @@ def test_what_a_test_leaves_open_fails_that_very_test(tmp_path: Path) -> None:
         "-p",
         "no:valkey",
     ]
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     wrong = re.findall(r"^ERROR test_it.py::(\w+)", done.stdout, re.MULTILINE)

@@ -14,7 +14,7 @@ from tests.support.pids import until_gone
 from tests.support.stores.server import StoreFactory, StoreServer
 from tests.support.tools import missing_tool
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_shared_store_answers_by_tcp_and_by_its_socket(store: StoreServer, prefix: str) -> None:

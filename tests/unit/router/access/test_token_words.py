@@ -23,7 +23,7 @@ from sharq_core.models import FinishJob, NewJob
 
 DIGEST = sha256(b"token").hexdigest()
 BARE = f"sms sha256:{DIGEST}"
-HANDLERS = Path(__file__).parents[2] / "router" / "handlers"
+HANDLERS = Path(__file__).parents[4] / "router" / "handlers"
 
 
 def job(queue_type: str, cap: int | None = None) -> NewJob:

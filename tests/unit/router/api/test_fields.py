@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from router.api.fields import to_us
 from router.api.nesting_depth import MAX_DEPTH, is_nested_too_deep
-from tests.unit.bad_values import YEAR_MS
+from tests.unit.router.api.bad_values import YEAR_MS
 
 
 class TestDurations:

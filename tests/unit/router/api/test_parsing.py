@@ -12,7 +12,7 @@ from router.api import parsing
 from router.api.nesting_depth import MAX_DEPTH
 from sharq_core.errors import InvalidRequest, SharqError, TooLarge
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
-from tests.unit.bad_values import (
+from tests.unit.router.api.bad_values import (
     BAD_ADDRESS,
     BAD_JOB_FIELDS,
     DEEP,

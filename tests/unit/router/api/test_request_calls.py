@@ -12,7 +12,7 @@ from sharq_core.job_life import DeadRef
 from sharq_core.limits import QueueSettings
 from sharq_core.models import ExtendJob, FinishJob, ReleaseJob
 from sharq_core.top_queues import TopOrder
-from tests.unit.bad_values import (
+from tests.unit.router.api.bad_values import (
     NO_QUERY,
     NOT_BURSTS,
     NOT_DURATIONS,

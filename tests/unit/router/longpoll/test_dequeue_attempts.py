@@ -12,7 +12,7 @@ from router.longpoll.dequeues import Polls
 from sharq_core.errors import OutcomeUnknown
 from sharq_core.link.control_calls import PeekTypes
 from sharq_core.link.messages import Call, Dequeue, Dequeued, Peek
-from tests.unit.test_parked import DEADLINE_S, JOB, Shard, Shards
+from tests.unit.router.longpoll.test_parked import DEADLINE_S, JOB, Shard, Shards
 
 TYPES = ("sms", "mail")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shard.calendar.periods import period_bounds
 from sharq_core.campaigns.quotas import PeriodLength
-from tests.unit.test_openings import CHANGES, DAY_S, ZONES, seconds
+from tests.unit.shard.calendar.test_openings import CHANGES, DAY_S, ZONES, seconds
 
 SECOND_US = 1_000_000
 

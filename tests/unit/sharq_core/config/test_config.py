@@ -22,9 +22,9 @@ from sharq_core.config import (
 )
 from sharq_core.config.settings import KINDS, SECTIONS, SETTINGS
 from sharq_core.config.usable_cpus import usable_cpus
-from tests.unit.config_files import WriteConfig, refusal, value
+from tests.unit.sharq_core.config.config_files import WriteConfig, refusal, value
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 DATA = ROOT / "tests" / "data"
 
 

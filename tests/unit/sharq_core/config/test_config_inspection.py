@@ -16,7 +16,7 @@ from sharq_core.config.inspection import inspect
 from sharq_core.config.sources import Layer
 from sharq_core.errors import ConfigError
 from sharq_server.config_command import app
-from tests.unit.config_files import WriteConfig
+from tests.unit.sharq_core.config.config_files import WriteConfig
 
 WRONG = """\
 [sharq]

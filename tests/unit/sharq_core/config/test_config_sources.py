@@ -14,7 +14,7 @@ from sharq_core.config import (
     load,
 )
 from sharq_core.errors import ConfigError
-from tests.unit.config_files import WriteConfig, refusal, value
+from tests.unit.sharq_core.config.config_files import WriteConfig, refusal, value
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from sharq_core.config import StoreMode, load
 from sharq_core.config.settings import KINDS
 from sharq_core.errors import ConfigError
-from tests.unit.config_files import WriteConfig, refusal
+from tests.unit.sharq_core.config.config_files import WriteConfig, refusal
 
 
 def redis_section(write: WriteConfig, *lines: str) -> Path:
