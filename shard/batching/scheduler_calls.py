@@ -3,7 +3,7 @@
 Calls about jobs are made in batches (batches.py) by the makers here.
 
 A new kind of QueueCall, PartitionCall or JobsCall needs nothing here: its fields have the names of the function's
-parameters, and tests/unit/test_scheduler_calls.py compares their types.
+parameters, and tests/unit/shard/batching/test_scheduler_calls.py compares their types.
 """
 
 from __future__ import annotations

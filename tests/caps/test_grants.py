@@ -10,8 +10,8 @@ from shard.caps.due_times import DueTimes
 from shard.caps.grants import CapGrant, GrantPool, SlotTerms, grants_of, joined
 from sharq_core import caps
 from sharq_core.caps import CapReply, CapSlot, CapTakeStatus
-from tests.caps import node as model
-from tests.caps.ledger import Limit, Reply, Slot
+from tests.caps.model import node as model
+from tests.caps.model.ledger import Limit, Reply, Slot
 
 TIMES = st.integers(0, 200_000)
 

@@ -15,8 +15,8 @@ from sharq_core import caps
 from sharq_core.caps import MAX_TAKE, CapDefinition, CapReply, CapSlot, CapTakeStatus
 from sharq_core.limits import BlockedBy, Burst, Limit, LimitUnit
 from sharq_core.scheduler import library
-from tests.caps.stored_ledger import BEGIN_US, LedgerStore
-from tests.scheduler.driver import HOUR_US, MINUTE_US, SECOND_US
+from tests.caps.model.stored_ledger import BEGIN_US, LedgerStore
+from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US, SECOND_US
 from tests.support.extent import is_full
 
 SEEDS = 300 if is_full() else 20

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.caps import permits
-from tests.caps.ledger import MIN_GRACE_US, SERIALS_OF_A_SERVER
-from tests.caps.permit_walk import Call, PermitWalk
-from tests.caps.permits import Ledger
+from tests.caps.model import permits
+from tests.caps.model.ledger import MIN_GRACE_US, SERIALS_OF_A_SERVER
+from tests.caps.model.permit_walk import Call, PermitWalk
+from tests.caps.model.permits import Ledger
 from tests.support.extent import is_full
 
 STEPS = 400
@@ -67,7 +67,7 @@ def call_of_any_shift(*args: object) -> Call:
         (Ledger, "renew", renew_any),
         (PermitWalk, "_renew", extend_alone),
         (PermitWalk, "_may_revive", revive),
-        ("tests.caps.permit_walk", "Call", call_of_any_shift),
+        ("tests.caps.model.permit_walk", "Call", call_of_any_shift),
     ],
 )
 def test_each_rule_of_permits_is_needed(

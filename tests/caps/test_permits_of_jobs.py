@@ -11,9 +11,9 @@ import redis
 from sharq_core.caps import CapDefinition, Permit
 from sharq_core.models import ExtendJob, LeasedJob, LeaseStatus
 from sharq_core.scheduler.caps.cap_calls import CapCalls
-from tests.scheduler.capped_driver import CappedDriver, capped
-from tests.scheduler.driver import HOUR_US, LEASE_US, SECOND_US
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.capped import CappedDriver, capped
+from tests.scheduler.drivers.driver import HOUR_US, LEASE_US, SECOND_US
+from tests.scheduler.stored.records import assert_keys_agree
 from tests.support.extent import is_full
 
 SEEDS = 150 if is_full() else 12

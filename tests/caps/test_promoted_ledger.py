@@ -8,8 +8,8 @@ import redis
 from sharq_core.caps import CapDefinition
 from sharq_core.limits import Limit, LimitUnit
 from sharq_core.scheduler import library
-from tests.caps.stored_ledger import LedgerStore
-from tests.scheduler.driver import execute
+from tests.caps.model.stored_ledger import LedgerStore
+from tests.scheduler.drivers.driver import execute
 from tests.support.stores.server import KINDS, StoreFactory
 from tests.support.waits import wait_until
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.caps import world
-from tests.caps.ledger import Ledger, Limit, Reply, Slot
-from tests.caps.node import Contact, Deadline, Grant
-from tests.caps.walk import Walk
+from tests.caps.model import world
+from tests.caps.model.ledger import Ledger, Limit, Reply, Slot
+from tests.caps.model.node import Contact, Deadline, Grant
+from tests.caps.model.walk import Walk
 from tests.support.extent import is_full
 
 STEPS = 300

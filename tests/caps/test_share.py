@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from tests.caps.ledger import Limit
-from tests.caps.load import Load, Worker
+from tests.caps.model.ledger import Limit
+from tests.caps.model.load import Load, Worker
 
 THREE = {name: Worker() for name in ("north", "south", "west")}
 SECONDS = 8.0

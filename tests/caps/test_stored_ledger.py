@@ -8,12 +8,12 @@ from random import Random
 import pytest
 import redis
 
-from tests.caps import stored_ledger
-from tests.caps.ledger import Ledger, Limit, Slot
-from tests.caps.load import Load, Worker
-from tests.caps.stored_ledger import StoredWorld, world_of
+from tests.caps.model import stored_ledger
+from tests.caps.model.ledger import Ledger, Limit, Slot
+from tests.caps.model.load import Load, Worker
+from tests.caps.model.stored_ledger import StoredWorld, world_of
+from tests.caps.model.walk import Walk
 from tests.caps.test_share import fairness
-from tests.caps.walk import Walk
 from tests.support.extent import is_full
 
 STEPS = 300

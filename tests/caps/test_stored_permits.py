@@ -10,11 +10,11 @@ import redis
 from sharq_core.caps import MAX_TAKE, CapDefinition
 from sharq_core.limits import BlockedBy, Limit, LimitUnit
 from sharq_core.scheduler.caps.cap_calls import CapCalls
-from tests.caps import stored_ledger
-from tests.caps.permit_walk import AHEAD_US, MOST, PermitWalk
-from tests.caps.permits import Ledger
-from tests.caps.stored_ledger import BEGIN_US, LedgerStore
-from tests.scheduler.driver import HOUR_US, SECOND_US
+from tests.caps.model import stored_ledger
+from tests.caps.model.permit_walk import AHEAD_US, MOST, PermitWalk
+from tests.caps.model.permits import Ledger
+from tests.caps.model.stored_ledger import BEGIN_US, LedgerStore
+from tests.scheduler.drivers.driver import HOUR_US, SECOND_US
 from tests.support.extent import is_full
 
 STEPS = 400

@@ -13,8 +13,8 @@ from sharq_core.partitions import DEFAULT_PARTITIONS
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import TypeTotals
 from sharq_core.scheduler.surveys import SurveyCalls
-from tests.scheduler.driver import Driver
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import Driver
+from tests.scheduler.stored.records import assert_keys_agree
 from tests.support.stores.redis_cluster import RedisCluster
 
 LIVE = ("queued", "delayed", "leased")

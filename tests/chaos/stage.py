@@ -21,7 +21,7 @@ from sharq_core.config import StoreAddress, parse_url
 from sharq_core.partitions import DEFAULT_PARTITIONS, partition_of
 from tests.chaos import audit
 from tests.chaos.report import Report
-from tests.scheduler.driver import Driver
+from tests.scheduler.drivers.driver import Driver
 from tests.support.load.crowd import BUSY, Crowd, Habits, running_crowd
 from tests.support.load.hands import looking_after, tell_fates
 from tests.support.load.history import History

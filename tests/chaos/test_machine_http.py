@@ -1,7 +1,7 @@
 """The plain-Python model of the scheduler beside a live server, over HTTP.
 
 One queue, and times that do not come in a test's life: time itself is varied where it can be injected, by
-tests/scheduler/test_machine.py.
+tests/scheduler/machines/test_machine.py.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from sharq_core.models import EnqueueStatus, FinishJob, LeaseStatus, NewJob, Rel
 from sharq_core.scheduler.function_call import MAX_CALL_BYTES
 from sharq_core.scheduler.functions import Retention
 from tests.chaos.stage import is_quick
-from tests.scheduler.driver import DAY_US, HOUR_US, START_US
-from tests.scheduler.model import Model
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, START_US
+from tests.scheduler.models.model import Model
 from tests.support.processes.servers import SharqServer
 from tests.support.stores.server import running_store
 

@@ -18,8 +18,8 @@ import pytest
 from sharq_core.scheduler.library import REVISION
 from tests.chaos.report import Report
 from tests.chaos.stage import QUIET_S, Stage, is_quick, stage
+from tests.chaos.stores.test_store import revision_in
 from tests.chaos.test_processes import come_back, stop, until_serving
-from tests.chaos.test_store import revision_in
 from tests.support.load.crowd import STEADY, Crowd
 from tests.support.stores.server import AOF, running_store
 

@@ -30,7 +30,7 @@ from sharq_client import (
     errors,
 )
 from sharq_client.testing import FakeSharq
-from tests.clients.fake import no_test_waits, sharq
+from tests.clients.testing.fake import no_test_waits, sharq
 from tests.support.processes.servers import SharqServer
 
 __all__ = ["no_test_waits", "sharq"]

@@ -282,7 +282,7 @@ class TestOneNamespace:
 class TestChange:
     """Members come and go; the way to the primary, through Sentinels or not, does not matter to that.
 
-    A quick run has one server only; tests/deploy/test_rolling.py adds and stops shards on a Redis Cluster.
+    A quick run has one server only; tests/deploy/compose/test_rolling.py adds and stops shards on a Redis Cluster.
     """
 
     async def test_shards_join_and_drain_under_load_without_a_failed_request(

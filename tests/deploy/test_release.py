@@ -112,9 +112,7 @@ def test_the_same_commit_gives_the_same_packages(dist: Path, tmp_path: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(
-    not is_full(), reason="FULL=1 tries the wheels; tests/cluster/test_packaging.py installs them, too"
-)
+@pytest.mark.skipif(not is_full(), reason="FULL=1 tries the wheels; tests/installation installs them, too")
 def test_wheels_work_in_environments_of_their_own(dist: Path) -> None:
     done = subprocess.run(
         [ROOT / "deploy" / "release" / "try-wheels", dist, sys.executable],

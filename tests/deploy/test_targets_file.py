@@ -40,7 +40,9 @@ def prometheus(tmp_path: Path) -> Iterator[Service]:
         service.stop()
 
 
-@pytest.mark.skipif(not is_full(), reason="FULL=1; tests/cluster/test_cluster_command.py looks at the file")
+@pytest.mark.skipif(
+    not is_full(), reason="FULL=1; tests/cluster/programs/test_cluster_command.py looks at the file"
+)
 def test_prometheus_scrapes_each_router_and_shard_by_the_file(prometheus: Service, tmp_path: Path) -> None:
     targets = tmp_path / "targets.json"
     command = ClusterCommand(tmp_path, "--routers", "1", "--shards", "2", "--prometheus", "targets.json")

@@ -39,17 +39,17 @@ class Rule(msgspec.Struct, frozen=True):
 _README = "tests/api/test_readme.py::test_examples_answer_as_printed"
 _LIFE = "tests/api/test_worked_examples.py::test_examples_about_the_life_of_jobs_answer_as_printed"
 _WORKED = "tests/api/test_worked_examples.py::test_worked_examples_answer_as_printed"
-_COMMAND = "tests/clients/test_command_page.py::test_examples_of_the_page_print_what_is_printed"
+_COMMAND = "tests/clients/command/test_page.py::test_examples_of_the_page_print_what_is_printed"
 _MIGRATION = "tests/clients/migration/test_migration_page.py::"
-_OPERATIONS = "tests/deploy/test_operations.py::"
-_RULES = "tests/deploy/test_rules.py::"
-_CHART_RULES = "tests/deploy/test_chart_monitoring.py::"
+_OPERATIONS = "tests/deploy/compose/test_operations.py::"
+_RULES = "tests/deploy/monitoring/test_rules.py::"
+_CHART_RULES = "tests/deploy/chart/test_monitoring.py::"
 _TARGETS_FILE = "tests/deploy/test_targets_file.py::"
-_STORE_STEPS = "tests/deploy/test_store_steps.py::"
+_STORE_STEPS = "tests/deploy/compose/test_store_steps.py::"
 _OTHERS = "tests/docs/test_other_blocks.py::"
 _CLIENT = "tests/clients/test_pages.py::"
 _TRACES = "tests/clients/test_tracing_page.py::"
-_DJANGO = "tests/clients/test_django_page.py::"
+_DJANGO = "tests/clients/django/test_page.py::"
 _WHEELS = "tests/installation builds the wheels and installs them into empty environments"
 _STEPS = "tests/installation does these steps; a server there ends"
 _ENGINE = "needs a container engine; tests/deploy/test_container.py does the steps of the image without one"
@@ -87,7 +87,7 @@ RUN = (
     Rule(
         "docs/testing.md",
         "python",
-        "tests/clients/test_fake_plugin.py::test_the_example_of_the_documentation_passes",
+        "tests/clients/testing/test_fake_plugin.py::test_the_example_of_the_documentation_passes",
     ),
     Rule(
         "docs/worker.md",
@@ -175,7 +175,7 @@ NOT_RUN = (
     Rule(
         "docs/django.md",
         "sh",
-        "tests/clients/test_django_page.py starts it in the page's project",
+        "tests/clients/django/test_page.py starts it in the page's project",
         "manage.py",
     ),
     Rule(
@@ -190,21 +190,21 @@ NOT_RUN = (
     Rule(
         "docs/command.md",
         "sh",
-        "send.sh is the reader's; tests/clients/test_command_worker.py runs --exec",
+        "send.sh is the reader's; tests/clients/command/test_worker.py runs --exec",
         "--exec",
     ),
     Rule("docs/migration.md", "sh", _PIP, "pip "),
     Rule(
         "docs/migration.md",
         "sh",
-        "needs the source's Redis; tests/clients/test_command_import.py runs each",
+        "needs the source's Redis; tests/clients/command/test_import.py runs each",
         "import original",
     ),
     Rule("clients/python/README.md", "sh", _PIP),
     Rule(
         "docs/benchmarks.md",
         "console",
-        "an hour; tests/unit/test_benchmarks.py and the benchmarks' quick forms run",
+        "an hour; tests/unit/benchmarks/test_benchmarks.py and the benchmarks' quick forms run",
     ),
     Rule(
         "docs/cluster.md",
@@ -226,23 +226,31 @@ NOT_RUN = (
     Rule(
         "docs/monitoring.md",
         "sh",
-        "needs a container engine; tests/deploy/test_two_clusters.py runs Alertmanager with its file",
+        "needs a container engine; tests/deploy/monitoring/test_two_clusters.py runs Alertmanager with its file",
         "--profile",
     ),
     Rule(
-        "docs/runbook.md", "sh", "tests/api/test_embedded_files.py repairs damaged files with it", "--repair"
+        "docs/runbook.md",
+        "sh",
+        "tests/api/programs/test_embedded_files.py repairs damaged files with it",
+        "--repair",
     ),
     Rule(
         "docs/store.md",
         "sh",
-        "tests/cluster/test_data_loss_processes.py accepts a loss with it",
+        "tests/cluster/stores/test_data_loss_processes.py accepts a loss with it",
         "--accept-data-loss",
     ),
-    Rule("docs/security.md", "json", "tests/api/test_audit.py compares such an entry", '"event":"change"'),
+    Rule(
+        "docs/security.md",
+        "json",
+        "tests/api/access/test_audit.py compares such an entry",
+        '"event":"change"',
+    ),
 )
 
 DRAWN = (
-    Rule("docs/security.md", "text", "tests/api/test_audit.py looks for such a line", "INFO change "),
+    Rule("docs/security.md", "text", "tests/api/access/test_audit.py looks for such a line", "INFO change "),
     Rule("docs/tracing.md", "text", "a drawing", "trace of the order"),
     Rule("docs/installation.md", "text", "what a program says", "[redis] names no server"),
     Rule("README.md", "text", "a drawing", "producers, workers"),

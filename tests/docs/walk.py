@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.api.test_readme import Comparison, curl, examples
 from tests.api.test_worked_examples import comments, zone_at
-from tests.clients.test_command_page import form_of
+from tests.clients.command.test_page import form_of
 from tests.docs.blocks import ROOT, Block, blocks
 from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import SCRIPT, Sharq

@@ -37,7 +37,7 @@ SAMPLE = (
     "tests/unit",
     "tests/api/test_original.py",
     "tests/scheduler/test_joint.py",
-    "tests/deploy/test_helm.py",
+    "tests/deploy/chart/test_helm.py",
     "tests/installation/test_distributions.py",
 )
 """Tests that read files of all folders."""

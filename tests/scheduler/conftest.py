@@ -9,11 +9,11 @@ import redis
 from hypothesis import HealthCheck, Phase, settings
 
 from sharq_core.scheduler import library
-from tests.scheduler.capped_driver import CappedDriver
-from tests.scheduler.driver import Driver
-from tests.scheduler.job_driver import JobDriver
-from tests.scheduler.type_driver import TypeDriver
-from tests.scheduler.window_driver import WindowDriver
+from tests.scheduler.drivers.capped import CappedDriver
+from tests.scheduler.drivers.driver import Driver
+from tests.scheduler.drivers.jobs import JobDriver
+from tests.scheduler.drivers.types import TypeDriver
+from tests.scheduler.drivers.windows import WindowDriver
 from tests.support.extent import is_full
 from tests.support.stores.server import KINDS, StoreServer, running_store
 

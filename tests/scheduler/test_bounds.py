@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from tests.scheduler.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, Driver, new_job
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, Driver, new_job
+from tests.scheduler.stored.records import assert_keys_agree
 
 STEPS = 50
 """More bounded calls than any of these tests needs."""

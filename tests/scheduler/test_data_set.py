@@ -13,7 +13,7 @@ from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import MergedCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.failures import OtherData, refusal
-from tests.scheduler.driver import SECOND_US, START_US, TYPE, Driver, execute, new_job
+from tests.scheduler.drivers.driver import SECOND_US, START_US, TYPE, Driver, execute, new_job
 
 T = TypeVar("T")
 

@@ -23,8 +23,17 @@ from sharq_core.scheduler.limit_calls import TypeCalls
 from sharq_core.scheduler.replies import Reply
 from sharq_core.scheduler.surveys import SurveyCalls
 from sharq_core.store.replication.durability import NotKept
-from tests.scheduler.driver import LEASE_US, RANDOM, SECOND_US, START_US, TYPE, Driver, execute, new_job
-from tests.scheduler.records import assert_keys_agree, read_raw
+from tests.scheduler.drivers.driver import (
+    LEASE_US,
+    RANDOM,
+    SECOND_US,
+    START_US,
+    TYPE,
+    Driver,
+    execute,
+    new_job,
+)
+from tests.scheduler.stored.records import assert_keys_agree, read_raw
 from tests.support.stores.server import KINDS, StoreFactory
 
 PARTITIONS = 4

@@ -34,9 +34,9 @@ from sharq_core.scheduler.membership import MembershipCalls
 from sharq_core.scheduler.replies import Reply
 from sharq_core.store.topology.layout import SLOTS
 from sharq_core.top_queues import TopOrder
-from tests.scheduler.cap_life import use_caps
-from tests.scheduler.capped_life import use_capped_queues
-from tests.scheduler.driver import (
+from tests.scheduler.drivers.cap_life import use_caps
+from tests.scheduler.drivers.capped_life import use_capped_queues
+from tests.scheduler.drivers.driver import (
     DAY_US,
     LEASE_US,
     MINUTE_US,
@@ -46,8 +46,8 @@ from tests.scheduler.driver import (
     execute,
     new_job,
 )
-from tests.scheduler.records import assert_keys_agree
-from tests.scheduler.schedule_life import use_schedules
+from tests.scheduler.drivers.schedule_life import use_schedules
+from tests.scheduler.stored.records import assert_keys_agree
 from tests.support.ports import free_port
 from tests.support.stores.server import KINDS, StoreFactory, StoreServer
 

@@ -12,7 +12,7 @@ from sharq_core.link.messages import Member, View
 from sharq_core.scheduler.data_set import DataCalls, Remembered
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import DataMissed, MembershipCalls, MembersLost, Refused
-from tests.scheduler.driver import SECOND_US, START_US, execute
+from tests.scheduler.drivers.driver import SECOND_US, START_US, execute
 
 TTL_US = 5 * SECOND_US
 

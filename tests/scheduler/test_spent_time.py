@@ -9,13 +9,13 @@ import redis
 from msgspec.structs import replace
 
 from sharq_core.job_life import DeadReason, RedriveStatus, Retry
-from tests.scheduler.batch_driver import cancel_step as cancel_batch_step
-from tests.scheduler.batch_driver import member
-from tests.scheduler.capped_driver import CappedDriver, capped
-from tests.scheduler.driver import HOUR_US, MINUTE_US, Driver, new_job
-from tests.scheduler.expiring import mortal
-from tests.scheduler.job_driver import JobDriver
-from tests.scheduler.records import assert_keys_agree
+from tests.scheduler.drivers.batches import cancel_step as cancel_batch_step
+from tests.scheduler.drivers.batches import member
+from tests.scheduler.drivers.capped import CappedDriver, capped
+from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US, Driver, new_job
+from tests.scheduler.drivers.expiring import mortal
+from tests.scheduler.drivers.jobs import JobDriver
+from tests.scheduler.stored.records import assert_keys_agree
 
 NO_CLOCK = "Redis 7.0 has no such clock: numbers alone bound a call there"
 

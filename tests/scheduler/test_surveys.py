@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sharq_core.scheduler.surveys import SurveyCalls, SurveyReply, TypesReply
-from tests.scheduler.driver import LEASE_US, MINUTE_US, SECOND_US, Driver, new_job
+from tests.scheduler.drivers.driver import LEASE_US, MINUTE_US, SECOND_US, Driver, new_job
 
 TYPES = 2_500
 PAGE = 100

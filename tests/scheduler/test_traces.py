@@ -8,10 +8,10 @@ from msgspec import structs
 
 from sharq_core.models import FinishJob, JobState, LeaseStatus, NewJob
 from sharq_core.scheduler import arguments
-from tests.scheduler.driver import LEASE_US, SECOND_US, TYPE, execute
-from tests.scheduler.job_driver import job
-from tests.scheduler.records import assert_keys_agree
-from tests.scheduler.result_driver import Results
+from tests.scheduler.drivers.driver import LEASE_US, SECOND_US, TYPE, execute
+from tests.scheduler.drivers.jobs import job
+from tests.scheduler.drivers.results import Results
+from tests.scheduler.stored.records import assert_keys_agree
 
 TRACE = bytes(range(1, 25)) + b"\x01"
 OTHER = bytes(range(2, 26)) + b"\x00" + b"vendor=1"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.config_files import WriteConfig
+from tests.unit.sharq_core.config.config_files import WriteConfig
 
 
 @pytest.fixture

@@ -207,7 +207,8 @@ test("a list without some partitions yields what it has, and then says so", asyn
     { queues: [{ queue_id: "b" }], cursor: "5-0" },
     { queues: [], cursor: null, unread_partitions: [11, 3] },
   ];
-  // A server whose partitions are broken: tests/api/test_broken_partition.py has a real one, with the Python client.
+  // A server whose partitions are broken: tests/api/bounds/test_broken_partition.py has a real one, with the client for
+  // Python.
   const server = http.createServer((_, answer) => answer.end(JSON.stringify(pages.shift())));
   const port = await listen(server);
   after(() => server.close());
