@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
+import sys
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +23,9 @@ from tests.support.processes.commands import metrics
 from tests.support.processes.servers import PATIENT, ServerFactory
 from tests.support.stores.server import StoreServer
 from tests.support.waits import until_answer
+
+BOMBS = 8
+"""Enough to use up the time that the parsing process may waste at once."""
 
 CLIENTS = 4
 MAX_BODY_BYTES = 16 << 20
@@ -105,6 +112,31 @@ async def test_a_refused_body_takes_no_memory_while_its_rest_is_awaited(
     assert rss_bytes(server.pid) - before_bytes < CLIENTS * MAX_BODY_BYTES // 2
     for writer in writers:
         writer.transport.abort()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system has a priority for idle time")
+async def test_the_answers_to_bodies_that_waste_much_come_late_and_hold_no_memory(
+    own_server: ServerFactory, store: StoreServer, prefix: str, http: aiohttp.ClientSession
+) -> None:
+    server = own_server(environ={"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix, **PATIENT})
+    url = f"{server.url}/enqueue/"
+    nothing = b" " * MAX_BODY_BYTES
+
+    async def refused(body: bytes, **headers: str) -> None:
+        async with http.post(url, data=io.BytesIO(body), headers=headers) as answer:
+            assert answer.status == 400
+
+    async def is_answered_late(number: int) -> bool:
+        text = await metrics(http, server.url)
+        is_done = f'_seconds_count{{operation="enqueue_bulk"}} {number}.0\n' in text
+        return is_done and "\nsharq_router_body_bytes 0.0\n" in text and not late.done()
+
+    bomb = gzip.compress(nothing, 1)
+    for _ in range(BOMBS):
+        await refused(bomb, **{"Content-Encoding": "gzip"})
+    late = asyncio.create_task(refused(nothing[: MAX_BODY_BYTES // 2]))
+    await until_answer(partial(is_answered_late, BOMBS + 1), bool)
+    await late
 
 
 def rss_bytes(pid: int) -> int:
