@@ -22,7 +22,7 @@ from tests.support.http.unwanted_bodies import BODY, BODY_S, dropping_s, exhaust
 from tests.support.processes.commands import metrics
 from tests.support.processes.servers import PATIENT, ServerFactory
 from tests.support.stores.server import StoreServer
-from tests.support.waits import until_answer
+from tests.support.waits import until, until_answer
 
 BOMBS = 8
 """Enough to use up the time that the parsing process may waste at once."""
@@ -89,6 +89,22 @@ async def test_a_connection_whose_unwanted_body_does_not_come_is_closed(
     async with asyncio.timeout(10):
         assert (await reader.read()).startswith(b"HTTP/1.1 404 ")
     writer.close()
+
+
+async def test_a_client_that_leaves_while_its_body_is_dropped_leaves_nothing_in_the_log(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fronted = await serve_echo(serve)
+    exhaust(fronted.port.dropping, monkeypatch)
+    reader, writer = await open_raw(fronted.url)
+    writer.write(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"x" * 400)
+    await asyncio.sleep(0.05)
+    writer.transport.abort()
+    await until(lambda: not fronted.port.open)
+    await asyncio.sleep(BODY_S / PACED_SHARE)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_a_refused_body_takes_no_memory_while_its_rest_is_awaited(
