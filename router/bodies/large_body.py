@@ -15,12 +15,14 @@ class LargeBody:
 
     Attributes:
         pieces: the pieces of the body, in order.
+        rest_s: the time that its sender is to wait for its answer, because its parsing has wasted much.
     """
 
-    __slots__ = ("_starts", "pieces")
+    __slots__ = ("_starts", "pieces", "rest_s")
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self.pieces = pieces
+        self.rest_s = 0.0
         self._starts = list(accumulate(map(len, pieces), initial=0))
 
     def __len__(self) -> int:

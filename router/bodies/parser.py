@@ -80,16 +80,21 @@ class BodyParser:
             SharqError: `read` raised it.
             Unavailable: the child process failed or took too long. Nothing was done.
         """
+        body = self.placed(body)
         if isinstance(body, bytes):
             if len(body) <= QUICK_BYTES:
                 return read(body, *arguments, **no_names)
-            if self._allowance.is_open:
-                return self._run_here(read, body, *arguments, **no_names)
-            body = LargeBody([body])
+            return self._run_here(read, body, *arguments, **no_names)
         if isinstance(body, CompressedBody):
             return cast(ReplyT, await self._run_compressed(body, read, arguments))
         lane = self._lanes[len(body) > _MIDDLE_BYTES]
         return cast(ReplyT, await lane.run(body, (read, arguments, None, 0)))
+
+    def placed(self, body: bytes | LargeBody) -> bytes | LargeBody:
+        """Return a body as a LargeBody if a child process is to parse it now, else as it is."""
+        if isinstance(body, LargeBody) or len(body) <= QUICK_BYTES or self._allowance.is_open:
+            return body
+        return LargeBody([body])
 
     @property
     def processes(self) -> int:
@@ -157,6 +162,7 @@ class _ParserLane:
             answer = await self._ask(body, call)
         finally:
             self._leave()
+        body.rest_s += answer.rest_s
         if not answer.is_done:
             raise cast(Exception, answer.result)
         if isinstance(body, CompressedBody) and answer.payloads is not body:
@@ -241,12 +247,16 @@ class _ParserLane:
 
 
 class _ParserReply(Struct, frozen=True):
-    """An answer of the process: the result or the error, and the spans of the jobs' payloads in `payloads`."""
+    """An answer of the process: the result or the error, and the spans of the jobs' payloads in `payloads`.
+
+    rest_s is the time that the sender of the body is to wait.
+    """
 
     is_done: bool
     result: object
     spans: list[Span]
     payloads: LargeBody
+    rest_s: float
 
 
 async def _converse(process: Process, body: LargeBody, call: Call) -> _ParserReply:
@@ -259,12 +269,12 @@ async def _converse(process: Process, body: LargeBody, call: Call) -> _ParserRep
         await process.stdin.drain()
     head = await process.stdout.readexactly(LENGTH.size)
     content = await process.stdout.readexactly(*LENGTH.unpack(head))
-    is_done, result, spans, slices = cast(Reply, pickle.loads(content))
+    is_done, result, spans, slices, rest_s = cast(Reply, pickle.loads(content))
     if slices:
         result = await _joined(slices)
     (payload_bytes,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
     payloads = LargeBody(await _read_pieces(process.stdout, payload_bytes)) if payload_bytes else body
-    return _ParserReply(is_done, result, spans, payloads)
+    return _ParserReply(is_done, result, spans, payloads, rest_s)
 
 
 async def _joined(slices: Sequence[bytes]) -> list[object]:

@@ -49,8 +49,11 @@ Call: TypeAlias = tuple[Read, tuple[Any, ...], str | None, int]
 Span: TypeAlias = tuple[int, int]
 """The start and the length of a payload, in the body if it is plain, else in the payloads of the answer."""
 
-Reply: TypeAlias = tuple[bool, object, list[Span], list[bytes]]
-"""(True, result, spans, slices) or (False, error, [], []). A list comes in pickled slices, with None as the result."""
+Reply: TypeAlias = tuple[bool, object, list[Span], list[bytes], float]
+"""(True, result, spans, slices, rest) or (False, error, [], [], rest).
+
+A list comes in pickled slices, with None as the result. The rest is that of the sender, in seconds.
+"""
 
 SLICE_ITEMS = 200
 """The items of a list that the parent unpickles in one step, which takes up to 0.2 ms."""
@@ -71,6 +74,15 @@ WASTED_SHARE = 0.005
 
 SLOW_S = 1.0
 """The time that a body may take in the idle thread before the next one gets the usual priority."""
+
+RESTS = 20
+"""The rest of the sender of a wasted body, as a multiple of the processor time that its body has wasted.
+
+Senders that wait for their answers, on a few connections, thus keep the process busy for a small share of its time
+only. It never affects the body of another sender.
+"""
+
+MAX_REST_S = 1.0
 
 _IGNORED = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 """The ignored signals. The end of its input stops the process, after the last body has been parsed."""
@@ -114,15 +126,18 @@ def _serve(calls: BinaryIO, answers: BinaryIO) -> None:
     If no processor is free at all, every second body gets the usual priority, so that good ones do not wait for ever.
     """
     allowance = Allowance(WASTED_BURST_S, WASTED_SHARE)
+    rests = 0
     with ThreadPoolExecutor(1, "idle", _make_idle) as idle:
         while head := calls.read(LENGTH.size):
             if allowance.is_open:
-                allowance.take(_answer(head, calls, answers))
+                allowance.take(_answer(head, calls, answers, rests))
+                rests = 0
             else:
                 began_s = time.monotonic()
-                idle.submit(_answer, head, calls, answers).result()
+                idle.submit(_answer, head, calls, answers, RESTS).result()
                 if time.monotonic() - began_s > SLOW_S:
                     allowance.open_once()
+                    rests = RESTS  # the allowance is used up all the same
 
 
 def _make_idle() -> None:
@@ -132,8 +147,12 @@ def _make_idle() -> None:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
-def _answer(head: bytes, calls: BinaryIO, answers: BinaryIO) -> float:
-    """Read the rest of a call, and answer it; return the processor time (s) that was wasted on it."""
+def _answer(head: bytes, calls: BinaryIO, answers: BinaryIO, rests: int) -> float:
+    """Read the rest of a call, and answer it; return the processor time (s) that was wasted on it.
+
+    Args:
+        rests: the rest of the sender, as a multiple of that time.
+    """
     began_s = time.thread_time()
     read, arguments, encoding, limit_bytes = cast(Call, pickle.loads(calls.read(*LENGTH.unpack(head))))
     body = calls.read(*LENGTH.unpack(calls.read(LENGTH.size)))
@@ -144,12 +163,15 @@ def _answer(head: bytes, calls: BinaryIO, answers: BinaryIO) -> float:
     for job in jobs:
         force_setattr(job, "payload", b"")
     slices = _slices(result) if is_done and isinstance(result, list) else []
-    answers.write(packed((is_done, None if slices else result, spans, slices)))
+    good_bytes = sum(length for _, length in spans) if jobs else min(len(body), AT_ONCE_BYTES)
+    taken_s = time.thread_time() - began_s
+    wasted = wasted_s(taken_s, result if is_done else None, good_bytes, BYTE_S)
+    rest_s = min(rests * wasted, MAX_REST_S) if wasted > taken_s / 2 else 0.0
+    answers.write(packed((is_done, None if slices else result, spans, slices, rest_s)))
     answers.write(LENGTH.pack(sum(map(len, payloads))))
     answers.writelines(payloads)
     answers.flush()
-    good_bytes = sum(length for _, length in spans) if jobs else min(len(body), AT_ONCE_BYTES)
-    return wasted_s(time.thread_time() - began_s, result if is_done else None, good_bytes, BYTE_S)
+    return wasted
 
 
 def _run(

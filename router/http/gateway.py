@@ -118,6 +118,8 @@ class Gateway:
         response.request_id = request_id
         if is_audited and self._audit_log is not None:
             await self._audit_log.note(request, meter.operation, response, request_id)
+        if request.rest_s and not self._readiness.is_draining:
+            await request.rest()
         if self._readiness.is_draining or request.ends_connection:
             response.force_close()
         return response

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from asyncio import Task, get_running_loop, timeout
+from asyncio import Task, get_running_loop, sleep, timeout
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
@@ -22,7 +22,7 @@ from router.bodies.room import Arrival, BodyRoom
 from router.http.unread_answers import UnreadAnswers
 from sharq_core._compat.aiohttp import PlainRequest, next_piece
 from sharq_core.errors import Overloaded, TooLarge, TooSlow
-from sharq_core.http_port.body_pace import BodyPace
+from sharq_core.http_port.body_pace import HEAD_S, BodyPace
 from sharq_core.http_port.connection import PortConnection
 
 P = ParamSpec("P")
@@ -85,6 +85,7 @@ class Request(PlainRequest):
         arrival: counts the bytes of a large body; None for a small one.
         pace: the pace at which a large body is received; None for a small one.
         taken_s: the time of the event loop that the receipt of a large body has taken, estimated, in seconds.
+        rest_s: the time that the sender is to wait for the response, because its body has wasted much.
         has_gone_on: True if the client waited for `100 Continue` and has received it.
         unread: counts the unread bytes of large responses; None for no count.
         token: the caller's token; None if the server asks for none, or the operation needs none.
@@ -99,6 +100,7 @@ class Request(PlainRequest):
     arrival: Arrival | None = None
     pace: BodyPace | None = None
     taken_s: float = 0.0
+    rest_s: float = 0.0
     has_gone_on: bool = False
     unread: UnreadAnswers | None = None
     token: Token | None = None
@@ -139,6 +141,8 @@ class Request(PlainRequest):
         if self._body is None:
             if room is not None and isinstance(self.protocol, PortConnection):
                 self.pace = self.protocol.receiving
+                self.taken_s = HEAD_S
+                self.pace.charge(HEAD_S)
             if room is not None or not self.payload.is_eof() or _CONTENT_ENCODING in self.headers:
                 self._body = await self._read_in_time(room)
                 return self._body
@@ -173,13 +177,22 @@ class Request(PlainRequest):
         ):  # as `run` does; a call of it would cost 0.2 µs
             value = read(body, *arguments, **no_names)
         else:
+            body = parser.placed(body)
             try:
                 value = await parser.run(read, body, *arguments, **no_names)
             except MemoryError:
                 raise Overloaded(NO_MEMORY) from None
+            finally:
+                if isinstance(body, LargeBody):
+                    self.rest_s = body.rest_s
         if self.token is None or not self.token.is_limited:
             return value
         return cast(ValueT, self.token.limited(value))
+
+    async def rest(self) -> None:
+        """Let the sender of a body wait whose parsing has wasted much. Its body takes no memory meanwhile."""
+        self._body = None
+        await sleep(self.rest_s)
 
     def count_as_wasted(self) -> None:
         """Count the time that the receipt of the body took as wasted, because a fault of its sender has undone it."""

@@ -266,9 +266,12 @@ async def next_piece(body: StreamReader) -> tuple[bytes, int]:
     return to the event loop while there are more. With chunks of a byte it holds the loop for 40 ms.
 
     Raises:
+        ConnectionError: the client has left.
         Exception: the body is broken or ends early.
     """
     while not body._buffer and not body._eof and body._exception is None:
+        if not body._protocol.connected:  # the connection was lost while nobody waited for more
+            raise ConnectionResetError("the client has left")
         await body._wait("next_piece")
     if body._exception is not None:
         raise body._exception

@@ -23,11 +23,14 @@ BYTE_S = 2e-9
 CHUNK_S = 0.9e-6
 """The time that each chunk of a chunked body takes."""
 
+HEAD_S = 0.2e-3
+"""The time of a request with a large body besides its body."""
+
 WASTED_BURST_S, WASTED_SHARE = 0.05, 0.01
 """The time that refused bodies may take before others are slowed down: 24 MiB at once, and 5 MB a second."""
 
 PACED_SHARE = 0.07
-"""The share of its time that the event loop then receives bodies: 35 MB a second, or 78,000 chunks."""
+"""The share of its time that the event loop then receives bodies: 35 MB a second, 78,000 chunks or 350 requests."""
 
 _OVERLOADED = 429
 """The status of a full queue, and of a process that has as much unfinished work as it may."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
+import sys
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -18,7 +22,10 @@ from tests.support.http.unwanted_bodies import BODY, BODY_S, dropping_s, exhaust
 from tests.support.processes.commands import metrics
 from tests.support.processes.servers import PATIENT, ServerFactory
 from tests.support.stores.server import StoreServer
-from tests.support.waits import until_answer
+from tests.support.waits import until, until_answer
+
+BOMBS = 8
+"""Enough to use up the time that the parsing process may waste at once."""
 
 CLIENTS = 4
 MAX_BODY_BYTES = 16 << 20
@@ -84,6 +91,22 @@ async def test_a_connection_whose_unwanted_body_does_not_come_is_closed(
     writer.close()
 
 
+async def test_a_client_that_leaves_while_its_body_is_dropped_leaves_nothing_in_the_log(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fronted = await serve_echo(serve)
+    exhaust(fronted.port.dropping, monkeypatch)
+    reader, writer = await open_raw(fronted.url)
+    writer.write(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"x" * 400)
+    await asyncio.sleep(0.05)
+    writer.transport.abort()
+    await until(lambda: not fronted.port.open)
+    await asyncio.sleep(BODY_S / PACED_SHARE)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_refused_body_takes_no_memory_while_its_rest_is_awaited(
     own_server: ServerFactory, store: StoreServer, prefix: str, http: aiohttp.ClientSession
 ) -> None:
@@ -105,6 +128,31 @@ async def test_a_refused_body_takes_no_memory_while_its_rest_is_awaited(
     assert rss_bytes(server.pid) - before_bytes < CLIENTS * MAX_BODY_BYTES // 2
     for writer in writers:
         writer.transport.abort()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system has a priority for idle time")
+async def test_the_answers_to_bodies_that_waste_much_come_late_and_hold_no_memory(
+    own_server: ServerFactory, store: StoreServer, prefix: str, http: aiohttp.ClientSession
+) -> None:
+    server = own_server(environ={"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix, **PATIENT})
+    url = f"{server.url}/enqueue/"
+    nothing = b" " * MAX_BODY_BYTES
+
+    async def refused(body: bytes, **headers: str) -> None:
+        async with http.post(url, data=io.BytesIO(body), headers=headers) as answer:
+            assert answer.status == 400
+
+    async def is_answered_late(number: int) -> bool:
+        text = await metrics(http, server.url)
+        is_done = f'_seconds_count{{operation="enqueue_bulk"}} {number}.0\n' in text
+        return is_done and "\nsharq_router_body_bytes 0.0\n" in text and not late.done()
+
+    bomb = gzip.compress(nothing, 1)
+    for _ in range(BOMBS):
+        await refused(bomb, **{"Content-Encoding": "gzip"})
+    late = asyncio.create_task(refused(nothing[: MAX_BODY_BYTES // 2]))
+    await until_answer(partial(is_answered_late, BOMBS + 1), bool)
+    await late
 
 
 def rss_bytes(pid: int) -> int:

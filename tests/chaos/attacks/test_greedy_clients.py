@@ -121,7 +121,7 @@ def test_an_honest_client_is_served_under_an_attack(server: SharqServer, name: s
             during = client.latencies_ms()
     print(f"\n{name}: p99 {p99(without):.1f} ms without, {p99(during):.1f} ms with; ", end="")
     print(f"median {median(without):.1f} and {median(during):.1f} ms, longest {during[-1]:.0f} ms")
-    assert "Traceback" not in server.log
+    assert "Traceback" not in server.log, server.log[-4000:]
 
 
 def p99(times: list[float]) -> float:

@@ -20,7 +20,7 @@ from router.api import parsing, queue_parsing, type_parsing
 from router.bodies.inflation import GZIP, MAX_MEMBERS
 from router.bodies.large_body import AT_ONCE_BYTES, CompressedBody, LargeBody
 from router.bodies.parser import QUICK_BYTES, BodyParser
-from router.bodies.parser_process import WASTED_BURST_S
+from router.bodies.parser_process import MAX_REST_S, WASTED_BURST_S
 from router.settings import RouterSettings
 from sharq_core.errors import InvalidRequest, Overloaded, SharqError, TooLarge, Unavailable
 from sharq_core.models import NewJob
@@ -188,6 +188,27 @@ async def test_a_body_for_which_a_process_has_no_memory_is_refused(parser: BodyP
         await parser.run(parsing.enqueue_bulk, zipped(larger), SETTINGS)
     assert not refused.value.perhaps_done
     assert len(await parser.run(parsing.enqueue_bulk, in_pieces(content), SETTINGS)) == 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system has a priority for idle time")
+async def test_the_sender_of_a_body_that_wastes_much_is_to_wait_after_many(parser: BodyParser) -> None:
+    def bombs() -> list[CompressedBody | LargeBody]:
+        spaces = b" " * (8 << 20)
+        return [zipped(spaces), in_pieces(spaces), zipped(bulk()[:-1] + b"," + spaces)]
+
+    async def rest_s(body: LargeBody) -> float:
+        with contextlib.suppress(InvalidRequest):
+            await parser.run(parsing.enqueue_bulk, body, SETTINGS)
+        return body.rest_s
+
+    assert await rest_s(zipped(b" " * (2 << 20))) == 0, "the first ones are free"
+    while not await rest_s(zipped(b" " * (2 << 20))):
+        pass
+    for bomb in bombs():
+        assert 0 < await rest_s(bomb) <= MAX_REST_S
+    for _ in range(10):
+        assert await rest_s(in_pieces(bulk())) == 0
+        assert await rest_s(zipped(bulk())) == 0
 
 
 async def test_many_slow_bodies_leave_the_event_loop(parser: BodyParser) -> None:
