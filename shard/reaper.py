@@ -36,12 +36,15 @@ GATHER_S = 0.005
 EXPIRED_S = 0.1
 """Pause before a call that came too late is retried: the store's clock may have stepped and is mended soon."""
 
-WALK_US = 600
-"""CPU time of the store for the removal of expired jobs in the calls of one pass together, in µs."""
+WALK_US = 300
+"""CPU time of the store for the removal of expired jobs in the calls of one pass together, in µs, besides what the end
+of the calls and the store's file take, which is as much again. Others wait for one such pass at most.
+"""
 
-WALK_RESTS, MAX_WALK_REST_S = 0.4, 0.02
-"""Length of the rest after a call that removed expired jobs, in times of the call, and at most. The calls of all types
-and partitions share the rests. Others find the store idle meanwhile.
+WALK_RESTS, MAX_WALK_REST_S = 1, 0.02
+"""Longest rest before the next pass that removes expired jobs, in times of the last one, and at most. There is a rest
+only while other calls of this node are on their way to the same servers: a server answers what it reads at one time
+together, so that these calls would wait for the pass, too.
 """
 
 PAIRS_AT_ONCE = 64
@@ -100,7 +103,7 @@ class Reaper:
         self._first: deque[tuple[float, int, str]] = deque()
         self._backlog: OrderedDict[str, list[tuple[float, int, str]]] = OrderedDict()
         self._earlier = asyncio.Event()
-        self._walk_at = 0.0
+        self._walks: dict[int, float] = {}
 
     def note(self, partition: int, queue_type: str, hint: Hint) -> None:
         """Record the timer of a hint, if it has one."""
@@ -124,6 +127,7 @@ class Reaper:
     def forget(self, partition: int) -> None:
         """Forget the timers of a partition that another node owns now."""
         self._due.pop(partition, None)
+        self._walks.pop(partition, None)
 
     def hurry(self, queue_type: str) -> None:
         """Move the type's due timers ahead of those of types without waiting workers."""
@@ -142,18 +146,19 @@ class Reaper:
         while True:
             await self._sleep_until_due()
             due = self._take_due()
+            await self._rest({partition for partition, _ in due})
             walk_us = WALK_US // max(len(due), 1)
             await asyncio.gather(
                 *(self._reap(partition, queue_type, walk_us) for partition, queue_type in due)
             )
-            await asyncio.sleep(self._pause_s())
+            await asyncio.sleep(0 if self._backlog or self._first or self._walks else GATHER_S)
 
-    def _pause_s(self) -> float:
-        """Return the pause before the next pass."""
-        if self._backlog or self._first:
-            return 0
-        walk_s = self._walk_at - self._loop.time()
-        return min(walk_s, GATHER_S) if walk_s > 0 else GATHER_S
+    async def _rest(self, partitions: set[int]) -> None:
+        """Rest before a pass that goes on with the removal of expired jobs in some of these partitions."""
+        walks = {partition: self._walks.pop(partition) for partition in partitions & self._walks.keys()}
+        if walks:
+            rest_s = min(WALK_RESTS * max(walks.values()), MAX_WALK_REST_S)
+            await self._pipeline.idle(walks.keys(), rest_s)
 
     async def _sleep_until_due(self) -> None:
         while not (self._backlog or self._first):
@@ -257,8 +262,7 @@ class Reaper:
         due_at = self._loop.time() + (reaped.next_timer_us - now_us) / 1e6
         if reaped.next_timer_us <= now_us:
             if reaped.expired:
-                rest_s = min(WALK_RESTS * taken_s, MAX_WALK_REST_S)
-                due_at = self._walk_at = max(self._walk_at, self._loop.time()) + rest_s
+                self._walks[partition] = taken_s
             elif reaped.handled < MAX_BATCH:
                 due_at += RETRY_S
         self.note_at(partition, queue_type, due_at)

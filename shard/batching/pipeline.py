@@ -9,7 +9,7 @@ unreachable server does not delay the calls of the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -216,6 +216,21 @@ class Pipeline:
         for (server, _, _), lane in self._lanes.items():
             if server is node:
                 lane.refusal = None
+
+    async def idle(self, partitions: Iterable[int], most_s: float) -> None:
+        """Wait until no call to the servers of some partitions waits or is in flight, or until most_s is over."""
+        nodes = {self._executor.node_of(partition) for partition in partitions}
+        until = self._loop.time() + most_s
+        while most_s > 0:
+            lanes = [lane for (node, _, _), lane in self._lanes.items() if node in nodes and lane.is_busy]
+            in_flight = [task for lane in lanes for task in lane.in_flight]
+            if not lanes:
+                return
+            if in_flight:
+                await asyncio.wait(in_flight, timeout=most_s)
+            else:
+                await asyncio.sleep(0)
+            most_s = until - self._loop.time()
 
     async def drained(self) -> None:
         """Wait until no call waits or is in flight."""

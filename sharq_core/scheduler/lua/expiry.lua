@@ -12,12 +12,13 @@
 local expiry = {
   MOST = 200,           -- expired jobs that a call removes at the heads of queues, at most: about a millisecond; one
                         -- that is not plain costs much more, and counts for four
-  SHARE = 0.6,          -- of the time that a dequeue may take (unit.is_spent), for these jobs
+  SHARE = 0.2,          -- of the time that a dequeue may take (unit.is_spent), for these jobs: a long row is the
+                        -- walk's
   PER_TIMER = 2,        -- jobs that a step of a walk looks at for each timer that the call may run
   MOST_BYTES = 262144,  -- a call stops to remove jobs, and a step of a walk ends, after so many bytes of records
   WRITTEN = 64,         -- removed jobs that are written before the call goes on
   READ = 8,             -- jobs read at once, before the call looks at the time again
-  READ_SMALL = 50,      -- jobs read at once while records are small
+  READ_SMALL = 32,      -- jobs read at once while records are small
   SMALL = 512,          -- bytes of such a record, in the mean of those read last
   -- A step that looks at jobs in vain lets the walk rest for about thirty times the time that the step takes, so that
   -- the walk over a large queue costs little at any time.

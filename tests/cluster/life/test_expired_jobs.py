@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
 from shard import dequeue_run, reaper
+from shard.batching.pipeline import Pipeline
 from shard.node import NodeSettings
 from sharq_core.models import LeasedJob, QueueKey
+from sharq_core.partitions import partition_of
 from tests.support.nodes.parts import (
     PATIENT_S,
     Parts,
@@ -134,22 +136,30 @@ async def test_a_queue_whose_jobs_have_all_expired_is_empty(parts: Parts) -> Non
     assert await queued(parts, "q") == 0
 
 
-async def test_steps_of_the_reaper_that_remove_expired_jobs_have_rests_between_them(
+async def test_steps_of_the_reaper_that_remove_expired_jobs_rest_while_others_call(
     parts: Parts, store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rests are those of the node, however many queues have expired jobs."""
-    monkeypatch.setattr(reaper, "WALK_RESTS", 1e9)
-    monkeypatch.setattr(reaper, "MAX_WALK_REST_S", 0.2)
-    monkeypatch.setattr(reaper, "WALK_US", 1_000_000)
+    """A pass of steps waits until the other calls of its node have their answers, in all of its partitions at once."""
     queues = queues_in_different_partitions(KIND, 3)
+    places = {partition_of(KIND, queue, parts.node.settings.partitions) for queue in queues}
     await asyncio.gather(*(fill(parts, queue, 500) for queue in queues))
-    began_at = time.monotonic()
+    rests: list[tuple[set[int], float]] = []
+    idle = Pipeline.idle
+
+    async def noted(pipeline: Pipeline, partitions: Iterable[int], most_s: float) -> None:
+        rests.append((set(partitions), most_s))
+        await idle(pipeline, partitions, most_s)
+
+    monkeypatch.setattr(Pipeline, "idle", noted)
     async with running_node(store_url, NodeSettings(key_prefix=prefix), PATIENT_S) as reaping:
+        until = time.monotonic() + 20
         while any([await queued(reaping, queue) for queue in queues]):
-            assert time.monotonic() < began_at + 20
+            assert time.monotonic() < until
             await asyncio.sleep(0.01)
-        # A step removes 200 jobs at most, so that each queue takes two steps behind its first.
-        assert time.monotonic() - began_at >= 4 * 0.2
+    # A step removes 200 jobs at most, so that each queue takes two steps behind its first.
+    assert set().union(*(partitions for partitions, _ in rests)) == places
+    assert sum(len(partitions) for partitions, _ in rests) >= 2 * len(queues)
+    assert all(0 < most_s <= reaper.MAX_WALK_REST_S for _, most_s in rests)
 
 
 async def test_the_reaper_removes_what_no_dequeue_meets(store_url: str, prefix: str) -> None:

@@ -248,3 +248,28 @@ async def test_call_with_more_jobs_than_that_goes_alone(executor: HeldExecutor, 
     while sum(executor.sent) < 4:
         await executor.let_go()
     assert executor.sent == [1] * 4
+
+
+@pytest.mark.parametrize("is_urgent", [True, False])
+async def test_work_that_has_time_waits_until_every_other_call_has_its_answer(
+    executor: HeldExecutor, pipeline: Pipeline, *, is_urgent: bool
+) -> None:
+    await pipeline.idle([PARTITION], 60.0)
+    for _ in range(2):
+        pipeline.submit(CALL, is_urgent=is_urgent)
+        await some_ticks()
+    waiting = asyncio.create_task(pipeline.idle([PARTITION], 60.0))
+    await some_ticks()
+    assert executor.sent == [1, 1]
+    await executor.let_go()
+    assert not waiting.done()
+    await executor.let_go()
+    await asyncio.wait_for(waiting, 10.0)
+
+
+async def test_work_that_has_time_does_not_wait_for_ever(executor: HeldExecutor, pipeline: Pipeline) -> None:
+    pipeline.submit(CALL)
+    await some_ticks()
+    await asyncio.wait_for(pipeline.idle([PARTITION], 0.01), 10.0)
+    assert executor.sent == [1]
+    await executor.let_go()
