@@ -254,9 +254,9 @@ def interval_in_force_ms(rates: Sequence[Rate], at_ms: float) -> float:
     return min(possible)
 
 
-def is_behind(finding: Finding) -> bool:
-    """Return True if the customer got less than its rate allowed."""
-    return bool(rate_problems(finding.allowed, finding.sent, finding.delivered))
+def lateness(finding: Finding) -> list[str]:
+    """Return those of the customer's problems that say only that it got less than its rate allowed."""
+    return rate_problems(finding.allowed, finding.sent, finding.delivered)
 
 
 def rate_problems(allowed: float, sent: int, delivered: int) -> list[str]:

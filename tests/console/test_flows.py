@@ -64,7 +64,7 @@ def test_a_wrong_token_is_refused_and_a_right_one_stays_in_the_tab(site: Site, o
     page.locator("#signin-token").fill(site.tokens["worker"])
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_have_text(
-        "The token worker lacks the word read. The console needs it."
+        "The token worker lacks the permission read. The console needs it."
     )
     page.locator("#signin-token").fill(site.tokens["reader"])
     page.keyboard.press("Enter")
@@ -98,7 +98,7 @@ def test_a_token_that_may_not_read_any_more_gets_the_form_for_another_one(
         tokens.write_text(f"{line} ops=produce\n{other}\n")
         expect(page.locator("#signin-token")).to_be_visible()
         expect(page.get_by_role("alert")).to_have_text(
-            "The token ops lacks the word read. The console needs it."
+            "The token ops lacks the permission read. The console needs it."
         )
         watched.faults.clear()  # it is the page of another server than the one that is watched
 

@@ -386,9 +386,11 @@ def test_what_a_token_may_not_do_is_disabled_with_the_reason(reader: Reader, api
     page = reader.open(f"queue/{kind}/acme", "reader")
     for name in ("Pause", "Delete the queue", "Hold"):
         expect(reader.button(name)).to_have_attribute("aria-disabled", "true")
-        expect(reader.button(name)).to_have_accessible_description("The token reader lacks the word operate.")
+        expect(reader.button(name)).to_have_accessible_description(
+            "The token reader lacks the permission operate."
+        )
     reader.button("Pause").click(force=True)
-    reader.said("lacks the word operate")
+    reader.said("lacks the permission operate")
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert api.queue()["paused"] is False
 

@@ -55,6 +55,20 @@ def test_the_overview_says_who_is_not_well_and_why(site: Site, open_page: OpenPa
     expect(page.get_by_role("heading", level=1)).to_have_text(kind)
 
 
+def test_dead_letters_that_cannot_be_read_are_not_said_to_be_none(
+    site: Site, open_page: OpenPage, kind: str
+) -> None:
+    site.bury(kind, "acme", "no route to the handset")
+    watched = open_page()
+    watched.page.route("**/dead/**", lambda route: route.abort())
+    failures = watched.open().get_by_role("region", name="Failures")
+    expect(failures).to_contain_text("The dead letters cannot be read")
+    expect(failures.get_by_text("No dead letters")).to_be_hidden()
+    watched.page.unroute("**/dead/**")
+    expect(failures.get_by_role("row", name=f"no route to the handset {kind} 1")).to_be_visible()
+    watched.faults.clear()  # of the requests that this test cut off
+
+
 @pytest.mark.parametrize(("width", "columns"), [(NARROW, 2), (1100, 3), (WIDE, 6)])
 def test_figures_fill_their_rows(
     site: Site, open_page: OpenPage, kind: str, width: int, columns: int

@@ -7,7 +7,6 @@ import re
 _SLOW = re.compile(
     r"the full rate was not back"
     r"|the full rate was back only \d+ ms after"
-    r"|A busy machine delivers less"
     r"|delivered \d+ of \d+ promised \(\d+%\)"
 )
 

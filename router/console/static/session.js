@@ -77,7 +77,7 @@ export function may(word, queueType) {
 export function whyNot(word, queueType) {
   const name = caller.name ?? "this caller";
   if (!caller.ops.includes(word) && !caller.ops.includes("admin"))
-    return `The token ${name} lacks the word ${word}.`;
+    return `The token ${name} lacks the permission ${word}.`;
   if (queueType !== undefined && !covers(caller.types, queueType)) {
     return `The token ${name} does not cover the type ${queueType}.`;
   }

@@ -8,13 +8,16 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from deploy.demo.__main__ import main
 from deploy.demo.checks import (
+    Finding,
     dead_letter_problems,
     expiry_problems,
     priority_problems,
@@ -24,7 +27,8 @@ from deploy.demo.checks import (
 )
 from deploy.demo.customers import ALL_CUSTOMERS, CUSTOMERS, SPIKE_EVERY_S, SPIKE_FOR_S, URGENT, Customer
 from deploy.demo.ledger import Account, Leased, Rate
-from deploy.demo.recovery import LOOK_MS, WINDOW_MS, full_rate_back_ms
+from deploy.demo.recovery import LOOK_MS, WINDOW_MS, Recovery, full_rate_back_ms
+from deploy.demo.run import say_verdict
 from sharq_client import DeadLetter, DeadReason
 from tests.support.demo_verdict import broken_promises
 from tests.support.processes.servers import SharqServer
@@ -142,6 +146,38 @@ def test_only_a_customer_with_a_backlog_is_owed_its_rate() -> None:
     assert rate_problems(allowed=100, sent=120, delivered=95) == []
     assert rate_problems(allowed=100, sent=120, delivered=94) != []
     assert rate_problems(allowed=100, sent=60, delivered=60) == []
+
+
+@pytest.mark.parametrize(
+    ("delivered", "back_ms", "lost", "verdict"),
+    [(97, 0, 0, "OK"), (47, 0, 0, "SLOW"), (97, None, 0, "SLOW"), (97, 0, 1, "FAILED"), (47, 0, 1, "FAILED")],
+)
+def test_a_busy_machine_is_slow_and_only_a_broken_promise_fails(
+    delivered: int, back_ms: int | None, lost: int, verdict: str
+) -> None:
+    found = Finding(
+        name="c",
+        burst=1,
+        sent=120,
+        allowed=100,
+        promised=100,
+        delivered=delivered,
+        over_s=10,
+        spacing_ms=100,
+        spacing_allowed_ms=100,
+        requeued=0,
+        waiting=120 - delivered - lost,
+        lost=lost,
+        problems=[*rate_problems(100, 120, delivered), *(["1 acknowledged job is lost"] * lost)],
+        dead=[],
+        waits_s=None,
+    )
+    output = StringIO()
+    console = Console(file=output, width=200)
+    assert say_verdict(console, [found], [Recovery("shard 1 of 3", back_ms)], []) is (verdict != "FAILED")
+    text = output.getvalue()
+    assert [word for word in ("OK", "SLOW", "FAILED") if word in text] == [verdict]
+    assert ("delivered 47 of 100 promised (47%)" in text) is (delivered == 47)
 
 
 def test_allowance_adds_up_over_a_change_of_rate() -> None:

@@ -42,7 +42,8 @@ export function failures(signal) {
     href: ({ queue_type }) => href("dead", [queue_type]),
   });
   const attempts = h("p", { class: "attempts" });
-  const problem = h("p", { class: "failure" });
+  const problem = h("p", { class: "failure failures-problem" });
+  list.node.hidden = true; // "No dead letters" would be said before anything is known.
   const node = h("div", null, attempts, list.node, problem);
   /** @type {TypeNumbers[]} */
   let dying = [];
@@ -63,6 +64,7 @@ export function failures(signal) {
         .sort((a, b) => b.number - a.number)
         .slice(0, MOST_ROWS),
     );
+    list.node.hidden = false;
     setText(note, dying.length === 0 ? "" : "Dead letters and what they died of");
     replace(problem);
   }

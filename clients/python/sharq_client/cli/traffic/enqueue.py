@@ -53,7 +53,7 @@ def enqueue(
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="The same as the time between two jobs.",
+            help="--rate as the time between two jobs, such as 25ms.",
             rich_help_panel=JOB,
         ),
     ] = None,
@@ -63,11 +63,11 @@ def enqueue(
     ] = None,
     delay: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Time before it may be leased.", rich_help_panel=JOB),
+        typer.Option(metavar="DURATION", help="Wait before it may be leased.", rich_help_panel=JOB),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="The same as a time, such as 18:30.", rich_help_panel=JOB),
+        typer.Option(metavar="TIME", help="--delay as a time, such as 18:30.", rich_help_panel=JOB),
     ] = None,
     priority: Annotated[
         int | None,
@@ -79,7 +79,7 @@ def enqueue(
     ] = None,
     expires_at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="The same as a time, such as 18:30.", rich_help_panel=JOB),
+        typer.Option(metavar="TIME", help="--expires as a time, such as 18:30.", rich_help_panel=JOB),
     ] = None,
     on_expiry: Annotated[
         Literal["dead", "drop"] | None, typer.Option(help="Fate of an expired job.", rich_help_panel=JOB)

@@ -39,7 +39,7 @@ Rate: TypeAlias = Annotated[
     str | None, typer.Option(metavar="RATE", help="Rate of each of these queues, such as 40/s.")
 ]
 Interval: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="DURATION", help="The same as the time between two jobs.")
+    str | None, typer.Option(metavar="DURATION", help="--rate as the time between two jobs, such as 25ms.")
 ]
 
 
