@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from sharq_client import errors, failures
 from sharq_client.answers import Answers, JobState
-from sharq_client.bodies import CancelBody, EnqueueBody, LeaseBody
+from sharq_client.bodies import CancelBody, EnqueueBody, LeaseBody, body_text
 from sharq_client.requests import DeadRef
 
 MAX_JOBS_A_CALL = 1_000
@@ -102,6 +102,23 @@ def to_answer(result: Result) -> Result | errors.SharqError:
     return failures.to_error(
         failures.Failure(result.status, result.code, message, result.current_queue_length or 0)
     )
+
+
+def unfit(jobs: Sequence[BulkJob]) -> dict[int, errors.InvalidRequest]:
+    """Return index → error of each job whose text is no JSON, so that a call with it is refused as a whole.
+
+    It has half a character (a lone surrogate) or something else than data in a field, or a Raw that is no JSON.
+    """
+    found: dict[int, errors.InvalidRequest] = {}
+    for index, job in enumerate(jobs):
+        try:
+            msgspec.json.decode(body_text(job))
+        except errors.InvalidRequest as error:
+            without_frames(error)
+            found[index] = error
+        except (ValueError, RecursionError) as error:
+            found[index] = errors.InvalidRequest(f"job: expected JSON: {error}")
+    return found
 
 
 def without_frames(error: errors.SharqError) -> errors.SharqError:

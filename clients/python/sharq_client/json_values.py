@@ -60,6 +60,19 @@ def to_text(value: object, place: str = "", checked: frozenset[type[Any]] = froz
     return text
 
 
+def check_text(text: Raw, place: str) -> Raw:
+    """Return a text that shall be JSON, unless it is none: in a call about many jobs it would spoil all of them.
+
+    Raises:
+        NotJson: it is no JSON text.
+    """
+    try:
+        msgspec.json.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise NotJson(f"{place}: expected a JSON text: {error}") from error
+    return text
+
+
 def _is_plain(value: object) -> bool:
     """Return whether a value is an object with text, whole numbers and the like alone, as most payloads are."""
     return (

@@ -1,7 +1,7 @@
 /** Builds the bodies of requests as JSON text, each encoded once for all of its tries. */
 import { randomUUID } from "node:crypto";
 import { InvalidRequest } from "./errors.js";
-import { jsonText } from "./json.js";
+import { fieldsText, jsonText } from "./json.js";
 import { pathOf } from "./http/paths.js";
 import {
   DEFAULT_REQUEUE_LIMIT,
@@ -124,7 +124,7 @@ export function leaseBody(
   checkRef(job);
   const { queue_type, queue_id, job_id, lease } = job;
   const ids = isAlone ? {} : { queue_type, queue_id, job_id };
-  let text = JSON.stringify({ ...ids, lease, ...terms });
+  let text = fieldsText({ ...ids, lease, ...terms });
   if (values.result !== undefined) text = withMember(text, "result", values.result);
   if (values.progress !== undefined) text = withMember(text, "progress", values.progress);
   return { text, bytes: Buffer.byteLength(text), hasLease: lease !== undefined };
@@ -143,7 +143,7 @@ export function bulkText(bodies: readonly Body[]): string {
 
 /** Return an object as a body with its length. */
 export function plainBody(value: object): Body {
-  const text = JSON.stringify(value);
+  const text = fieldsText(value);
   return { text, bytes: Buffer.byteLength(text) };
 }
 
@@ -183,7 +183,7 @@ function defaultsOf({ requeue_limit: limit, retry }: Pick<EnqueueJob, "requeue_l
 }
 
 function withJson(fields: object, name: string, json: string): string {
-  return withMember(JSON.stringify({ ...fields, [name]: undefined }), name, json);
+  return withMember(fieldsText({ ...fields, [name]: undefined }), name, json);
 }
 
 /** Return the text of an object with one member more, whose value is JSON text. */

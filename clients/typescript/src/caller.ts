@@ -5,6 +5,7 @@ import { sendBulk } from "./bulk/calls.js";
 import { IncompleteList, NotFound, OutcomeUnknown, Unavailable } from "./errors.js";
 import type { Query } from "./http/paths.js";
 import type { Call, Transport } from "./http/transport.js";
+import { fieldsText } from "./json.js";
 import type { JobRef, JobState } from "./shapes.js";
 
 /** A call whose body is an object, which is sent as JSON. */
@@ -38,7 +39,7 @@ export class Caller {
 
   /** Send a call, and return its answer without the `status`. */
   async ask<AnswerT extends object>({ body, isSafeTwice = true, ...call }: Ask): Promise<AnswerT> {
-    const text = typeof body === "object" ? JSON.stringify(body) : body;
+    const text = typeof body === "object" ? fieldsText(body) : body;
     const answer = await this.#transport.sendRepeated<AnswerT & { status?: unknown }>(
       { ...call, body: text },
       { isSafeTwice },
@@ -49,7 +50,7 @@ export class Caller {
 
   /** Send a call, and return the `status` of its answer. */
   async statusOf({ body, isSafeTwice = true, ...call }: Ask): Promise<string> {
-    const text = typeof body === "object" ? JSON.stringify(body) : body;
+    const text = typeof body === "object" ? fieldsText(body) : body;
     const { status } = await this.#transport.sendRepeated<Reply>({ ...call, body: text }, { isSafeTwice });
     return status;
   }

@@ -172,7 +172,7 @@ export class Client extends Queues {
     queueTypes: QueueTypes = "default",
     { count, waitMs = 0, leaseMs, signal }: DequeueOptions & { readonly count?: number | undefined } = {},
   ): Promise<LeasedJob<PayloadT>[] | LeasedJob<PayloadT> | null> {
-    const query = { count: count ?? 1, wait: waitMs || undefined, lease: leaseMs };
+    const query = { count: count ?? 1, wait: unlessZero(waitMs), lease: leaseMs };
     const jobs = await this.#lease<PayloadT>(queueTypes, query, waitMs, signal);
     return count === undefined ? (jobs[0] ?? null) : jobs;
   }
@@ -307,8 +307,13 @@ export class Client extends Queues {
   }
 }
 
+/** Return a time, or undefined for 0. NaN stays, so that it is refused. */
+function unlessZero(ms: number | undefined): number | undefined {
+  return ms === 0 ? undefined : ms;
+}
+
 function settleTerms({ cost, holdMs, holdTypeMs, holdCap }: SettleOptions): LeaseTerms {
-  return { cost, hold: holdMs || undefined, hold_type: holdTypeMs || undefined, hold_cap: holdCap };
+  return { cost, hold: unlessZero(holdMs), hold_type: unlessZero(holdTypeMs), hold_cap: holdCap };
 }
 
 function releaseTerms(options: Omit<ReleaseOptions, "error">, error: string | undefined): LeaseTerms {

@@ -3,7 +3,7 @@ import { checkRef, plainBody } from "./bodies.js";
 import type { BulkAnswers } from "./bulk/answers.js";
 import type { Caller } from "./caller.js";
 import { NotFound } from "./errors.js";
-import { jsonText } from "./json.js";
+import { jsonText, refuseLostNumbers } from "./json.js";
 import { pathOf } from "./http/paths.js";
 import { pause } from "./http/transport.js";
 import {
@@ -171,6 +171,7 @@ export class Jobs {
    */
   async change(queueType: string, queueId: string, jobId: string, change: JobChange): Promise<JobStatus> {
     const path = pathOf("job", queueType, queueId, jobId);
+    refuseLostNumbers({ ...change, payload: undefined }, "change.");
     const body = jsonText(present(change), "change");
     return this.#caller.ask<JobStatus>({ method: "PATCH", path, body, isSafeTwice: false });
   }

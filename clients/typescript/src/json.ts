@@ -25,6 +25,56 @@ export function jsonText(value: unknown, name: string): string {
   // It has no circle, since JSON.stringify came to an end.
   refuseUnfit(value, name);
   if (text === undefined) throw unfit(name, "an object whose toJSON returns nothing", "return a value");
+  refuseHalves(text, name);
+  return text;
+}
+
+/**
+ * Return the fields of a request as JSON text. Unlike a payload, they hold no NaN and no infinity: JSON has null for
+ * them, and null clears a setting or an expiry.
+ *
+ * @throws InvalidRequest: a number, which the message names, is none for JSON. Nothing was sent.
+ */
+export function fieldsText(fields: object): string {
+  refuseLostNumbers(fields, "");
+  const text = JSON.stringify(fields);
+  refuseHalves(text, "request");
+  return text;
+}
+
+/** Half a character of UTF-16, which JSON.stringify writes as an escape; whole ones stand for themselves. */
+const HALF = /(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]/;
+
+/** Throw InvalidRequest for a text with half a character: servers take none, nor any job in a call about many. */
+function refuseHalves(text: string, name: string): void {
+  if (text.includes("\\u") && HALF.test(text)) {
+    throw unfit(name, "half a character (a lone surrogate)", "cut texts between characters, or use toWellFormed()");
+  }
+}
+
+/** Throw InvalidRequest for the first number in the fields of a request that JSON has no form for. */
+export function refuseLostNumbers(fields: object, place: string): void {
+  for (const [name, value] of Object.entries(fields) as [string, unknown][]) {
+    const isLost = typeof value === "bigint" || (typeof value === "number" && !Number.isFinite(value));
+    if (isLost) throw new InvalidRequest(`${place}${name}: expected a number that JSON has, got ${value}`);
+    if (typeof value === "object" && value !== null) refuseLostNumbers(value, `${place}${name}.`);
+  }
+}
+
+/**
+ * Return a value as JSON text, as `jsonText`, and check the text of a RawJson, too: in a call about many jobs a broken one
+ * would spoil all of them.
+ */
+export function checkedText(value: unknown, name: string): string {
+  const text = jsonText(value, name);
+  if (!(value instanceof RawJson)) return text;
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw new InvalidRequest(`${name}: expected a JSON text: ${String(error)}`, { cause: error });
+  }
+  refuseHalves(JSON.stringify(parsed), name);
   return text;
 }
 

@@ -2,6 +2,7 @@
 import { scheduledText } from "./bodies.js";
 import type { Caller } from "./caller.js";
 import { pathOf } from "./http/paths.js";
+import { fieldsText } from "./json.js";
 import type { ScheduledJob, ScheduleRow, ScheduleState, Slots } from "./shapes.js";
 
 /** The calls about schedules. Every method throws as those of Client do; all are safe to repeat. */
@@ -24,7 +25,7 @@ export class Schedules {
    */
   async put(name: string, job: ScheduledJob, slots: Slots): Promise<ScheduleState> {
     const { cron, every, tz } = slots;
-    const text = JSON.stringify({ cron, every, tz });
+    const text = fieldsText({ cron, every, tz });
     const body = `${text.slice(0, -1)}${text === "{}" ? "" : ","}"job":${scheduledText(job)}}`;
     return this.#caller.ask<ScheduleState>({ method: "PUT", path: pathOf("schedule", name), body });
   }

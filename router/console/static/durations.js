@@ -23,7 +23,8 @@ export function readDuration(text) {
   const unit = match[2] === "m" ? "min" : (match[2] ?? "ms");
   const factor = UNITS.find(([name]) => name === unit)?.[1] ?? 1;
   // Six decimals of a millisecond are finer than the server's microsecond, and hide what binary fractions add.
-  return Number((Number(match[1]) * factor).toFixed(6));
+  const ms = Number((Number(match[1]) * factor).toFixed(6));
+  return Number.isFinite(ms) ? ms : null;
 }
 
 /**

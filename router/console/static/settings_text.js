@@ -180,7 +180,7 @@ function namesOf(names) {
  */
 function numberOf(value) {
   if (!value) return null;
-  return Number.isNaN(Number(value)) ? value : Number(value);
+  return Number.isFinite(Number(value)) ? Number(value) : value;
 }
 
 /**

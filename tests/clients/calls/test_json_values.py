@@ -206,7 +206,7 @@ async def test_bytes_in_another_field_are_refused_by_name(client: AsyncClient, k
     ref = {"queue_type": kind, "queue_id": "q", "job_id": "j", "lease": b"l"}
     (answer,) = await client.finish_many([ref])
     assert isinstance(answer, InvalidRequest)
-    assert answer.message.startswith("jobs[0].lease: JSON has no bytes; ")
+    assert answer.message.startswith("lease: JSON has no bytes; ")
     with pytest.raises(InvalidRequest, match=r"^interval: JSON has no nan; "):
         await enqueue_in_bulk(client, {**job, field: "a", "interval": NAN})
 
@@ -231,3 +231,17 @@ def test_progress_of_a_worker_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^progress\[0\]: JSON has no bytes; "):
         job.progress([b"x"])
     assert reports == []
+
+
+async def test_job_that_spoils_the_text_of_a_call_fails_alone(
+    open_client: OpenClient, server: SharqServer, kind: str
+) -> None:
+    def job(**more: object) -> dict[str, object]:
+        return {"queue_type": kind, "queue_id": "q", "payload": 1, "interval": 0, **more}
+
+    spoiled = [job(queue_id="\ud83d"), job(payload=msgspec.Raw(b"oops")), job(retry=object())]
+    async with open_client(server.url) as client:
+        answers = await client.enqueue_many([job(), *spoiled, job()])
+        assert [isinstance(answer, InvalidRequest) for answer in answers] == [False, True, True, True, False]
+        stats = await client.queue(kind, "q")
+    assert stats is not None and (answers.queued, stats.queued) == (2, 2)

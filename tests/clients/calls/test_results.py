@@ -25,6 +25,7 @@ from sharq_client.aio import jobs as client_jobs
 from sharq_client.bodies import LeaseBody
 from sharq_client.bulk import MAX_BYTES_A_CALL, calls
 from sharq_client.errors import TooLarge
+from sharq_client.json_values import NotJson
 from tests.support.processes.servers import ServerFactory, SharqServer
 from tests.support.waits import until
 
@@ -166,12 +167,20 @@ async def test_a_result_that_cannot_be_sent_does_not_fail_the_job(
     client: AsyncClient, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The work is done: it must not be done again because of its result."""
-    results = [JobResult("x" * 16_383), JobResult(object())]
+    nested: list[object] = []
+    for _ in range(600):  # the server takes 500
+        nested = [nested]
+    results = [
+        JobResult("x" * 16_383),
+        JobResult(object()),
+        JobResult(msgspec.Raw(b"oops")),
+        JobResult(nested),
+    ]
 
     def handle(job: LeasedJob) -> JobResult:
         return results[int(job.job_id)]
 
-    await enqueue(client, kind, "0", "1")
+    await enqueue(client, kind, "0", "1", "2", "3")
     done: list[tuple[str, str, object]] = []
     with caplog.at_level(logging.ERROR, "sharq.worker"):
         async with Worker(
@@ -181,9 +190,10 @@ async def test_a_result_that_cannot_be_sent_does_not_fail_the_job(
             wait_ms=100,
             on_reported=lambda job, outcome, error: done.append((job.job_id, outcome, error)),
         ):
-            await until(lambda: len(done) == 2)
-    assert sorted(done, key=lambda row: row[0]) == [("0", "finish", None), ("1", "finish", None)]
-    assert sum("result_left_out" in record.message for record in caplog.records) == 2
+            await until(lambda: len(done) == 4)
+    assert sorted(done, key=lambda row: row[0]) == [(number, "finish", None) for number in "0123"]
+    assert sum("result_left_out" in record.message for record in caplog.records) == 3
+    assert sum("details_left_out" in record.message for record in caplog.records) == 1
     assert "xxx" not in caplog.text
 
 
@@ -206,7 +216,32 @@ async def test_progress_extends_the_lease(client: AsyncClient, kind: str) -> Non
     assert (attempts, done) == ([1], [None])
 
 
-@pytest.mark.parametrize(("value", "error"), [("x" * 1023, ValueError), (object(), TypeError)])
+async def test_progress_that_the_server_refuses_does_not_end_the_lease(
+    client: AsyncClient, kind: str
+) -> None:
+    attempts: list[int] = []
+    nested: list[object] = []
+    for _ in range(505):  # the server takes 500, in 1 KiB
+        nested = [nested]
+
+    async def handle(job: RunningJob) -> None:
+        attempts.append(job.attempt)
+        job.progress(nested)
+        await asyncio.sleep(2)
+
+    entry = EnqueueJob(queue_type=kind, queue_id="q", job_id="a", payload=1, interval=0, retry=None)
+    await client.enqueue(entry)
+    done: list[object] = []
+    async with Worker(
+        client, kind, handle, lease_ms=500, wait_ms=100, on_reported=lambda *row: done.append(row[2])
+    ):
+        await until(lambda: bool(done))
+    assert (attempts, done) == ([1], [None])
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [("x" * 1023, ValueError), (object(), TypeError), (msgspec.Raw(b"oops"), NotJson)]
+)
 async def test_progress_that_cannot_be_sent_is_raised_in_the_handler(
     client: AsyncClient, kind: str, value: object, error: type[Exception]
 ) -> None:

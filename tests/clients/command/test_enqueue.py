@@ -129,6 +129,32 @@ def test_csv_has_fields_of_the_wire_and_the_rest_is_the_payload(
     assert stats is not None and stats.interval == pytest.approx(666.667, abs=0.01)
 
 
+def test_line_that_says_a_default_in_another_way_wins(
+    client: Client, sharq: Sharq, kind: str, tmp_path: Path
+) -> None:
+    rows = [
+        {
+            "queue_id": "own",
+            "job_id": "a",
+            "payload": 1,
+            "interval": 100,
+            "at": 1,
+            "expires_at": 4102444800000,
+        },
+        {"queue_id": "plain", "job_id": "b", "payload": 1, "interval": None},
+    ]
+    path = write(tmp_path / "jobs.jsonl", [json.dumps(row) for row in rows])
+    options = ("--rate", "40/s", "--delay", "1h", "--expires", "2h")
+    assert sharq("enqueue", kind, "--file", path, *options).out.startswith("2 queued")
+    own, plain = client.queue(kind, "own"), client.queue(kind, "plain")
+    assert own is not None and plain is not None
+    assert (own.rate, plain.rate) == ("10/s", "40/s")
+    first, second = client.job(kind, "own", "a"), client.job(kind, "plain", "b")
+    assert first is not None and second is not None
+    assert (first.state, first.expires_at) == (JobState.QUEUED, 4102444800000)
+    assert second.state is JobState.DELAYED
+
+
 def test_bad_lines_are_told_and_do_not_stop_the_others(
     client: Client, sharq: Sharq, kind: str, tmp_path: Path
 ) -> None:
@@ -277,6 +303,26 @@ def test_server_that_cannot_be_reached_ends_the_run(
     outcome = Sharq("http://127.0.0.1:9")("enqueue", "-f", path, code=4)
     assert "cannot reach http://127.0.0.1:9" in outcome.err
     sharq("enqueue", "-f", path)
+
+
+def test_damaged_archive_is_told_and_a_run_goes_on_once_it_is_whole(
+    client: Client, sharq: Sharq, kind: str, tmp_path: Path
+) -> None:
+    whole = gzip.compress("".join(f"{line}\n" for line in lines_of(kind, 9_000)).encode(), mtime=0)
+    path = tmp_path / "jobs.jsonl.gz"
+    path.write_bytes(whole[: len(whole) - 20])
+    outcome = sharq("enqueue", "--file", str(path), code=1)
+    assert f"sharq: {path}: its compressed data ends early\n" in outcome.err
+    sent = int(outcome.out.partition(" ")[0].replace(",", ""))
+    assert sent > 0  # what came before the damage
+    path.write_bytes(whole[:-8] + bytes(8))  # another checksum
+    assert (
+        f"{path}: its compressed data is damaged" in sharq("enqueue", "-f", str(path), "--resume", code=1).err
+    )
+    path.write_bytes(whole)
+    assert sharq("enqueue", "-f", str(path), "--resume").out.startswith(f"{9_000 - sent:,} queued")
+    path.write_bytes(b"queue_id\nacme\n")
+    assert f"{path}: its compressed data is damaged" in sharq("enqueue", "-f", str(path), code=1).err
 
 
 def test_progress_that_cannot_be_written_is_told_before_anything_is_sent(

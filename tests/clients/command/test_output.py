@@ -36,6 +36,11 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         duration_ms(text)
 
 
+def test_duration_without_an_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a shorter duration"):
+        duration_ms(f"{'9' * 400}d")
+
+
 @pytest.mark.parametrize(
     ("ms", "text"),
     [(0.5, "0.5 ms"), (25, "25 ms"), (666.6667, "666.7 ms"), (999.6, "999.6 ms"), (1_000, "1 s"), (4_190, "4.2 s"),
@@ -67,7 +72,7 @@ def test_times_are_read_as_local_ones() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "noon", "25:00", "18:61", "2026-13-01", "18"])
+@pytest.mark.parametrize("text", ["", "noon", "25:00", "18:61", "2026-13-01", "0001-01-01T00:00+14:00", "18"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     if text == "18":
         assert time_ms(text) == 18

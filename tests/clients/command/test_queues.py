@@ -226,6 +226,8 @@ def test_set_changes_and_clears_the_settings_of_a_queue(client: Client, sharq: S
     assert (document["expires"], document["on_expiry"]) == (7_200_000, "drop")
     cleared = sharq("set", kind, "acme", "--clear", "retry", "--clear", "max-leased", "--json").document
     assert (cleared["retry"], cleared["max_leased"], cleared["weight"]) == (None, None, 3)
+    anew = sharq("set", kind, "acme", "--rate", "5/s", "--clear", "all", "--json").document
+    assert (anew["rate"], anew["weight"], anew["settings"]) == ("5/s", 1, ["interval"])
     everything = sharq("set", kind, "acme", "--clear", "all", "--json").document
     assert (everything["weight"], everything["expires"], everything["settings"]) == (1, None, [])
 

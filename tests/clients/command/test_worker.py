@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -166,3 +167,36 @@ def test_program_that_hangs_ends_with_the_worker(
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert state(client, kind, "a") in {JobState.QUEUED, JobState.DELAYED}
+
+
+def test_program_that_leaves_something_running_ends_its_job(
+    client: Client, server: SharqServer, kind: str, tmp_path: Path
+) -> None:
+    enqueue(client, kind, "good", 1)
+    enqueue(client, kind, "bad", 2, requeue_limit=0)
+    script = 'sleep 120 & echo $! >> pids; test $SHARQ_JOB_ID = good || { echo "no credit" >&2; exit 3; }'
+    try:
+        with running(server, tmp_path, kind, "--exec", script) as process:
+            wait_until(lambda: state(client, kind, "good") is JobState.FINISHED)
+            wait_until(lambda: state(client, kind, "bad") is JobState.DEAD)
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+        status = client.job(kind, "acme", "bad")
+        assert status is not None and str(status.error).endswith("exit code 3: no credit")
+    finally:
+        for pid in (tmp_path / "pids").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)  # it still runs: nobody has ended it
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the memory of a process")
+def test_program_that_writes_much_takes_no_memory_of_the_worker(
+    client: Client, server: SharqServer, kind: str, tmp_path: Path
+) -> None:
+    enqueue(client, kind, "a", 1, requeue_limit=0)
+    script = "{ head -c 200000000 /dev/zero; echo; echo last; } >&2; exit 4"
+    with running(server, tmp_path, kind, "--exec", script) as process:
+        wait_until(lambda: state(client, kind, "a") is JobState.DEAD)
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    assert found is not None and int(found[1]) < 150_000
+    status = client.job(kind, "acme", "a")
+    assert status is not None and str(status.error).endswith("last")

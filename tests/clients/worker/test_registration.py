@@ -113,6 +113,7 @@ async def test_what_cannot_work_is_refused_when_it_is_registered(
     [
         ({"concurrency": 0}, "concurrency: expected 1 or more, got 0"),
         ({"batch": 1_001}, "batch: expected 1 to 1,000, got 1001"),
+        ({"release_delay_ms": float("inf")}, "release_delay_ms: expected 0 to 31,536,000,000, got inf"),
         ({"lease_ms": 99}, "lease_ms: expected 100 to 86,400,000, got 99"),
         ({"wait_ms": 60_001}, "wait_ms: expected 0 to 60,000, got 60001"),
         ({"stop_timeout_s": float("nan")}, "stop_timeout_s: expected 0 or more, got nan"),

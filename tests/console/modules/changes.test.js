@@ -39,6 +39,7 @@ test("a duration is read in every unit, and written in the largest that fits", (
   assert.equal(readDuration("0.0333 ms"), 0.0333);
   assert.equal(writeDuration(33.333), "33.333 ms");
   for (const text of ["", "soon", "-1 s", "1 s 2", "1e3 s"]) assert.equal(readDuration(text), null);
+  assert.equal(readDuration(`${"9".repeat(400)} d`), null);
 });
 
 test("every duration that is written is read again as the same", () => {
@@ -104,6 +105,7 @@ test("only changed settings are sent, and null clears", () => {
   assert.deepEqual(settingsBody(before, { ...before, rate: "unlimited" }), { interval: 0 });
   assert.deepEqual(settingsBody(before, { ...before, rate: "250 ms" }), { interval: 250 });
   assert.deepEqual(settingsBody(before, { ...before, burst: "many" }), { burst: "many" });
+  assert.deepEqual(settingsBody(before, { ...before, burst: "1e999" }), { burst: "1e999" });
   assert.deepEqual(changeLines(before, { ...before, rate: "40/s" }), ["Rate: 5/s → 40/s"]);
 });
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from datetime import datetime, timedelta
@@ -29,7 +30,10 @@ def duration_ms(text: str) -> float:
     """
     if not _is_duration(text.strip()):
         raise ValueError(f"expected a duration with its unit, such as 500ms, 30s, 5m, 2h or 1d, got {text!r}")
-    return sum(float(number) * _UNITS_MS[unit] for number, unit in re.findall(_PART, text))
+    total_ms = sum(float(number) * _UNITS_MS[unit] for number, unit in re.findall(_PART, text))
+    if not math.isfinite(total_ms):
+        raise ValueError("expected a shorter duration")
+    return total_ms
 
 
 def time_ms(text: str) -> int:
@@ -52,7 +56,7 @@ def time_ms(text: str) -> int:
         today = datetime.combine(now.date(), datetime.min.time()).replace(
             hour=hour, minute=minute, second=second
         )
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(
             f"expected a time, such as 18:30, 2026-11-29T18:30 or 2026-11-29T18:30+05:30, got {text!r}"
         ) from None

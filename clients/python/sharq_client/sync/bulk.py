@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sharq_client import errors, failures
-from sharq_client.bulk import RESULTS, BulkJobT, Result, calls, repeatable, to_answer, without_frames
+from sharq_client.bulk import RESULTS, BulkJobT, Result, calls, repeatable, to_answer, unfit, without_frames
 from sharq_client.sync.transport import Transport
 
 
@@ -59,6 +59,14 @@ def _send_once(transport: Transport, path: str, jobs: Sequence[BulkJobT]) -> lis
 def _send_call(transport: Transport, path: str, jobs: Sequence[BulkJobT]) -> list[Result | errors.SharqError]:
     try:
         results = (transport.send("POST", path, RESULTS, body={"jobs": jobs})).results
+    except errors.InvalidRequest as error:
+        spoiled = unfit(jobs)
+        if not spoiled:
+            return [without_frames(error)] * len(jobs)
+        # Nothing was done. The others are sent without those that spoil the text of the call.
+        others = [job for index, job in enumerate(jobs) if index not in spoiled]
+        answers = iter(_send_call(transport, path, others) if others else [])
+        return [spoiled.get(index) or next(answers) for index in range(len(jobs))]
     except errors.SharqError as error:
         return [without_frames(error)] * len(jobs)
     if len(results) != len(jobs):

@@ -159,13 +159,16 @@ class Calls:
         """Return what the handler returns, with the middleware and the span around it."""
         is_batch = call.registration.batch is not None
         processing = None if self._tracing is None else self._tracing.process(call.jobs, is_batch=is_batch)
-        if processing is None:
-            # Without middleware and span this is the whole way, so it takes one coroutine less.
-            return await (self._handle(call) if self._middleware else self._invoke(call, call.work))
-        with processing.span(_NO_FAILURES):
-            value = await self._handle(call)
-            processing.returned(value, _NO_FAILURES)
-            return value
+        try:
+            if processing is None:
+                # Without middleware and span this is the whole way, so it takes one coroutine less.
+                return await (self._handle(call) if self._middleware else self._invoke(call, call.work))
+            with processing.span(_NO_FAILURES):
+                value = await self._handle(call)
+                processing.returned(value, _NO_FAILURES)
+                return value
+        except SystemExit as error:  # in a task it would end the event loop, and with it all other jobs
+            raise RuntimeError("a middleware raised SystemExit") from error
 
     async def _handle(self, call: Call) -> object:
         """Return what the handler returns, with the middleware around it."""
@@ -175,13 +178,13 @@ class Calls:
 
     async def _invoke(self, call: Call, work: Any) -> object:
         handler: Callable[[Any], Any] = call.registration.handler
-        if self._threads is None or call.registration.is_async:
-            try:
+        try:
+            if self._threads is None or call.registration.is_async:
                 return await handler(work)
-            except SystemExit as error:  # in a task it would end the event loop, and with it all other jobs
-                raise RuntimeError("the handler raised SystemExit") from error
-        call.thread = self._threads.start(handler, work)
-        return await settle(await call.thread.result())
+            call.thread = self._threads.start(handler, work)
+            return await settle(await call.thread.result())
+        except SystemExit as error:  # the middleware around it sees an error like any other
+            raise RuntimeError("the handler raised SystemExit") from error
 
     def _on_ended(self, task: _Task) -> None:
         call = self._running.pop(task)
@@ -223,8 +226,13 @@ class Calls:
     def _on_reported(self, report: Report, error: errors.SharqError | None) -> None:
         if error is not None and isinstance(error, errors.LeaseLost | errors.NotFound):
             self._on_lost(report.job)
-        if self._options.on_reported is not None:
+        if self._options.on_reported is None:
+            return
+        try:
             self._options.on_reported(report.job, report.outcome, error)
+        except Exception:
+            # The other jobs of this answer must not stay unreported for it.
+            log.exception("on_reported_failed job_id=%s", report.job.job_id)
 
     def _on_lost(self, job: LeasedJob) -> None:
         if self._metrics is not None:

@@ -100,9 +100,9 @@ class Leases:
             "extend_failed queue_type=%s queue_id=%s job_id=%s error=%s",
             job.queue_type, job.queue_id, job.job_id, error.code,
         )  # fmt: skip
-        if not failures.may_repeat(error, is_safe_twice=True):
-            del self._extend_at_s[job.lease]
+        # Any other error, such as that of a progress which the server refuses, leaves the lease as it was.
         if isinstance(error, errors.LeaseLost | errors.NotFound):
+            del self._extend_at_s[job.lease]
             self._on_lost(job)
 
     def _next_extend_s(self) -> float:

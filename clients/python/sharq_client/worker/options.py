@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sharq_client.worker.handlers.results import MAX_DELAY_S
 from sharq_client.worker.outcomes import OnReported
 
 
@@ -32,7 +33,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         _check("batch", self.batch, 1, 1_000, is_whole=True)
         _check("lease_ms", self.lease_ms, 100, 86_400_000)
         _check("wait_ms", self.wait_ms, 0, 60_000)
-        _check("release_delay_ms", self.release_delay_ms or 0, 0)
+        _check("release_delay_ms", self.release_delay_ms or 0, 0, MAX_DELAY_S * 1000)
         _check("stop_timeout_s", self.stop_timeout_s, 0)
         _check("metrics_port", self.metrics_port or 0, 0, 65_535, is_whole=True)
 

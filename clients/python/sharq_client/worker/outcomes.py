@@ -46,6 +46,16 @@ class ReleaseTerms(msgspec.Struct, frozen=True):
     counts: bool = True
     hold_cap: CapHold | None = None
 
+    @property
+    def holds_more(self) -> bool:
+        """True if it holds a type or a cap."""
+        return self.hold_type_ms > 0 or self.hold_cap is not None
+
+    def of_queue(self) -> ReleaseTerms:
+        """Return the same conditions with a hold of the job's queue alone."""
+        hold_ms = max(self.hold_ms, self.hold_type_ms, 0 if self.hold_cap is None else self.hold_cap.ms)
+        return msgspec.structs.replace(self, hold_ms=hold_ms, hold_type_ms=0, hold_cap=None)
+
 
 class Report(msgspec.Struct, frozen=True, gc=False):
     """The outcome of one job.
@@ -62,6 +72,12 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
     result: msgspec.Raw | UnsetType = UNSET
     cost: int | None = None
+
+    @property
+    def is_detailed(self) -> bool:
+        """True if it has a result, an error, or a hold of more than the job's queue, which the server may refuse."""
+        holds_more = self.release is not None and self.release.holds_more
+        return holds_more or self.result is not UNSET or self.error is not None
 
     @property
     def outcome(self) -> Outcome:
@@ -186,6 +202,9 @@ class Outcomes:
                 if error is not None and failures.may_repeat(error, is_safe_twice=True):
                     kept.append(report)
                     last_error = error
+                elif isinstance(error, errors.InvalidRequest | errors.TooLarge) and report.is_detailed:
+                    kept.append(_without_details(report, error))
+                    self._changed.set()
                 else:
                     self._settle(report, error)
         self._sending, self._waiting = [], kept + self._waiting
@@ -222,6 +241,17 @@ class Outcomes:
                 report.outcome, job.queue_type, job.queue_id, job.job_id, error.code,
             )  # fmt: skip
         self._on_reported(report, error)
+
+
+def _without_details(report: Report, error: errors.SharqError) -> Report:
+    """Return the report of a job without what the server perhaps refused: what was done is not done again for it."""
+    job, release = report.job, report.release
+    log.error(
+        "details_left_out queue_type=%s queue_id=%s job_id=%s error=%s",
+        job.queue_type, job.queue_id, job.job_id, error,
+    )  # fmt: skip
+    terms = None if release is None else release.of_queue()
+    return msgspec.structs.replace(report, release=terms, result=UNSET, error=None)
 
 
 def text_of(error: BaseException) -> str:

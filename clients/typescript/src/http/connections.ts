@@ -19,6 +19,9 @@ const IDLE_MS = 15_000;
 /** The longest look whether a server speaks TLS. */
 const MAX_LOOK_MS = 1_000;
 
+/** The longest timer of Node; one that is longer would end at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** A request to send once. */
 export interface Exchange {
   readonly method: string;
@@ -140,7 +143,7 @@ class Attempt {
       };
       const endAfter = (ms: number) => end(new Error(`timeout after ${ms} ms`));
       const abort = () => end(signal?.reason as Error);
-      const deadline = setTimeout(endAfter, request.timeoutMs, request.timeoutMs);
+      const deadline = setTimeout(endAfter, Math.min(request.timeoutMs, MAX_TIMER_MS), request.timeoutMs);
       const connectDeadline = setTimeout(endAfter, request.connectTimeoutMs, request.connectTimeoutMs);
       signal?.addEventListener("abort", abort, { once: true });
 

@@ -4,6 +4,9 @@ import { readFileSync } from "node:fs";
 /** The URL of a client that names none: that of a server that was started without a configuration. */
 const DEFAULT_URL = "http://127.0.0.1:8080";
 
+/** The longest timeout of one try: a day. */
+const MAX_TIMEOUT_MS = 24 * 3600 * 1_000;
+
 /** The options of a client. All have defaults. */
 export interface ClientOptions {
   /**
@@ -14,7 +17,7 @@ export interface ClientOptions {
   readonly url?: string | readonly string[] | undefined;
   /** The bearer token. The default is the variable `SHARQ_TOKEN`, if that is set and not empty. */
   readonly token?: string | undefined;
-  /** The timeout of one try in milliseconds, over 0; 10,000 by default. The wait of a long poll is added to it. */
+  /** The timeout of one try in milliseconds, over 0 and up to a day; 10,000 by default. The wait of a long poll is added to it. */
   readonly timeoutMs?: number | undefined;
   /** The number of retries of a call, 0 for none; 2 by default. The pauses double from 1 s on. */
   readonly retries?: number | undefined;
@@ -44,7 +47,9 @@ export interface ClientSettings {
  */
 export function settingsOf(options: ClientOptions): ClientSettings {
   const { url, token, timeoutMs = 10_000, retries = 2, ca } = options;
-  if (!(timeoutMs > 0)) throw new RangeError(`timeoutMs: expected more than 0, got ${timeoutMs}`);
+  if (!(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS)) {
+    throw new RangeError(`timeoutMs: expected more than 0 and at most a day, got ${timeoutMs}`);
+  }
   if (!Number.isInteger(retries) || retries < 0) {
     throw new RangeError(`retries: expected an integer of 0 or more, got ${retries}`);
   }

@@ -1,6 +1,6 @@
 /** Sends one request to the first server that accepts a connection, and retries if that can help and is safe. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { SharqError, Unavailable } from "../errors.js";
+import { InvalidRequest, SharqError, Unavailable } from "../errors.js";
 import { type Answer, Connections } from "./connections.js";
 import { fromAnswer, fromContent, mayRepeat, pauseMs } from "./failures.js";
 import { type Query, targetOf } from "./paths.js";
@@ -54,6 +54,7 @@ export class Transport {
    *
    * @throws Unavailable: no server accepted a connection. Nothing was done.
    * @throws OutcomeUnknown: the request was sent and no valid answer came. It was perhaps done.
+   * @throws InvalidRequest: the wait is no time that ends. Nothing was sent.
    * @throws SharqError: the server answered with this failure.
    */
   async sendForText(call: Call): Promise<string> {
@@ -90,6 +91,10 @@ export class Transport {
   }
 
   async #send(call: Call): Promise<{ url: string; answer: Answer }> {
+    const { waitMs = 0 } = call;
+    if (!Number.isFinite(waitMs)) {
+      throw new InvalidRequest(`wait: expected a time that ends, got ${waitMs} ms`);
+    }
     const { base, answer } = await this.#exchange(call);
     const url = base + call.path;
     if (answer.status >= 300) {

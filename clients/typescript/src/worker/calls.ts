@@ -65,6 +65,7 @@ export class Calls {
     this.outcomes = new Outcomes(client, releaseDelayMs, {
       onAnswered,
       onNotReported: (count, error) => onEvent({ type: "outcomes_not_reported", count, error }),
+      onDetailsRefused: (job, error) => onEvent({ type: "details_left_out", job, error }),
       onReported: (job, outcome, error) => {
         if (error === null) {
           onEvent({ type: "outcome_reported", job, outcome });

@@ -66,6 +66,11 @@ export type WorkerEvent =
   | { readonly type: "lease_lost"; readonly job: LeasedJob; readonly error: SharqError }
   /** A result was no JSON or too long. The job is finished without it, because its work is done. */
   | { readonly type: "result_left_out"; readonly job: LeasedJob; readonly error: Error }
+  /**
+   * The server refused an outcome with a result, an error, or the hold of a type or cap. It is sent without them, and
+   * holds the job's queue instead.
+   */
+  | { readonly type: "details_left_out"; readonly job: LeasedJob; readonly error: SharqError }
   /** The server has taken the outcome of a job. */
   | { readonly type: "outcome_reported"; readonly job: LeasedJob; readonly outcome: JobOutcome }
   /** The server refused the outcome of a job for good. */
@@ -111,6 +116,7 @@ function textOf(event: WorkerEvent): string | null {
     case "extend_failed":
     case "lease_lost":
     case "result_left_out":
+    case "details_left_out":
     case "outcome_refused":
       return `${idsOf(event.job)}: ${event.error.message}`;
     case "outcomes_not_reported":

@@ -109,8 +109,9 @@ export class Leases {
       return;
     }
     this.#onEvent({ type: "extend_failed", job, error });
-    if (!mayRepeat(error, true)) held.extendAtMs = Infinity;
+    // Any other error, such as that of a progress which the server refuses, leaves the lease as it was.
     if (isLost(error)) {
+      held.extendAtMs = Infinity;
       this.#onEvent({ type: "lease_lost", job, error });
       job.abort(error);
     }

@@ -1,5 +1,6 @@
 /** Defines the options of a worker, and validates them when the worker is made. */
 import { logEvent, type OnEvent } from "./events.js";
+import { MAX_DELAY_MS } from "./verbs.js";
 
 /** The options of a worker. All have defaults. */
 export interface WorkerOptions {
@@ -69,7 +70,7 @@ export function settingsOf(options: WorkerOptions): Settings {
   checkCount("batch", settings.batch, 1_000);
   check("leaseMs", settings.leaseMs, 100, 86_400_000);
   check("waitMs", settings.waitMs, 0, 60_000);
-  check("releaseDelayMs", releaseDelayMs ?? 0, 0);
+  check("releaseDelayMs", releaseDelayMs ?? 0, 0, MAX_DELAY_MS);
   check("stopTimeoutMs", settings.stopTimeoutMs, 0, 2 ** 31 - 1);
   return settings;
 }

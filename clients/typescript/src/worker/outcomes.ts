@@ -5,7 +5,7 @@
  */
 import { inspect } from "node:util";
 import type { Client, ReleaseOptions } from "../client.js";
-import type { SharqError } from "../errors.js";
+import { InvalidRequest, type SharqError, TooLarge } from "../errors.js";
 import { mayRepeat, pauseMs } from "../http/failures.js";
 import type { RawJson } from "../json.js";
 import type { LeasedJob } from "../shapes.js";
@@ -39,6 +39,8 @@ interface Report {
 export interface ReportHooks {
   /** Called once for each outcome that the server has answered, with the error if it refused it for good. */
   readonly onReported: (job: LeasedJob, outcome: JobOutcome, error: SharqError | null) => void;
+  /** Called if the server refused an outcome with details, such as a result, which is sent again without them. */
+  readonly onDetailsRefused: (job: LeasedJob, error: SharqError) => void;
   /** Called after each round of calls, when fewer outcomes are unreported. */
   readonly onAnswered: () => void;
   /** Called when the server did not take outcomes, which are sent again. */
@@ -160,6 +162,11 @@ export class Outcomes {
         if (error !== null && mayRepeat(error, true)) {
           kept.push(report);
           lastError = error;
+        } else if (isRefused(error) && isDetailed(report)) {
+          // What was done is not done again for it.
+          kept.push(withoutDetails(report));
+          this.#changed.set();
+          this.#hooks.onDetailsRefused(report.job, error);
         } else {
           this.#hooks.onReported(report.job, report.release === null ? "finish" : "release", error);
         }
@@ -184,15 +191,39 @@ export class Outcomes {
   }
 }
 
-/** Return an error as "TypeName: message", cut to 2 KiB of UTF-8. */
-export function textOfError(error: unknown): string {
-  if (!(error instanceof Error)) return cut(typeof error === "string" ? error : inspect(error));
-  return cut(error.message ? `${error.name}: ${error.message}` : error.name);
+function isRefused(error: SharqError | null): error is SharqError {
+  return error instanceof InvalidRequest || error instanceof TooLarge;
 }
 
+/** Return true if a report has a result, an error, or a hold of more than the job's queue, which a server may refuse. */
+function isDetailed({ release, result, error }: Report): boolean {
+  const holdsMore = release?.holdTypeMs !== undefined || release?.holdCap !== undefined;
+  return holdsMore || result !== undefined || error !== undefined;
+}
+
+/** Return the report of a job without them; a hold is one of the job's queue alone. */
+function withoutDetails({ job, release, cost }: Report): Report {
+  if (release === null) return { job, release, cost };
+  const { holdTypeMs, holdCap, ...terms } = release;
+  const holdMs = terms.holdMs ?? holdTypeMs ?? holdCap?.ms;
+  return { job, release: holdMs === undefined ? terms : { ...terms, holdMs }, cost };
+}
+
+/** Return an error as "TypeName: message", cut to 2 KiB of UTF-8. */
+export function textOfError(error: unknown): string {
+  try {
+    if (!(error instanceof Error)) return cut(typeof error === "string" ? error : inspect(error));
+    return cut(error.message ? `${error.name}: ${error.message}` : error.name);
+  } catch (failure) {
+    // An error of the application may have any message.
+    return `an error whose message threw ${failure instanceof Error ? failure.name : typeof failure}`;
+  }
+}
+
+/** Return a text cut to 2 KiB of UTF-8. Half a character, which UTF-8 cannot encode, becomes U+FFFD. */
 function cut(text: string): string {
   const bytes = Buffer.from(text);
-  if (bytes.length <= MAX_ERROR_BYTES) return text;
+  if (bytes.length <= MAX_ERROR_BYTES) return bytes.toString();
   // A character that the cut goes through is left out.
   return new TextDecoder().decode(bytes.subarray(0, MAX_ERROR_BYTES)).replace(/\uFFFD+$/, "");
 }

@@ -1,5 +1,5 @@
 /** Defines what a handler gets: a leased job that can report how far the work is, and that says when it is lost. */
-import { jsonText } from "../json.js";
+import { checkedText } from "../json.js";
 import type { LeasedJob } from "../shapes.js";
 
 /** The longest progress that the server takes, in bytes of JSON text. */
@@ -60,7 +60,7 @@ export class Running implements RunningJob {
   }
 
   progress(value: unknown): void {
-    const json = jsonText(value, "progress");
+    const json = checkedText(value, "progress");
     const bytes = Buffer.byteLength(json);
     if (bytes > MAX_PROGRESS_BYTES) {
       throw new RangeError(`progress: expected up to ${MAX_PROGRESS_BYTES} bytes of JSON, got ${bytes}`);

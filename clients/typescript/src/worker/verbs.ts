@@ -7,7 +7,7 @@
 const MAX_HOLD_MS = 24 * 3600 * 1_000;
 
 /** The longest delay of a release that the server accepts. */
-const MAX_DELAY_MS = 365 * 24 * 3600 * 1_000;
+export const MAX_DELAY_MS = 365 * 24 * 3600 * 1_000;
 
 /** Tells what a value is, also if it is of another copy of this package, such as its CommonJS form. */
 const KIND = Symbol.for("sharq-client.verb");

@@ -1,5 +1,5 @@
 /** Decides the outcome of a job from what its handler returned or threw, and tells it as an event. */
-import { jsonText, RawJson } from "../json.js";
+import { checkedText, RawJson } from "../json.js";
 import type { OnEvent } from "./events.js";
 import { type Outcomes, textOfError } from "./outcomes.js";
 import type { Running } from "./running_job.js";
@@ -93,7 +93,7 @@ export class Verdicts {
   #resultOf(job: Running, { value }: JobResult): RawJson | undefined {
     if (value === undefined) return undefined;
     try {
-      const text = jsonText(value, "result");
+      const text = checkedText(value, "result");
       const bytes = Buffer.byteLength(text);
       if (bytes <= MAX_RESULT_BYTES) return new RawJson(text);
       throw new RangeError(`result: it has ${bytes} bytes of JSON and may have ${MAX_RESULT_BYTES}`);

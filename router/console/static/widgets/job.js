@@ -269,7 +269,7 @@ export function jobBody(values, before) {
   const body = {};
   const priority = values.priority ?? "";
   if (priority !== before)
-    body.priority = Number.isNaN(Number(priority)) || priority === "" ? priority : Number(priority);
+    body.priority = priority !== "" && Number.isFinite(Number(priority)) ? Number(priority) : priority;
   if (values.delay) {
     const delay = readDuration(values.delay);
     if (delay === null) throw new FieldError("delay", `expected a duration, ${DURATION_HINT}`);

@@ -264,7 +264,9 @@ test("settings that cannot work are refused at once", () => {
       return true;
     },
   );
-  assert.throws(() => new Client({ timeoutMs: 0 }), /^RangeError: timeoutMs: /);
+  for (const timeoutMs of [0, NaN, Infinity, 86_400_001]) {
+    assert.throws(() => new Client({ timeoutMs }), /^RangeError: timeoutMs: /);
+  }
   assert.throws(() => new Client({ retries: -1 }), /^RangeError: retries: /);
   assert.throws(() => new Client({ ca: "/nothing/there.pem" }), /ENOENT/);
   assert.throws(() => new Client({ ca: Buffer.from("no certificate") }), /ca: no certificate in PEM/);

@@ -22,6 +22,7 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
   ["a Map", { map: new Map([[1, 2]]) }, /^payload\.map: .*a Map/],
   ["a Set", [new Set()], /^payload\[0\]: .*a Set/],
   ["a circle", circle, /^payload: .*circular/],
+  ["half a character", { text: ["\u{1f600}".slice(0, 1)] }, /^payload: .*half a character/],
   ["an object whose toJSON returns nothing", { toJSON: () => undefined }, /^payload: .*toJSON/],
 ];
 
@@ -48,6 +49,34 @@ test("results, progress and changes are checked, too", async () => {
     client.jobs.change("t", "q", "j", { payload: 1n }),
     /^InvalidRequest: change\.payload: /,
   );
+});
+
+test("a backslash before a u is no half of a character", async () => {
+  for (const payload of ["\\ud800", "\u{1f600}", "\\\\ud83d", { "\\udc00": 1 }]) {
+    await assert.rejects(client.enqueue({ queue_type: "t", queue_id: "q", payload }), /nothing listens there/);
+  }
+});
+
+test("a field of a request is never NaN, which JSON writes as the null that clears it", async () => {
+  const job = { queue_type: "t", queue_id: "q", job_id: "j", lease: "l" };
+  const entry = { queue_type: "t", queue_id: "q", payload: NaN };
+  const calls: readonly (readonly [() => Promise<unknown>, RegExp])[] = [
+    [() => client.jobs.change("t", "q", "j", { payload: NaN, expires: NaN }), /change\.expires: .*got NaN/],
+    [() => client.control.setQueue("t", "q", { max_leased: Infinity }), /max_leased: .*got Infinity/],
+    [() => client.control.setQueue("t", "q", { retry: { delay: NaN } }), /retry\.delay: .*got NaN/],
+    [() => client.control.setType("t~a", { limits: [{ interval: NaN }] }), /limits\.0\.interval: /],
+    [() => client.control.hold("t", "q", { forMs: NaN }), /for: .*got NaN/],
+    [() => client.control.schedules.put("s", entry, { every: NaN }), /every: .*got NaN/],
+    [() => client.enqueue({ ...entry, expires: NaN }), /expires: .*got NaN/],
+    [() => client.release(job, { holdMs: NaN }), /hold: .*got NaN/],
+    [() => client.release(job, { error: "\u{1f600}".slice(1) }), /half a character/],
+    [() => client.dequeue("t", { waitMs: NaN }), /wait: .*got NaN/],
+    [() => client.jobs.wait("t", "q", "j", { timeoutMs: NaN }), /wait: .*got NaN/],
+    [() => client.enqueue({ ...entry, interval: 5n as never }), /interval: .*got 5/],
+  ];
+  for (const [call, message] of calls) {
+    await assert.rejects(call, (error) => error instanceof InvalidRequest && message.test(error.message));
+  }
 });
 
 test("an unknown or a missing field of a job is refused by its name", async () => {

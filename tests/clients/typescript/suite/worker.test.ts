@@ -7,6 +7,7 @@ import {
   type EnqueueJob,
   JobResult,
   type JobStatus,
+  RawJson,
   Retry,
   type RunningJob,
   Throttled,
@@ -123,6 +124,50 @@ test("what a handler returns or throws decides the fate of its job", async () =>
   );
   assert.equal(events[0]?.type, "worker_started");
   assert.equal(events.at(-1)?.type, "worker_stopped");
+});
+
+test("what the server refuses of a job spoils no outcome, and no lease", async () => {
+  const type = newType();
+  const half = "\u{1f600}".slice(0, 1);
+  const verbs: Readonly<Record<string, (job: RunningJob) => unknown>> = {
+    error: () => {
+      throw new Error(`cut here: ${half}`);
+    },
+    odd: () => {
+      throw Object.defineProperty(new Error(), "message", {
+        get() {
+          throw new Error("no message");
+        },
+      });
+    },
+    result: () => new JobResult({ text: half }),
+    raw: () => new JobResult(new RawJson("oops")),
+    plain: () => new JobResult(1),
+    throttled: () => new Throttled({ retryAfterMs: 60_000, holdsType: true }), // the type has no ~
+    deep: async (job) => {
+      let deep: unknown = 1;
+      for (let level = 0; level < 505; level += 1) deep = [deep]; // the server takes 500
+      job.progress(deep);
+      await sleep(1_000);
+      return new JobResult(deep);
+    },
+  };
+  await enqueue(type, Object.keys(verbs), { retry: { delay: 50_000 } });
+  const events = await work(
+    (worker) => worker.handle<string>(type, (job) => verbs[job.job_id]?.(job)),
+    hasReported(7),
+    { leaseMs: 400 },
+  );
+  for (const id of ["result", "raw", "plain", "deep"]) {
+    const { state, attempt } = await statusOf(type, id);
+    assert.deepEqual([state, attempt], ["finished", 1], id);
+  }
+  assert.equal((await statusOf(type, "plain")).result, 1);
+  assert.equal((await statusOf(type, "error")).error, "Error: cut here: \uFFFD");
+  assert.equal((await statusOf(type, "odd")).error, "an error whose message threw Error");
+  assert.equal((await client.queue(type, "throttled"))?.blocked_by, "hold");
+  assert.deepEqual([count(events, "result_left_out"), count(events, "details_left_out")], [2, 2]);
+  assert.equal(count(events, "lease_lost"), 0);
 });
 
 test("a failed job waits as its retry policy says, a second without one, or as the option says", async () => {
@@ -356,6 +401,7 @@ test("what could never work is refused when it is registered", async () => {
     { concurrency: 0 },
     { batch: 2_000 },
     { leaseMs: 5 },
+    { releaseDelayMs: Infinity },
     { waitMs: -1 },
     { concurrency: 1.5 },
   ]) {

@@ -81,13 +81,15 @@ def retry(
             _report(session, "redriven", client.redrive(queue_type))
             return
         refs = _refs(client, queue_type, queue_id)
-        refused: list[SharqError] = []
+        redriven, refused = 0, list[SharqError]()
         for start in range(0, len(refs), CHUNK):
             answers = client.redrive_many(queue_type, refs[start : start + CHUNK])
+            redriven += answers.count(None)
+            # Somebody else has queued or dropped the letters that are not found any more.
             refused.extend(
                 answer for answer in answers if answer is not None and not isinstance(answer, NotFound)
             )
-    _report(session, "redriven", len(refs) - len(refused))
+    _report(session, "redriven", redriven)
     if refused:
         raise Failed(f"{len(refused)} dead letters are kept. The first reason: {refused[0].message}")
 

@@ -23,8 +23,8 @@ _OF_BOTH = "Settings of both"
 
 ALL = "all"
 
-_SHORT_FORMS = frozenset({"rate"})
-"""The settings that are another form of one that is cleared by its own name."""
+_SHORT_FORMS = {"rate": "interval"}
+"""Settings that are another form of one, by whose name they are cleared → this one."""
 
 
 def set_(
@@ -192,7 +192,8 @@ def _settings(kind: type[SettingsT], values: dict[str, Any], clear: list[str]) -
     names: list[str] = [field.name for field in msgspec.structs.fields(kind)]
     cleared = [name.replace("-", "_") for name in clear]
     if ALL in cleared:
-        cleared = [name for name in names if name not in {*values, *_SHORT_FORMS}]
+        kept = {*values, *_SHORT_FORMS, *(other for name, other in _SHORT_FORMS.items() if name in values)}
+        cleared = [name for name in names if name not in kept]
     for name in cleared:
         if name not in names:
             raise ValueError(f"--clear: expected one of {', '.join([*names, ALL])}, got {name!r}")

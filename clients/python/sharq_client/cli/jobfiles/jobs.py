@@ -13,6 +13,16 @@ from sharq_client.requests import EnqueueJob
 FIELDS = frozenset(EnqueueJob.__struct_fields__)
 """The names of the fields of a job on the wire. A CSV column with another name goes into the payload."""
 
+_ALTERNATIVES = {
+    "interval": "rate",
+    "rate": "interval",
+    "delay": "at",
+    "at": "delay",
+    "expires": "expires_at",
+    "expires_at": "expires",
+}
+"""Field → the other field that says the same. A job has one of the two at most."""
+
 _ID_BYTES = 16
 _LINE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TRUE, _FALSE = frozenset({"true", "yes", "1"}), frozenset({"false", "no", "0"})
@@ -34,13 +44,21 @@ def job_of(record: Record, header: Sequence[str], defaults: Mapping[str, object]
     if record.problem:
         raise BadLine(record.problem)
     named = _of_cells(header, record.cells) if header else _of_json(record.text)
-    fields = {**defaults, **named}
+    fields = {**_without_alternatives(defaults, named), **named}
     for name in ("queue_type", "queue_id", "payload"):
         if name not in fields:
             raise BadLine(f"{name} is missing")
     if fields.get("job_id") is None:
         fields["job_id"], fields["repeat"] = _stable_id(record, run), True
     return EnqueueJob(**fields)  # type: ignore[arg-type] # the server checks the values
+
+
+def _without_alternatives(
+    defaults: Mapping[str, object], named: Mapping[str, object]
+) -> Mapping[str, object]:
+    """Return the defaults without those that a record says in another way, as a rate that it says as an interval."""
+    said = {_ALTERNATIVES[name] for name in named.keys() & _ALTERNATIVES if named[name] is not None}
+    return {name: value for name, value in defaults.items() if name not in said}
 
 
 def _stable_id(record: Record, run: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import enum
+import errno
 import gzip
 import io
 import os
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -71,7 +73,7 @@ class JobFile:
         self._stored: BinaryIO = sys.stdin.buffer if self._is_stdin else Path(name).open("rb")  # noqa: SIM115
         self.size_bytes = _size_bytes(self._stored)
         is_packed = name.endswith(".gz")
-        self._lines = _Lines(gzip.GzipFile(fileobj=self._stored) if is_packed else self._stored)
+        self._lines = _Lines(gzip.GzipFile(fileobj=self._stored) if is_packed else self._stored, self.name)
         self.kind = kind or _kind_of(name.removesuffix(".gz"), self._lines)
         self.header: Sequence[str] = ()
         self._reader: Iterator[list[str]] = iter(())
@@ -142,13 +144,17 @@ class JobFile:
 class _Lines:
     """The lines of a file, as bytes.
 
+    Args:
+        name: the name of the file, for messages.
+
     Attributes:
         number: the number of lines read so far.
         is_cut: True if the last one was longer than MAX_LINE_BYTES, and is left out.
     """
 
-    def __init__(self, file: BinaryIO | gzip.GzipFile) -> None:
+    def __init__(self, file: BinaryIO | gzip.GzipFile, name: str) -> None:
         self._file = io.BufferedReader(file, 1 << 18) if isinstance(file, gzip.GzipFile) else file
+        self._name = name
         self._taken: list[bytes] = []
         self._next = b""
         self.number = 0
@@ -158,7 +164,7 @@ class _Lines:
         return self
 
     def __next__(self) -> bytes:
-        line, self._next = self._next or self._file.readline(MAX_LINE_BYTES), b""
+        line, self._next = self._next or self._read(), b""
         if not line:
             raise StopIteration
         self.number += 1
@@ -169,12 +175,24 @@ class _Lines:
         return line
 
     def _skip_rest(self) -> None:
-        while (rest := self._file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+        while (rest := self._read()) and not rest.endswith(b"\n"):
             pass
+
+    def _read(self) -> bytes:
+        """Return up to MAX_LINE_BYTES of the rest of a line; empty at the end.
+
+        Raises:
+            OSError: the file cannot be read, or its compressed data is damaged or ends early.
+        """
+        try:
+            return self._file.readline(MAX_LINE_BYTES)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            problem = "ends early" if isinstance(error, EOFError) else f"is damaged ({error})"
+            raise OSError(errno.EBADMSG, f"its compressed data {problem}", self._name) from error
 
     def peek(self) -> bytes:
         """Return the next line without taking it; empty at the end."""
-        self._next = self._next or self._file.readline(MAX_LINE_BYTES)
+        self._next = self._next or self._read()
         return self._next
 
     def take(self) -> bytes:

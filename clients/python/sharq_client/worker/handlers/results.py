@@ -11,7 +11,7 @@ from collections.abc import Callable
 from msgspec import UNSET, Raw, UnsetType
 
 from sharq_client.answers import LeasedJob
-from sharq_client.json_values import to_text
+from sharq_client.json_values import check_text, to_text
 
 log = logging.getLogger("sharq.worker")
 
@@ -135,7 +135,7 @@ class RunningJob(LeasedJob, frozen=True, kw_only=True):
             ValueError: the value is too long.
             TypeError: the value is no JSON, or would come back as another one, as bytes would.
         """
-        text = value if isinstance(value, Raw) else Raw(to_text(value, "progress"))
+        text = check_text(value, "progress") if isinstance(value, Raw) else Raw(to_text(value, "progress"))
         if len(memoryview(text)) > MAX_PROGRESS_BYTES:
             raise ValueError(
                 f"progress: expected up to {MAX_PROGRESS_BYTES} bytes of JSON, got {len(memoryview(text))}"
@@ -176,8 +176,7 @@ def result_of(job: LeasedJob, result: JobResult) -> Raw | UnsetType:
     The work is done, so a result that cannot be sent is logged and left out: the job is not done again for it.
     """
     try:
-        value = result.value
-        text = value if isinstance(value, Raw | UnsetType) else Raw(to_text(value, "result"))
+        text = _text_of(result.value)
     except (TypeError, ValueError) as error:
         log.error(  # noqa: TRY400 - the message says it all, and results are not logged
             "result_left_out queue_type=%s queue_id=%s job_id=%s error=%s",
@@ -191,6 +190,13 @@ def result_of(job: LeasedJob, result: JobResult) -> Raw | UnsetType:
         )  # fmt: skip
         return UNSET
     return text
+
+
+def _text_of(value: object) -> Raw | UnsetType:
+    """Return a result as JSON text, UNSET for none."""
+    if isinstance(value, UnsetType):
+        return value
+    return check_text(value, "result") if isinstance(value, Raw) else Raw(to_text(value, "result"))
 
 
 def _check_seconds(name: str, value: float) -> None:
