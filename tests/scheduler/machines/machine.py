@@ -34,24 +34,9 @@ from sharq_core.models import (
 )
 from sharq_core.scheduler.function_call import MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.functions import Retention
-from sharq_core.scheduler.replies import (
-    CountsReply,
-    DequeueReply,
-    Reply,
-    TypeTotals,
-    minute_counts,
-)
+from sharq_core.scheduler.replies import CountsReply, DequeueReply, Reply, TypeTotals, minute_counts
 from sharq_core.scheduler.surveys import RefreshReply
-from tests.scheduler.drivers.driver import (
-    DAY_US,
-    HOUR_US,
-    MINUTE_US,
-    RANDOM,
-    SECOND_US,
-    START_US,
-    TYPE,
-    Driver,
-)
+from tests.scheduler.drivers.driver import DAY_US, MINUTE_US, RANDOM, SECOND_US, START_US, TYPE, Driver
 from tests.scheduler.machines.strategies import (
     BURSTS,
     CLOCK_STEPS_US,
@@ -77,7 +62,9 @@ from tests.scheduler.models import queues as model_queues
 from tests.scheduler.models.model import Model
 from tests.scheduler.stored.records import assert_records_agree, read_raw
 
-RETENTION = Retention(finished_us=5 * MINUTE_US, dead_us=HOUR_US, tombstones=4, dead=3, result_bytes=600)
+RETENTION = Retention(
+    finished_us=5 * MINUTE_US, dead_us=60 * MINUTE_US, tombstones=4, dead=3, result_bytes=600
+)
 
 NO_TOTALS = TypeTotals(TYPE, 0, 0, 0, 0, 0, 0, 0)
 
