@@ -46,7 +46,7 @@ class Stop:
         self._asked = asyncio.Event()
         self._asked_at = 0.0
         self._loop = asyncio.get_running_loop()
-        self._limit: threading.Timer | None = None
+        self._limit: threading.Timer | asyncio.TimerHandle | None = None
 
     @property
     def was_asked(self) -> bool:
@@ -66,9 +66,14 @@ class Stop:
 
     def limit(self) -> None:
         """End the process if the stop takes too long, even if its event loop is blocked."""
-        self._limit = threading.Timer(self.left_s() + MARGIN_S, self._end_overdue)
-        self._limit.daemon = True
-        self._limit.start()
+        left_s = self.left_s() + MARGIN_S
+        self._limit = timer = threading.Timer(left_s, self._end_overdue)
+        timer.daemon = True
+        try:
+            timer.start()
+        except (RuntimeError, MemoryError) as error:
+            log.warning("stop_without_thread error=%r: a blocked event loop does not end in time", error)
+            self._limit = self._loop.call_later(left_s, self._end_overdue)
 
     def unlimit(self) -> None:
         """Lift the time limit of the stop until `limit` is called again or a second signal arrives."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from router.access.token_file import new_token
 from sharq_core.process.stop import MARGIN_S
@@ -55,6 +57,24 @@ async def test_sighup_with_a_wrong_file_says_so_and_changes_nothing(
     assert "[log] level: expected debug or info or warning or error, got" in server.stderr
     assert await status_of(http, f"{server.url()}/readyz") == 200
     assert server.stop() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system bounds the memory of another process")
+async def test_a_server_that_can_start_no_thread_stops_all_the_same(
+    start: StartServer, http: aiohttp.ClientSession
+) -> None:
+    server = start()
+    assert await enqueue(http, server.url()) == 201
+    bound_memory(server.process.pid, 4 << 20)
+    server.process.send_signal(signal.SIGTERM)
+    server.until(lambda: "stop_without_thread" in server.stderr)
+    assert server.exit_code() == 0
+
+
+def bound_memory(pid: int, more_bytes: int) -> None:
+    """Let a process have so many bytes more of address space than now: less than the stack of a thread."""
+    size_bytes = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * 4096
+    resource.prlimit(pid, resource.RLIMIT_AS, (size_bytes + more_bytes, resource.RLIM_INFINITY))
 
 
 async def test_signals_of_the_originals_scripts_do_nothing(
