@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from sharq_core.job_life import OnExpiry, Retry
+from sharq_core.job_life import OnExpiry, RedriveStatus, Retry
 from sharq_core.models import NewJob
-from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US, Driver
+from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US, SECOND_US, Driver
 from tests.scheduler.drivers.expiring import dead_ids, mortal, settle
+from tests.scheduler.stored.batches import WAITED
 from tests.scheduler.stored.records import assert_keys_agree
 from tests.support.extent import is_full
 
@@ -155,3 +156,28 @@ def test_the_oldest_dead_letters_go_when_there_are_too_many(driver: Driver) -> N
     assert [driver.get_queue(queue_id).dead for queue_id in "abc"] == [0, 15, 30]
     assert dead_ids(driver)[:15] == [f"1-{n}" for n in range(15, 30)]
     assert driver.totals().cancelled == 45
+
+
+@pytest.mark.parametrize(
+    ("fields", "letter_format"),
+    [({}, 1), ({"burst": 1.5}, 2), ({"max_leased": 2}, 2), ({"caps": ("brand",), "max_leased": 2}, 4)],
+)
+def test_a_letter_of_a_row_keeps_what_a_forgotten_queue_had(
+    driver: Driver, fields: dict[str, Any], letter_format: int
+) -> None:
+    """The record in it is that of the waiting job, behind the same fields as in any other letter."""
+    driver.enqueue(*(mortal(str(n), interval_us=SECOND_US, **fields) for n in range(5)))
+    before = driver.get_queue()
+    driver.advance(MINUTE_US)
+    assert settle(driver) == 5
+    letters = driver.client.hvals(driver.key("deadjobs"))
+    assert {letter[0] for letter in letters} == {letter_format + WAITED}
+    driver.advance(HOUR_US)
+    settle(driver)
+    assert driver.get_queue().interval_us == 0, "the queue is forgotten"
+    assert driver.redrive("3") == [RedriveStatus.QUEUED]
+    after = driver.get_queue()
+    kept = [(queue.interval_us, queue.burst, queue.max_leased, queue.caps) for queue in (before, after)]
+    assert kept[0] == kept[1]
+    assert after.queued == 1
+    assert_keys_agree(driver)
