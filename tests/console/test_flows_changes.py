@@ -384,11 +384,10 @@ def test_a_queue_is_paused_and_resumed_by_keyboard_alone(open_page: OpenPage, ap
 def test_what_a_token_may_not_do_is_disabled_with_the_reason(reader: Reader, api: Api, kind: str) -> None:
     api.enqueue("a")
     page = reader.open(f"queue/{kind}/acme", "reader")
+    reason = "The token reader lacks the permission operate."
     for name in ("Pause", "Delete the queue", "Hold"):
         expect(reader.button(name)).to_have_attribute("aria-disabled", "true")
-        expect(reader.button(name)).to_have_accessible_description(
-            "The token reader lacks the permission operate."
-        )
+        expect(reader.button(name)).to_have_accessible_description(reason)
     reader.button("Pause").click(force=True)
     reader.said("lacks the permission operate")
     expect(page.get_by_role("dialog")).to_have_count(0)
