@@ -22,6 +22,7 @@ from sharq_client import (
     EnqueueJob,
     EnqueueStopped,
     InvalidRequest,
+    OutcomeUnknown,
     SharqError,
     Unauthorized,
     Unavailable,
@@ -223,6 +224,17 @@ async def test_server_that_is_not_sharq_is_called_so(open_client: OpenClient, ki
     async with another_server(ANSWERS[words]) as url:
         error = await refusal(open_client(url), kind, WrongUrl)
     assert words in error.message and url in error.message
+
+
+@pytest.mark.parametrize("content", [b'{"status":"failure","message":"\xff"}', b"[" * 20_000])
+@pytest.mark.parametrize("status", [200, 503])
+async def test_answer_that_is_no_text_is_an_error_of_the_client(
+    open_client: OpenClient, kind: str, status: int, content: bytes
+) -> None:
+    head = b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(content))
+    async with another_server(head + content) as url, open_client(url, retries=0) as client:
+        with pytest.raises(OutcomeUnknown if status == 200 else Unavailable, match=f"answered {status}"):
+            await client.queue(kind, "1")
 
 
 @pytest.mark.parametrize(

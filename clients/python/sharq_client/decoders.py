@@ -15,7 +15,7 @@ class AnswerDecoder(Protocol[AnswerT_co]):
     """The interface of a decoder of the content of answers, such as msgspec.json.Decoder."""
 
     def decode(self, content: bytes, /) -> AnswerT_co:
-        """Return the answer. Raise msgspec.DecodeError if the content is none."""
+        """Return the answer. Raise ValueError or RecursionError if the content is none."""
         ...
 
 

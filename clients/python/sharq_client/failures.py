@@ -89,7 +89,7 @@ def from_answer(status: int, body: bytes, url: str) -> errors.SharqError:
         return errors.WrongUrl(f"{url} leads to another place (status {status}): use the URL of that place")
     try:
         failure = msgspec.json.decode(body, type=Failure)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # no JSON, not in UTF-8, or nested without end
         return _of_other_server(status, url)
     if status == NothingReady.status and not failure.code:
         return NothingReady(failure.blocked_by, failure.next_ready_in)
@@ -109,7 +109,7 @@ def _of_other_server(status: int, url: str) -> errors.SharqError:
     return errors.from_code(_CODE_OF_STATUS.get(status, unknown), f"answered {status} without a reason")
 
 
-def from_content(status: int, body: bytes, url: str, fault: msgspec.DecodeError) -> errors.SharqError:
+def from_content(status: int, body: bytes, url: str, fault: Exception) -> errors.SharqError:
     """Return the error for an answer of success whose content is not what the API answers."""
     if body.lstrip()[:1] == b"<":
         return errors.WrongUrl(f"{url} was answered with a web page, not by a SHARQ server: check the URL")

@@ -48,7 +48,11 @@ const HALF = /(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]/;
 /** Throw InvalidRequest for a text with half a character: servers take none, nor any job in a call about many. */
 function refuseHalves(text: string, name: string): void {
   if (text.includes("\\u") && HALF.test(text)) {
-    throw unfit(name, "half a character (a lone surrogate)", "cut texts between characters, or use toWellFormed()");
+    throw unfit(
+      name,
+      "half a character (a lone surrogate)",
+      "cut texts between characters, or use toWellFormed()",
+    );
   }
 }
 

@@ -7,8 +7,6 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
-import msgspec
-
 from sharq_client import errors, failures
 from sharq_client.bodies import body_text
 from sharq_client.decoders import AnswerDecoder
@@ -118,7 +116,7 @@ class AsyncTransport:
             raise failure
         try:
             return answer.decode(content)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:  # no JSON, not in UTF-8, or nested without end
             raise failures.from_content(status, content, base + path, error) from error
 
     async def repeated(

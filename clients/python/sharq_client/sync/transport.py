@@ -8,8 +8,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
-import msgspec
-
 from sharq_client import errors, failures
 from sharq_client.bodies import body_text
 from sharq_client.decoders import AnswerDecoder
@@ -119,7 +117,7 @@ class Transport:
             raise failure
         try:
             return answer.decode(content)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:  # no JSON, not in UTF-8, or nested without end
             raise failures.from_content(status, content, base + path, error) from error
 
     def repeated(

@@ -254,7 +254,8 @@ function capBody({ limits = "", max_leased = "", hold = "" }) {
   const lines = limits.split("\n").map((line) => line.trim());
   const body = {
     limits: lines.filter((line) => line !== "").map(limitOf),
-    max_leased: max_leased === "" ? null : Number.isFinite(Number(max_leased)) ? Number(max_leased) : max_leased,
+    max_leased:
+      max_leased === "" ? null : Number.isFinite(Number(max_leased)) ? Number(max_leased) : max_leased,
   };
   if (hold === "") return body;
   const ms = hold === "0" ? 0 : readDuration(hold);

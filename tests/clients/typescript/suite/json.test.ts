@@ -53,7 +53,10 @@ test("results, progress and changes are checked, too", async () => {
 
 test("a backslash before a u is no half of a character", async () => {
   for (const payload of ["\\ud800", "\u{1f600}", "\\\\ud83d", { "\\udc00": 1 }]) {
-    await assert.rejects(client.enqueue({ queue_type: "t", queue_id: "q", payload }), /nothing listens there/);
+    await assert.rejects(
+      client.enqueue({ queue_type: "t", queue_id: "q", payload }),
+      /nothing listens there/,
+    );
   }
 });
 
