@@ -1,8 +1,8 @@
 """Divides the first import of the test modules among processes, and keeps the collector of garbage out of it.
 
-pytest rewrites the assertions of each module and keeps the result as bytecode: ten seconds of work in a new clone. Every
-process of pytest-xdist collects all modules in the same order, so each one would do all of it. Forks (forks.py) are made
-after the collection, by one process: one more, which ends before it, takes half of that work.
+pytest rewrites the assertions of each module and keeps the result as bytecode: ten seconds of work in a new clone.
+Every process of pytest-xdist collects all modules in the same order, so each one would do all of it. Forks (forks.py)
+are made after the collection, by one process: one more, which ends before it, takes half of that work.
 """
 
 from __future__ import annotations
