@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.runs import Runs
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 PROJECT = """
 import os
