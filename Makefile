@@ -70,15 +70,16 @@ example: setup  ## one of examples/, with a server of its own unless SHARQ_URL n
 
 .PHONY: test
 test: setup-dev  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
-	@FULL=$(FULL) $(BIN)/python -m pytest -n $(or $(WORKERS),6) --dist worksteal $(ARGS)
+	@FULL=$(FULL) $(BIN)/python -m pytest -p tests.support.forks --forks $(or $(WORKERS),6) $(ARGS)
 
 .PHONY: typescript
 typescript: setup-dev  ## the TypeScript client: types, format, package, page, and its tests with the larger numbers
 	@FULL=1 $(BIN)/python -m pytest -n $(or $(WORKERS),3) --dist worksteal $(ARGS) tests/clients/typescript
 
 .PHONY: coverage
-coverage: setup-dev  ## the tests again, with the lines of the product that none of them runs
-	@$(BIN)/python -m pytest -n $(or $(WORKERS),3) --dist worksteal --cov --cov-report=term $(ARGS)
+coverage: setup-dev  ## the tests that are not slow, with the lines of the product that none of them runs
+	@$(BIN)/python -m pytest -n $(or $(WORKERS),3) --dist worksteal -m "not slow and not alone" --ignore=tests/chaos \
+		--ignore=tests/deploy --cov --cov-report=term $(ARGS)
 
 .PHONY: deploy-check
 deploy-check: setup-dev $(TOOLS)/bin/helm $(TOOLS)/bin/actionlint  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)

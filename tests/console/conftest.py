@@ -5,7 +5,6 @@ The package's tests are plain functions: Playwright's own event loop runs in the
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from sharq_core.config import parse_url
 from tests.console.site import WAIT_S, WIDE, Profiles, Site, Watched
 from tests.support.processes.servers import PATIENT, SharqCluster
 from tests.support.stores.server import WRITTEN_AOF, running_store
-from tests.support.tools import missing_tool
+from tests.support.tools import chromium_program
 
 expect.set_options(timeout=WAIT_S * 1000)
 
@@ -51,7 +50,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Chromium."""
     with sync_playwright() as playwright, chromium(playwright) as running:
         yield running
 
@@ -86,9 +85,8 @@ def running_site() -> Iterator[Site]:
 
 @contextmanager
 def chromium(playwright: Playwright) -> Iterator[Browser]:
-    """Run Debian's Chromium without a window."""
-    program = shutil.which("chromium") or missing_tool("chromium")
-    browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    """Run Chromium without a window."""
+    browser = playwright.chromium.launch(executable_path=chromium_program(), args=["--no-sandbox"])
     try:
         yield browser
     finally:

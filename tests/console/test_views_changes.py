@@ -166,30 +166,32 @@ def test_no_id_error_or_payload_breaks_a_view(site: Site, open_page: OpenPage) -
     assert watched.overflow() == 0
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "type/%",
-        "type/%00",
-        "type/%F0%9F%92%A9",
-        "type/<b>",
-        "queue/a/b/c",
-        "queue/a",
-        "queue//",
-        "__proto__",
-        "type/..",
-        "dead/a?queue_id=%22%3E",
-        "nowhere?view=x",
-        "type/" + "x" * 300,
-    ],
+ODD_ADDRESSES = (
+    "type/%",
+    "type/%00",
+    "type/%F0%9F%92%A9",
+    "type/<b>",
+    "queue/a/b/c",
+    "queue/a",
+    "queue//",
+    "__proto__",
+    "type/..",
+    "dead/a?queue_id=%22%3E",
+    "nowhere?view=x",
+    "type/" + "x" * 300,
 )
-def test_no_address_breaks_the_page(site: Site, open_page: OpenPage, place: str) -> None:
+
+
+def test_no_address_breaks_the_page(site: Site, open_page: OpenPage) -> None:
     watched = open_page()
-    page = watched.open(f"#/{place}")
-    expect(page.locator("h1").first).not_to_be_empty()
-    watched.forgive(400, 404)
-    watched.faults = [fault for fault in watched.faults if "ApiError" not in fault]
-    assert watched.faults == []
+    page = watched.open(f"#/{ODD_ADDRESSES[0]}")
+    for place in ODD_ADDRESSES:
+        page.goto("about:blank")  # so that the console is loaded again, instead of another view of it
+        page.goto(f"{site.url}/console/#/{place}")
+        expect(page.locator("h1").first).not_to_be_empty()
+        watched.forgive(400, 404)
+        watched.faults = [fault for fault in watched.faults if "ApiError" not in fault]
+        assert watched.faults == [], place
 
 
 def test_whatever_is_typed_into_a_search_is_answered_in_words(site: Site, open_page: OpenPage) -> None:

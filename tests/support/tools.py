@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import NoReturn
 
 import pytest
@@ -14,3 +15,12 @@ def missing_tool(tool: str) -> NoReturn:
     if os.environ.get("CI", "").lower() in ("", "0", "false"):
         pytest.skip(reason)
     pytest.fail(reason, pytrace=False)
+
+
+def chromium_program() -> str:
+    """Return the path of Chromium; skip the test, or fail it in CI, if there is none.
+
+    Its headless shell takes half of the processor time, so it comes first. Debian packs it apart.
+    """
+    found = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    return found or missing_tool("chromium")

@@ -27,6 +27,13 @@ def server() -> Iterator[SharqServer]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SharqServer]:
+    """One for tests that count nothing from its start and end no more than one of its workers."""
+    with running_server("--workers", "2") as running:
+        yield running
+
+
 def until_workers(server: SharqServer, count: int, without: int) -> list[int]:
     """Wait until so many workers run and none of them has a process id."""
 
@@ -156,24 +163,25 @@ async def test_a_stop_signal_that_reaches_every_worker_too_cuts_no_request_off(s
     assert "forced_exit" not in server.log
 
 
-def test_a_reload_reaches_every_worker_and_other_signals_nobody(server: SharqServer) -> None:
+def test_a_reload_reaches_every_worker_and_other_signals_nobody(shared: SharqServer) -> None:
     for number in (signal.SIGUSR1, signal.SIGUSR2):
-        server.signal(number)
-    server.signal(signal.SIGHUP)
-    server.until(lambda: server.log.count("reloaded done=") == 3)
-    assert sorted(line.rpartition(" ")[2] for line in server.log.splitlines() if "reloaded done=" in line)[
+        shared.signal(number)
+    shared.signal(signal.SIGHUP)
+    shared.until(lambda: shared.log.count("reloaded done=") == 3)
+    assert sorted(line.rpartition(" ")[2] for line in shared.log.splitlines() if "reloaded done=" in line)[
         -2:
     ] == ["worker=0", "worker=1"]
-    assert len(children(server)["workers"]) == 2
+    assert len(children(shared)["workers"]) == 2
 
 
-def test_a_signal_without_a_name_ends_one_worker_only(server: SharqServer) -> None:
+def test_a_signal_without_a_name_ends_one_worker_only(shared: SharqServer) -> None:
     number = signal.SIGRTMIN + 3
-    victim, survivor = children(server)["workers"]
+    victim, survivor = children(shared)["workers"]
     os.kill(victim, number)
-    assert survivor in until_workers(server, 2, without=victim)
-    server.until(lambda: f"worker_ended worker=0 reason='it was ended by signal {number}'" in server.log)
-    assert "Traceback" not in server.log
+    assert survivor in until_workers(shared, 2, without=victim)
+    told = re.compile(rf"worker_ended worker=\d reason='it was ended by signal {number}'")
+    shared.until(lambda: told.search(shared.log) is not None)
+    assert "Traceback" not in shared.log
 
 
 def remove_links(directory: str) -> Path:
@@ -245,8 +253,8 @@ def test_a_worker_is_started_again_although_the_directory_of_the_sockets_is_gone
         assert server.stop() == 0
 
 
-def test_a_port_in_use_is_said_once(server: SharqServer, tmp_path: Path) -> None:
-    second = SharqServer(tmp_path, "--workers", "2", "--port", str(server.port))
+def test_a_port_in_use_is_said_once(shared: SharqServer, tmp_path: Path) -> None:
+    second = SharqServer(tmp_path, "--workers", "2", "--port", str(shared.port))
     second.launch()
     assert second.wait() == 1
     assert second.log.count("is in use by another process; --port chooses another port") == 1
@@ -263,13 +271,13 @@ def test_a_wrong_configuration_that_workers_find_is_said_once(tmp_path: Path) ->
     assert server.log.count("cannot be read") == 1
 
 
-def test_a_system_without_files_for_a_worker_does_not_end_the_server(server: SharqServer) -> None:
-    victim, survivor = children(server)["workers"]
-    with without_files(server.pid):
+def test_a_system_without_files_for_a_worker_does_not_end_the_server(shared: SharqServer) -> None:
+    victim, survivor = children(shared)["workers"]
+    with without_files(shared.pid):
         os.kill(victim, signal.SIGKILL)
-        server.until(lambda: "its process cannot be started: " in server.log)
-    assert survivor in until_workers(server, 2, without=victim)
-    assert "Traceback" not in server.log
+        shared.until(lambda: "its process cannot be started: " in shared.log)
+    assert survivor in until_workers(shared, 2, without=victim)
+    assert "Traceback" not in shared.log
 
 
 def test_a_stop_between_two_starts_of_a_worker_ends_in_order_and_starts_none(server: SharqServer) -> None:

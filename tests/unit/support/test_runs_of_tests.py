@@ -44,7 +44,7 @@ TESTS = [
 
 
 def runs(processes: int = PROCESSES) -> list[list[Listed]]:
-    """Return the equal runs that pytest-xdist makes of the list."""
+    """Return the equal runs that the processes make of the list."""
     found = cast("list[Listed]", in_runs(cast("list[pytest.Item]", TESTS), processes))
     assert Counter(map(id, found)) == Counter(map(id, TESTS))
     split: list[list[Listed]] = []
