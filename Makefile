@@ -70,7 +70,7 @@ example: setup  ## one of examples/, with a server of its own unless SHARQ_URL n
 
 .PHONY: test
 test: setup-dev  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
-	@FULL=$(FULL) $(BIN)/python -m pytest -p tests.support.forks --forks $(or $(WORKERS),6) $(ARGS)
+	@FULL=$(FULL) $(BIN)/python -m pytest -n $(or $(WORKERS),6) --dist worksteal $(ARGS)
 
 .PHONY: typescript
 typescript: setup-dev  ## the TypeScript client: types, format, package, page, and its tests with the larger numbers

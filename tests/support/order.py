@@ -1,7 +1,8 @@
 """Puts the tests in an order in which no test process has long tests left when the others have ended.
 
-Each process gets an equal run of the list, and one that has ended takes the end of another's run (runs.py). Each run
-therefore begins with its share of the modules that have tests marked `slow`, and ends with quick tests.
+pytest-xdist gives each process an equal run of the list, and a process that has ended takes the end of another's run
+(`--dist worksteal`). Each run therefore begins with its share of the modules that have tests marked `slow`, and ends
+with quick tests.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.alone import is_alone
-from tests.support.forks import count_of_forks
 
 TOGETHER = {"console"}
 """Folders whose modules share a cluster and a browser. One process runs them, which starts these once."""
@@ -28,11 +28,11 @@ def is_slow(item: pytest.Item) -> bool:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the tests that must be alone, where no long test keeps them waiting."""
-    processes = getattr(config, "workerinput", {}).get("workercount") or count_of_forks(config)
-    if processes:
-        items[:] = in_runs(items, processes)
-    else:
+    workerinput = getattr(config, "workerinput", None)
+    if workerinput is None:
         items.sort(key=is_alone, reverse=True)
+    else:
+        items[:] = in_runs(items, workerinput["workercount"])
 
 
 def in_runs(items: list[pytest.Item], processes: int) -> list[pytest.Item]:

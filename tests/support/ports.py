@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import random
@@ -18,7 +17,6 @@ MOST_WORKERS = 8
 """Test processes side by side that get ports of their own."""
 
 
-@functools.cache  # in a fork, after the number of the process is set
 def _own_ports() -> Iterator[int]:
     """This test process's share of the ports, from a random one on, round and round: none is given out twice soon."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % MOST_WORKERS
@@ -27,13 +25,16 @@ def _own_ports() -> Iterator[int]:
     return itertools.cycle((*share[begin:], *share[:begin]))
 
 
+_ports = _own_ports()
+
+
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nothing listens on now.
 
     Raises:
         RuntimeError: 100 ports tried, none was free.
     """
-    for port in itertools.islice(_own_ports(), 100):
+    for port in itertools.islice(_ports, 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

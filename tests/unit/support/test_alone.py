@@ -111,10 +111,10 @@ def test_tests_that_must_be_alone_run_in_a_row_and_nothing_beside_them(tmp_path:
         "-m",
         "pytest",
         "-q",
-        "-p",
-        "tests.support.forks",
-        "--forks",
+        "-n",
         "3",
+        "--dist",
+        "worksteal",
         "-p",
         "no:schemathesis",
     ]
