@@ -177,14 +177,15 @@ async def test_a_refused_connection_is_reported_before_it_is_tried_again(
     assert record.getMessage().endswith("Trying again, at most 2 times")
 
 
-async def test_delete_whose_answer_was_lost_is_sent_once(server: SharqServer, kind: str) -> None:
-    async with path_to(server.url) as path:
-        with Client(path.url) as client:
-            await asyncio.to_thread(client.delete_queue, kind, "1")
-            path.answers_to_lose = 1
-            with pytest.raises(OutcomeUnknown):
-                await asyncio.to_thread(client.delete_queue, kind, "1")
-            assert path.requests == 2
+async def test_delete_whose_answer_was_lost_is_sent_once(
+    server: SharqServer, open_client: OpenClient, kind: str
+) -> None:
+    async with path_to(server.url) as path, open_client(path.url) as client:
+        await client.delete_queue(kind, "1")
+        path.answers_to_lose = 1
+        with pytest.raises(OutcomeUnknown):
+            await client.delete_queue(kind, "1")
+        assert path.requests == 2
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import ssl
 import time
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from sharq_client import errors, failures
@@ -15,6 +16,31 @@ from sharq_client.environment import speaks_tls
 
 _INHERITED: list[object] = []
 """Connections of the parent of a forked process. They are not closed here, since that would disturb the parent."""
+
+
+class _Unanswered(aiohttp.ClientConnectionError):
+    """A connection that ended before the answer to its request had come."""
+
+
+class _Response(aiohttp.ClientResponse):
+    """A response that is asked for once.
+
+    aiohttp sends GET, PUT and DELETE again by itself if a connection ends before their answer. A second DELETE may find
+    nothing, or delete a queue that was filled meanwhile, so here the caller decides (caller.py).
+    """
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        """Read the head of the answer.
+
+        Raises:
+            _Unanswered: the connection ended; the request was perhaps carried out.
+        """
+        try:
+            return await super().start(connection)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if self.method != "DELETE":
+                raise
+            raise _Unanswered(str(error)) from error
 
 
 class AiohttpConnections:
@@ -95,7 +121,9 @@ class AiohttpConnections:
         session = self._sessions.get(loop)
         if session is None:
             connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or True)
-            session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            session = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), response_class=_Response
+            )
             self._sessions[loop] = session
             await self._drop_old_sessions()
         return session
@@ -120,7 +148,9 @@ class AiohttpConnections:
         if origin not in self._answered:
             if isinstance(error, aiohttp.ClientResponseError):
                 return failures.no_http(origin, speaks_tls=False)
-            is_silent = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+            is_silent = isinstance(
+                error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | _Unanswered
+            )
             if is_silent and await asyncio.to_thread(speaks_tls, origin, connect_timeout_s):
                 return failures.no_http(origin, speaks_tls=True)
         return failures.not_answered(origin, error)
