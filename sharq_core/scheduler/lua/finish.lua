@@ -23,10 +23,11 @@ function finish.run(tx, args, first, length)
   unit.read_jobs(tx, args, first_id + count, count)
   local reply = unit.reply(tx)
   for at = first_id, first + count do
+    if has_reports then tx.index = at - first_id end
     local status = endings.finish(tx, args[at], args[at + count], args[at + 2 * count],
       has_reports and args[at + 3 * count], retention, dead_retention)
     reply[#reply + 1] = status
   end
-  if tx.corrections then reports.add_corrections(tx, args[first], args, first_id + count, count, reply) end
+  if tx.corrections then reports.add_corrections(tx, args[first], reply) end
   return unit.close(tx, reply)
 end

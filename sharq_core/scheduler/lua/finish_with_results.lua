@@ -35,6 +35,7 @@ function finish_with_results.run(tx, args, first, length)
   results.open(tx, retention)
   local reply = unit.reply(tx)
   for at = first_id, first + 1 + count do
+    tx.index = at - first_id
     local field, token, json = args[at + count], args[at + 2 * count], args[at + 4 * count]
     local status, job = endings.finish(tx, args[at], field, token, args[at + 3 * count], retention, dead_retention)
     if status == leases.DONE and json ~= '' then
@@ -42,7 +43,7 @@ function finish_with_results.run(tx, args, first, length)
     end
     reply[#reply + 1] = status
   end
-  if tx.corrections then reports.add_corrections(tx, args[first], args, first_id + count, count, reply) end
+  if tx.corrections then reports.add_corrections(tx, args[first], reply) end
   results.flush(tx)
   return unit.close(tx, reply)
 end

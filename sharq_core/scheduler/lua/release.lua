@@ -67,11 +67,12 @@ function release.run(tx, args, first, length)
   local reply = unit.reply(tx)
   for at = first_id, first + count do
     local flags = args[at + 4 * count]
+    if has_reports then tx.index = at - first_id end
     reply[#reply + 1] = release_one(tx, args[at], args[at + count], args[at + 2 * count],
       args[at + 3 * count], flags == '1' or flags == '3', has_reports and args[at + 5 * count], retention,
       dead_retention)
   end
   if tx.expired and args[first_id + 4 * count] >= '2' then unit.add_expired(tx, reply) end
-  if tx.corrections then reports.add_corrections(tx, args[first], args, first_id + count, count, reply) end
+  if tx.corrections then reports.add_corrections(tx, args[first], reply) end
   return unit.close(tx, reply)
 end

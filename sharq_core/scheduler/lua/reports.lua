@@ -1,7 +1,7 @@
 -- The report of a worker that finishes or releases a job: the actual cost, a hold, and the error of a release.
 -- A lease corrects its cost once, and only a lease that ends its job's work now does anything.
 --
--- Uses: shortcuts, cap_sets, job_record, notes, queue_record, type_settings, unit
+-- Uses: shortcuts, lists, cap_sets, job_record, notes, queue_record, type_settings, unit
 
 local reports = {
   -- actual cost (-1: as enqueued), hold (µs), hold of the type (µs), 1 if the attempt counts; then the error of a
@@ -13,27 +13,21 @@ local reports = {
   CORRECTION = '>I2i8B',  -- index of the job from 0, difference of the cost, length of the names of the caps; the names
 }
 
--- Note a correction of a job whose queue has caps.
-local function note_correction(tx, queue, field, difference)
-  tx.corrections = tx.corrections or {}
-  tx.corrections[field] = {difference, cap_sets.names(tx, queue.cap_set)}
+-- Note a correction of the job at tx.index, whose queue has caps.
+local function note_correction(tx, queue, difference)
+  local names = cap_sets.names(tx, queue.cap_set)
+  tx.corrections = append(tx.corrections, pack_bytes(reports.CORRECTION, tx.index, difference, #names) .. names)
 end
 
 -- Add the corrections of a call to the end of its reply, as one text, if there are any and the caller can decode them.
--- terms: the argument with the byte behind it. The fields of the `count` jobs begin at args[first].
-function reports.add_corrections(tx, terms, args, first, count, reply)
-  local list = {}
+-- terms: the argument with the byte behind it.
+function reports.add_corrections(tx, terms, reply)
   if (string.byte(terms, unit.TERMS_LENGTH + 1) or 0) < reports.TELLS_CAPS then return end
-  for index = 0, count - 1 do
-    local correction = tx.corrections[args[first + index]]
-    if correction then
-      list[#list + 1] = pack_bytes(reports.CORRECTION, index, correction[1], #correction[2]) .. correction[2]
-    end
-  end
-  reply[#reply + 1] = table.concat(list)
+  reply[#reply + 1] = table.concat(tx.corrections)
 end
 
--- Apply a report to a job's queue and type, and note in the job that its cost is corrected. Returns true if the attempt
+-- Apply the report of the job at tx.index (from 0, among the jobs of the call) to its queue and type, and note in the
+-- job that its cost is corrected. A job may stand twice in a call, and is corrected once. Returns true if the attempt
 -- counts.
 function reports.apply(tx, queue, job, report)
   local actual, hold, type_hold, counts, text_at = unpack_bytes(reports.FORMAT, report)
@@ -42,7 +36,7 @@ function reports.apply(tx, queue, job, report)
     local cost = job_record.cost(job)
     queue_record.correct(queue, cost, actual)
     if tx.settings then type_settings.correct(tx.settings, actual - cost, job.token) end
-    if queue.cap_set and actual ~= cost then note_correction(tx, queue, job.field, actual - cost) end
+    if queue.cap_set and actual ~= cost then note_correction(tx, queue, actual - cost) end
     unit.move(tx, queue)
   end
   if hold > 0 then

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from sharq_core.limits import CapCorrection, Limit, LimitUnit, TypeSettings
 from sharq_core.models import FinishJob, LeasedJob, LeaseOutcome, LeaseStatus, ReleaseJob
@@ -197,6 +198,21 @@ def test_a_finish_tells_the_corrections_of_jobs_whose_queues_have_caps(
     assert corrected == [CapCorrection(("a", "b"), 2), None, CapCorrection(("a", "b"), -7), None]
     assert {outcome.status for outcome in found} == {LeaseStatus.DONE}
     assert_keys_agree(caps)
+
+
+@pytest.mark.parametrize("result", [b"", b"{}"])
+def test_a_job_that_stands_twice_in_a_finish_is_corrected_once(caps: CappedDriver, result: bytes) -> None:
+    job, _ = leased_at(caps, 1)
+    stranger = replace(job, lease=f"{1:032x}")
+    corrected = [outcome.corrected for outcome in outcomes(caps, [stranger, job, job], result=result)]
+    assert corrected == [None, CapCorrection(("a", "b"), 2), None]
+
+
+def test_a_job_that_stands_twice_in_a_release_is_corrected_once(caps: CappedDriver) -> None:
+    job, _ = leased_at(caps, 4)
+    release = ReleaseJob(caps.queue_type, job.queue_id, job.job_id, job.lease, cost=1)
+    found = caps.value(caps.functions.release(0, caps.queue_type, [release] * 2, now_us=caps.now_us))
+    assert [outcome.corrected for outcome in found] == [CapCorrection(("a", "b"), -3), None]
 
 
 def test_a_release_tells_its_correction_once(caps: CappedDriver) -> None:
