@@ -91,6 +91,15 @@ class _Time(msgspec.Struct, frozen=True):
         behind = (earlier.earliest_us - others) - (self.latest_us - mine) - allowance
         return ahead if ahead > 0 else -max(behind, 0)
 
+    def has_gained(self, earlier: _Time) -> bool:
+        """Return True if the clock has stepped ahead since the call that gave the record another number.
+
+        That call came after the earlier reading, so the time since it is at most the time between the readings.
+        """
+        if self.clock.number == earlier.clock.number:
+            return False
+        return self.clock.unseen_us > self.at_us - earlier.at_us + TOLERANCE_US
+
     def joined(self, earlier: _Time) -> _Time:
         """Return the combination of both readings.
 
@@ -194,8 +203,9 @@ class PartitionClocks:
             # A time that is behind with another number was mended by a call or by another node, so its shift stands.
             # A time that is ahead never stands: calls raise the shift after a step back, and the clock may then step
             # ahead again.
-            is_mended = off_us < 0 and clock.number != earlier.clock.number
-            if abs(off_us) <= TOLERANCE_US:
+            is_ahead = off_us > TOLERANCE_US or reading.has_gained(earlier)
+            is_mended = clock.number != earlier.clock.number and not is_ahead
+            if abs(off_us) <= TOLERANCE_US and not is_ahead:
                 reading = reading.joined(earlier)
             elif clock.unseen_us >= 0 and not is_mended:
                 if is_owned:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
 
 import hypothesis.strategies as st
 import pytest
@@ -138,3 +139,30 @@ def test_no_step_counts_as_elapsed_time(
     chosen = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
     examples = max(chosen.max_examples, MIN_EXAMPLES)
     run_state_machine_as_test(Machine, settings=settings(chosen, max_examples=examples))
+
+
+@pytest.fixture
+def machine(client: redis.Redis, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClockMachine]:
+    """The machine, for a chosen order of steps and calls."""
+    machine = ClockMachine(client, prefix, monkeypatch)
+    yield machine
+    machine.teardown()
+
+
+def test_a_late_call_after_a_step_back_stops_no_nodes_calls(machine: ClockMachine) -> None:
+    """The call makes the lost time stand, without a new number; the owner accepts that, and tells the other nodes."""
+    machine.call(0, "cancel")
+    machine.idle(6)
+    machine.step(5 * SECOND_US, is_back=True)
+    machine.call_late("cancel", 1)
+    machine.settle()
+
+
+def test_a_step_ahead_after_a_step_back_and_a_late_call_gains_no_time(machine: ClockMachine) -> None:
+    """The time is about what it was at the earlier reading, so that only the time since the call shows the step."""
+    machine.call(0, "cancel")
+    machine.idle(5)
+    machine.step(5 * SECOND_US, is_back=True)
+    machine.call_late("cancel", 1)
+    machine.step(5 * SECOND_US, is_back=False)
+    machine.settle()
