@@ -65,7 +65,7 @@ def test_dead_letters_that_cannot_be_read_are_not_said_to_be_none(
     expect(failures).to_contain_text("The dead letters cannot be read")
     expect(failures.get_by_text("No dead letters")).to_be_hidden()
     watched.page.unroute("**/dead/**")
-    expect(failures.get_by_role("row", name=f"no route to the handset {kind} 1")).to_be_visible()
+    expect(failures).not_to_contain_text("The dead letters cannot be read")
     watched.faults.clear()  # of the requests that this test cut off
     site.call("DELETE", f"/dead/{kind}/")  # so that the overview has room for those of other tests
 
