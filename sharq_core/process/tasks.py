@@ -13,4 +13,7 @@ begin: Callable[[asyncio.AbstractEventLoop, Coroutine[Any, Any, None]], asyncio.
 if sys.version_info >= (3, 12):
     begin = asyncio.eager_task_factory
 else:
-    begin = asyncio.BaseEventLoop.create_task  # type: ignore[assignment] # every loop here is one
+
+    def begin(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task."""
+        return loop.create_task(work)
