@@ -110,8 +110,11 @@ class State:
         """A node mends the partition's time; returns what holds."""
         is_before = self.told_us + self.shift_us < self.seen_us
         is_late = shift_us > self.shift_us and not is_before and seen_us != self.seen_us
-        if not self.seen_us or number != self.number or is_late:
+        if not self.seen_us or number != self.number:
             return self.number, self.now_us - self.told_us
+        if is_late:
+            # The lost time stands, and a new number tells the other nodes.
+            self.number, shift_us = self.number + 1, self.shift_us
         if self.told_us + shift_us < self.seen_us and self.since_us <= self.told_us + shift_us:
             shift_us = self.seen_us - self.told_us
         self.number += shift_us != self.shift_us
