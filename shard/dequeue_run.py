@@ -15,7 +15,7 @@ import msgspec
 from shard.batching.lane import CALLS_AT_ONCE
 from shard.batching.lease_source import Answer, LeaseSource
 from shard.caps.dequeues import CappedDequeue
-from shard.cluster.partition_clocks import elapsed_us
+from sharq_core.clock import elapsed_us
 from sharq_core.errors import SharqError, Unavailable
 from sharq_core.models import LeasedJob
 from sharq_core.partitions import is_gathered

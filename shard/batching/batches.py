@@ -6,11 +6,12 @@ The calls are bounded in jobs and bytes. shard/batching/lane.py sends them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from shard.batching.lane import OwnPartitions
 from shard.batching.pipeline import Pipeline
 from shard.batching.scheduler_calls import SchedulerCalls
 from shard.index.job_ends import JobEnds, NamedJob
@@ -43,6 +44,16 @@ class CallOfJobs(Protocol[JobT]):
 
 class HintNotes(Protocol):
     """The parts of the node that use the hint of a reply (shard/index/hints.py)."""
+
+    @property
+    def ownership(self) -> OwnPartitions:
+        """The partitions of this node. A hint about one of them need not be noted if it has no time."""
+        ...
+
+    @property
+    def explained(self) -> Container[str]:
+        """The types whose hints are always noted."""
+        ...
 
     def note(self, partition: int, queue_type: str, hint: Hint) -> None:
         """Record when the next queue and timer of a type in a partition are due."""
@@ -231,10 +242,13 @@ class JobBatch(Generic[JobT, OutcomeT]):
         return parts
 
     def observe(self, reply: Reply[list[OutcomeT]], _: float) -> None:
-        """Note the hint of the reply, and count the jobs that expired."""
-        self._verb.hints.note(*self._key, reply.hint)
+        """Note the hint of the reply if it says anything new, and count the jobs that expired."""
+        (partition, queue_type), hint, hints = self._key, reply.hint, self._verb.hints
+        has_times = hint.ready_us is not None or hint.timer_us is not None
+        if has_times or queue_type in hints.explained or partition not in hints.ownership.mine:
+            hints.note(partition, queue_type, hint)
         if reply.expired_jobs:
-            self._verb.expiries.expired(self._key[1], reply.expired_jobs, reply.dropped_jobs)
+            self._verb.expiries.expired(queue_type, reply.expired_jobs, reply.dropped_jobs)
 
     def deliver(self, reply: Reply[list[OutcomeT]] | SharqError, sent_at: float) -> None:
         """Give each job its outcome, or the error of the call. If the store is full, make the fallback of the call."""

@@ -22,10 +22,10 @@ ReplyT = TypeVar("ReplyT")
 
 
 class NotAfter(Protocol):
-    """The signature of PartitionClocks.not_after_us.
+    """The signature of Executor.not_after_us.
 
-    It returns the time of a partition's server, in µs, after which a call must not run whose work arrived at a time of
-    the loop (None: now); None while that time is unknown.
+    It returns the time, in µs, after which a call must not run whose work arrived at a time of the loop (None: now);
+    None while that time is unknown.
     """
 
     def __call__(self, partition: int, since: float | None = None) -> int | None:

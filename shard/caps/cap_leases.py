@@ -17,8 +17,9 @@ import msgspec
 
 from shard.batching.pipeline import Pipeline
 from shard.caps.ledgers import CapLedgers
-from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
+from shard.cluster.partition_clocks import PartitionClocks
 from sharq_core.caps import EXTEND_WITHIN_US, Permit
+from sharq_core.clock import elapsed_us
 from sharq_core.errors import OutcomeUnknown, SharqError, Unavailable
 from sharq_core.limits import CapHold
 from sharq_core.link.messages import Failure

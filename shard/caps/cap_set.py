@@ -1,7 +1,7 @@
 """Holds the slots of one set of caps on this node, and reserves more while workers wait for its queues.
 
 It asks for nothing while no worker waits or no queue is due. When the last worker leaves, the slots that are not due
-yet go back to their ledgers. Times are integer µs by this node's clock (partition_clocks.elapsed_us).
+yet go back to their ledgers. Times are integer µs by this node's clock (sharq_core.clock.elapsed_us).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shard.caps.grants import CapGrant, GrantPool, SlotTerms
 from shard.caps.metrics import CapCounts
 from shard.caps.parked_index import CapClaim, Names
 from shard.caps.rounds import SlotSource, reserve
-from shard.cluster.partition_clocks import elapsed_us
+from sharq_core.clock import elapsed_us
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from shard.batching.pipeline import Pipeline, SingleCall
 from shard.caps.cap_set import CapSet
 from shard.caps.grants import CapGrant
 from shard.caps.parked_index import CapClaim, ParkedIndex, ParkedReading
-from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
+from shard.cluster.partition_clocks import PartitionClocks
+from sharq_core.clock import elapsed_us
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.caps.capped_calls import CappedCalls, CappedReply
 from sharq_core.scheduler.function_call import MAX_CALL_BYTES, FunctionCall

@@ -2,7 +2,7 @@
 
 The node, the server of a cap's ledger and the server of a queue have a clock each, and no two of them are ever compared
 (docs/decisions/named-caps.md). A reply is placed between the moment at which its call was sent and the one at which it
-came. All times are integer µs by this node's clock (partition_clocks.elapsed_us).
+came. All times are integer µs by this node's clock (sharq_core.clock.elapsed_us).
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ from shard.caps.grants import CapGrant, SlotTerms, grants_of
 from shard.caps.metrics import CapCounts
 from shard.caps.rounds import MOST_AHEAD_US, Taken
 from shard.cluster.ownership import Ownership
-from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
+from shard.cluster.partition_clocks import PartitionClocks
 from sharq_core.caps import MAX_TAKE, CapReply, CapSlot, CapTakeStatus, Permit
+from sharq_core.clock import elapsed_us
 from sharq_core.errors import SharqError
 from sharq_core.limits import CapHold
 from sharq_core.logs.troubles import Trouble

@@ -18,11 +18,12 @@ from shard.caps.listings import Listings
 from shard.caps.metrics import CapCounts
 from shard.caps.parked_index import CapClaim, Names, ParkedIndex
 from shard.cluster.ownership import Ownership
-from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
+from shard.cluster.partition_clocks import PartitionClocks
 from shard.index.ready_index import ReadyIndex
 from shard.index.refresher import Refresher
 from shard.index.surveyor import Surveyor
 from shard.reaper import Reaper
+from sharq_core.clock import elapsed_us
 from sharq_core.scheduler.executor import Executor
 
 SETS_AT_ONCE = 16

@@ -2,7 +2,7 @@
 
 It learns of them from listings (shard/caps/listings.py) and from the replies of the dequeues that it plans. The store
 decides which queue is due; an entry here may be early, but not late. Times are integer µs by this node's clock
-(partition_clocks.elapsed_us).
+(sharq_core.clock.elapsed_us).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from shard.cluster.partition_clocks import elapsed_us
+from sharq_core.clock import elapsed_us
 
 Names = tuple[str, ...]
 """The names of a set of caps, sorted."""

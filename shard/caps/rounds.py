@@ -12,8 +12,8 @@ from typing import Protocol
 import msgspec
 
 from shard.caps.grants import CapGrant, SlotTerms, joined
-from shard.cluster.partition_clocks import elapsed_us
 from sharq_core.caps import Permit
+from sharq_core.clock import elapsed_us
 
 ROUNDS = 2
 

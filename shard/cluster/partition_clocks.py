@@ -9,11 +9,11 @@ docs/decisions/store-clock.md has the argument.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from sharq_core.clock import elapsed_us
 from sharq_core.scheduler.arguments import own_deadline
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.function_call import FunctionCall
@@ -39,15 +39,8 @@ PATIENCE_US = 30_000_000
 about a second, so a node that disagrees for longer was suspended, or the step was kept (docs/decisions/store-clock.md).
 """
 
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
 RunCall = Callable[[FunctionCall[ClockShift]], Awaitable[tuple[Reply[ClockShift], float]]]
 """Runs a call in the store, as Pipeline.run does."""
-
-
-def elapsed_us() -> int:
-    """Return this machine's monotonic time in µs; it includes the time of a suspend if the system supports that."""
-    return time.clock_gettime_ns(_CLOCK) // 1000
 
 
 class _Time(msgspec.Struct, frozen=True):
@@ -123,31 +116,21 @@ class PartitionClocks:
     """The times of the partitions that this node serves; it mends those of the partitions that it owns.
 
     Args:
+        executor: gets the time of each partition, from which it sets the deadlines of calls.
         functions, run: make and run the calls that change a partition's shift.
         steps: records each detected step.
+
+    Attributes:
+        not_after_us: returns the time at which a call times out (Executor.not_after_us).
     """
 
     def __init__(self, executor: Executor, functions: Functions, run: RunCall, steps: ClockSteps) -> None:
         self._executor = executor
+        self.not_after_us = executor.not_after_us
         self._functions = functions
         self._run = run
         self._steps = steps
         self._known: dict[int, _Time] = {}
-
-    def not_after_us(self, partition: int, since: float | None = None) -> int | None:
-        """Return the time, in µs, at which a call times out, as calls name it (functions.py).
-
-        It is in the partition's time as it goes on from the latest reading, so the store refuses the call if the
-        partition's time has gained since then, or lost more than a second. If the partition was not read yet, the time
-        is by the store's clock, or None if that is unknown, too.
-
-        Args:
-            since: the loop's time, in seconds, at which the call's work arrived; None for now.
-        """
-        reading = self._known.get(partition)
-        if reading is None:
-            return self._executor.not_after_us(partition, since)
-        return own_deadline(reading.earliest_us + elapsed_us(), self._executor.remaining_us(since))
 
     def deadline(self, partition: int, until_us: int) -> tuple[int, int] | None:
         """Return the time (µs), as calls name it, after which a call must not run because of until_us (elapsed_us).
@@ -168,7 +151,8 @@ class PartitionClocks:
 
     def keep(self, covers: Callable[[int], bool]) -> None:
         """Forget the partitions that this node no longer serves."""
-        self._known = {partition: reading for partition, reading in self._known.items() if covers(partition)}
+        for partition in [partition for partition in self._known if not covers(partition)]:
+            del self._known[partition], self._executor.offsets_us[partition]
 
     def others(self, owns: Callable[[int], bool]) -> list[int]:
         """Return the partitions that this node serves and does not own."""
@@ -213,6 +197,7 @@ class PartitionClocks:
                 elif reading.at_us - earlier.at_us < PATIENCE_US:
                     return
         self._known[partition] = reading
+        self._executor.offsets_us[partition] = reading.earliest_us
         if is_owned and is_used and clock.unseen_us > MARK_AFTER_US:
             await self._set(partition, now_us, reading.clock.number, reading.seen_us, reading.clock.shift_us)
 

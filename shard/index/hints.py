@@ -17,13 +17,18 @@ class NodeHints:
 
     Args:
         reaper: None if this node runs none.
+
+    Attributes:
+        ownership: the partitions of this node. A hint about one of them need not be noted if it has no time.
+        explained: the types for which the node remembers why nothing was leased. Their hints are always noted.
     """
 
     def __init__(
         self, ownership: Ownership, index: ReadyIndex, reaper: Reaper | None, explanations: Explanations
     ) -> None:
+        self.ownership = ownership
+        self.explained = explanations.by_type
         self._explanations = explanations
-        self._ownership = ownership
         self._index = index
         self._reaper = reaper
 
@@ -32,10 +37,10 @@ class NodeHints:
 
         The node serves a partition of another node for a while after a call for it.
         """
-        if self._explanations.by_type:
+        if self.explained:
             self._explanations.drop(queue_type)
-        if partition not in self._ownership.mine:
-            self._ownership.extend_grace(partition)
+        if partition not in self.ownership.mine:
+            self.ownership.extend_grace(partition)
         if hint.ready_us is not None:
             self._index.note(partition, queue_type, hint)
         if hint.timer_us is not None and self._reaper is not None:

@@ -18,13 +18,14 @@ import msgspec
 
 from shard.batching.pipeline import Pipeline
 from shard.cluster.ownership import Ownership
-from shard.cluster.partition_clocks import PartitionClocks, elapsed_us
+from shard.cluster.partition_clocks import PartitionClocks
 from shard.data_identity.guard import DataGuard
 from shard.index.census import Census
 from shard.index.partition_reading import PartitionReading
 from shard.index.ready_index import ReadyIndex
 from shard.index.set_aside import ASIDE_S, SetAside
 from shard.reaper import Reaper
+from sharq_core.clock import elapsed_us
 from sharq_core.errors import SharqError
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.replies import Reply
@@ -52,7 +53,7 @@ _SPARE = 16
 class _Look(msgspec.Struct, frozen=True):
     """One call about a partition: its reading, the number of types asked for, the answer, and the time of the call.
 
-    The time is that of partition_clocks.elapsed_us, in µs.
+    The time is that of sharq_core.clock.elapsed_us, in µs.
     """
 
     partition: int

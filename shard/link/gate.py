@@ -1,6 +1,6 @@
 """Admits connections as links: bounds their number, and the bytes that each may send before its proof of the secret.
 
-shard/link/server.py checks the proof itself.
+shard/link/router_link.py checks the proof itself.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Packs the fields of each job in a call: identifiers, lease tokens and the binary headers that the Lua unpacks."""
+"""Makes calls, and packs the fields of their jobs: identifiers, lease tokens and the headers that the Lua unpacks."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from msgspec import UNSET
 
@@ -12,8 +12,13 @@ from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import PRIORITY, DeadRef, OnExpiry, Retry
 from sharq_core.limits import Burst, QueueSettings
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
-from sharq_core.scheduler.keys import COLON, stored_id
-from sharq_core.store.commands import Word
+from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.keys import COLON, Keys, stored_id
+from sharq_core.scheduler.library import Function
+from sharq_core.scheduler.replies import Reply
+from sharq_core.store.commands import FcallCommand, KeyList, Word
+
+T = TypeVar("T")
 
 _OWN_TIME, _UNIT_US, _MOST_SECONDS = 1 << 52, 64, 63
 """clock.lua's OWN_TIME and UNIT_US: how a deadline in the partition's time is written."""
@@ -91,6 +96,31 @@ _CHANGE = struct.Struct(">BQQBIBQ")
 _PAYLOAD, _DUE, _PRIORITY, _COST, _EXPIRY = 1, 2, 4, 8, 16
 
 _AnyJob: TypeAlias = NewJob | FinishJob | ExtendJob | ReleaseJob | DeadRef | CancelJob
+
+
+def make_call(
+    keys: Keys,
+    function: Function,
+    partition: int,
+    queue_type: str,
+    now_us: int | None,
+    arguments: list[Word],
+    decode: Callable[[list[Any]], Reply[T]],
+    jobs: int = 1,
+    size: int = 0,
+    key_list: KeyList | None = None,
+) -> FunctionCall[T]:
+    """Return the call of a function for a type in a partition, at `now_us` (None: the store's clock).
+
+    Args:
+        key_list: the keys of the call; None for those that the function names, of the type in the partition.
+    """
+    now: int | str = "" if now_us is None else now_us
+    if key_list is None:
+        key_list = keys.of(partition, queue_type, function.keys)
+    name = function.wire_name
+    command = FcallCommand(name, (key_list,), [now, queue_type, *arguments], ((name, key_list.names[0]),))
+    return FunctionCall(partition, function, command, decode, jobs, size)
 
 
 def own_deadline(now_us: int, remaining_us: int) -> int:

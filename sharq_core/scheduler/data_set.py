@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from sharq_core.scheduler import library
+from sharq_core.scheduler.arguments import make_call
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.membership import MEMBERS
@@ -173,13 +174,15 @@ class DataCalls:
         keys: KeyList | None = None,
         now_us: int | None = None,
     ) -> FunctionCall[T]:
-        now: int | str = "" if now_us is None else now_us
-        return FunctionCall(
-            partition,
+        return make_call(
+            self._keys,
             function,
-            keys or self._of_record,
-            [now, "", *arguments],
+            partition,
+            "",
+            now_us,
+            arguments,
             lambda raw: Reply(Hint(raw[1], None, None), decode(raw)),
+            key_list=keys or self._of_record,
         )
 
 

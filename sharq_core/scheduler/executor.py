@@ -7,17 +7,20 @@ the library.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
+from sharq_core.clock import elapsed_us
 from sharq_core.errors import OutcomeUnknown, SharqError, StoreAway, Unavailable
 from sharq_core.scheduler import library
+from sharq_core.scheduler.arguments import own_deadline
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.joint import MergedCall, merge
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply
+from sharq_core.store.commands import FcallCommand
 from sharq_core.store.failures import CallFailed, OtherData
 from sharq_core.store.library_loader import FunctionLibrary
 from sharq_core.store.node import StoreNode
@@ -54,6 +57,8 @@ class Executor:
         promises: True if changes of jobs are confirmed only after a replica or the disk has them, too.
         lost: the partitions that are refused because their data was lost; None for none.
         on_other_data: called when a call finds that a partition belongs to another data set.
+        offsets_us: by partition, how far its time is ahead of elapsed_us (µs), as the node last read it
+            (shard/cluster/partition_clocks.py); without the partitions that it has not read.
     """
 
     def __init__(self, store: Store, keys: Keys) -> None:
@@ -63,6 +68,7 @@ class Executor:
         self.timeout_s = store.timeout_s
         self.lost: Lost | None = None
         self.on_other_data: Callable[[], None] = lambda: None
+        self.offsets_us: dict[int, int] = {}
 
     @property
     def is_all_lost(self) -> bool:
@@ -76,7 +82,7 @@ class Executor:
 
     def node_of(self, partition: int) -> StoreNode | None:
         """Return the server that holds a partition; None if no server does."""
-        return self._store.node_of(self._slots[partition])
+        return self._store.sole_node or self._store.node_of(self._slots[partition])
 
     def server_of(self, partition: int) -> Hashable:
         """Return a value that identifies the partition's server and the number of connections made to it.
@@ -108,14 +114,18 @@ class Executor:
         return None if node is None else node.clock.careful_us()
 
     def not_after_us(self, partition: int, since: float | None = None) -> int | None:
-        """Return the time (µs), by the clock of the partition's server, at which a call times out.
+        """Return the time (µs) at which a call times out, as calls name it (functions.py).
+
+        It is in the partition's time as it goes on from the latest reading, so the store refuses the call if the
+        partition's time has gained since then, or lost more than a second. If the partition was not read yet, the time
+        is by the clock of its server, or None if that is unknown, too.
 
         Args:
             since: the time at which the call's work arrived (the event loop's seconds; None for now).
-
-        Returns:
-            None if that clock is unknown.
         """
+        offset_us = self.offsets_us.get(partition)
+        if offset_us is not None:
+            return own_deadline(offset_us + elapsed_us(), self.remaining_us(since))
         node = self.node_of(partition)
         return None if node is None else node.not_after_us(since)
 
@@ -143,9 +153,7 @@ class Executor:
             return await self._run_around(self.lost, calls, timeout_s)
         if len(calls) > 1 and self._store.takes_joint_calls:
             return await self._run_merged(calls, timeout_s)
-        commands = [call.command for call in calls]
-        slots = [self._slots[call.partition] for call in calls]
-        answers = await self._store.send(commands, slots, timeout_s)
+        answers = await self._send([call.command for call in calls], calls, timeout_s)
         return [
             self._failure(call, answer) if isinstance(answer, SharqError) else call.decode(answer)
             for call, answer in zip(calls, answers, strict=True)
@@ -158,13 +166,21 @@ class Executor:
         takes_merged = self._store.takes_joint_calls
         merged_calls = merge(calls) if takes_merged else [MergedCall((call,)) for call in calls]
         commands = [merged.command for merged in merged_calls]
-        slots = [self._slots[merged.calls[0].partition] for merged in merged_calls]
-        answers = await self._store.send(commands, slots, timeout_s)
+        answers = await self._send(commands, [merged.calls[0] for merged in merged_calls], timeout_s)
         return [
             self._failure(call, own) if isinstance(own, SharqError) else call.decode(own)
             for merged, answer in zip(merged_calls, answers, strict=True)
             for call, own in zip(merged.calls, merged.split_reply(answer), strict=True)
         ]
+
+    def _send(
+        self, commands: Sequence[FcallCommand], calls: Sequence[FunctionCall[Any]], timeout_s: float | None
+    ) -> Coroutine[Any, Any, list[Any | SharqError]]:
+        """Send commands to the servers of the partitions of some calls, one for each command."""
+        sole_node = self._store.sole_node
+        if sole_node is not None:
+            return sole_node.call(commands, timeout_s)
+        return self._store.send(commands, [self._slots[call.partition] for call in calls], timeout_s)
 
     async def _run_around(
         self, lost: Lost, calls: Sequence[FunctionCall[Any]], timeout_s: float | None

@@ -28,11 +28,12 @@ from sharq_core.models import (
 )
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, replies, status_replies
+from sharq_core.scheduler.arguments import make_call
 from sharq_core.scheduler.campaigns.result_calls import ResultCalls
 from sharq_core.scheduler.caps.capped_calls import CappedCalls
 from sharq_core.scheduler.caps.corrections import decode_corrected
 from sharq_core.scheduler.caps.renewals import decode_unextended
-from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall, make_call
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys, stored_id
 from sharq_core.scheduler.replies import ClockShift, CountsReply, DequeueReply, ReapReply, TopReply
 from sharq_core.store.commands import Word

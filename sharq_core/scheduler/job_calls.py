@@ -15,7 +15,8 @@ from sharq_core.job_life import DeadPage, DeadRef, RedriveStatus
 from sharq_core.models import JobState, JobStatus
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, replies, status_replies
-from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
+from sharq_core.scheduler.arguments import make_call
+from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.keys import Keys, stored_id
 from sharq_core.store.commands import Word

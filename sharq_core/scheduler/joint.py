@@ -55,15 +55,15 @@ class MergedCall(msgspec.Struct, frozen=True):
         if len(self.calls) == 1:
             return first.command
         # What the calls share goes once, then the number of each call's own arguments, then these in the calls' order.
-        parts = [call.arguments[_SHARED:] for call in self.calls]
+        parts = [call.command.arguments[_SHARED:] for call in self.calls]
         lengths = struct.pack(f">{len(parts)}H", *map(len, parts))
         at = first.function.keys.index(_DECLARED)
-        keys = tuple([_declared(call.keys.names[at]) for call in self.calls])
+        keys = tuple([_declared(call.command.keys[0].names[at]) for call in self.calls])
         return FcallCommand(
             first.function.joint_name,
             keys,
-            [*first.arguments[:_SHARED], lengths, *chain.from_iterable(parts)],
-            [call.kind for call in self.calls],
+            [*first.command.arguments[:_SHARED], lengths, *chain.from_iterable(parts)],
+            [call.command.kinds[0] for call in self.calls],
         )
 
     def split_reply(self, answer: Any | SharqError) -> list[Any | SharqError]:
@@ -117,5 +117,5 @@ def _can_merge(first: FunctionCall[Any], call: FunctionCall[Any]) -> bool:
     return (
         call.function.joins
         and call.function is first.function
-        and call.arguments[:_SHARED] == first.arguments[:_SHARED]
+        and call.command.arguments[:_SHARED] == first.command.arguments[:_SHARED]
     )

@@ -23,9 +23,10 @@ from sharq_core.limits import (
 from sharq_core.models import QueueStats, QueueStatsPage
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library, status_replies
+from sharq_core.scheduler.arguments import make_call
 from sharq_core.scheduler.campaigns import quotas as packed_quotas
 from sharq_core.scheduler.campaigns.quotas import UNITS, Bounds
-from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
+from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall
 from sharq_core.scheduler.keys import Keys, stored_id
 from sharq_core.scheduler.replies import decode_nothing, decoder
 from sharq_core.scheduler.status_replies import BLOCKED_BY, as_short, cap_names_of, fate_of, retry_of
@@ -222,10 +223,17 @@ class TypeCalls:
         """Read the reasons why some types lease nothing in a partition. Value: one for each, in order."""
         parts = [self._keys.of(partition, name, library.KEYS_OF_TYPE) for name in queue_types]
         keys = self._keys.of(partition, "", library.EXPLAIN_TYPES.keys).joined(parts)
-        now: int | str = "" if now_us is None else now_us
         weight = 1 + len(queue_types) // _TYPES_A_JOB
-        return FunctionCall(
-            partition, library.EXPLAIN_TYPES, keys, [now, "", *queue_types], _decode_explanations, weight
+        return make_call(
+            self._keys,
+            library.EXPLAIN_TYPES,
+            partition,
+            "",
+            now_us,
+            [*queue_types],
+            _decode_explanations,
+            weight,
+            key_list=keys,
         )
 
     def list_type_stats(

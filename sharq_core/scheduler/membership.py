@@ -13,6 +13,7 @@ import msgspec
 from sharq_core.errors import Unavailable
 from sharq_core.link.messages import Member, View
 from sharq_core.scheduler import library
+from sharq_core.scheduler.arguments import make_call
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Hint, Reply
@@ -112,11 +113,10 @@ class MembershipCalls:
         arguments: list[Word],
         decode: Callable[[list[Any]], Reply[T]],
     ) -> FunctionCall[T]:
-        now: int | str = "" if now_us is None else now_us
         names = self._keys
         all_keys = {"members": names.members, "partitions": names.partition_count, "identity": names.identity}
         keys = KeyList.of(*(all_keys[name] for name in function.keys))
-        return FunctionCall(MEMBERS, function, keys, [now, "", *arguments], decode)
+        return make_call(self._keys, function, MEMBERS, "", now_us, arguments, decode, key_list=keys)
 
 
 def _hint(raw: list[Any]) -> Hint:

@@ -361,8 +361,8 @@ def decode_nothing(_: list[Any]) -> None:
 
 @decoder
 def decode_reap(raw: list[Any]) -> ReapReply:
-    ended, died, expired, dropped, *rest = raw[5:]
-    batches, *texts = rest or (0,)
+    ended, died, expired, dropped, *more = raw[5:]
+    batches, *texts = more or (0,)
     settled = tuple(permit for text in texts[batches:] for permit in read_permits(text))
     names = tuple(text.decode() for text in texts[:batches])
     next_us = raw[3] if raw[3] >= 0 else None

@@ -263,8 +263,8 @@ def decode_changed(raw: list[Any]) -> ChangedJob:
 def decode_job_page(raw: list[Any]) -> JobPage:
     """Decode the reply of list_jobs."""
     jobs = [JobRow(raw[at].decode(), _status(*raw[at + 1 : at + _ROW])) for at in range(6, len(raw), _ROW)]
-    first, rest = (part.decode() if isinstance(part, bytes) else str(part) for part in raw[4:6])
-    return JobPage(jobs, f"{first}.{rest}" if first else "")
+    first, remaining = (part.decode() if isinstance(part, bytes) else str(part) for part in raw[4:6])
+    return JobPage(jobs, f"{first}.{remaining}" if first else "")
 
 
 @decoder

@@ -13,6 +13,7 @@ from zlib import crc32
 import msgspec
 
 from sharq_core.scheduler import library
+from sharq_core.scheduler.arguments import make_call
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import (
@@ -229,8 +230,9 @@ class SurveyCalls:
         weight: int = 1,
     ) -> FunctionCall[T]:
         keys = self._keys.of(partition, "", function.keys)
-        now: int | str = "" if now_us is None else now_us
-        return FunctionCall(partition, function, keys, [now, queue_type, *arguments], decode, weight)
+        return make_call(
+            self._keys, function, partition, queue_type, now_us, arguments, decode, weight, key_list=keys
+        )
 
 
 @decoder

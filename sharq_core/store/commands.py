@@ -45,12 +45,13 @@ class FcallCommand(msgspec.Struct, frozen=True):
         function: the function's name.
         keys: the keys of each call's partition, all of the same kinds.
         arguments: the arguments after the keys.
-        kinds: the kind of each call in it; calls of one kind keep their order (resend.py).
+        kinds: the kind of each call in it: the function, and its first key, which belongs to the partition or to the
+            type in it. Calls of one kind keep their order (resend.py).
     """
 
     function: bytes
     keys: tuple[KeyList, ...]
-    arguments: Sequence[Word]
+    arguments: list[Word]
     kinds: Sequence[Hashable]
 
     @property

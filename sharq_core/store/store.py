@@ -56,6 +56,8 @@ class Store:
             one; None after a success.
         on_clock_news: called when a server's clock has stepped, or other servers are primaries; None for no listener.
         reigns: how often other servers have become primaries, as far as this process knows.
+        sole_node: the server that holds all slots and that no other can replace; None if there is no such server, or
+            before it was found. Calls may go to it directly.
     """
 
     def __init__(
@@ -74,10 +76,10 @@ class Store:
         self.layout_unknown_since: float | None = None
         self.on_clock_news: Callable[[], None] | None = None
         self.reigns = 0
+        self.sole_node: StoreNode | None = None
         self._promise = promise
         self._witness: Witness | None = None
         self._topology = topology
-        self._is_fixed = topology.is_fixed
         self._library = library
         self._url_of = url_of
         self._nodes: dict[str, StoreNode] = {}
@@ -184,7 +186,7 @@ class Store:
                 asyncio.create_task(self.inspector.run(self.nodes)),
                 asyncio.create_task(self._tidy()),
             ]
-            if not self._is_fixed:
+            if not self._topology.is_fixed:
                 self._tasks += [asyncio.create_task(self._follow()), asyncio.create_task(self._listen())]
         log.info("store_open mode=%s primaries=%d", self.mode, len(self._primaries))
 
@@ -213,8 +215,6 @@ class Store:
             slots: the slot of each call.
             timeout_s: the remaining time in seconds, at most the store's own timeout; None for that timeout.
         """
-        if self._only is not None and self._is_fixed:
-            return await self._only.call(calls, timeout_s)
         left_s = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
         if not self._was_found:
             return [StoreAway(self.unreached())] * len(calls)
@@ -249,7 +249,7 @@ class Store:
     def on_moved(self, slot: int, node: StoreNode) -> None:
         """Note that `node` owns the slot now, as its former owner says."""
         self._owners[slot] = node
-        self._only = None
+        self._only = self.sole_node = None
         if node not in self._primaries:
             self.reigns += 1
         self.mark_stale()
@@ -275,7 +275,7 @@ class Store:
 
     async def _until_read(self) -> None:
         """Return once the layout was read again, or could not be read."""
-        if self._tasks and not self._is_fixed:
+        if self._tasks and not self._topology.is_fixed:
             reading = asyncio.get_running_loop().create_future()
             self._awaits_reading.append(reading)
             self.mark_stale()
@@ -343,6 +343,7 @@ class Store:
         self._owners, self._was_found = owners, True
         self._primaries = tuple(map(self._node, layout.urls()))
         self._only = owners[0] if len(self._primaries) == 1 and None not in owners else None
+        self.sole_node = self._only if self._topology.is_fixed else None
         # A new primary may lack what its predecessor answered: slots of caps from before must not be used.
         if {*layout.urls()} != {*self._layout.urls()}:
             self.reigns += 1

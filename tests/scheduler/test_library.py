@@ -234,7 +234,7 @@ def test_an_unknown_function_is_refused_by_name(client: redis.Redis) -> None:
 
 def test_a_malformed_job_in_a_batch_leaves_the_whole_batch_undone(driver: Driver) -> None:
     call = driver.functions.enqueue(0, TYPE, [new_job("1"), new_job("2")], now_us=driver.now_us)
-    call.arguments[-4] = b"short"
+    call.command.arguments[-4] = b"short"
     with pytest.raises(redis.ResponseError, match="too short"):
         driver.reply(call)
     assert driver.store_keys() == set()
@@ -249,7 +249,7 @@ class RestrictedDriver(Driver):
         super().__init__(user, prefix)
 
     def reply(self, call: FunctionCall[T]) -> Reply[T]:
-        patterns = [b"~" + key for key in call.keys.names[self.withheld :]]
+        patterns = [b"~" + key for key in call.command.keys[0].names[self.withheld :]]
         execute(self.admin, "ACL", "SETUSER", self.user, "resetkeys", *patterns)
         return super().reply(call)
 

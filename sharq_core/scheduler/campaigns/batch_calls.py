@@ -14,7 +14,8 @@ from sharq_core.campaigns.batches import BatchCounts, BatchState, BatchStep
 from sharq_core.errors import InvalidRequest
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
-from sharq_core.scheduler.function_call import FunctionCall, make_call
+from sharq_core.scheduler.arguments import make_call
+from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Retention
 from sharq_core.scheduler.job_calls import MAX_PAGE_BYTES, STEP_US
 from sharq_core.scheduler.keys import Keys

@@ -14,7 +14,8 @@ from msgspec import UNSET
 from sharq_core.campaigns.quotas import Calendar, PeriodLength, Zone
 from sharq_core.limits import LimitUnit, Quota, QuotaUse, TypeSettings
 from sharq_core.scheduler import library
-from sharq_core.scheduler.function_call import FunctionCall, make_call
+from sharq_core.scheduler.arguments import make_call
+from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import decoder
 from sharq_core.store.commands import Word

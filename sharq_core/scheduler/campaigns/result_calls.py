@@ -10,8 +10,9 @@ import msgspec
 
 from sharq_core.models import LeaseOutcome, LeaseStatus
 from sharq_core.scheduler import library
+from sharq_core.scheduler.arguments import make_call
 from sharq_core.scheduler.caps.corrections import decode_corrected
-from sharq_core.scheduler.function_call import FunctionCall, make_call
+from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Reply, decode_nothing, decode_statuses, hint_of
 from sharq_core.store.commands import Word
@@ -50,32 +51,22 @@ class ResultCalls:
             results: the result of each job as JSON text; empty for none.
             has_reports: True if `plain` has a report for each job.
         """
-        now, queue_type, terms, *job_words = plain.arguments
-        assert isinstance(terms, bytes)
+        now, _, terms, *job_words = plain.command.arguments
         reports: Sequence[Word] = () if has_reports else [b""] * len(results)
-        keys = self._keys.of(plain.partition, str(queue_type), library.FINISH_WITH_RESULTS.keys)
-        arguments = [
-            now,
-            queue_type,
-            terms,
-            self.share_bytes,
-            *job_words,
-            *reports,
-            *results,
-        ]
         has_result = list(map(bool, results))
-        return FunctionCall(
-            plain.partition,
+        call = make_call(
+            self._keys,
             library.FINISH_WITH_RESULTS,
-            keys,
-            arguments,
+            plain.partition,
+            plain.queue_type,
+            now if isinstance(now, int) else None,
+            [terms, self.share_bytes, *job_words, *reports, *results],
             partial(decode_corrected, partial(_decode_finish, has_result)),
             plain.jobs,
             sum(map(len, results)),
-            msgspec.structs.replace(
-                plain, decode=partial(decode_corrected, partial(_decode_without, has_result))
-            ),
         )
+        without = partial(decode_corrected, partial(_decode_without, has_result))
+        return msgspec.structs.replace(call, fallback=msgspec.structs.replace(plain, decode=without))
 
     def trim(
         self,

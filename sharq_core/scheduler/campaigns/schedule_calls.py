@@ -25,7 +25,8 @@ from sharq_core.campaigns.schedules import (
 from sharq_core.models import EnqueueStatus, NewJob
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
-from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
+from sharq_core.scheduler.arguments import make_call
+from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.keys import Keys, shown_id, stored_id
 from sharq_core.scheduler.replies import decode_flag, decoder

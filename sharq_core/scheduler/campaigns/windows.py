@@ -19,7 +19,8 @@ from sharq_core.campaigns.windows import (
     WindowPage,
 )
 from sharq_core.scheduler import library
-from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
+from sharq_core.scheduler.arguments import make_call
+from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import decoder
 from sharq_core.store.commands import Word

@@ -24,8 +24,9 @@ from sharq_core.limits import Limit
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
+from sharq_core.scheduler.arguments import make_call
 from sharq_core.scheduler.campaigns.quotas import UNITS
-from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall, make_call
+from sharq_core.scheduler.function_call import MAX_BATCH, FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import decode_flag, decoder
 from sharq_core.scheduler.status_replies import BLOCKED_BY, as_short

@@ -15,9 +15,10 @@ from sharq_core.caps import CapUses, ParkedPage, ParkedSet, Permit
 from sharq_core.models import ExtendJob, LeaseOutcome
 from sharq_core.scheduler import arguments as packed
 from sharq_core.scheduler import library
+from sharq_core.scheduler.arguments import make_call
 from sharq_core.scheduler.caps.packed_permits import pack_permits
 from sharq_core.scheduler.caps.renewals import decode_unextended
-from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall, make_call
+from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import (
     DequeueReply,

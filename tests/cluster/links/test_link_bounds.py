@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from router.shards.pending_calls import MAX_CALLS
-from shard.link import server
+from shard.link import router_link
 from sharq_core.errors import OutcomeUnknown, Overloaded, Unavailable
 from sharq_core.http_port.body_pace import PACED_SHARE
 from sharq_core.link import messages
@@ -72,13 +72,13 @@ async def test_more_calls_than_a_shard_takes_of_one_link_are_refused_at_once(par
     """I11, at the shard."""
     gate = Gate(parts.node)
     async with shard_end(gate) as shard, raw_router(shard.address) as raw:
-        count = server.MAX_CALLS + 5
+        count = router_link.MAX_CALLS + 5
         await raw.say(*(CallFrame(number, FAR_US, Peek(KIND)) for number in range(count)))
         refused = (await raw.read()).entries
         assert [entry.code for entry in refused if isinstance(entry, ErrorFrame)] == ["overloaded"] * 5
         gate.opened.set()
         answered = 0
-        while answered < server.MAX_CALLS:
+        while answered < router_link.MAX_CALLS:
             answered += sum(isinstance(entry, ReplyFrame) for entry in (await raw.read()).entries)
 
 
@@ -86,7 +86,7 @@ async def test_a_router_that_does_not_read_loses_its_link(
     parts: Parts, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I11: its answers gather at the shard, up to a bound."""
-    monkeypatch.setattr(server, "MAX_UNREAD", 20)
+    monkeypatch.setattr(router_link, "MAX_UNREAD", 20)
     await parts.node.call(Enqueue([job(KIND, "q", "j", payload=b'"' + b"x" * 900_000 + b'"')]))
     async with shard_end(parts.node) as shard, raw_router(shard.address) as raw:
         await until(lambda: len(shard.server) == 1)

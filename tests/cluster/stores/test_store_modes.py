@@ -205,6 +205,24 @@ async def test_one_server_that_is_a_node_of_a_cluster_leads_to_the_whole_of_it(
             assert len(await dequeue_all(parts, len(queues))) == len(queues)
 
 
+async def test_the_cluster_of_one_server_is_read_again_when_its_slots_move(
+    cluster: RedisCluster, prefix: str
+) -> None:
+    """No call is about the moved slot, so only a new reading of the layout shows its owner."""
+    source, target, *_ = cluster.slots.primaries()
+    used = {*Keys(prefix, PARTITIONS).slots}
+    later = range(cluster.slots.first_of(source), SLOTS)
+    slot = next(slot for slot in later if slot not in used and cluster.slots.owner(slot) is source)
+    async with running_node(cluster.servers[4].url, NodeSettings(key_prefix=prefix)) as parts:
+        await asyncio.to_thread(cluster.slots.move_whole, slot, slot, target)
+
+        def has_followed() -> bool:
+            owner = parts.node.store.node_of(slot)
+            return owner is not None and owner.name.endswith(f":{target.port}")
+
+        await until(has_followed)
+
+
 async def test_a_server_that_may_not_say_that_it_is_a_clusters_gets_no_joint_calls(
     own_store: StoreFactory, prefix: str
 ) -> None:

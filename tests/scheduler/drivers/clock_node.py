@@ -18,15 +18,14 @@ from sharq_core.job_changes import CancelJob, JobChange
 from sharq_core.job_life import DeadRef
 from sharq_core.limits import QueueSettings, TypeSettings
 from sharq_core.models import ExtendJob, FinishJob, ReleaseJob
+from sharq_core.scheduler import executor
 from sharq_core.scheduler.caps.cap_calls import CapCalls
-from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.limit_calls import TypeCalls
 from sharq_core.scheduler.replies import ClockShift, Reply
 from sharq_core.store.clock_steps import ClockSteps
+from sharq_core.store.store import Store
 from tests.scheduler.drivers.driver import HOUR_US, RANDOM, SECOND_US, START_US, TYPE, Driver, new_job
-
-TIMEOUT_US = 2_000_000
 
 _FINISH = [FinishJob(TYPE, "q", "0", "00" * 16)]
 _FINISH_WITH_RESULT = [FinishJob(TYPE, "q", "0", "00" * 16, result=b"1")]
@@ -101,7 +100,8 @@ class RealTime:
     def __init__(self, driver: Driver, patch: pytest.MonkeyPatch) -> None:
         self.driver = driver
         self.real_us = START_US
-        patch.setattr(partition_clocks, "elapsed_us", lambda: self.real_us - START_US)
+        for module in (partition_clocks, executor):
+            patch.setattr(module, "elapsed_us", lambda: self.real_us - START_US)
 
     def let_pass(self, by_us: int) -> None:
         """Let real time pass; the store's clock follows."""
@@ -113,16 +113,14 @@ class RealTime:
         self.driver.advance(by_us)
 
 
-class _NodeExecutor:
-    """The executor of a node whose calls take at most TIMEOUT_US, and whose store never names itself."""
+class _Store:
+    """A store whose calls take at most two seconds, and whose servers are unknown."""
+
+    promises = False
+    timeout_s = 2.0
+    sole_node = None
 
     def node_of(self, _: int) -> None:
-        return None
-
-    def remaining_us(self, _: float | None = None) -> int:
-        return TIMEOUT_US
-
-    def not_after_us(self, *_: object) -> None:
         return None
 
 
@@ -132,11 +130,12 @@ class ClockNode:
     def __init__(self, driver: Driver, time: RealTime, *, is_owner: bool) -> None:
         self._driver, self._time, self._is_owner = driver, time, is_owner
         steps = ClockSteps(lambda: None)
-        self._clocks = PartitionClocks(cast(Executor, _NodeExecutor()), driver.functions, self._run, steps)
+        node_executor = executor.Executor(cast(Store, _Store()), driver.keys)
+        self._clocks = PartitionClocks(node_executor, driver.functions, self._run, steps)
 
     def read(self) -> None:
         """Read the partition, as a node does every second."""
-        asked_us, found = partition_clocks.elapsed_us(), self._driver.refresh()
+        asked_us, found = self._time.real_us - START_US, self._driver.refresh()
         asyncio.run(self._clocks.see(0, self._driver.now_us, found.clock, asked_us, is_owned=self._is_owner))
 
     def deadline_us(self) -> int:
@@ -146,5 +145,5 @@ class ClockNode:
         return deadline_us
 
     async def _run(self, call: FunctionCall[ClockShift]) -> tuple[Reply[ClockShift], float]:
-        call.arguments[0] = self._driver.now_us
+        call.command.arguments[0] = self._driver.now_us
         return self._driver.reply(call), 0.0

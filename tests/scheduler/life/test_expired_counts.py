@@ -131,14 +131,14 @@ def test_an_enqueue_by_a_node_of_revision_5_gets_no_numbers(driver: Driver) -> N
     add(driver, "1")
     driver.advance(MINUTE_US)
     call = enqueue_again(driver, new_job("1", "q"))
-    header = call.arguments[-2]
+    header = call.command.arguments[-2]
     assert isinstance(header, bytes)
-    call.arguments[-2] = header[:-1] + b"\0"  # the last byte says whether the job is a repeat
+    call.command.arguments[-2] = header[:-1] + b"\0"  # the last byte says whether the job is a repeat
     assert len(execute(driver.client, *call.command.words)) == 4 + 2
 
 
 def test_a_release_by_a_node_of_revision_5_gets_no_numbers(driver: Driver) -> None:
     add(driver, "1")
     call = release_all(driver)
-    call.arguments[-1] = "0"
+    call.command.arguments[-1] = "0"
     assert len(execute(driver.client, *call.command.words)) == 4 + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
@@ -274,8 +275,8 @@ def test_a_late_trim_does_nothing(results: Results) -> None:
 def older(call: FunctionCall[Any], *last: str) -> FunctionCall[Any]:
     """A call as a node of revision 5 makes it: without the last words of a newer one, and with its own."""
     count = 3 if call.function is library.LIST_JOBS else 1
-    words = [*call.arguments[:-count], *last]
-    return FunctionCall(call.partition, call.function, call.keys, words, call.decode)
+    words = [*call.command.arguments[:-count], *last]
+    return msgspec.structs.replace(call, command=msgspec.structs.replace(call.command, arguments=words))
 
 
 def test_a_node_of_revision_5_reads_jobs_without_their_output(results: Results) -> None:

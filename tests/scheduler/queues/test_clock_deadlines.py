@@ -117,8 +117,8 @@ def test_calls_of_older_nodes_name_no_deadline_for_a_redrive_and_a_drop_of_dead_
         driver.release(job.job_id, job.lease)
     refs = [DeadRef(TYPE, "q", "0"), DeadRef(TYPE, "q", "none")]
     redrive = driver.job_calls.redrive(0, TYPE, refs, now_us=driver.now_us)
-    assert redrive.arguments.pop() == 0
+    assert redrive.command.arguments.pop() == 0
     assert driver.value(redrive) == [RedriveStatus.QUEUED, RedriveStatus.NOT_FOUND]
     drop = driver.job_calls.drop_dead(0, TYPE, 10, now_us=driver.now_us)
-    del drop.arguments[-2:]
+    del drop.command.arguments[-2:]
     assert driver.value(drop) == 1

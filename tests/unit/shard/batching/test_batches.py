@@ -18,7 +18,7 @@ from sharq_core.errors import Overloaded, SharqError, Unavailable
 from sharq_core.link.catalogue import CALLS
 from sharq_core.link.messages import Enqueue, Failure
 from sharq_core.models import Enqueued, EnqueueStatus, NewJob
-from sharq_core.partitions import partition_of
+from sharq_core.partitions import Ring, partition_of
 from sharq_core.process.counters import Durations
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import MAX_BATCH, MAX_CALL_BYTES, FunctionCall
@@ -36,6 +36,7 @@ class NumberingExecutor:
     Attributes:
         calls: the numbers of jobs of the calls of each pipeline.
         error: the answer of every call; None for success.
+        hint: the hint of every answer.
         expired: the number of jobs that each call finds expired, and that of those that are dropped.
     """
 
@@ -45,6 +46,7 @@ class NumberingExecutor:
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
         self.error: SharqError | None = None
+        self.hint = Hint(0, None, None)
         self.expired = (0, 0)
         self._jobs = 0
 
@@ -56,10 +58,10 @@ class NumberingExecutor:
     ) -> list[Reply[list[Enqueued]] | SharqError]:
         self.calls.append([call.jobs for call in calls])
         await asyncio.sleep(0)
-        hint, expired = Hint(0, None, None), self.expired
+        expired = self.expired
         return [
             self.error
-            or Reply(hint, self._answer(call.jobs), expired_jobs=expired[0], dropped_jobs=expired[1])
+            or Reply(self.hint, self._answer(call.jobs), expired_jobs=expired[0], dropped_jobs=expired[1])
             for call in calls
         ]
 
@@ -69,9 +71,11 @@ class NumberingExecutor:
 
 
 class Noted:
-    """The hints and outcomes that a verb has passed on."""
+    """The hints and outcomes that a verb has passed on, at a node that owns every partition."""
 
     def __init__(self) -> None:
+        self.ownership = lone_owner_notes(PARTITIONS).ownership
+        self.explained: set[str] = set()
         self.types: list[str] = []
         self.counted = 0
         self.expiries: list[tuple[str, int, int]] = []
@@ -188,10 +192,24 @@ async def test_the_error_of_a_call_is_that_of_each_job(parts: Parts) -> None:
     assert (parts.noted.types, parts.noted.counted) == ([], 0)
 
 
-async def test_hints_are_noted_and_outcomes_counted(parts: Parts) -> None:
+@pytest.mark.parametrize("hint", [Hint(0, 1, None), Hint(0, None, 1)])
+async def test_hints_are_noted_and_outcomes_counted(parts: Parts, hint: Hint) -> None:
+    parts.executor.hint = hint
     await parts.enqueue(job(1), job(2, "call"), job(3, "call"))
     assert sorted(parts.noted.types) == ["call", "sms"]
     assert parts.noted.counted == 3
+
+
+async def test_a_hint_without_times_is_noted_only_if_its_type_is_explained(parts: Parts) -> None:
+    parts.noted.explained.add("call")
+    await parts.enqueue(job(1), job(2, "call"))
+    assert parts.noted.types == ["call"]
+
+
+async def test_a_hint_without_times_is_noted_if_its_partition_is_another_nodes(parts: Parts) -> None:
+    parts.noted.ownership.change(Ring.build(2, frozenset({"b"}), PARTITIONS))
+    await parts.enqueue(job(1))
+    assert parts.noted.types == ["sms"]
 
 
 async def test_call_whose_answer_fails_does_not_keep_the_others_of_its_pipeline_waiting(

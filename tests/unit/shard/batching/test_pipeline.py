@@ -17,14 +17,15 @@ from shard.batching.pipeline import (
 )
 from sharq_core.process.counters import Durations
 from sharq_core.scheduler import library
+from sharq_core.scheduler.arguments import make_call
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.function_call import FunctionCall
+from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import Hint, Reply, decode_nothing
-from sharq_core.store.commands import KeyList
 from tests.support.nodes.lone_owner import lone_owner_notes
 
 PARTITION = 0
-CALL: FunctionCall[None] = FunctionCall(PARTITION, library.TURN, KeyList.of(b""), [], decode_nothing)
+CALL = make_call(Keys("t", 1), library.TURN, PARTITION, "", None, [], decode_nothing)
 
 
 async def some_ticks() -> None:

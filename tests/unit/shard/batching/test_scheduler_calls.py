@@ -101,7 +101,7 @@ def test_calls_about_a_queue_and_a_partition_go_to_their_partition() -> None:
     partition = partition_of("sms", "q1", PARTITIONS)
     assert made.of(messages.GetJob(KEY, "j")).partition == partition
     assert made.of(messages.ListQueues("sms", 5, 0, 10)).partition == 5
-    assert made.of(messages.SetPaused(KEY, True)).arguments[-1] == 77
+    assert made.of(messages.SetPaused(KEY, True)).command.arguments[-1] == 77
     assert asked == [(partition, None)]
 
 

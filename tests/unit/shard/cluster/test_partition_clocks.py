@@ -9,13 +9,14 @@ import pytest
 
 from shard.cluster import partition_clocks
 from shard.cluster.partition_clocks import PartitionClocks
-from sharq_core.scheduler.executor import Executor
+from sharq_core.scheduler import executor
 from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions, Retention
 from sharq_core.scheduler.keys import Keys
 from sharq_core.scheduler.replies import ClockShift, Hint, Reply
 from sharq_core.store import clock_steps
 from sharq_core.store.clock_steps import NOTICE_S, ClockSteps
+from sharq_core.store.store import Store
 
 SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
@@ -26,22 +27,20 @@ BY_THE_STORE_US = START_US + 7
 
 
 class Server:
-    """Names the one server."""
+    """The one server: its name, and deadlines by its clock."""
 
     name = "store:6379"
 
-
-class FakeExecutor:
-    """The executor of a node whose calls take at most two seconds."""
-
-    def node_of(self, _: int) -> Server:
-        return Server()
-
-    def remaining_us(self, _: float | None = None) -> int:
-        return 2 * SECOND_US
-
-    def not_after_us(self, *_: object) -> int:
+    def not_after_us(self, _: float | None) -> int:
         return BY_THE_STORE_US
+
+
+class StoreOfOne:
+    """A store of one server, whose calls take at most two seconds."""
+
+    promises = False
+    timeout_s = 2.0
+    sole_node = Server()
 
 
 class World:
@@ -60,10 +59,12 @@ class World:
         self.set_calls = 0
         self.on_set: Callable[[], None] = lambda: None
         self.refuses = False
-        monkeypatch.setattr(partition_clocks, "elapsed_us", lambda: self.real_us - START_US)
+        for module in (partition_clocks, executor):
+            monkeypatch.setattr(module, "elapsed_us", lambda: self.real_us - START_US)
         self.steps = ClockSteps(lambda: None)
-        functions = Functions(Keys("t", 1), Retention())
-        self.clocks = PartitionClocks(cast(Executor, FakeExecutor()), functions, self._set, self.steps)
+        keys = Keys("t", 1)
+        node_executor = executor.Executor(cast(Store, StoreOfOne()), keys)
+        self.clocks = PartitionClocks(node_executor, Functions(keys, Retention()), self._set, self.steps)
 
     @property
     def partition_us(self) -> int:
@@ -98,7 +99,7 @@ class World:
     async def _set(self, call: FunctionCall[ClockShift]) -> tuple[Reply[ClockShift], float]:
         self.set_calls += 1
         self.on_set()
-        number, _, shift_us, read_us, latest_us = (int(word) for word in call.arguments[2:])
+        number, _, shift_us, read_us, latest_us = (int(word) for word in call.command.arguments[2:])
         now_us = self.real_us + self.ahead_us
         is_set = number == self.clock.number and read_us <= now_us <= latest_us and not self.refuses
         if is_set and shift_us != self.clock.shift_us:

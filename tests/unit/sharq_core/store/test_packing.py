@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hiredis import pack_command
 
-from sharq_core.store.commands import Command, FcallCommand, KeyList, pack
+from sharq_core.store.commands import Command, FcallCommand, KeyList, Word, pack
 
 ONE = KeyList.of(b"{a}:ready:sms", b"{a}:jobs:sms")
 OTHER = KeyList.of(b"{b}:ready:sms", b"{b}:jobs:sms")
@@ -25,7 +25,7 @@ def test_a_command_is_packed_as_the_driver_packs_it(command: Command) -> None:
 @pytest.mark.parametrize("keys", [(ONE,), (ONE, OTHER), (ONE, OTHER) * 50])
 @pytest.mark.parametrize("arguments", [[], ["", "sms", 1_700_000_000_000_000, b"\r\n\x00"], [b"x" * 300_000]])
 def test_a_call_is_packed_as_the_driver_packs_its_words(
-    keys: tuple[KeyList, ...], arguments: Command
+    keys: tuple[KeyList, ...], arguments: list[Word]
 ) -> None:
     call = FcallCommand(b"sharq_enqueue", keys, arguments, ())
     assert pack([call, call]) == [whole(call.words)] * 2
