@@ -310,7 +310,7 @@ class ShardDirectory:
         links = self._links_by_node()
         now = self._loop.time()
         away = {node: lost for node, link in links.items() if (lost := self._away_of(link, now))}
-        whole = frozenset(node for node, lost in away.items() if len(lost) >= self.partitions)
+        whole = {node: links[node].lost_at for node, lost in away.items() if len(lost) >= self.partitions}
         usable = frozenset(links)
         excused = self._excuses.update(usable, whole, now)
         if (usable, away, excused) == (self._usable, self._away, self._excused):

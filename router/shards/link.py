@@ -127,6 +127,11 @@ class ShardLink:
         return self._calls is None or self._calls.is_silent
 
     @property
+    def lost_at(self) -> float:
+        """The time at which the shard lost its store, or is in doubt, by the loop, in seconds."""
+        return self.away_since if self.away else self.doubted_until
+
+    @property
     def frames_sent(self) -> int:
         """The number of frames sent over all connections."""
         return self._frames_before + (0 if self._outbox is None else self._outbox.frames_sent)

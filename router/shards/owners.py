@@ -11,6 +11,9 @@ from functools import lru_cache
 from router.shards.link import ShardLink
 from sharq_core.partitions import Ring
 
+TOGETHER_S = 1.0
+"""Shards lose a store that is out at times that differ by less. One that lost it earlier is cut off from it."""
+
 EXCUSE_S = 3.0
 """Seconds after an outage of the store in which all shards are asked again as soon as the first has recovered. The
 others notice the return of the store some moments later, and one shard alone could not serve all partitions meanwhile.
@@ -109,25 +112,31 @@ class Owners:
 
 
 class Excuses:
-    """The shards that are asked although they report that they are away, because all of them were at once."""
+    """The shards that are asked although they report that they are away, because all of them were at once.
+
+    One that has been away for longer is not asked: it would fail each call after the store's return, while the others
+    wait for stable contact and could serve.
+    """
 
     def __init__(self) -> None:
         self._nodes: frozenset[str] = frozenset()
         self._until = 0.0
 
-    def update(self, nodes: frozenset[str], away: frozenset[str], now: float) -> frozenset[str]:
+    def update(self, nodes: frozenset[str], away: Mapping[str, float], now: float) -> frozenset[str]:
         """Return the excused nodes.
 
         Args:
             nodes: the reachable nodes.
-            away: those that are away from all partitions.
+            away: those that are away from all partitions, and since when, by the event loop, in seconds.
             now: by the event loop, in seconds.
         """
-        if nodes and away >= nodes:
-            self._nodes, self._until = nodes, now + EXCUSE_S
+        if nodes and away.keys() >= nodes:
+            began_at = max(away[node] for node in nodes) - TOGETHER_S
+            self._nodes = frozenset(node for node in nodes if away[node] >= began_at)
+            self._until = now + EXCUSE_S
         elif now >= self._until:
             self._nodes = frozenset()
-        self._nodes &= away
+        self._nodes &= away.keys()
         return self._nodes
 
     def revoke(self, node: str) -> None:

@@ -129,22 +129,20 @@ def test_children_end_with_a_killed_parent_and_the_port_is_free(server: SharqSer
     until_gone(pids)
 
 
-def test_a_stop_ends_the_workers_before_the_store(server: SharqServer) -> None:
+async def test_a_stop_answers_what_is_in_flight_and_ends_the_workers_before_the_store(
+    server: SharqServer,
+) -> None:
     pids = [pid for pids in children(server).values() for pid in pids]
-    assert server.stop() == 0
-    assert not any(map(is_there, pids))
-    lines = server.log.splitlines()
-    workers = [number for number, line in enumerate(lines) if "stopped worker=" in line]
-    assert len(workers) == 2 and "stopped" in lines[-1] and "worker=" not in lines[-1]
-
-
-async def test_a_stop_answers_what_is_in_flight(server: SharqServer) -> None:
     async with clients(server, 2) as made:
         polls = [asyncio.create_task(client.dequeue("none", wait_ms=60_000)) for client in made]
         await asyncio.sleep(0.5)
         server.ask_to_stop()
         assert [status for status, _ in await asyncio.gather(*polls)] == [404, 404]
     assert await asyncio.to_thread(server.until_stopped) == 0
+    assert not any(map(is_there, pids))
+    lines = server.log.splitlines()
+    workers = [number for number, line in enumerate(lines) if "stopped worker=" in line]
+    assert len(workers) == 2 and "stopped" in lines[-1] and "worker=" not in lines[-1]
 
 
 async def test_a_stop_signal_that_reaches_every_worker_too_cuts_no_request_off(server: SharqServer) -> None:

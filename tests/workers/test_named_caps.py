@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
-import pytest
-
-from tests.support.processes.servers import SharqServer, running_server
+from tests.support.processes.servers import SharqServer
 from tests.workers.servers import clients
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SharqServer]:
-    with running_server("--workers", "2") as running:
-        yield running
 
 
 async def test_a_job_with_caps_of_one_worker_is_leased_at_the_other(server: SharqServer) -> None:

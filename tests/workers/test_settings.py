@@ -6,6 +6,8 @@ import re
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes.servers import SharqServer
 from tests.support.stores.server import StoreServer
 from tests.workers.servers import children
@@ -28,6 +30,7 @@ def test_one_first_token_is_made_for_all_workers(tmp_path: Path) -> None:
         server.stop()
 
 
+@pytest.mark.parametrize("store", ["valkey"], indirect=True, scope="session")
 def test_workers_share_a_store_that_the_original_file_names(tmp_path: Path, store: StoreServer) -> None:
     """The key of the original's file takes effect."""
     config = tmp_path / "sharq.conf"

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.processes.servers import SharqServer, running_server
+from tests.support.processes.servers import SharqServer
 from tests.workers.servers import Client, children, clients
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SharqServer]:
-    with running_server("--workers", "2") as running:
-        yield running
 
 
 async def test_connections_are_given_to_the_workers_in_turn(server: SharqServer) -> None:

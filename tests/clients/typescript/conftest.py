@@ -8,7 +8,7 @@ from tests.clients.typescript.workspace import Workspace, built_workspace
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workspace:
-    """The built client and its compiled tests, the same for all test processes."""
-    base = tmp_path_factory.getbasetemp()
-    return built_workspace((base if worker_id == "master" else base.parent) / "typescript")
+def workspace(pytestconfig: pytest.Config) -> Workspace:
+    """The built client and its compiled tests, the same for all test processes and all runs with these sources."""
+    assert pytestconfig.cache is not None
+    return built_workspace(pytestconfig.cache.mkdir("typescript"))

@@ -1,4 +1,4 @@
-"""Builds the TypeScript client and compiles its tests, once for all processes of a test run."""
+"""Builds the TypeScript client and compiles its tests, once for all test processes and all runs with these sources."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ PAGE = (ROOT / "docs" / "typescript.md").read_text()
 PROGRAMS = dict(re.findall(r"^```ts\n// (\w+)\.ts\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 """The programs of the page, by name."""
 
+NOT_COPIED = ("node_modules", "dist", "*.tgz")
 BUILD_DEADLINE_S = 300.0
 
 
 class Workspace(msgspec.Struct, frozen=True):
-    """A folder beside the clone with what was built.
+    """A folder with what was built.
 
     Attributes:
         client: a copy of the package with `dist`.
@@ -79,23 +80,45 @@ def tsc(tools: Path, *arguments: str, cwd: Path) -> str:
 
 def copy_package(target: Path, tools: Path) -> None:
     """Copy the sources of the package, with its tools."""
-    shutil.copytree(PACKAGE, target, ignore=shutil.ignore_patterns("node_modules", "dist", "*.tgz"))
+    shutil.copytree(PACKAGE, target, ignore=shutil.ignore_patterns(*NOT_COPIED))
     (target / "node_modules").symlink_to(tools)
 
 
 def built_workspace(folder: Path) -> Workspace:
-    """Return the workspace in a folder, built by the first process that asks."""
+    """Return the workspace of these sources in a folder, built by the first process that asks.
+
+    Of the workspaces of other sources the newest stays, for a run that began before the sources were changed.
+    """
     node()
-    workspace = Workspace(client=folder / "client", suite=folder / "suite", tools=tools())
-    with folder.with_suffix(".lock").open("w") as lock:
+    made = folder / _digest()
+    workspace = Workspace(client=made / "client", suite=made / "suite", tools=tools())
+    with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            unfinished = folder.with_suffix(".new")
+        if not made.exists():
+            unfinished = folder / "new"
             shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
+            others = sorted((path for path in folder.iterdir() if path.is_dir()), key=_made_at)
+            for outdated in others[:-1]:
+                shutil.rmtree(outdated)
+            unfinished.mkdir()
             _build(unfinished, workspace.tools)
-            unfinished.rename(folder)
+            unfinished.rename(made)
     return workspace
+
+
+def _digest() -> str:
+    """Return a short name of all that a workspace is made of."""
+    places = [place for place in PACKAGE.iterdir() if place.name not in NOT_COPIED]
+    package = [path for place in places for path in (place, *place.rglob("*"))]
+    paths = sorted(path for path in (*package, *SUITE.iterdir(), Path(__file__)) if path.is_file())
+    made_of = hashlib.sha256(f"{run(node(), '--version', cwd=ROOT)}{PAGE}".encode())
+    for path in paths:
+        made_of.update(f"{path.relative_to(ROOT)} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return made_of.hexdigest()[:16]
+
+
+def _made_at(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def _build(folder: Path, tools: Path) -> None:

@@ -211,6 +211,27 @@ async def test_a_store_that_stands_still_for_a_second_fails_next_to_nothing(scen
     assert scene.failures == []
 
 
+async def test_a_store_that_stands_still_while_a_shard_is_cut_off_fails_nothing_after_it_goes_on(
+    scene: Scene,
+) -> None:
+    """The other shard waits for stable contact then, and serves all the same."""
+    await asyncio.sleep(BEFORE_S)
+    (other, cut_off) = scene.cluster.shards
+    scene.proxy.set("cut")
+    await until_seen(lambda: "store_contact_lost" in cut_off.log, "the shard has noticed it")
+    since_s = time.monotonic() + 2 * FAILURES_END_WITHIN_S
+    await until_seen(lambda: scene.queues_served_after(since_s) == set(QUEUES), "every queue is served")
+    scene.store.pause()
+    await until_seen(
+        lambda: "store_contact_lost" in other.log, "the other shard has noticed that the store stands still"
+    )
+    scene.store.resume()
+    resumed_s = time.monotonic()
+    await asyncio.sleep(2 * SLACK_S)
+    assert [failure for failure in scene.failures if failure.began_s > resumed_s + SLACK_S / 2] == []
+    await until_seen(lambda: scene.queues_served_after(resumed_s) == set(QUEUES), "every queue is served")
+
+
 async def test_an_outage_of_the_whole_store_is_answered_at_once(scene: Scene) -> None:
     await asyncio.sleep(BEFORE_S)
     scene.store.kill()

@@ -51,9 +51,9 @@ async def measure(
     """
     holds: list[Hold] = []
     watched = {url: "router", **{shard: f"shard {number}" for number, shard in enumerate(shards)}}
+    for each in watched:
+        await longest_ms(http, each)
     for one in hostile:
-        for each in watched:
-            await longest_ms(http, each)
         for _ in range(repeat):
             status = await _send(http, url, one)
         for each, process in watched.items():

@@ -9,6 +9,7 @@ import gzip
 import random
 import zlib
 from collections.abc import Callable, Container, Iterator, Mapping
+from functools import partial
 
 import msgspec
 
@@ -156,6 +157,13 @@ def _one_job(value: bytes) -> tuple[str, bytes]:
 PLACES = (_whole, _payload, _ignored, _unknown, _rate, _jobs, _one_job)
 
 
+NUMBERS = "numbers past the thousand"
+
+
+def _bulk_call(name: str, entries: Callable[[], list[bytes]]) -> Hostile:
+    return Hostile(name, "/finish/" if name == NUMBERS else "/enqueue/", bulk(entries()))
+
+
 def bulk(entries: list[bytes]) -> bytes:
     """Return the body of a bulk call."""
     return b'{"jobs":[' + b",".join(entries) + b"]}"
@@ -165,12 +173,16 @@ def _entry(payload: bytes) -> bytes:
     return b'{%s,"interval":0,"payload":%s}' % (_ADDRESS, payload)
 
 
-def _bulks(size: int, chance: random.Random) -> Iterator[Hostile]:
-    """Bulk calls: full of each shape, a thousand bad entries of several kinds, and more entries than there may be."""
-    for name, make in SHAPES.items():
-        payload = make(min(PAYLOAD_BYTES, size) - 200, chance)[:PAYLOAD_BYTES]
-        count = min(1000, max(1, size // (len(payload) + 100)))
-        yield Hostile(f"bulk of {name}", "/enqueue/", bulk([_entry(payload)] * count))
+def _entries_of(shape: str, size: int, seed: int) -> list[bytes]:
+    payload = SHAPES[shape](min(PAYLOAD_BYTES, size) - 200, _chance(seed, f"bulk of {shape}"))[:PAYLOAD_BYTES]
+    return [_entry(payload)] * min(1000, max(1, size // (len(payload) + 100)))
+
+
+def _bulks(size: int, seed: int) -> dict[str, Callable[[], list[bytes]]]:
+    """Return functions that make the entries of bulk calls, by the names of these.
+
+    They are full of each shape, of a thousand bad entries of several kinds, and of more entries than there may be.
+    """
     small = min(size // 1000, 16_000)
     bad = {
         "numbers": b"1",
@@ -182,10 +194,19 @@ def _bulks(size: int, chance: random.Random) -> Iterator[Hostile]:
         "nested too deep": _entry(_deep(max(501, small // 2))),
         "large payloads": _entry(b'"' + b"x" * small + b'"'),
     }
-    for name, entry in bad.items():
-        yield Hostile(f"1,000 jobs: {name}", "/enqueue/", bulk([entry] * min(1000, size // len(entry))))
-    yield Hostile("tiny jobs past the thousand", "/enqueue/", bulk([_entry(b"1")] * max(1001, size // 70)))
-    yield Hostile("numbers past the thousand", "/finish/", bulk([b"1"] * max(1001, size // 2)))
+    return {
+        **{f"bulk of {shape}": partial(_entries_of, shape, size, seed) for shape in SHAPES},
+        **{
+            f"1,000 jobs: {name}": partial(_repeated, entry, min(1000, size // len(entry)))
+            for name, entry in bad.items()
+        },
+        "tiny jobs past the thousand": partial(_repeated, _entry(b"1"), max(1001, size // 70)),
+        NUMBERS: partial(_repeated, b"1", max(1001, size // 2)),
+    }
+
+
+def _repeated(entry: bytes, count: int) -> list[bytes]:
+    return [entry] * count
 
 
 def corpus(seed: int, size: int, names: Container[str] | None = None) -> Iterator[Hostile]:
@@ -200,11 +221,11 @@ def corpus(seed: int, size: int, names: Container[str] | None = None) -> Iterato
         for place in places:
             path, body = place(value)
             yield Hostile(f"{name}{place.__name__}", path, body)
-    plain = list(_bulks(size, _chance(seed, "bulks")))
-    yield from (one for one in plain if names is None or one.name in names)
-    for one in _chance(seed, "compressed").sample(plain, 4):
-        if names is None or f"{one.name}, gzip" in names:
-            yield compressed(one)
+    bulks = {name: partial(_bulk_call, name, entries) for name, entries in _bulks(size, seed).items()}
+    yield from (make() for name, make in bulks.items() if names is None or name in names)
+    for name in _chance(seed, "compressed").sample(list(bulks), 4):
+        if names is None or f"{name}, gzip" in names:
+            yield compressed(bulks[name]())
     if names is None or "a bomb, gzip" in names:
         gzipped = {"Content-Encoding": "gzip"}
         yield Hostile("a bomb, gzip", "/enqueue/t/q/", _gzip_of_spaces(64 * size), gzipped)

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { IS_FULL, newType, open, OwnServer, SHARED_URL, until } from "./support.js";
 
 /** The jobs that a worker does while its server is killed. */
-const JOBS = IS_FULL ? 20_000 : 3_000;
+const JOBS = IS_FULL ? 20_000 : 1_000;
 
 /** A process that runs worker_program.ts. */
 class Program {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from router.shards.link import ShardLink
-from router.shards.owners import EXCUSE_S, Excuses, Owners
+from router.shards.owners import EXCUSE_S, TOGETHER_S, Excuses, Owners
 from sharq_core.partitions import Ring
 
 PARTITIONS = 16
@@ -66,17 +66,34 @@ def test_an_excused_shard_is_asked_though_it_said_that_it_is_away_but_stands_in_
 def test_all_that_were_away_at_once_are_excused_until_the_others_had_time_to_come_back() -> None:
     excuses = Excuses()
     nodes = frozenset(NODES)
-    assert excuses.update(nodes, frozenset({"a", "b"}), 0.0) == frozenset()
-    assert excuses.update(nodes, nodes, 1.0) == nodes
-    assert excuses.update(nodes, frozenset({"a", "b"}), 2.0) == {"a", "b"}
-    assert excuses.update(nodes, frozenset({"a"}), 2.1) == {"a"}
-    assert excuses.update(nodes, frozenset({"a", "b"}), 2.2) == {"a"}, "it was back meanwhile"
-    assert excuses.update(nodes, frozenset({"a"}), 1.0 + EXCUSE_S) == frozenset()
+    assert excuses.update(nodes, since(0.0, "a", "b"), 0.0) == frozenset()
+    assert excuses.update(nodes, since(1.0, *NODES), 1.0) == nodes
+    assert excuses.update(nodes, since(1.0, "a", "b"), 2.0) == {"a", "b"}
+    assert excuses.update(nodes, since(1.0, "a"), 2.1) == {"a"}
+    assert excuses.update(nodes, since(1.0, "a", "b"), 2.2) == {"a"}, "it was back meanwhile"
+    assert excuses.update(nodes, since(1.0, "a"), 1.0 + EXCUSE_S) == frozenset()
+
+
+def test_one_that_was_away_before_the_others_is_not_excused() -> None:
+    """It is cut off, so that it fails each call after the others have the store again, whom it takes time to say so."""
+    excuses = Excuses()
+    nodes = frozenset(NODES)
+    away = since(1.0, "a") | since(1.0 + 2 * TOGETHER_S, "b") | since(1.0 + 2.5 * TOGETHER_S, "c")
+    excused = excuses.update(nodes, away, 4.0)
+    assert excused == {"b", "c"}
+    found = owners(dict.fromkeys(NODES, ALL), excused)
+    assert set(asked(found)) == {"b", "c"}
+    assert found.stood_in == len(RING.owned_by("a"))
+
+
+def since(at: float, *nodes: str) -> dict[str, float]:
+    """Return nodes that are away from all partitions since a time."""
+    return dict.fromkeys(nodes, at)
 
 
 def test_an_excuse_is_revoked_when_another_reaches_the_store() -> None:
     excuses = Excuses()
     nodes = frozenset(NODES)
-    excuses.update(nodes, nodes, 1.0)
+    excuses.update(nodes, since(1.0, *NODES), 1.0)
     excuses.revoke("a")
-    assert excuses.update(nodes, frozenset({"a", "b"}), 1.1) == {"b"}
+    assert excuses.update(nodes, since(1.0, "a", "b"), 1.1) == {"b"}
