@@ -352,6 +352,18 @@ OPENING_OTHERS = Target(
     "x",
     _most(1.2),
 )
+SCHEDULES_IDLE = Target(
+    "campaigns",
+    "10,000 schedules between their times: CPU of server and store, more than without",
+    "of a core",
+    _most(0.001),
+)
+SCHEDULES_CALLS = Target(
+    "campaigns",
+    "10,000 schedules between their times: function calls to the store, more than without",
+    "a second",
+    _most(0.1),
+)
 
 TARGETS = tuple(
     target

@@ -1,4 +1,4 @@
-"""Measures what the opening of a send window costs while many jobs wait for it, beside as many jobs without a window.
+"""Measures the opening of a send window for which many jobs wait, beside as many without one, and many schedules.
 
 The jobs are put into the store directly. What is measured goes over HTTP to one sharq-server.
 """
@@ -18,9 +18,10 @@ from benchmarks.errors import Spoiled
 from benchmarks.figures import targets
 from benchmarks.figures.report import Cell, Grid, Report, Row
 from benchmarks.figures.spread import Spread, percentile
-from benchmarks.life import openings
+from benchmarks.life import openings, schedules
 from benchmarks.life.bench import BATCH, LEASE_MS, OTHER_QUEUES, OTHERS_PER_S, PAYLOAD, Bench
 from benchmarks.life.openings import Calls
+from benchmarks.life.schedules import Schedules
 from benchmarks.load import load_client
 from benchmarks.load.load_client import open_session
 from benchmarks.processes.cpu import CpuMeter
@@ -62,6 +63,7 @@ class _Plan(msgspec.Struct, frozen=True):
     Attributes:
         waiting: the number of jobs that wait for the window, and of those that have none.
         quiet_s: the time in which others are measured alone.
+        idle_s: the time in which a server with schedules, and one without, is measured.
         kinds: the endings of the names of the types that are tried, of those in _KINDS. Each takes up to two minutes,
             since windows open at whole minutes.
     """
@@ -69,11 +71,12 @@ class _Plan(msgspec.Struct, frozen=True):
     rounds: int
     waiting: int
     quiet_s: float
+    idle_s: float
     kinds: tuple[str, ...]
 
 
-_FULL = _Plan(rounds=2, waiting=1_000_000, quiet_s=4, kinds=tuple(_KINDS))
-_QUICK = _Plan(rounds=1, waiting=100_000, quiet_s=3, kinds=("",))
+_FULL = _Plan(rounds=2, waiting=1_000_000, quiet_s=4, idle_s=20, kinds=tuple(_KINDS))
+_QUICK = _Plan(rounds=1, waiting=100_000, quiet_s=3, idle_s=10, kinds=("",))
 
 
 class _Work(msgspec.Struct, frozen=True):
@@ -126,7 +129,8 @@ def run(is_quick: bool) -> Report:
     plan = _QUICK if is_quick else _FULL
     rounds = [{suffix: _measure(plan, suffix) for suffix in plan.kinds} for _ in range(plan.rounds)]
     calls = [openings.measure(plan.waiting, _QUEUES, _INTERVAL_US) for _ in range(plan.rounds)]
-    return _report(plan, rounds, calls)
+    scheduled = [schedules.measure(plan.idle_s) for _ in range(plan.rounds)]
+    return _report(plan, rounds, calls, scheduled)
 
 
 def _measure(plan: _Plan, suffix: str) -> _Round:
@@ -241,10 +245,12 @@ def _share(leases_us: Mapping[str, list[int]], begin_s: float) -> float:
     return sum(share or 0.0 for share in shares) / _QUEUES
 
 
-def _report(plan: _Plan, rounds: list[dict[str, _Round]], alone: list[list[Calls]]) -> Report:
+def _report(
+    plan: _Plan, rounds: list[dict[str, _Round]], alone: list[list[Calls]], scheduled: list[Schedules]
+) -> Report:
     return Report(
         name="campaigns",
-        question="What does it cost when a send window opens for which many jobs wait?",
+        question="What does it cost when a send window opens for which many jobs wait, and to keep many schedules?",
         parameters={
             "jobs": f"{plan.waiting:,} that wait for the window, and as many without one, in {_QUEUES:,} queues each, "
             f"at one job in {_INTERVAL_US / 1e6:g} s, 100-byte payloads",
@@ -252,9 +258,11 @@ def _report(plan: _Plan, rounds: list[dict[str, _Round]], alone: list[list[Calls
             "others": f"{OTHERS_PER_S} dequeues a second of another type with {OTHER_QUEUES} queues, beside it",
             "rounds": f"{plan.rounds}, each with a type {' and with one '.join(_KINDS[kind] for kind in plan.kinds)}; "
             "the jobs without a window go first",
+            "schedules": f"{schedules.COUNT:,}, each of a queue of its own, all for one minute of one day; "
+            f"idle for {plan.idle_s:g} s",
             "server": "one sharq-server; store with an append-only file written out each second, and rewritten before",
         },
-        rows=_rows(rounds, alone),
+        rows=[*_rows(rounds, alone), *_schedule_rows(scheduled)],
         grids=[_grid(rounds), _alone_grid(alone)],
         notes=[
             "The calls of the store are measured by its own log, in wall time: other load on the machine, that of "
@@ -293,6 +301,24 @@ def _rows(rounds: list[dict[str, _Round]], alone: list[list[Calls]]) -> list[Row
             "store CPU of a lease with a window, of one without",
             "x",
             Spread.of([own.windowed.store_us / own.plain.store_us for own in every]),
+        ),
+    ]
+
+
+def _schedule_rows(scheduled: list[Schedules]) -> list[Row]:
+    many = f"{schedules.COUNT:,} schedules"
+    return [
+        targets.SCHEDULES_IDLE.row(Spread.of([own.between.cpu - own.without.cpu for own in scheduled])),
+        targets.SCHEDULES_CALLS.row(Spread.of([own.between.calls - own.without.calls for own in scheduled])),
+        Row(
+            f"{many} due at one time: until the last one is fired",
+            "s",
+            Spread.of([own.fired_s for own in scheduled]),
+        ),
+        Row(
+            f"start with {many}: from readiness until all are known",
+            "s",
+            Spread.of([own.known_s for own in scheduled]),
         ),
     ]
 

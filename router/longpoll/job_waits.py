@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -32,9 +32,18 @@ ASK_EVERY_S = 1.0
 """Seconds between two reads of a watched job without news."""
 
 PAUSE_AFTER_FAILURE_S = 0.1
+"""Least seconds after a failed read of a job until the next one."""
 
 READS_A_SECOND = 200
 """Reads of watched jobs a second; with more of them than this, each is read less often."""
+
+READS_AT_ONCE = 100
+"""Reads of watched jobs in flight. A change of shards lets all jobs be read again; a link takes 10,000 calls at a time,
+and those of other requests must have room among them.
+"""
+
+TRIES_A_SECOND = 1_000
+"""Reads a second of watched jobs whose last read has failed."""
 
 ENDED = frozenset({JobState.FINISHED, JobState.DEAD, JobState.CANCELLED, JobState.EXPIRED})
 
@@ -54,6 +63,7 @@ class JobWaits:
         self._directory = directory
         self._reader = reader
         self._watches: dict[JobKey, _JobWatch] = {}
+        self._watch_reader = _WatchReader(reader)
         self._waiting = 0
         self._is_draining = False
         directory.on_change(self._follow)
@@ -103,7 +113,7 @@ class JobWaits:
     async def _park(self, job: JobKey, waiter: _Waiter, wait_us: int) -> JobStatus | None:
         watch = self._watches.get(job)
         if watch is None:
-            watch = self._watches[job] = _JobWatch(job, self._directory, self._reader, self._pause_s)
+            watch = self._watches[job] = _JobWatch(job, self._directory, self._watch_reader, self._watches)
         watch.waiters[waiter] = None
         timer = asyncio.get_running_loop().call_later(wait_us / 1e6, watch.end_wait, waiter)
         self._waiting += 1
@@ -117,11 +127,6 @@ class JobWaits:
                 del self._watches[job]
                 watch.close()
 
-    def _pause_s(self) -> float:
-        """Return the time until a watched job is read again: by chance, so that the reads of many jobs spread."""
-        pause_s = max(ASK_EVERY_S, len(self._watches) / READS_A_SECOND)
-        return pause_s * random.uniform(0.75, 1.0)
-
     def _follow(self) -> None:
         """Follow a change in the set of shards."""
         for watch in list(self._watches.values()):
@@ -131,6 +136,19 @@ class JobWaits:
 def has_ended(status: JobStatus | None) -> bool:
     """Return True if there is nothing to wait for: the job is over, or unknown."""
     return status is None or status.state in ENDED
+
+
+class _WatchReader:
+    """Reads the statuses of watched jobs, so many at a time."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._turns = asyncio.Semaphore(READS_AT_ONCE)
+
+    async def route(self, call: GetJob) -> JobStatus | None:
+        """Return the status of a job; None if it is unknown."""
+        async with self._turns:
+            return await self._reader.route(call)
 
 
 class _Waiter:
@@ -159,18 +177,19 @@ class _Waiter:
 class _JobWatch:
     """The requests that wait for the end of one job, and the subscription to it at the shard that owns it.
 
+    Args:
+        watches: all watches of the router. The more there are, the less often each one reads.
+
     Attributes:
         waiters: the waiting requests.
     """
 
-    def __init__(
-        self, job: JobKey, directory: Directory, reader: Reader, pause_s: Callable[[], float]
-    ) -> None:
+    def __init__(self, job: JobKey, directory: Directory, reader: Reader, watches: Sized) -> None:
         self.waiters: dict[_Waiter, None] = {}
         self._job = job
         self._directory = directory
         self._reader = reader
-        self._pause_s = pause_s
+        self._watches = watches
         self._shard: ShardPort | None = None
         self._news = asyncio.Event()
         self.follow()
@@ -220,13 +239,17 @@ class _JobWatch:
     async def _run(self) -> None:
         """Read the job after each piece of news, and from time to time, until no request waits."""
         call = GetJob(QueueKey(self._job.queue_type, self._job.queue_id), self._job.job_id, knows_life=True)
+        has_failed = False
         while True:
+            # The job may have ended while it could not be read, so that there is no further news of it.
+            pause = (PAUSE_AFTER_FAILURE_S, TRIES_A_SECOND) if has_failed else (ASK_EVERY_S, READS_A_SECOND)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._pause_s()):
+                async with asyncio.timeout(self._pause_s(*pause)):
                     await self._news.wait()
             self._news.clear()
             # The owner may have changed. The new one must watch the job before it is read, or its end may be missed.
             self.follow()
+            has_failed = True
             try:
                 status = await self._reader.route(call)
             except SharqError as error:
@@ -237,7 +260,12 @@ class _JobWatch:
                 self._fail(SharqError(f"the job could not be read: {type(error).__name__}"))
                 await asyncio.sleep(PAUSE_AFTER_FAILURE_S)
             else:
+                has_failed = False
                 self._answer(status)
+
+    def _pause_s(self, least_s: float, reads_a_second: int) -> float:
+        """Return the time until the job is read again: by chance, so that the reads of many jobs spread."""
+        return max(least_s, len(self._watches) / reads_a_second) * random.uniform(0.75, 1.0)
 
     def _answer(self, status: JobStatus | None) -> None:
         """Answer the requests whose job or time is over."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import random
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -36,7 +37,12 @@ RELOAD_S = 600.0
 """Time after which the schedules of a partition are read again."""
 
 RETRY_S = 1.0
-"""Pause before a failed reading or firing is tried again."""
+"""Pause before a failed reading is tried again, and the least one before a failed firing is."""
+
+RETRIES_A_SECOND = 100
+"""Firings that are tried again each second while many fail. The first one of a partition that succeeds lets the others
+of that partition follow at once.
+"""
 
 LOOK_AGAIN_S = 1.0
 """Least time between two readings of a partition that other nodes change."""
@@ -96,6 +102,7 @@ class Schedules:
         self._heap: list[_Entry] = []
         self._awaited: dict[tuple[int, str], _Entry] = {}
         self._overdue: dict[tuple[int, str], _Entry] = {}
+        self._failing: set[int] = set()
         self._to_read = asyncio.Event()
         self._earlier = asyncio.Event()
         self.follow()
@@ -244,7 +251,10 @@ class Schedules:
             and awaited[0] <= due_at + EARLY_S
         ):
             return
-        entry = self._awaited[place] = due_at, partition, schedule.name, schedule.version, schedule.slot_us
+        self._await((due_at, partition, schedule.name, schedule.version, schedule.slot_us))
+
+    def _await(self, entry: _Entry) -> None:
+        self._awaited[entry[1:3]] = entry
         heapq.heappush(self._heap, entry)
         if len(self._heap) > 2 * len(self._awaited) + SPARE_ENTRIES:
             self._heap = list(self._awaited.values())
@@ -314,24 +324,41 @@ class Schedules:
             call = self._calls.fire_schedule(partition, schedule, slot_us, next_us, not_after_us=not_after_us)
             reply, _ = await self._pipeline.submit(call, self._observer)
             if reply.is_expired:
-                self._await_slot(partition, schedule, RETRY_S)
+                self._fire_again(partition, schedule)
                 return
             self._note_fired(partition, schedule, slot_us, next_us, value_of(reply))
         except SharqError as error:
             level = logging.DEBUG if error.is_away else logging.WARNING
             log.log(level, "schedule_not_fired name=%s error=%r", schedule.name, error.message)
             self._counts.failed += 1
-            self._await_slot(partition, schedule, RETRY_S)
+            self._fire_again(partition, schedule)
         except Exception:
             log.exception("schedule_not_fired name=%s", schedule.name)
             self._counts.failed += 1
             self._await_slot(partition, schedule, RELOAD_S)
+
+    def _fire_again(self, partition: int, schedule: Schedule) -> None:
+        """Try a failed firing again later: the later the more of them there are, and by chance, so that they spread."""
+        self._failing.add(partition)
+        spread_s = 2 * len(self._overdue) / RETRIES_A_SECOND
+        self._await_slot(partition, schedule, RETRY_S + random.uniform(0, spread_s))
+
+    def _end_failing(self, partition: int) -> None:
+        """Fire now what failed in a partition, because its server answers again."""
+        if partition not in self._failing:
+            return
+        self._failing.discard(partition)
+        for place, entry in self._overdue.items():
+            awaited = self._awaited.get(place)
+            if place[0] == partition and awaited not in (None, entry) and awaited[3:] == entry[3:]:
+                self._await(entry)
 
     def _note_fired(
         self, partition: int, schedule: Schedule, slot_us: int, next_us: int | None, fired: Fired
     ) -> None:
         """Follow a schedule after a firing, and read it again if it is another one now."""
         self._overdue.pop((partition, schedule.name), None)
+        self._end_failing(partition)
         if fired.status is FireStatus.EARLY:
             self._await_slot(partition, schedule, EARLY_S)
             return
