@@ -74,6 +74,7 @@ class CapSet:
         self._ask_us = 0
         self._lease_us = 0
         self._told_us: int | None = None
+        self._drops = 0
 
     def ask_again(self) -> None:
         """Ask for slots without the usual pause, because a cap has fewer leases now."""
@@ -81,8 +82,9 @@ class CapSet:
         self.wake()
 
     def drop(self) -> None:
-        """Use none of the slots: a cap is held."""
+        """Use none of the slots, nor of those that are being reserved: a cap is held."""
         now_us = elapsed_us()
+        self._drops += 1
         self._give_back(now_us)
         self._forget(self._pool.take_all())
 
@@ -257,10 +259,13 @@ class CapSet:
         units = max((claim.cost(start_us) for claim in self.claims.values()), default=1)
         lease_us = max(self._lease_us, *map(self._lease_of, self.claims))
         terms = SlotTerms(units, lease_us or USUAL_LEASE_US)
+        drops = self._drops
         taken = await reserve(self._source, self.names, count, terms, start_us=start_us, is_ahead=is_ahead)
         if is_ahead:
             self._ask_us = taken.next_us
-        if taken.grants:
+        if drops != self._drops:
+            self._source.give_back(taken.grants)
+        elif taken.grants:
             self._pool.add(taken.grants)
             self._expire(elapsed_us())
             self._on_change(self)

@@ -108,7 +108,7 @@ class CapLedgers:
         self._trouble = Trouble(log, "cap_ledger_failed", "cap=%s", ": its queues wait")
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsettled: dict[str, list[int]] = {}
-        self._is_settling = False
+        self._has_given_up = False
         self.on_settled: Callable[[str], None] = lambda _: None
         self.on_held: Callable[[str], None] = lambda _: None
 
@@ -191,12 +191,16 @@ class CapLedgers:
     def give_back(self, grants: Iterable[CapGrant]) -> None:
         """Give slots back in the background. A ledger takes those that are not due yet; the others are lost."""
         slots: dict[tuple[str, int], list[CapSlot]] = {}
+        with_permits: set[Permit] = set()
         for grant in grants:
+            with_permits.update(grant.permits)
             for name, slot in grant.slots:
                 slots.setdefault((name, grant.terms.units), []).append(slot)
         for (name, units), own in slots.items():
             for at in range(0, len(own), MAX_TAKE):
-                self._start(self._return(name, units, own[at : at + MAX_TAKE]))
+                some = own[at : at + MAX_TAKE]
+                permits = [(name, slot.serial) for slot in some if (name, slot.serial) in with_permits]
+                self._start(self._return(name, units, some, permits))
 
     def settle(self, permits: Sequence[Permit]) -> None:
         """Give permits back in the background whose leases have ended, or never began.
@@ -204,11 +208,12 @@ class CapLedgers:
         If a ledger is away, it is tried again later. Permits that are never given back end by themselves.
         """
         for name, serial in permits:
-            if len(self._unsettled) < MOST_UNSETTLED or name in self._unsettled:
-                self._unsettled.setdefault(name, []).append(serial)
-        if self._unsettled and not self._is_settling:
-            self._is_settling = True
-            self._start(self._settle_all())
+            serials = self._unsettled.get(name)
+            if serials is not None:
+                serials.append(serial)
+            elif len(self._unsettled) < MOST_UNSETTLED:
+                self._unsettled[name] = [serial]
+                self._start(self._settle_cap(name))
 
     async def renew(self, name: str, serials: Sequence[int], lease_us: int) -> list[bool]:
         """Let permits outlast an extend of their leases by lease_us; return for each one if it does.
@@ -221,17 +226,17 @@ class CapLedgers:
         call = self._calls.cap_renew(partition, name, serials, lease_us, not_after_us=not_after_us)
         return await self._pipeline.value(call)
 
-    async def _settle_all(self) -> None:
+    async def _settle_cap(self, name: str) -> None:
+        """Give the permits of one cap back until none is left. A ledger that is away holds up no other cap."""
+        serials = self._unsettled[name]
         try:
-            while self._unsettled:
-                name, serials = self._unsettled.popitem()
-                if not await self._settle(name, serials[:MAX_TAKE]):
-                    self._unsettled.setdefault(name, []).extend(serials)
+            while serials and not self._has_given_up:
+                some, serials[:] = serials[:MAX_TAKE], serials[MAX_TAKE:]
+                if not await self._settle(name, some):
+                    serials.extend(some)
                     await asyncio.sleep(ASK_AGAIN_US / 1e6)
-                elif serials[MAX_TAKE:]:
-                    self._unsettled.setdefault(name, []).extend(serials[MAX_TAKE:])
         finally:
-            self._is_settling = False
+            del self._unsettled[name]
 
     async def _settle(self, name: str, serials: list[int]) -> bool:
         """Give permits of a cap back, so that it may have more leases; return False if the ledger failed."""
@@ -278,10 +283,12 @@ class CapLedgers:
         """Wait until no call in the background is under way."""
         while self._tasks:
             _, under_way = await asyncio.wait(self._tasks, timeout=1.0)
-            if under_way and self._is_settling:
-                self._unsettled.clear()  # the ledger is away; permits end by themselves
+            # A ledger that is away is not waited for; permits end by themselves.
+            self._has_given_up = bool(under_way and self._unsettled)
+        self._has_given_up = False
 
-    async def _return(self, name: str, units: int, slots: list[CapSlot]) -> None:
+    async def _return(self, name: str, units: int, slots: list[CapSlot], permits: Sequence[Permit]) -> None:
+        """Give slots of a cap back; if that fails, their permits are given back later."""
         partition = self._home(name)
         not_after_us = self._clocks.not_after_us(partition)
         call = self._calls.cap_return(partition, name, slots, units=units, not_after_us=not_after_us)
@@ -290,6 +297,7 @@ class CapLedgers:
             returned = await self._pipeline.value(call)
         except SharqError as error:
             self._trouble.note(error.message, name)
+            self.settle(permits)
         self._counts.returned += returned
         self._counts.lost += len(slots) - returned
 

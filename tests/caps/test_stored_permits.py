@@ -149,6 +149,38 @@ def test_a_slot_that_comes_back_brings_its_permit_back(ledgers: LedgerStore) -> 
     assert len(permits.take(2, 1, AHEAD_US, SECOND_US)) == 1
 
 
+def test_a_slot_of_a_dropped_cap_that_comes_back_brings_its_permit_back(ledgers: LedgerStore) -> None:
+    """The cap may be defined again before the lease would have ended, and would have a lease too few until then."""
+    permits = StoredPermits(1, store=ledgers)
+    permits.define(0, 1)
+    take = permits.calls.cap_take(0, CAP, "n", 1, lease_us=HOUR_US, now_us=BEGIN_US)
+    slots = ledgers.value(take).slots
+    assert ledgers.value(permits.calls.drop_cap(0, CAP, now_us=BEGIN_US + 1))
+    assert ledgers.value(permits.calls.cap_return(0, CAP, slots, now_us=BEGIN_US + 2)) == 0
+    permits.define(3, 1)
+    assert len(permits.take(4, 1, AHEAD_US, SECOND_US)) == 1
+
+
+def test_a_late_settlement_of_a_forgotten_cap_ends_no_permit_of_a_new_one(ledgers: LedgerStore) -> None:
+    """A node that was cut off from the ledger tries on until it is back."""
+    permits = StoredPermits(1, store=ledgers)
+    permits.define(0, 1)
+    (old,) = permits.take(0, 1, AHEAD_US, SECOND_US)
+    ended_us = 2 * MARGIN_US
+    assert ledgers.value(permits.calls.cap_take(0, CAP, "n", 1, now_us=BEGIN_US + ended_us)).slots == []
+    assert ledgers.value(permits.calls.drop_cap(0, CAP, now_us=BEGIN_US + ended_us))
+    for seconds in (100, 101):  # the first one removes the old cap
+        other = permits.calls.put_cap(
+            0, "o", CapDefinition([]), now_us=BEGIN_US + ended_us + seconds * SECOND_US
+        )
+        ledgers.value(other)
+    again_us = ended_us + 200 * SECOND_US
+    permits.define(again_us, 1)
+    assert len(permits.take(again_us, 1, AHEAD_US, HOUR_US)) == 1
+    permits.settle(again_us, [old])
+    assert permits.take(again_us, 1, AHEAD_US, HOUR_US) == []
+
+
 def test_ended_permits_of_other_caps_are_counted_by_the_way(client: redis.Redis, prefix: str) -> None:
     """In bounded steps: a call counts a hundred of them."""
     store = LedgerStore(client, prefix, [CAP])

@@ -109,8 +109,7 @@ class ScheduleHandlers:
         parsing.no_query(request.query)
         name = await self._name_of(request)
         await request.parsed(self._parser, parsing.nothing)
-        await self._schedules.set_paused(name, is_paused=is_paused)
-        return await self._state(name)
+        return answer(_state(*await self._schedules.set_paused(name, is_paused=is_paused)))
 
     async def _state(self, name: str) -> Response:
         return answer(_state(*await self._schedules.get(name)))

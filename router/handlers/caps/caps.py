@@ -79,9 +79,8 @@ class CapHandlers:
         parsing.no_query(request.query)
         name = _name(request)
         await request.parsed(self._parser, parsing.nothing)
-        await drop_cap(self._dispatch, name)
         unread = Unread(self._dispatch.partitions)
-        queues, _ = await count_uses(self._dispatch, name, unread)
+        queues = await drop_cap(self._dispatch, name, unread)
         return answer(CapDropped(queues=queues, unread_partitions=unread.partitions or UNSET))
 
 

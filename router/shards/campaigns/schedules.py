@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 from router.shards.dispatch import Dispatch
@@ -28,7 +28,7 @@ from sharq_core.campaigns.schedules import (
     ScheduleStatus,
     home_of,
 )
-from sharq_core.errors import NotFound, OutcomeUnknown, SharqError, StoreFull, Unavailable
+from sharq_core.errors import NotFound, OutcomeUnknown, SharqError, StoreFull
 from sharq_core.link.campaigns.schedule_calls import (
     ClaimSchedule,
     DropSchedule,
@@ -50,6 +50,10 @@ PUT_S, LOOK_AGAIN_S = 3.0, 0.05
 """Time for which a pause waits for the record of a put, if it finds none although the home knows the name, and the
 interval of its readings. The pause refuses the put, which takes as long again.
 """
+
+_MOVED = "the schedule is gone from its former queue"
+_NOTED = "the home partition of the schedule has noted the change"
+_DROPPED = "a partition has dropped the schedule"
 
 FIRST_PAUSE_S, MOST_DOUBLINGS = 0.005, 6
 """The bound of the first random pause before a change is tried again, and how often it doubles: up to 0.32 s."""
@@ -74,17 +78,18 @@ class ScheduleRouting:
         if (newer := newer_field_of_job(job, self._dispatch.formats)) is not None:
             raise refusal(newer)
         target = partition_of(job.queue_type, job.queue_id, self._dispatch.partitions)
-        above = 0
+        above, is_moved = 0, False
         for attempt in range(TRIES):
             await _give_way(attempt)
-            claim = await self._claim(name, above, target=target)
-            others = [partition for partition in claim.partitions if partition != target]
-            dropped = await self._drop(name, claim.version, others)
-            above = _highest(dropped)
+            with _in_doubt(_MOVED, is_begun=is_moved):
+                claim = await self._claim(name, above, target=target)
+                others = [partition for partition in claim.partitions if partition != target]
+                dropped = await self._drop(name, claim.version, others)
+            above, is_moved = _highest(dropped), is_moved or _is_found(dropped)
             if above <= claim.version:
-                is_moved = any(change.status is ScheduleStatus.DONE for change in dropped)
                 call = PutSchedule("", target, name, claim.version, claim.is_paused, rule, job, entry)
-                change = await self._put(call, is_moved=is_moved)
+                with _in_doubt(_MOVED, is_begun=is_moved):
+                    change = await self._put(call)
                 if change.schedule is not None:
                     if others:
                         await self._settle(name, claim.version, target)
@@ -92,40 +97,29 @@ class ScheduleRouting:
                 above = change.version
         raise _contended(name)
 
-    async def set_paused(self, name: str, *, is_paused: bool) -> None:
-        """Pause a schedule or resume it from the next slot on; raise NotFound if there is none."""
-        above = 0
-        for attempt in range(TRIES):
-            await _give_way(attempt)
-            claim = await self._claim(name, above, is_paused=is_paused)
-            changes = await self._change_all(
-                PauseSchedule("", partition, name, claim.version, is_paused) for partition in claim.partitions
-            )
-            above = _highest(changes)
-            if above > claim.version:
-                continue
-            if _is_found(changes):
-                return
-            # A put may be between its drop and its record. It is refused now, and begins again as paused as this says.
-            # Another claim would refuse it again.
-            if await self._is_put_since(name, claim.version):
-                return
-            await self._settle(name, claim.version, None)
-            raise _not_found(name)
-        raise _contended(name)
+    async def set_paused(self, name: str, *, is_paused: bool) -> tuple[Schedule, bytes, bytes]:
+        """Pause a schedule or resume it from the next slot on, and return it as `get` does.
+
+        Raises:
+            NotFound: there is none.
+        """
+        await self._set_paused(name, is_paused=is_paused)
+        with _in_doubt("the schedule is paused" if is_paused else "the schedule is resumed"):
+            return await self.get(name)
 
     async def delete(self, name: str) -> None:
         """Drop a schedule; raise NotFound if there is none."""
-        above = 0
+        above, is_dropped = 0, False
         for attempt in range(TRIES):
             await _give_way(attempt)
-            claim = await self._claim(name, above)
-            changes = await self._drop(name, claim.version, claim.partitions)
-            above = _highest(changes)
+            with _in_doubt(_DROPPED, is_begun=is_dropped):
+                claim = await self._claim(name, above)
+                changes = await self._drop(name, claim.version, claim.partitions)
+            above, is_dropped = _highest(changes), is_dropped or _is_found(changes)
             if above <= claim.version:
                 await self._settle(name, claim.version, None)
                 # More than one partition: a put is under way, or was given up.
-                if not _is_found(changes) and len(claim.partitions) == 1:
+                if not is_dropped and len(claim.partitions) == 1:
                     raise _not_found(name)
                 return
         raise _contended(name)
@@ -157,6 +151,30 @@ class ScheduleRouting:
             limit,
             cursor,
         )
+
+    async def _set_paused(self, name: str, *, is_paused: bool) -> None:
+        above = 0
+        for attempt in range(TRIES):
+            await _give_way(attempt)
+            with _in_doubt(_NOTED, is_begun=attempt > 0):
+                claim = await self._claim(name, above, is_paused=is_paused)
+            with _in_doubt(_NOTED):
+                changes = await self._change_all(
+                    PauseSchedule("", partition, name, claim.version, is_paused)
+                    for partition in claim.partitions
+                )
+            above = _highest(changes)
+            if above > claim.version:
+                continue
+            if _is_found(changes):
+                return
+            # A put may be between its drop and its record. It is refused now, and begins again as paused as this says.
+            # Another claim would refuse it again.
+            if await self._is_put_since(name, claim.version):
+                return
+            await self._settle(name, claim.version, None)
+            raise _not_found(name)
+        raise _contended(name)
 
     async def _claim(
         self, name: str, above: int, *, target: int | None = None, is_paused: bool | None = None
@@ -209,19 +227,27 @@ class ScheduleRouting:
             raise failure
         return changes
 
-    async def _put(self, call: PutSchedule, *, is_moved: bool) -> ScheduleChange:
-        """Put a schedule. If its former record was dropped for that, no error may say that nothing was done."""
-        try:
-            change = await self._dispatch.route(call)
-            if change.status is ScheduleStatus.FULL:
-                raise StoreFull("the partition of the queue has as many schedules as it may have")
-        except SharqError as error:
-            if not is_moved:
-                raise
-            raise OutcomeUnknown(
-                f"the schedule is gone from its former queue, repeat the call: {error.message}"
-            ) from error
+    async def _put(self, call: PutSchedule) -> ScheduleChange:
+        change = await self._dispatch.route(call)
+        if change.status is ScheduleStatus.FULL:
+            raise StoreFull("the partition of the queue has as many schedules as it may have")
         return change
+
+
+@contextmanager
+def _in_doubt(done: str, *, is_begun: bool = True) -> Iterator[None]:
+    """Let no error of a later step say that nothing was done.
+
+    Args:
+        done: what an earlier step of the change has done.
+        is_begun: True if it has done that.
+    """
+    try:
+        yield
+    except SharqError as error:
+        if not is_begun or error.perhaps_done or isinstance(error, NotFound):
+            raise
+        raise OutcomeUnknown(f"{done}, repeat the call: {error.message}") from error
 
 
 async def _give_way(attempt: int) -> None:
@@ -246,5 +272,5 @@ def _not_found(name: str) -> NotFound:
     return NotFound(f"there is no schedule {name}")
 
 
-def _contended(name: str) -> Unavailable:
-    return Unavailable(f"{name}: too many other calls change this schedule at the same time")
+def _contended(name: str) -> OutcomeUnknown:
+    return OutcomeUnknown(f"{name}: too many other calls change this schedule at the same time")

@@ -47,10 +47,17 @@ async def hold_cap(dispatch: Dispatch, name: str, hold_us: int) -> None:
         raise _unknown(name)
 
 
-async def drop_cap(dispatch: Dispatch, name: str) -> None:
-    """Drop a cap; raise NotFound if there is none."""
+async def drop_cap(dispatch: Dispatch, name: str, unread: Unread) -> int:
+    """Drop a cap, and return how many queues stand still without it; raise NotFound if there is none.
+
+    Args:
+        unread: gets the partitions whose queues are not counted.
+    """
+    # The count comes first: if it failed after the drop, its error would say that nothing was done.
+    queues, _ = await count_uses(dispatch, name, unread)
     if not await dispatch.route(DropCap("", home_of(name, dispatch.partitions), name)):
         raise _unknown(name)
+    return queues
 
 
 def list_caps(dispatch: Dispatch, limit: int, cursor: str | None) -> PartitionWalk[CapPage, CapState]:

@@ -177,8 +177,20 @@ async def drop_window(dispatch: Router, name: str) -> None:
         statuses += await confirmed(dispatch.route, drop, [home], dispatch.partitions, done=len(others))
     if DropStatus.USED in statuses:
         # A job or a setting that names the window came after it was asked for. It must not wait for ever.
-        await put_window(dispatch, name, msgspec.json.decode(newest.definition, type=Window))
+        await _put_back(dispatch, name, newest)
         raise _used(name, statuses.count(DropStatus.USED))
+
+
+async def _put_back(dispatch: Router, name: str, window: StoredWindow) -> None:
+    """Put a window back that some partitions have dropped; raise OutcomeUnknown if that fails."""
+    try:
+        await put_window(dispatch, name, msgspec.json.decode(window.definition, type=Window))
+    except errors.SharqError as error:
+        if error.perhaps_done:
+            raise
+        raise errors.OutcomeUnknown(
+            f"window: it is used, but some partitions have dropped it; repeat the call: {error.message}"
+        ) from error
 
 
 def home_of(name: str, partitions: int) -> int:

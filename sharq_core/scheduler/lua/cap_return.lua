@@ -15,7 +15,7 @@ function cap_return.run(tx, args, first)
   local raw, slots, serials, at = args[first + 3], {}, {}, 1
   if not caps.open(tx, tonumber(args[first])) then return unit.expired(tx) end
   local cap = caps.enter(tx, args[first + 1])
-  if not cap or cap.is_dropped then
+  if not cap then
     caps.leave(tx)
     return {0, clock.store_time(tx), -1, -1, 0}
   end
@@ -26,7 +26,8 @@ function cap_return.run(tx, args, first)
   end
   cap_slots.trim(cap)
   if cap.leased > 0 then permits.settle(tx, cap, serials) end
-  local count = cap_slots.give_back(cap, slots, tonumber(args[first + 2]))
+  -- The slots of a dropped cap are lost, but the permits of one that is defined again must not last.
+  local count = cap.is_dropped and 0 or cap_slots.give_back(cap, slots, tonumber(args[first + 2]))
   caps.close(tx, cap)
   return {0, clock.store_time(tx), -1, -1, count}
 end

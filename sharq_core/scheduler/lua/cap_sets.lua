@@ -6,7 +6,8 @@
 --           :k<number, 4 bytes> -> its names
 --           :y<number, 4 bytes> -> how many queues have the set (decimal); the set goes with the last of them
 --           :z<number, 4 bytes> -> how many jobs are queued in these queues (decimal)
---           :n<name> -> the numbers of the sets that have a cap (4 bytes each)
+--           :n<name> -> the numbers of the sets that have a cap (4 bytes each), in order; revision 14 and older ones
+--                       did not order those of one call
 --
 -- The names of a set are in order, with a NUL between them. No number is used twice.
 --
@@ -93,21 +94,37 @@ local function put_set(tx, key, number)
   end
 end
 
+-- Return the place of a number among those of a cap, nil if it is not there. Cost: O(log n) for numbers in order.
+local function place_of(numbers, number)
+  local low, high = 0, #numbers / cap_sets.WIDTH - 1
+  while low <= high do
+    local middle = math.floor((low + high) / 2)
+    local at = middle * cap_sets.WIDTH + 1
+    local other = unpack_bytes(cap_sets.NUMBER, numbers, at)
+    if other == number then return at end
+    if other < number then low = middle + 1 else high = middle - 1 end
+  end
+  for at = 1, #numbers, cap_sets.WIDTH do
+    if unpack_bytes(cap_sets.NUMBER, numbers, at) == number then return at end
+  end
+end
+
+-- Remove a set from those of a cap.
+local function leave_cap(key, name, number)
+  local numbers = sets_of(key, name)
+  local at = place_of(numbers, number)
+  if at then numbers = sub(numbers, 1, at - 1) .. sub(numbers, at + cap_sets.WIDTH) end
+  if #numbers > 0 then
+    call('HSET', key, cap_sets.OF_CAP .. name, numbers)
+  else
+    call('HDEL', key, cap_sets.OF_CAP .. name)
+  end
+end
+
 -- Remove a set that no queue has any more.
 local function drop_set(tx, key, number)
-  local names, packed = cap_sets.names(tx, number), pack_bytes(cap_sets.NUMBER, number)
-  for name in string.gmatch(names, '%Z+') do
-    local kept, numbers = {}, sets_of(key, name)
-    for at = 1, #numbers, cap_sets.WIDTH do
-      local other = sub(numbers, at, at + cap_sets.WIDTH - 1)
-      if other ~= packed then kept[#kept + 1] = other end
-    end
-    if #kept > 0 then
-      call('HSET', key, cap_sets.OF_CAP .. name, table.concat(kept))
-    else
-      call('HDEL', key, cap_sets.OF_CAP .. name)
-    end
-  end
+  local names = cap_sets.names(tx, number)
+  for name in string.gmatch(names, '%Z+') do leave_cap(key, name, number) end
   call('HDEL', key, field_of(cap_sets.USES, number), field_of(cap_sets.JOBS, number),
     field_of(cap_sets.PREFIX, number), cap_sets.INDEX .. names)
 end
@@ -136,16 +153,18 @@ end
 
 -- Write the uses that the call changed, and the sets that came or went with them.
 function cap_sets.flush(tx)
-  local sets, key = tx.cap_sets, tx.keys[KEY.counters]
+  local sets, key, made = tx.cap_sets, tx.keys[KEY.counters], {}
   for number, difference in pairs(sets.uses) do
     local uses = difference ~= 0 and call('HINCRBY', key, field_of(cap_sets.USES, number), difference)
     if uses and uses <= 0 then
       drop_set(tx, key, number)
     elseif uses and uses == difference then
-      put_set(tx, key, number)
+      made[#made + 1] = number
     end
     if uses and uses <= 0 then sets.jobs[number] = nil end
   end
+  table.sort(made)
+  for _, number in ipairs(made) do put_set(tx, key, number) end
   for number, difference in pairs(sets.jobs) do
     if difference ~= 0 then call('HINCRBY', key, field_of(cap_sets.JOBS, number), difference) end
   end

@@ -4,7 +4,7 @@
 -- caps  <name> -> HEAD, then the limits (type_settings.LIMIT), ranges of free slots (FREE), ranges of serials that came
 --       back (RETURNED), turns of nodes (TURN), bytes of a newer version
 --
---   serial    The number of the newest reservation.
+--   serial    The number of the newest reservation. It begins with the time at which the cap was made (µs).
 --   floor     Slots with this serial or a lower one do not come back: they were reserved under another limit, or a
 --             failover may have lost what became of them.
 --   reserved  How many slots were reserved and did not come back.
@@ -205,6 +205,8 @@ end
 function caps.new(tx, name)
   local cap = blank(name)
   set_time(tx, cap)
+  -- No reservation of an earlier cap of the name has such a serial, so that a late settlement ends no permit of this.
+  cap.serial, cap.floor = cap.now, cap.now
   cap.is_dropped = true
   return cap
 end

@@ -270,6 +270,25 @@ def test_the_uses_of_a_cap_are_read_in_pages(caps: CappedDriver, monkeypatch: py
     assert found == [2, 2, 1]
 
 
+def test_pages_miss_no_set_of_those_that_one_call_has_made(
+    caps: CappedDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capped_calls, "MAX_SETS", 7)
+    for first in (0, 60):
+        caps.enqueue(*(capped("1", "a", f"b{n}", queue_id=str(n)) for n in range(first, first + 60)))
+    page = caps.uses("a")
+    found = page.queues
+    while page.after:
+        page = caps.uses("a", page.after)
+        found += page.queues
+    assert found == 120
+    for n in range(120):
+        caps.set_caps("c", queue_id=str(n))
+        assert caps.uses(f"b{n}") == CapUses(0, 0)
+    assert caps.uses("a") == CapUses(0, 0)
+    assert_keys_agree(caps)
+
+
 def test_a_dead_letter_takes_the_caps_of_its_queue_along(caps: CappedDriver) -> None:
     """A redrive brings a forgotten queue back, and its job must not leave without slots."""
     caps.enqueue(capped("1", "a", "b", requeue_limit=0))
