@@ -7,6 +7,7 @@ decoded all items, and 16 MiB hold millions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from operator import attrgetter
@@ -34,6 +35,18 @@ _LOOSE = {
 regular expression for each field; here one runs over the joined values of the whole body.
 """
 
+MOST_ESCAPES = 100_000
+"""The most escapes of surrogates that are examined in one body, which takes about 0.1 s, in the child process."""
+
+_ESCAPE = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?P<low>\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
+)
+_BACKSLASH = 0x5C
+_MARK = b"\xff" * 6
+"""A mark as long as an escape, so that the places of other mistakes stay. UTF-8 never has these bytes, and msgspec does
+not look at them in a job that it does not decode yet.
+"""
+
 
 def _bounded_list(item: type[Any]) -> type[Any]:
     """Return the type of a JSON list of 1 to MAX_BULK items; its decoder stops at the first item past the limit."""
@@ -48,16 +61,14 @@ def _items(bounded: Struct) -> list[Any]:
 
 
 _RAW_JOBS = _bounded_list(Raw)
-_RAW_BULK: Decoder[Any] = Decoder(
-    RawBulk,
-    msgspec.json.Decoder(msgspec.defstruct("Bulk", [("jobs", _RAW_JOBS)], forbid_unknown_fields=True)),
+_JSON_BULK: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    msgspec.defstruct("Bulk", [("jobs", _RAW_JOBS)], forbid_unknown_fields=True)
 )
-_RAW_REDRIVE: Decoder[Any] = Decoder(
-    RawRedrive,
-    msgspec.json.Decoder(
-        msgspec.defstruct("Redrive", [("jobs", _RAW_JOBS | UnsetType, UNSET)], forbid_unknown_fields=True)
-    ),
+_JSON_REDRIVE: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    msgspec.defstruct("Redrive", [("jobs", _RAW_JOBS | UnsetType, UNSET)], forbid_unknown_fields=True)
 )
+_RAW_BULK: Decoder[Any] = Decoder(RawBulk, _JSON_BULK)
+_RAW_REDRIVE: Decoder[Any] = Decoder(RawRedrive, _JSON_REDRIVE)
 
 
 class BulkDecoder(Generic[EntryT]):
@@ -100,7 +111,7 @@ class BulkDecoder(Generic[EntryT]):
         if entries is not None:
             return entries
         effort = effort or Effort()
-        return self.one_by_one(_items(_RAW_BULK.from_json(body, effort=effort).jobs), effort)
+        return self.one_by_one(_items(_raw_body(_JSON_BULK, _RAW_BULK, body, effort).jobs), effort)
 
     def one_by_one(self, texts: Iterable[Raw], effort: Effort | None = None) -> Entries[EntryT]:
         """Return the entries in JSON texts; messages call them `jobs[0]`, `jobs[1]` and so on."""
@@ -131,8 +142,57 @@ def raw_redrive(body: bytes, effort: Effort) -> list[Raw] | None:
     Raises:
         InvalidRequest: the body as a whole is not a redrive. Nothing was done.
     """
-    jobs = _RAW_REDRIVE.from_json(body, effort=effort).jobs
+    jobs = _raw_body(_JSON_REDRIVE, _RAW_REDRIVE, body, effort).jobs
     return None if jobs is UNSET else _items(jobs)
+
+
+def _raw_body(
+    json_decoder: msgspec.json.Decoder[Any], decoder: Decoder[Any], body: bytes, effort: Effort
+) -> Any:
+    """Return a body whose jobs are not decoded yet. A job with half a character in it fails later, alone.
+
+    Raises:
+        InvalidRequest: the body as a whole is wrong.
+    """
+    try:
+        return json_decoder.decode(body)
+    except msgspec.ValidationError:
+        pass
+    except (ValueError, RecursionError):
+        body = marked(body) or body
+    return decoder.from_json(body, effort=effort)
+
+
+def marked(body: bytes) -> bytes | None:
+    r"""Return a body in which each lone surrogate is replaced by bytes that are not UTF-8.
+
+    JSON writes a character outside the basic plane as two escapes, such as `\ud83d\ude00`. One of them alone, a lone
+    surrogate, is no character, and msgspec refuses a body that has one, even in a job that it does not decode yet.
+
+    Returns:
+        None if the body has none, or more escapes of surrogates than are examined.
+    """
+    marks: bytearray | None = None
+    at = 0
+    for _ in range(MOST_ESCAPES):
+        escape = _ESCAPE.search(body, at)
+        if escape is None:
+            return None if marks is None else bytes(marks)
+        start, at = escape.span()
+        if _is_escaped(body, start):
+            at = start + 1
+        elif escape["low"] is None:
+            marks = marks or bytearray(body)
+            marks[start:at] = _MARK
+    return None
+
+
+def _is_escaped(body: bytes, place: int) -> bool:
+    """Return True if the backslash at a place is itself the second one of an escape."""
+    first = place
+    while first and body[first - 1] == _BACKSLASH:
+        first -= 1
+    return (place - first) % 2 == 1
 
 
 def _loose_bulk(entry_type: type[Struct], hints: Mapping[str, Any]) -> type[Any]:

@@ -17,6 +17,7 @@ from router.http.request import Request
 from router.http.response import Response, answer
 from router.shards.dispatch import Dispatch
 from router.shards.upgrade import CAMPAIGNS, LIFE
+from router.shards.walks.everywhere import changed_at_home
 from sharq_core.limits import Limit, TypeSettings, TypeStats
 from sharq_core.link.control_calls import GetTypeStats, SetType
 from sharq_core.partitions import partition_of
@@ -43,7 +44,8 @@ class TypeHandlers:
         parsing.no_query(request.query)
         queue_type = type_parsing.gathered_type(request.path_values)
         settings = await request.parsed(self._parser, type_parsing.type_settings)
-        stats = await self._dispatch.route(SetType(queue_type, self._partition(queue_type), settings))
+        call = SetType(queue_type, self._partition(queue_type), settings)
+        stats = await changed_at_home(self._dispatch.route, call)
         if stats.is_window_unknown:
             raise unknown_window(settings.window)
         warnings = [text for limit in settings.limits or () if (text := rate_warnings.limit_warning(limit))]
@@ -56,7 +58,7 @@ class TypeHandlers:
         queue_type = type_parsing.gathered_type(request.path_values)
         await request.parsed(self._parser, parsing.nothing)
         call = SetType(queue_type, self._partition(queue_type), _cleared(self._dispatch.formats))
-        stats = await self._dispatch.route(call)
+        stats = await changed_at_home(self._dispatch.route, call)
         return answer(type_answer(stats, await self._reasons.of_type(stats)))
 
     async def pause_type(self, request: Request) -> Response:

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from shard.cluster.ownership import Ownership
 from sharq_core.errors import SharqError
-from sharq_core.logs.troubles import Trouble
+from sharq_core.logs.troubles import SharedTrouble
 from sharq_core.store.failures import detail_of
 
 log = logging.getLogger(__name__)
@@ -105,8 +105,9 @@ class Renewals(Collector):
         self._soon: set[int] = set()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._trouble = Trouble(log, "calendar_failed", "partition=%d", ": trying on")
-        self._failed: set[int] = set()
+        self._trouble: SharedTrouble[int] = SharedTrouble(
+            log, "calendar_failed", "partition=%d", ": trying on"
+        )
         self._failures = Counter(
             "sharq_calendar_failures_total",
             "Failed renewals of what a partition knows ahead, such as the openings of windows",
@@ -155,7 +156,7 @@ class Renewals(Collector):
         mine = self._ownership.mine
         for gone in self._renewals.keys() - mine:
             del self._renewals[gone]
-        self._failed &= mine
+        self._trouble.keep(mine.__contains__)
         for partition in mine | self._soon:
             if partition not in self._running and self._is_due(partition):
                 self._running[partition] = asyncio.create_task(self._renew(partition))
@@ -195,8 +196,7 @@ class Renewals(Collector):
             log.exception("calendar_failed partition=%d", partition)
             self._fail(partition, before, repr(error))
             return
-        self._failed.discard(partition)
-        if not self._failed and (lasted_s := self._trouble.end()) is not None:
+        if (lasted_s := self._trouble.end(partition)) is not None:
             log.info("calendar_renewed after_s=%.1f", lasted_s)
         again_at = self._loop.time() + EVERY_S
         self._renewals[partition] = _Renewal(again_at, now_us, clock, min(until_us, default=None))
@@ -204,7 +204,6 @@ class Renewals(Collector):
     def _fail(self, partition: int, before: _Renewal | None, reason: str, detail: str | None = None) -> None:
         """Note a failure. The next try knows no more than this one about corrections of the partition's time."""
         self._failures.inc()
-        self._failed.add(partition)
-        self._trouble.note(reason, partition, detail=detail)
+        self._trouble.note(partition, reason, detail=detail)
         clock, until_us = (None, None) if before is None else (before.clock, before.until_us)
         self._renewals[partition] = _Renewal(self._loop.time() + RETRY_S, None, clock, until_us)

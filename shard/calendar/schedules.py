@@ -26,12 +26,14 @@ from shard.metrics.firings import FiringCounts
 from sharq_core.campaigns.schedules import Schedule
 from sharq_core.errors import SharqError
 from sharq_core.logs.rare_log import RareLog
+from sharq_core.logs.troubles import REMIND_EVERY_S, SharedTrouble
 from sharq_core.models import EnqueueStatus
 from sharq_core.scheduler.campaigns.schedule_calls import Fired, FireStatus, ScheduleCalls
 from sharq_core.scheduler.executor import Executor, value_of
 from sharq_core.scheduler.function_call import MAX_BATCH
 
-log = RareLog(logging.getLogger(__name__))
+_logger = logging.getLogger(__name__)
+log = RareLog(_logger, every_s=REMIND_EVERY_S)
 
 RELOAD_S = 600.0
 """Time after which the schedules of a partition are read again."""
@@ -105,6 +107,9 @@ class Schedules:
         self._failing: set[int] = set()
         self._to_read = asyncio.Event()
         self._earlier = asyncio.Event()
+        self._unread: SharedTrouble[int] = SharedTrouble(
+            _logger, "schedules_not_read", "partition=%d", ": trying on"
+        )
         self.follow()
 
     def __len__(self) -> int:
@@ -128,6 +133,7 @@ class Schedules:
         self._awaited = {place: entry for place, entry in self._awaited.items() if place[0] in mine}
         self._overdue = {place: entry for place, entry in self._overdue.items() if place[0] in mine}
         self._read_at = {partition: self._read_at.get(partition, now) for partition in mine}
+        self._unread.keep(mine.__contains__)
         self._to_read.set()
 
     def look_soon(self) -> None:
@@ -194,12 +200,16 @@ class Schedules:
             if partition in self._ownership.mine:
                 await self._take(partition, before, schedules)
         except SharqError as error:
-            level = logging.DEBUG if error.is_away else logging.WARNING
-            log.log(level, "schedules_not_read partition=%d error=%r", partition, error.message)
+            # A store that is away is logged as such.
+            if not error.is_away:
+                self._unread.note(partition, error.message)
             self._read_soon(partition, RETRY_S)
         except Exception:
             log.exception("schedules_not_read partition=%d", partition)
             self._read_soon(partition, RELOAD_S)
+        else:
+            if (lasted_s := self._unread.end(partition)) is not None:
+                log.info("schedules_read partition=%d after_s=%.1f", partition, lasted_s)
 
     async def _take(self, partition: int, before: dict[str, Schedule], after: dict[str, Schedule]) -> None:
         """Follow the schedules that were found, except those that changed here during the reading."""

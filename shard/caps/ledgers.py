@@ -25,7 +25,7 @@ from sharq_core.caps import MAX_TAKE, CapReply, CapSlot, CapTakeStatus, Permit
 from sharq_core.clock import elapsed_us
 from sharq_core.errors import SharqError
 from sharq_core.limits import CapHold
-from sharq_core.logs.troubles import Trouble
+from sharq_core.logs.troubles import SharedTrouble
 from sharq_core.scheduler.caps.cap_calls import CapCalls
 from sharq_core.scheduler.executor import value_of
 from sharq_core.scheduler.function_call import FunctionCall
@@ -105,7 +105,9 @@ class CapLedgers:
         self._reign = reign
         self._paces: dict[str, _CapPace] = {}
         self._room = asyncio.Semaphore(ASKS_AT_ONCE)
-        self._trouble = Trouble(log, "cap_ledger_failed", "cap=%s", ": its queues wait")
+        self._trouble: SharedTrouble[str] = SharedTrouble(
+            log, "cap_ledger_failed", "cap=%s", ": its queues wait"
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsettled: dict[str, list[int]] = {}
         self._has_given_up = False
@@ -131,6 +133,7 @@ class CapLedgers:
     def keep(self, names: Callable[[str], bool]) -> None:
         """Forget what is known of the caps that no queue of this node waits for."""
         self._paces = {name: pace for name, pace in self._paces.items() if pace.users or names(name)}
+        self._trouble.keep(lambda name: name in self._paces or name in self._unsettled)
 
     async def take(
         self, name: str, want: int, terms: SlotTerms, *, within_us: int, after_us: int = 0
@@ -173,11 +176,11 @@ class CapLedgers:
             answer = value_of(reply)
         except SharqError as error:
             self._counts.failures += 1
-            self._trouble.note(error.message, name)
+            self._trouble.note(name, error.message)
             pace.due_us = pace.ahead_us = elapsed_us() + AFTER_FAILURE_US
             return Taken([], pace.due_us)
         came_us = elapsed_us()
-        self._trouble.end()
+        self._note_answer(name)
         self._counts.taken += len(answer.slots)
         next_us = came_us + _pause_us(answer, is_ahead=within_us > 0)
         if within_us == MOST_AHEAD_US:
@@ -246,8 +249,9 @@ class CapLedgers:
         try:
             await self._pipeline.value(call)
         except SharqError as error:
-            self._trouble.note(error.message, name)
+            self._trouble.note(name, error.message)
             return False
+        self._note_answer(name)
         pace = self._paces.get(name)
         if pace is not None:
             pace.due_us = pace.ahead_us = 0
@@ -296,7 +300,7 @@ class CapLedgers:
         try:
             returned = await self._pipeline.value(call)
         except SharqError as error:
-            self._trouble.note(error.message, name)
+            self._trouble.note(name, error.message)
             self.settle(permits)
         self._counts.returned += returned
         self._counts.lost += len(slots) - returned
@@ -318,8 +322,12 @@ class CapLedgers:
                 if monotonic() < until and (may_be_repeated or not error.perhaps_done):
                     await asyncio.sleep(TELL_AGAIN_S)
                     continue
-                self._trouble.note(error.message, name)
+                self._trouble.note(name, error.message)
             return
+
+    def _note_answer(self, name: str) -> None:
+        if (lasted_s := self._trouble.end(name)) is not None:
+            log.info("cap_ledger_back cap=%s after_s=%.1f", name, lasted_s)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

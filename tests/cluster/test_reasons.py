@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sharq_core.logs.troubles import SETTLE_S
 from tests.support.ports import free_port
 from tests.support.processes.reasons import (
     PASSWORD,
@@ -28,7 +29,7 @@ from tests.support.processes.reasons import (
 from tests.support.processes.servers import SharqServer, get_json
 from tests.support.stores.certificates import dated
 from tests.support.stores.groups import Security, make_certificates, running_member
-from tests.support.stores.server import StoreFactory, StoreServer
+from tests.support.stores.server import WRITTEN_AOF, StoreFactory, StoreServer
 
 USER = "sharq"
 ACCOUNT = "[redis] username and password, or url"
@@ -92,6 +93,26 @@ def test_a_store_that_is_not_there(tmp_path: Path) -> None:
     with running(server):
         check_everywhere(server, "the connection was refused: nothing listens there", str(port))
         assert f"store_unreachable host=127.0.0.1 port={port} reason=" in server.log
+
+
+def test_a_store_that_is_killed_is_logged_once_and_once_when_it_is_back(
+    tmp_path: Path, own_store: StoreFactory
+) -> None:
+    store = own_store(*WRITTEN_AOF)
+    server = SharqServer(tmp_path, environ={**QUICK, "SHARQ_REDIS_URL": store.url})
+    with running(server):
+        server.until_status(200)
+        assert enqueue(server)[0] == 201
+        store.kill()
+        # Its connections end with one reason, and each further try has another one.
+        server.until(lambda: "nothing listens there" in ask(server, "/readyz")[1])
+        store.start()
+        server.until(lambda: enqueue(server)[0] == 201)
+        first, *later = [line for line in server.log.splitlines() if "store_unreachable" in line]
+        assert "lasted_s=" not in first
+        lasted_s = [float(line.partition("lasted_s=")[2].partition(" ")[0]) for line in later]
+        assert all(each >= SETTLE_S for each in lasted_s), lasted_s
+        assert server.log.count(" away_s=") == 1
 
 
 def test_a_store_that_says_nothing(tmp_path: Path) -> None:

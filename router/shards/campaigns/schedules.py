@@ -12,13 +12,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from time import monotonic
 
 from router.shards.dispatch import Dispatch
 from router.shards.upgrade import newer_field_of_job, refusal
+from router.shards.walks.everywhere import answers_in, changed_at_home, not_everywhere
 from router.shards.walks.listings import PartitionWalk
+from router.shards.walks.unread import is_broken
 from sharq_core.campaigns.schedules import (
     Schedule,
     ScheduleChange,
@@ -160,8 +163,7 @@ class ScheduleRouting:
                 claim = await self._claim(name, above, is_paused=is_paused)
             with _in_doubt(_NOTED):
                 changes = await self._change_all(
-                    PauseSchedule("", partition, name, claim.version, is_paused)
-                    for partition in claim.partitions
+                    partial(_pause, name, claim.version, is_paused=is_paused), claim.partitions
                 )
             above = _highest(changes)
             if above > claim.version:
@@ -181,7 +183,8 @@ class ScheduleRouting:
     ) -> ScheduleClaim:
         """Begin a change; raise NotFound if the name is unknown and the change does not create it."""
         home = home_of(name, self._dispatch.partitions)
-        claim = await self._dispatch.route(ClaimSchedule("", home, name, above, target, is_paused))
+        call = ClaimSchedule("", home, name, above, target, is_paused)
+        claim = await changed_at_home(self._dispatch.route, call)
         if not claim.version:
             raise _not_found(name)
         return claim
@@ -205,30 +208,29 @@ class ScheduleRouting:
         except SharqError as error:
             log.info("schedule_not_settled name=%s error=%r", name, error.message)
 
-    async def _drop(self, name: str, version: int, partitions: Iterable[int]) -> list[ScheduleChange]:
-        return await self._change_all(DropSchedule("", partition, name, version) for partition in partitions)
+    async def _drop(self, name: str, version: int, partitions: Collection[int]) -> list[ScheduleChange]:
+        return await self._change_all(
+            lambda partition: DropSchedule("", partition, name, version), partitions
+        )
 
-    async def _change_all(self, calls: Iterable[PauseSchedule | DropSchedule]) -> list[ScheduleChange]:
+    async def _change_all(
+        self, make_call: Callable[[int], PauseSchedule | DropSchedule], partitions: Collection[int]
+    ) -> list[ScheduleChange]:
         """Make a change in several partitions.
 
         Raises:
-            OutcomeUnknown: some partitions have made the change, or may have.
+            OutcomeUnknown: some partitions have made the change, or may have; or the data of one is broken.
+            SharqError: nothing was done.
         """
-        answers = await asyncio.gather(*map(self._dispatch.route, calls), return_exceptions=True)
-        failures = [answer for answer in answers if isinstance(answer, BaseException)]
-        changes = [answer for answer in answers if isinstance(answer, ScheduleChange)]
+        changes, failures = await answers_in(self._dispatch.route, make_call, partitions)
+        if failures and (changes or any(map(is_broken, failures.values()))):
+            raise not_everywhere(len(changes), len(partitions), failures)
         if failures:
-            failure = failures[0]
-            if changes and isinstance(failure, SharqError):
-                message = (
-                    f"{len(changes)} of {len(answers)} partitions have it, repeat the call: {failure.message}"
-                )
-                raise OutcomeUnknown(message) from failure
-            raise failure
-        return changes
+            raise max(failures.values(), key=lambda error: error.perhaps_done)
+        return list(changes.values())
 
     async def _put(self, call: PutSchedule) -> ScheduleChange:
-        change = await self._dispatch.route(call)
+        change = await changed_at_home(self._dispatch.route, call)
         if change.status is ScheduleStatus.FULL:
             raise StoreFull("the partition of the queue has as many schedules as it may have")
         return change
@@ -254,6 +256,10 @@ async def _give_way(attempt: int) -> None:
     """Wait for a random time before a change begins again, so that two changes do not refuse each other for ever."""
     if attempt:
         await asyncio.sleep(random.uniform(0, FIRST_PAUSE_S * 2 ** min(attempt, MOST_DOUBLINGS)))
+
+
+def _pause(name: str, version: int, partition: int, *, is_paused: bool) -> PauseSchedule:
+    return PauseSchedule("", partition, name, version, is_paused)
 
 
 def _highest(changes: Iterable[ScheduleChange]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from router.shards.dispatch import Dispatch
+from router.shards.walks.everywhere import changed_at_home
 from router.shards.walks.listings import PartitionWalk
 from router.shards.walks.unread import Unread
 from sharq_core.caps import CapDefinition, CapPage, CapState
@@ -27,7 +28,8 @@ async def put_cap(dispatch: Dispatch, name: str, definition: CapDefinition, hold
     Raises:
         StoreFull: its partition has as many caps as it may. Nothing was done.
     """
-    state = await dispatch.route(PutCap("", home_of(name, dispatch.partitions), name, definition, hold_us))
+    call = PutCap("", home_of(name, dispatch.partitions), name, definition, hold_us)
+    state = await changed_at_home(dispatch.route, call)
     if state is None:
         raise StoreFull("cap: its partition has as many caps as it may; delete unused ones first")
     return state
@@ -43,7 +45,8 @@ async def read_cap(dispatch: Dispatch, name: str) -> CapState:
 
 async def hold_cap(dispatch: Dispatch, name: str, hold_us: int) -> None:
     """Hold a cap for a time from now; raise NotFound if there is none."""
-    if not await dispatch.route(HoldCap("", home_of(name, dispatch.partitions), name, hold_us)):
+    call = HoldCap("", home_of(name, dispatch.partitions), name, hold_us)
+    if not await changed_at_home(dispatch.route, call):
         raise _unknown(name)
 
 
@@ -55,7 +58,8 @@ async def drop_cap(dispatch: Dispatch, name: str, unread: Unread) -> int:
     """
     # The count comes first: if it failed after the drop, its error would say that nothing was done.
     queues, _ = await count_uses(dispatch, name, unread)
-    if not await dispatch.route(DropCap("", home_of(name, dispatch.partitions), name)):
+    call = DropCap("", home_of(name, dispatch.partitions), name)
+    if not await changed_at_home(dispatch.route, call):
         raise _unknown(name)
     return queues
 

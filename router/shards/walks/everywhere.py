@@ -1,4 +1,4 @@
-"""Makes calls that every partition must confirm, such as a pause of everything, and calls of all shards."""
+"""Makes changes that every partition, or a home partition, must confirm, and calls of all shards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from router.shards.walks.unread import broken_text, is_broken
 from sharq_core.errors import OutcomeUnknown, SharqError
-from sharq_core.link.messages import Call, ShardPort
+from sharq_core.link.messages import Call, PartitionCall, ShardPort
 
 ReplyT = TypeVar("ReplyT")
 
@@ -54,6 +54,23 @@ async def answers_in(
         else:
             replies[partition] = answer
     return replies, failures
+
+
+async def changed_at_home(
+    route: Callable[[PartitionCall[ReplyT]], Awaitable[ReplyT]], call: PartitionCall[ReplyT]
+) -> ReplyT:
+    """Make a change that one partition decides about; return its reply.
+
+    Raises:
+        OutcomeUnknown: the data of that partition is broken; the message names it.
+        SharqError: the call failed otherwise.
+    """
+    try:
+        return await route(call)
+    except SharqError as error:
+        if not is_broken(error):
+            raise
+        raise OutcomeUnknown(f"{broken_text([call.partition])}: {error.message}") from error
 
 
 def not_everywhere(done: int, of: int, failures: Mapping[int, SharqError]) -> OutcomeUnknown:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
 
-from router.shards.walks.everywhere import confirmed, not_everywhere
+from router.shards.walks.everywhere import answers_in, confirmed, not_everywhere
 from router.shards.walks.listings import PAGE, bad_cursor
 from router.shards.walks.unread import Unread, is_broken
 from sharq_core import errors
@@ -63,7 +63,9 @@ async def put_window(dispatch: Router, name: str, window: Window) -> None:
     definition, home = msgspec.json.encode(window), home_of(name, dispatch.partitions)
     try:
         outcome = await dispatch.route(PutWindow("", home, name, definition, version=0))
-    except errors.OutcomeUnknown as error:
+    except errors.SharqError as error:
+        if not (is_broken(error) or isinstance(error, errors.OutcomeUnknown)):
+            raise
         raise not_everywhere(0, dispatch.partitions, {home: error}) from error
     if outcome.status is PutStatus.FULL:
         raise errors.InvalidRequest(
@@ -156,12 +158,18 @@ async def drop_window(dispatch: Router, name: str) -> None:
         WindowUsed, Unavailable: nothing was done, or what was done is undone.
         OutcomeUnknown: not every partition has confirmed it; the message says how many have.
     """
-    copies = await _in_all(dispatch, name)
-    stored = [window for window in copies if window is not None]
+    copies, failures = await answers_in(
+        dispatch.route, lambda partition: GetWindow("", partition, name), range(dispatch.partitions)
+    )
+    stored = [window for window in copies.values() if window is not None]
+    uses = _uses(stored)
+    if failures and not uses:
+        # The window may be in use in a partition that cannot be read.
+        raise _not_looked_up(failures, dispatch.partitions)
     if not stored:
         raise _unknown(name)
     newest = max(stored, key=lambda window: window.version)
-    if uses := _uses(copies):
+    if uses:
         if len(stored) < len(copies):
             # An earlier removal was not confirmed by every partition, and the window has come into use.
             await put_window(dispatch, name, msgspec.json.decode(newest.definition, type=Window))
@@ -211,16 +219,14 @@ async def _copy_in(dispatch: Router, partition: int, name: str) -> StoredWindow 
         return error.bare()
 
 
-async def _in_all(dispatch: Router, name: str) -> list[StoredWindow | None]:
-    """Return a window as each partition has it, by the number of the partition."""
-    calls: list[Awaitable[StoredWindow | None]] = [
-        dispatch.route(GetWindow("", partition, name)) for partition in range(dispatch.partitions)
-    ]
-    return await asyncio.gather(*calls)
+def _not_looked_up(failures: Mapping[int, errors.SharqError], of: int) -> errors.SharqError:
+    """Return the error of a removal for which not every partition could be asked, so that nothing was dropped."""
+    passing = next((error for error in failures.values() if not is_broken(error)), None)
+    return not_everywhere(0, of, failures) if passing is None else passing
 
 
-def _uses(copies: Sequence[StoredWindow | None]) -> int:
-    return sum(window.uses for window in copies if window is not None)
+def _uses(copies: Sequence[StoredWindow]) -> int:
+    return sum(window.uses for window in copies)
 
 
 def _position(cursor: str, partitions: int) -> tuple[int, int]:

@@ -146,6 +146,20 @@ async def test_lists_go_on_without_a_broken_partition_and_name_it(broken: Broken
     assert "partition_left_out partition=3" in broken.server.log
 
 
+async def test_a_cap_whose_ledger_is_broken_is_logged_once_although_others_answer(broken: Broken) -> None:
+    for cap, queue in zip(names_in(BROKEN, "cap") + names_in(4, "cap"), KEPT[:2], strict=True):
+        entry = {"job_id": "capped", "interval": 0, "payload": 1, "caps": [cap]}
+        assert (await broken.ask("POST", f"/enqueue/other/{queue}/", entry)).status == 201
+    assert (await broken.api.get("/dequeue/other/?wait=5000")).json["queue_id"] == KEPT[1]
+
+    for number in range(5):
+        entry = {"job_id": f"more-{number}", "interval": 0, "payload": 1, "caps": names_in(4, "cap")}
+        assert (await broken.ask("POST", f"/enqueue/other/{KEPT[1]}/", entry)).status == 201
+        assert (await broken.api.get("/dequeue/other/?wait=5000")).json["queue_id"] == KEPT[1]
+    lines = [line for line in broken.server.log.splitlines() if "cap_ledger_failed" in line]
+    assert [line for line in lines if "lasted_s=" not in line] == lines[:1]
+
+
 async def test_each_page_names_the_partitions_that_it_left_out(broken: Broken) -> None:
     pages: list[tuple[list[str], list[int] | None]] = []
     cursor: str | None = ""
@@ -190,6 +204,54 @@ CHANGES = [
     ("POST", "/resume/", "63 of 64 partitions have confirmed it; ", {}),
     ("PUT", f"/window/{names_in(4, 'window')[0]}/", "63 of 64 partitions have confirmed it; ", {}),
 ]
+
+
+NONE_DONE = "0 of 64 partitions have confirmed it; "
+(CAP,), (WINDOW,), (SCHEDULE,) = (names_in(BROKEN, domain) for domain in ("cap", "window", "schedule"))
+GATHERED = next(
+    f"sms~{number}" for number in range(10_000) if partition_of(f"sms~{number}", "", PARTITIONS) == BROKEN
+)
+DAILY = {
+    "every": 86_400_000,
+    "job": {"queue_type": KIND, "queue_id": LOST, "interval": 0, "payload": 1},
+}
+AT_HOME: list[tuple[str, str, dict[str, Any] | None, str]] = [
+    ("PUT", f"/window/{WINDOW}/", ALWAYS, NONE_DONE),
+    ("DELETE", f"/window/{names_in(4, 'window')[0]}/", None, NONE_DONE),
+    ("PUT", f"/cap/{CAP}/", {"rate": "2/s"}, ""),
+    ("POST", f"/cap/{CAP}/hold/", {"for": 1}, ""),
+    ("DELETE", f"/cap/{CAP}/", None, ""),
+    ("POST", f"/type/{GATHERED}/", {"rate": "2/s"}, ""),
+    ("DELETE", f"/type/{GATHERED}/", None, ""),
+    ("PUT", f"/schedule/{SCHEDULE}/", DAILY, ""),
+    ("PUT", f"/schedule/{LOST}/", DAILY, ""),
+    ("POST", f"/schedule/{LOST}/pause/", None, "0 of 1 partitions have confirmed it; "),
+    ("POST", f"/schedule/{LOST}/resume/", None, "0 of 1 partitions have confirmed it; "),
+    ("DELETE", f"/schedule/{LOST}/", None, "0 of 1 partitions have confirmed it; "),
+]
+"""Changes that the broken partition decides about: method, path, body and what the message says was done."""
+
+
+async def test_a_change_that_the_broken_partition_decides_about_names_it(broken: Broken) -> None:
+    for method, path, body, done in AT_HOME:
+        reply = await broken.ask(method, path, body)
+        assert (reply.status, reply.json["code"]) == (504, "outcome_unknown"), (method, path, reply.json)
+        assert reply.json["message"].startswith(done + IS_BROKEN), (method, path)
+    await asyncio.to_thread(broken.repair)
+    await until_answer(
+        lambda: broken.ask("PUT", f"/cap/{CAP}/", {"rate": "2/s"}), lambda it: it.status == 200
+    )
+    for method, path, body, _ in AT_HOME:
+        reply = await broken.ask(method, path, body)
+        assert reply.status == 200, (method, path, reply.json)
+
+
+async def test_a_window_in_use_is_refused_as_used_although_a_partition_is_broken(broken: Broken) -> None:
+    (name,) = names_in(4, "window")
+    entry = {"job_id": "waits", "interval": 0, "payload": 1, "window": name}
+    assert (await broken.ask("POST", f"/enqueue/{KIND}/{KEPT[0]}/", entry)).status == 201
+    reply = await broken.ask("DELETE", f"/window/{name}/")
+    assert (reply.status, reply.json["code"]) == (409, "window_used")
 
 
 @pytest.mark.parametrize(("method", "path", "done", "repeated"), CHANGES, ids=lambda value: str(value)[:24])

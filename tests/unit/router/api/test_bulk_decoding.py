@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.api.bulk_decoding import BulkDecoder
+from router.api import parsing
+from router.api.bulk_decoding import MOST_ESCAPES, BulkDecoder
 from router.api.fields import are_identifiers
 from router.api.request_shapes import EnqueueEntry, FinishEntry, RawBulk, ReleaseEntry
+from router.settings import RouterSettings
 from sharq_core.errors import InvalidRequest
+from sharq_core.models import NewJob
 
 FORMS = {kind: BulkDecoder(kind) for kind in (EnqueueEntry, FinishEntry, ReleaseEntry)}
 RAW = msgspec.json.Decoder(RawBulk)
@@ -68,6 +71,41 @@ def test_only_a_bad_job_fails() -> None:
     for flaw, field in ((dots, "jobs[1].queue_id"), (newline, "jobs[2].job_id"), (number, "jobs[3].lease")):
         assert isinstance(flaw, InvalidRequest)
         assert flaw.message.startswith(f"{field}: expected a string")
+
+
+@pytest.mark.parametrize(
+    ("flaw", "is_payload_only"),
+    [
+        (rb'"\ud800"', False),
+        (rb'"\uDC00 and more"', False),
+        (rb'"\ud800\ud83d\ude00"', False),
+        (rb'"\\\\\ud800"', False),
+        (rb'{"\ud800": 1}', True),
+        (rb'["\ud83d\ude00", "\udfff"]', True),
+    ],
+)
+def test_a_job_with_half_a_character_fails_alone(flaw: bytes, is_payload_only: bool) -> None:
+    good = rb'{"queue_type":"sms","queue_id":"q","interval":0,"payload":"\ud83d\ude00 \\ud800"}'
+    bad = [rb'{"queue_type":"sms","queue_id":"q","interval":0,"payload":%s}' % flaw]
+    if not is_payload_only:
+        bad += [rb'{"queue_type":"sms","queue_id":"q","interval":0,"payload":1,"job_id":%s}' % flaw]
+        bad += [rb'{"queue_type":"sms","queue_id":"q","interval":0,"payload":1,%s:2}' % flaw]
+    for text in bad:
+        body = b'{"jobs":[%s,%s,%s]}' % (good, text, good)
+        first, failed, last = parsing.enqueue_bulk(body, RouterSettings())
+        assert isinstance(failed, InvalidRequest)
+        assert "not valid JSON in UTF-8 at byte" in failed.message
+        assert failed.message.startswith("jobs[1]")
+        for job in (first, last):
+            assert isinstance(job, NewJob)
+            assert job.payload == rb'"\ud83d\ude00 \\ud800"'
+
+
+def test_a_body_of_very_many_surrogates_is_refused_as_a_whole() -> None:
+    pairs = rb"\ud83d\ude00" * MOST_ESCAPES
+    body = rb'{"jobs":[{"queue_type":"a","queue_id":"b","payload":"%s\ud800"}]}' % pairs
+    with pytest.raises(InvalidRequest, match="not valid JSON in UTF-8"):
+        FORMS[EnqueueEntry].from_json(body)
 
 
 @pytest.mark.parametrize(
