@@ -10,16 +10,15 @@ RELOAD_S.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 import random
 from contextlib import suppress
-from typing import TypeAlias
 
 import msgspec
 
 from shard.batching.pipeline import Observer, Pipeline
 from shard.calendar import slots
+from shard.calendar.awaited_slots import AwaitedSlot, AwaitedSlots
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks
 from shard.metrics.firings import FiringCounts
@@ -52,11 +51,11 @@ LOOK_AGAIN_S = 1.0
 EARLY_S = 0.01
 """Pause before a firing that came too early is tried again."""
 
-SPARE_ENTRIES = 1_000
-"""Entries of schedules that have changed since, which the heap may keep besides as many as it needs."""
-
 READ_AT_ONCE = 8
 """Most partitions that are read at one time."""
+
+NOTED_AT_ONCE = 256
+"""Schedules of a reading that are followed before other calls have their turn. One takes some microseconds."""
 
 FIRED_AT_ONCE = 16
 """Most firings in flight. Computing the next slot takes 0.1 ms, so that other calls wait for a millisecond or two."""
@@ -65,10 +64,6 @@ AHEAD_US = 60_000_000
 """A schedule that was fired for a slot so far ahead, or made then, shows that the store's clock has stepped back since.
 Smaller steps delay its next slot by less than that.
 """
-
-
-_Entry: TypeAlias = tuple[float, int, str, int, int]
-"""The time to fire (seconds, by the loop's clock), the partition, the name, the known version and slot (µs)."""
 
 
 class Schedules:
@@ -101,9 +96,7 @@ class Schedules:
         self._loop = asyncio.get_running_loop()
         self._known: dict[int, dict[str, Schedule]] = {}
         self._read_at: dict[int, float] = {}
-        self._heap: list[_Entry] = []
-        self._awaited: dict[tuple[int, str], _Entry] = {}
-        self._overdue: dict[tuple[int, str], _Entry] = {}
+        self._slots = AwaitedSlots(self._is_next)
         self._failing: set[int] = set()
         self._to_read = asyncio.Event()
         self._earlier = asyncio.Event()
@@ -119,19 +112,14 @@ class Schedules:
     @property
     def lag_s(self) -> float:
         """The time in seconds by which the earliest slot is overdue; 0 if none is."""
-        self._drop_moved()
-        # A firing that failed is awaited anew, so that its entry in the heap says when it is tried again.
-        since = [entry[0] for entry in self._overdue.values() if self._is_next(entry)]
-        since += [entry[0] for entry in self._heap[:1]]
-        now = self._loop.time()
-        return max(now - min(since, default=now), 0.0)
+        since = self._slots.overdue_since
+        return 0.0 if since is None else max(self._loop.time() - since, 0.0)
 
     def follow(self) -> None:
         """Read the partitions that this node owns now, and forget those of others."""
         mine, now = self._ownership.mine, self._loop.time()
         self._known = {partition: entries for partition, entries in self._known.items() if partition in mine}
-        self._awaited = {place: entry for place, entry in self._awaited.items() if place[0] in mine}
-        self._overdue = {place: entry for place, entry in self._overdue.items() if place[0] in mine}
+        self._slots.keep(mine)
         self._read_at = {partition: self._read_at.get(partition, now) for partition in mine}
         self._unread.keep(mine.__contains__)
         self._to_read.set()
@@ -156,8 +144,7 @@ class Schedules:
     def drop(self, partition: int, name: str) -> None:
         """Forget a schedule that this partition no longer has."""
         self._known.get(partition, {}).pop(name, None)
-        self._awaited.pop((partition, name), None)
-        self._overdue.pop((partition, name), None)
+        self._slots.drop(partition, name)
 
     def lose(self, partition: int) -> None:
         """Forget the schedules of a partition whose data was lost."""
@@ -217,9 +204,11 @@ class Schedules:
         for name in before.keys() - after.keys():
             if followed.get(name) is before[name]:
                 del followed[name]
-        for name, schedule in after.items():
+        for count, (name, schedule) in enumerate(after.items(), 1):
             if followed.get(name) is before.get(name):
                 self.note(partition, await self._heal(partition, schedule))
+            if count % NOTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _heal(self, partition: int, schedule: Schedule) -> Schedule:
         """Return the schedule with its first slot from now on, if its slot dates from a clock that was far ahead."""
@@ -252,24 +241,13 @@ class Schedules:
             return
         now_us = self._executor.now_us(partition)
         wait_s = RETRY_S if now_us is None else max((schedule.slot_us - now_us) / 1e6, after_s)
-        due_at, place = self._loop.time() + wait_s, (partition, schedule.name)
-        awaited = self._awaited.get(place)
-        # Each reading comes here again. An entry that is early fires nothing, so that only a later one is replaced.
-        if (
-            awaited is not None
-            and awaited[3:] == (schedule.version, schedule.slot_us)
-            and awaited[0] <= due_at + EARLY_S
-        ):
+        due_at = self._loop.time() + wait_s
+        slot = AwaitedSlot(due_at, partition, schedule.name, schedule.version, schedule.slot_us)
+        awaited = self._slots.get(partition, schedule.name)
+        # Each reading comes here again. A slot that is early fires nothing, so that only a later one is replaced.
+        if awaited is not None and slot.is_slot_of(awaited) and awaited.due_at <= due_at + EARLY_S:
             return
-        self._await((due_at, partition, schedule.name, schedule.version, schedule.slot_us))
-
-    def _await(self, entry: _Entry) -> None:
-        self._awaited[entry[1:3]] = entry
-        heapq.heappush(self._heap, entry)
-        if len(self._heap) > 2 * len(self._awaited) + SPARE_ENTRIES:
-            self._heap = list(self._awaited.values())
-            heapq.heapify(self._heap)
-        if self._heap[0] is entry:
+        if self._slots.push(slot):
             self._earlier.set()
 
     async def _fire_all(self) -> None:
@@ -279,45 +257,22 @@ class Schedules:
             due = self._take_due()
             await asyncio.gather(*(self._fire(*entry) for entry in due))
             if not due:
-                await _wait(self._earlier, self._heap[0][0] if self._heap else None)
+                await _wait(self._earlier, self._slots.first_at)
 
     def _take_due(self) -> list[tuple[int, Schedule]]:
         """Take up to FIRED_AT_ONCE schedules whose time has come."""
         due: list[tuple[int, Schedule]] = []
-        self._drop_moved()
-        while self._heap and self._heap[0][0] <= self._loop.time() and len(due) < FIRED_AT_ONCE:
-            entry = heapq.heappop(self._heap)
-            _, partition, name, _, _ = entry
-            del self._awaited[partition, name]
-            self._note_overdue(entry)
-            due.append((partition, self._known[partition][name]))
-            self._drop_moved()
+        now = self._loop.time()
+        while len(due) < FIRED_AT_ONCE and (slot := self._slots.pop_due(now)) is not None:
+            due.append((slot.partition, self._known[slot.partition][slot.name]))
         return due
 
-    def _note_overdue(self, entry: _Entry) -> None:
-        """Note since when a slot is overdue; a further try of its firing changes nothing."""
-        place = entry[1:3]
-        before = self._overdue.get(place)
-        if before is None or before[3:] != entry[3:]:
-            self._overdue[place] = entry
-
-    def _drop_moved(self) -> None:
-        """Drop entries from the top of the heap whose schedules have changed since; the heap keeps them until then."""
-        while self._heap and not self._stands(self._heap[0]):
-            entry = heapq.heappop(self._heap)
-            if self._awaited.get(entry[1:3]) is entry:
-                del self._awaited[entry[1:3]]
-
-    def _stands(self, entry: _Entry) -> bool:
-        return self._awaited.get(entry[1:3]) is entry and self._is_next(entry)
-
-    def _is_next(self, entry: _Entry) -> bool:
-        """Return True if the entry is about the next slot of a schedule as it is now."""
-        _, partition, name, version, slot_us = entry
-        schedule = self._known.get(partition, {}).get(name)
+    def _is_next(self, slot: AwaitedSlot) -> bool:
+        """Return True if a slot is the next one of a schedule as it is now."""
+        schedule = self._known.get(slot.partition, {}).get(slot.name)
         return (
             schedule is not None
-            and (schedule.version, schedule.slot_us) == (version, slot_us)
+            and (schedule.version, schedule.slot_us) == (slot.version, slot.slot_us)
             and not schedule.is_paused
         )
 
@@ -350,7 +305,7 @@ class Schedules:
     def _fire_again(self, partition: int, schedule: Schedule) -> None:
         """Try a failed firing again later: the later the more of them there are, and by chance, so that they spread."""
         self._failing.add(partition)
-        spread_s = 2 * len(self._overdue) / RETRIES_A_SECOND
+        spread_s = 2 * self._slots.overdue / RETRIES_A_SECOND
         self._await_slot(partition, schedule, RETRY_S + random.uniform(0, spread_s))
 
     def _end_failing(self, partition: int) -> None:
@@ -358,16 +313,13 @@ class Schedules:
         if partition not in self._failing:
             return
         self._failing.discard(partition)
-        for place, entry in self._overdue.items():
-            awaited = self._awaited.get(place)
-            if place[0] == partition and awaited not in (None, entry) and awaited[3:] == entry[3:]:
-                self._await(entry)
+        self._slots.hurry(partition)
 
     def _note_fired(
         self, partition: int, schedule: Schedule, slot_us: int, next_us: int | None, fired: Fired
     ) -> None:
         """Follow a schedule after a firing, and read it again if it is another one now."""
-        self._overdue.pop((partition, schedule.name), None)
+        self._slots.end(partition, schedule.name)
         self._end_failing(partition)
         if fired.status is FireStatus.EARLY:
             self._await_slot(partition, schedule, EARLY_S)

@@ -69,6 +69,19 @@ def test_a_dequeue_leases_fewer_jobs_when_its_time_is_over(timed: Driver) -> Non
     assert ids == [f"{n:02}" for n in range(40)]
 
 
+def test_a_dequeue_whose_time_is_over_has_read_few_queues_in_vain(timed: Driver) -> None:
+    """A place without a queue goes when a call comes to it."""
+    timed.enqueue(*(new_job(f"{n:02}", f"q{n:02}", interval_us=0) for n in range(60)))
+    ready = timed.key("ready")
+    timed.client.zadd(ready, {"q00-": timed.now_us, "q30-": timed.now_us})
+    assert len(timed.dequeue_reply(60, most_us=0).jobs) == 12
+    assert timed.client.zscore(ready, "q00-") is None
+    assert timed.client.zscore(ready, "q30-") is not None
+    assert len(timed.dequeue_reply(60, most_us=HOUR_US).jobs) == 48
+    assert timed.client.zscore(ready, "q30-") is None
+    assert_keys_agree(timed)
+
+
 def test_a_dequeue_of_queues_with_caps_leases_fewer_jobs_when_its_time_is_over(
     timed_caps: CappedDriver,
 ) -> None:

@@ -20,6 +20,12 @@ local queue_windows = {
 
 -- Read this part of a record, from raw[first] on.
 function queue_windows.unpack(queue, raw, first)
+  -- Most queues with this part have caps alone.
+  local caps_at = first + #queue_windows.NONE
+  if sub(raw, first, caps_at - 1) == queue_windows.NONE then
+    if caps_at <= #raw then queue_caps.unpack(queue, raw, caps_at) end
+    return
+  end
   local window, count, at = unpack_bytes(queue_windows.FORMAT, raw, first)
   if window > 0 then queue.window = window end
   if count > 0 then

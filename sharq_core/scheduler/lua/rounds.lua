@@ -19,6 +19,7 @@ local rounds = {
   MOST_TIME = '>I4', MOST_TIME_AT = 34,  -- the time that the choice of jobs may take (unit.is_spent), µs
   TIMERS = 16,        -- timers run at most
   LOOK = 8,           -- jobs leased before the call looks at the time again
+  OPENED = 24,        -- queues read at once, so that a call that its time ends has read few of them in vain
   NEWER_TIME = 0.65,  -- share of MOST_TIME once a job with features was leased, since it takes longer to write
   AHEAD = 8,          -- jobs read at once, which bounds the payloads read beyond the byte limit
   STALE = 32,         -- members fetched at once from a queue whose jobs have expired
@@ -45,12 +46,13 @@ local function is_closed(tx, queue)
   return (queue.is_flagged or tx.settings) and lines.are_closed(tx, queue)
 end
 
--- Return the turns of a round: one for each due queue, longest ready first. A place without a waiting queue is removed.
--- source: see rounds.lease. A queue that must wait for its rate, its hold or its windows leaves the row.
-local function open_turns(tx, source, ids, scores, due)
-  local opened, count, now, set = {}, math.min(due, #ids), tx.now, tx.own_set
-  unit.read_queues(tx, ids, 1, count)
-  for index = 1, count do
+-- Add the turns of ids[first] to ids[last] to those of a round: one for each due queue, longest ready first. A place
+-- without a waiting queue is removed. source: see rounds.lease. A queue that must wait for its rate, its hold or its
+-- windows leaves the row.
+local function open_turns(tx, source, ids, scores, first, last, opened)
+  local now, set = tx.now, tx.own_set
+  unit.read_queues(tx, ids, first, last - first + 1)
+  for index = first, last do
     local queue_id = ids[index]
     local queue = tx.queues[queue_id]
     if not queue or not queue.ready_score or queue.cap_set ~= set then
@@ -61,11 +63,10 @@ local function open_turns(tx, source, ids, scores, due)
       opened[#opened + 1] = {queue = queue, members = EMPTY, fields = EMPTY, next = 1}
     end
   end
-  return opened
 end
 
--- Return the turns of a round of up to `limit` due queues that had none before. passed: the ids of those that had.
-local function open_others(tx, source, ids, scores, due, passed, limit)
+-- Return the ids and the scores of up to `limit` due queues that had no turn. passed: the ids of those that had.
+local function find_others(ids, scores, due, passed, limit)
   local had_turn, other_ids, other_scores = {}, {}, {}
   for index = 1, #passed do had_turn[passed[index]] = true end
   for index = 1, math.min(due, #ids) do
@@ -73,7 +74,7 @@ local function open_others(tx, source, ids, scores, due, passed, limit)
       other_ids[#other_ids + 1], other_scores[#other_scores + 1] = ids[index], scores[index]
     end
   end
-  return open_turns(tx, source, other_ids, other_scores, #other_ids)
+  return other_ids, other_scores
 end
 
 -- Fetch the next members of a turn, one share at a time: a single queue costs one range, and a hundred queues cost a
@@ -233,18 +234,27 @@ local function is_left(tx, job, most_cost)
   return true
 end
 
--- Serve the turns in rounds, up to `remaining` jobs. A turn gives one job, or as many as the weight of the queue. A
--- queue that is still due takes another turn in the next round, until it gave per_queue jobs. Returns true if the
--- payload bytes or the time ended the call, and how many jobs it could have leased more.
-local function serve(tx, opened, demand, remaining, reply, most_cost)
+-- Serve the first `count` of the queues in rounds, up to `remaining` jobs. A turn gives one job, or as many as the
+-- weight of the queue. A queue that is still due takes another turn in the next round, until it gave per_queue jobs.
+-- Returns true if the payload bytes or the time ended the call, and how many jobs it could have leased more.
+local function serve(tx, source, ids, scores, count, demand, remaining, reply, most_cost)
   local _, _, per_queue, lease, budget, random, after = unpack_bytes(rounds.DEMAND, demand)
   local now, due, shared, wanted, settings = tx.now, tx.now + lease, tx.shared, remaining, tx.settings
-  local share = math.ceil(remaining / math.max(#opened, 1))
+  local share = math.ceil(remaining / math.max(count, 1))
   local bytes, round, knows, time_share = 0, 1, string.byte(demand, after) or 0, 1
-  while #opened > 0 do
+  local opened, last = {}, 0
+  repeat
     local next_round
-    local index, count = 1, #opened
-    while index <= count do
+    local index, turns = 1, #opened
+    while true do
+      -- The first round opens the turns as it comes to them.
+      while index > turns and last < count do
+        local first = last + 1
+        last = math.min(last + rounds.OPENED, count)
+        open_turns(tx, source, ids, scores, first, last, opened)
+        turns = #opened
+      end
+      if index > turns then break end
       if remaining == 0 then return false, 0 end
       if remaining < wanted and remaining % rounds.LOOK == 0 and unit.is_spent(tx, time_share) then
         return true, remaining
@@ -287,8 +297,8 @@ local function serve(tx, opened, demand, remaining, reply, most_cost)
       end
       index = index + 1
     end
-    opened, round = next_round or EMPTY, round + 1
-  end
+    opened, round = next_round, round + 1
+  until not opened
   return false, remaining
 end
 
@@ -300,14 +310,16 @@ end
 -- Returns true if the payload bytes or the time ended the call, and ids, scores, due and next_due as they were read
 -- last.
 function rounds.lease(tx, source, demand, count, reply, ids, scores, due, next_due, most_cost)
-  local is_cut, remaining = serve(tx, open_turns(tx, source, ids, scores, due), demand, count, reply, most_cost)
+  local first_due = math.min(due, #ids)
+  local is_cut, remaining = serve(tx, source, ids, scores, first_due, demand, count, reply, most_cost)
   if tx.is_stuck and remaining == count and due > #ids then
     -- Expired jobs held up all of these queues. They stand behind the others now, or beside those that became due at
     -- this moment.
     local passed, limit = ids, math.min(count, rounds.BEHIND)
     unit.go_on(tx)
     ids, scores, due, next_due = source.read(tx, limit + #passed)
-    is_cut = serve(tx, open_others(tx, source, ids, scores, due, passed, limit), demand, count, reply, most_cost)
+    local other_ids, other_scores = find_others(ids, scores, due, passed, limit)
+    is_cut = serve(tx, source, other_ids, other_scores, #other_ids, demand, count, reply, most_cost)
   end
   return is_cut, ids, scores, due, next_due
 end

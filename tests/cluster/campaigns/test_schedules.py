@@ -333,14 +333,14 @@ async def test_thousands_of_schedules_are_kept_and_fire_nothing_before_their_tim
         await asyncio.sleep(0.7)
     assert len(kept) == 2000
     # An entry comes twice if the store's clock was known late, from an answer that was slow.
-    assert len(kept._heap) < 2 * 2000, "a reading adds nothing to what is awaited"
+    assert len(kept._slots._heap) < 2 * 2000, "a reading adds nothing to what is awaited"
     for number in range(4):
         await asyncio.gather(
             *(schedules.put(f"s{n}", DAILY, job_of(f"q{n + number}"), b"{}") for n in range(500))
         )
     assert len(kept) == 2000
-    assert len(kept._awaited) == 2000
-    assert len(kept._heap) <= 2 * 2000 + 1000
+    assert len(kept._slots) == 2000
+    assert len(kept._slots._heap) <= 2 * 2000 + 1000
     assert await parts.dequeue(KIND) == []
 
 

@@ -54,7 +54,7 @@ def test_a_job_leaves_at_each_time_at_which_the_wall_clock_reads_an_open_minute(
         windows.enqueue(*(windowed(f"{number}", "w") for number in range(first, first + 100)))
     left, wanted = [], []
     for windows.now_us in range(begin_us, begin_us + DAYS * DAY_US, STEP_US):
-        if windows.now_us % HOUR_US == 0:
+        if windows.now_us % HOUR_US < STEP_US:
             known = openings_ahead(definition, windows.now_us)
             if windows.extend_window("w", version, known.until_us, *known.openings):
                 windows.rescore_all()
