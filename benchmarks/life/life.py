@@ -72,6 +72,7 @@ class _Outcome(msgspec.Struct, frozen=True):
         calls_ms: the calls of the store that took longer than SLOW_US, in ms of wall time.
         quiet_ms, beside_ms: how long each dequeue of others took before it and beside it.
         server_s, store_s: CPU time in `seconds`, that of the others included.
+        rewrites: how often the store rewrote its file in `seconds`.
     """
 
     seconds: float
@@ -80,6 +81,7 @@ class _Outcome(msgspec.Struct, frozen=True):
     beside_ms: list[float]
     server_s: float
     store_s: float
+    rewrites: int
 
     @property
     def longest_ms(self) -> float:
@@ -117,8 +119,15 @@ class _Clock:
 
     def __init__(self, bench: Bench) -> None:
         bench.note_calls()
+        self._store = bench.store
+        self._rewrites = bench.store.rewrites
         self._meter = CpuMeter(bench.server.pid, bench.store.pid)
         self._began_s = time.perf_counter()
+
+    @property
+    def rewrites(self) -> int:
+        """The number of times that the store began to rewrite its file since the making."""
+        return self._store.rewrites - self._rewrites
 
     def spent_s(self) -> tuple[float, float, float]:
         """Return the time since the making, and the CPU time of the server and of the store in it, s."""
@@ -156,7 +165,7 @@ async def _expire(bench: Bench, plan: _Plan, size: int) -> _Outcome:
         seconds, server_s, store_s = clock.spent_s()
     if leased["job_id"] != "live":
         raise Spoiled(f"the expired job {leased['job_id']} was leased")
-    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
+    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s, clock.rewrites)
 
 
 async def _cancel(bench: Bench, plan: _Plan, size: int) -> _Outcome:
@@ -170,7 +179,7 @@ async def _cancel(bench: Bench, plan: _Plan, size: int) -> _Outcome:
         seconds, server_s, store_s = clock.spent_s()
     if answer["cancelled"] != size:
         raise Spoiled(f"{answer['cancelled']} jobs of {size} were cancelled")
-    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
+    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s, clock.rewrites)
 
 
 async def _cancel_batch(bench: Bench, plan: _Plan, size: int, queues: int) -> _Outcome:
@@ -185,7 +194,7 @@ async def _cancel_batch(bench: Bench, plan: _Plan, size: int, queues: int) -> _O
         seconds, server_s, store_s = clock.spent_s()
     if answer["cancelled"] != size:
         raise Spoiled(f"{answer['cancelled']} jobs of {size} were cancelled")
-    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s)
+    return _Outcome(seconds, bench.slow_calls_ms(), quiet_ms, beside_ms, server_s, store_s, clock.rewrites)
 
 
 async def _quiet(bench: Bench, plan: _Plan) -> list[float]:
@@ -280,6 +289,7 @@ def _grid(
             outcome.store_s,
             outcome.longest_ms,
             sum(call_ms > targets.LIFE_CALL.goal.value for call_ms in outcome.calls_ms),
+            outcome.rewrites,
             percentile(outcome.quiet_ms, 50),
             percentile(outcome.beside_ms, 50),
             percentile(outcome.quiet_ms, 99),
@@ -288,7 +298,7 @@ def _grid(
         for name, outcome in named
     ]
     columns = (
-        "jobs", "s", "CPU of server s", "of store s", "longest call ms", "calls over the goal",
+        "jobs", "s", "CPU of server s", "of store s", "longest call ms", "calls over the goal", "rewrites of the file",
         "others before: p50 ms", "beside", "p99 ms", "beside",
     )  # fmt: skip
     return Grid("By round", columns, rows)

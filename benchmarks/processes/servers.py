@@ -116,6 +116,11 @@ class Store:
         """Return the memory that the store reports as used, in bytes."""
         return int(self.client.info("memory")["used_memory"])
 
+    @property
+    def rewrites(self) -> int:
+        """The number of times that the store has begun to rewrite its file."""
+        return int(self.client.info("persistence")["aof_rewrites"])
+
     def rewrite_file(self) -> None:
         """Let the store rewrite its file, and wait for the end of that."""
         self._wait_until_rewritten()

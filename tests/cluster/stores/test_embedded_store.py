@@ -116,6 +116,21 @@ async def test_the_records_of_a_few_jobs_are_packed_tightly(data_dir: Path) -> N
         assert await client.object("encoding", "places") == b"listpack"
 
 
+def snapshots(data_dir: Path) -> set[Path]:
+    return set(data_dir.rglob("*.rdb"))
+
+
+async def test_the_rewritten_file_is_not_compressed(data_dir: Path) -> None:
+    """A compressed one doubles sooner, so that the store would rewrite it more often."""
+    async with running(data_dir) as store, client_of(store) as client:
+        await client.set("job", "x" * 4_000)
+        before = snapshots(data_dir)
+        await client.bgrewriteaof()
+        await until(lambda: snapshots(data_dir) - before)
+        (path,) = snapshots(data_dir) - before
+        assert b"x" * 4_000 in path.read_bytes()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc shows a process's environment on Linux")
 class TestAllocator:
     @pytest.fixture(autouse=True)

@@ -194,6 +194,31 @@ def test_lists_and_cancellations_visit_all_lines_in_the_order_of_the_queue(windo
     assert_keys_agree(windows)
 
 
+def test_a_cancellation_by_prefix_takes_the_jobs_of_all_lines_above_the_fence(windows: WindowDriver) -> None:
+    for name in ("v", "w"):
+        windows.put(name, (START_US, CLOSES_US))
+
+    def some(first: int) -> list[str]:
+        """Enqueue 100 jobs of every priority, line and state; return the ids of those without the prefix."""
+        ids = [f"{'y' if n % 7 else 'x'}{n}" for n in range(first, first + 100)]
+        lines = (None, "v", "w")
+        windows.enqueue(
+            *(
+                windowed(job_id, lines[n % 3], priority=1 + n % 9, delay_us=n % 11 // 10 * HOUR_US)
+                for n, job_id in enumerate(ids)
+            )
+        )
+        return [job_id for job_id in ids if job_id[0] == "x"]
+
+    some(0)
+    windows.delete_queue(limit=1)
+    others = [job_id for first in range(100, 500, 100) for job_id in some(first)]
+    assert windows.cancel_matching("y") == 400 - len(others)
+    states = (JobState.QUEUED, JobState.DELAYED)
+    assert sorted(job_id for state in states for job_id in windows.ids(state)) == sorted(others)
+    assert_keys_agree(windows)
+
+
 def test_a_deleted_queue_loses_the_jobs_of_all_lines(windows: WindowDriver) -> None:
     windows.put("w", (START_US, CLOSES_US))
     jobs = [windowed(str(n), "w" if n % 2 else None, delay_us=n % 4 // 3 * HOUR_US) for n in range(60)]

@@ -33,6 +33,7 @@ class Leases:
         self._on_lost = on_lost
         self._jobs: dict[str, LeasedJob] = {}
         self._extend_at_s: dict[str, float] = {}
+        self._told: dict[str, str] = {}
         self._latest: dict[str, Raw] = {}
         self._has_news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -49,6 +50,7 @@ class Leases:
         for job in jobs:
             self._jobs.pop(job.lease, None)
             self._extend_at_s.pop(job.lease, None)
+            self._told.pop(job.lease, None)
             self._latest.pop(job.lease, None)
 
     def report(self, lease: str, text: Raw) -> None:
@@ -82,28 +84,43 @@ class Leases:
             for job, error in zip(jobs, answers, strict=True):
                 if error is not None and failures.may_repeat(error, is_safe_twice=True):
                     self._put(job.lease, reports[job.lease], is_newer=False)
-                self._on_extended(job, error)
+                self._on_extended(job, error, is_report=True)
 
     def _put(self, lease: str, text: Raw, *, is_newer: bool = True) -> None:
         if lease in self._jobs and (is_newer or lease not in self._latest):
             self._latest[lease] = text
             self._has_news.set()
 
-    def _on_extended(self, job: LeasedJob, error: errors.SharqError | None) -> None:
-        """Schedule the next extension. A lost lease gets none: its handler may end, and its finish will be refused."""
+    def _on_extended(
+        self, job: LeasedJob, error: errors.SharqError | None, *, is_report: bool = False
+    ) -> None:
+        """Schedule the next extension. A lost lease gets none: its handler may end, and its finish will be refused.
+
+        Args:
+            is_report: the extension carried a progress. If that is refused, the lease is as it was.
+        """
         if job.lease not in self._extend_at_s:
             return
         if error is None:
             self._extend_at_s[job.lease] = self._next_extend_s()
+            self._told.pop(job.lease, None)
             return
-        log.warning(
-            "extend_failed queue_type=%s queue_id=%s job_id=%s error=%s",
-            job.queue_type, job.queue_id, job.job_id, error.code,
-        )  # fmt: skip
-        # Any other error, such as that of a progress which the server refuses, leaves the lease as it was.
-        if isinstance(error, errors.LeaseLost | errors.NotFound):
+        self._tell(job, error)
+        is_lost = isinstance(error, errors.LeaseLost | errors.NotFound)
+        # The same request would be refused again, eight times a lease. Any other error may pass.
+        if is_lost or (isinstance(error, errors.InvalidRequest) and not is_report):
             del self._extend_at_s[job.lease]
+        if is_lost:
             self._on_lost(job)
+
+    def _tell(self, job: LeasedJob, error: errors.SharqError) -> None:
+        """Log an error, once for each lease until it changes or the lease is extended."""
+        if self._told.get(job.lease) != error.code:
+            self._told[job.lease] = error.code
+            log.warning(
+                "extend_failed queue_type=%s queue_id=%s job_id=%s error=%s",
+                job.queue_type, job.queue_id, job.job_id, error.code,
+            )  # fmt: skip
 
     def _next_extend_s(self) -> float:
         return asyncio.get_running_loop().time() + self._lease_ms / 2000

@@ -60,7 +60,10 @@ export type WorkerEvent =
   | { readonly type: "job_started"; readonly job: LeasedJob }
   /** A request for jobs failed. The worker tries again. */
   | { readonly type: "dequeue_failed"; readonly error: SharqError; readonly retryInMs: number }
-  /** A lease was not extended. The worker tries again, unless the lease is lost. */
+  /**
+   * A lease was not extended. The worker tries again, unless the lease is lost or the request was wrong. The same error
+   * of a lease is told once, until it is extended.
+   */
   | { readonly type: "extend_failed"; readonly job: LeasedJob; readonly error: SharqError }
   /** A lease ended before the worker had reported the job, so that another worker may run it again. */
   | { readonly type: "lease_lost"; readonly job: LeasedJob; readonly error: SharqError }

@@ -1,6 +1,6 @@
 /** Extends the leases of jobs whose handlers run: half-way to their ends, and with each report of progress. */
 import type { Client } from "../client.js";
-import { LeaseLost, NotFound, type SharqError } from "../errors.js";
+import { InvalidRequest, LeaseLost, NotFound, type SharqError } from "../errors.js";
 import { mayRepeat } from "../http/failures.js";
 import { RawJson } from "../json.js";
 import type { OnEvent } from "./events.js";
@@ -13,8 +13,10 @@ const REPORT_EVERY_MS = 200;
 /** One lease. */
 interface Held {
   readonly job: Running;
-  /** When to extend it, by `performance.now`; Infinity if it is lost. */
+  /** When to extend it, by `performance.now`; Infinity if it is lost, or cannot be extended. */
   extendAtMs: number;
+  /** The code of the error that was told last; empty after an extension. */
+  told: string;
 }
 
 /** The leases of running jobs, and the reports of their progress that are not sent yet. */
@@ -38,7 +40,7 @@ export class Leases {
   /** Extend the leases of these jobs from now on. */
   begin(jobs: Iterable<Running>): void {
     const extendAtMs = this.#nextMs();
-    for (const job of jobs) this.#held.set(job.lease, { job, extendAtMs });
+    for (const job of jobs) this.#held.set(job.lease, { job, extendAtMs, told: "" });
   }
 
   /** Forget jobs whose handler has ended: their outcomes say the rest. */
@@ -95,23 +97,31 @@ export class Leases {
           this.#latest.set(job.lease, progress[index] as RawJson);
           this.#hasNews.set();
         }
-        this.#onExtended(job, error);
+        this.#onExtended(job, error, true);
       }
     }
   }
 
-  /** Schedule the next extension. A lost lease gets none: its handler may end, and its finish will be refused. */
-  #onExtended(job: Running, error: SharqError | null): void {
+  /**
+   * Schedule the next extension. A lost lease gets none: its handler may end, and its finish will be refused.
+   *
+   * @param isReport - the extension carried a progress. If that is refused, the lease is as it was.
+   */
+  #onExtended(job: Running, error: SharqError | null, isReport = false): void {
     const held = this.#held.get(job.lease);
     if (held === undefined || held.extendAtMs === Infinity) return;
     if (error === null) {
       held.extendAtMs = this.#nextMs();
+      held.told = "";
       return;
     }
-    this.#onEvent({ type: "extend_failed", job, error });
-    // Any other error, such as that of a progress which the server refuses, leaves the lease as it was.
+    if (held.told !== error.code) {
+      held.told = error.code;
+      this.#onEvent({ type: "extend_failed", job, error });
+    }
+    // The same request would be refused again, eight times a lease. Any other error may pass.
+    if (isLost(error) || (error instanceof InvalidRequest && !isReport)) held.extendAtMs = Infinity;
     if (isLost(error)) {
-      held.extendAtMs = Infinity;
       this.#onEvent({ type: "lease_lost", job, error });
       job.abort(error);
     }

@@ -304,6 +304,44 @@ test("leases are extended while handlers run, and progress is shown", async () =
   assert.equal(count(events, "lease_lost"), 0);
 });
 
+test("an extension that is wrong is told once, and not tried again", async () => {
+  const type = newType();
+  await enqueue(type, ["wrong"], { requeue_limit: 0 });
+  await enqueue(type, ["right"]);
+  const events = await work(
+    (worker) =>
+      worker.handle(type, async (job) => {
+        if (job.job_id === "wrong") Object.assign(job, { queue_id: "no such" });
+        await sleep(1_500);
+      }),
+    (all) => count(all, "outcome_reported") + count(all, "outcome_refused") === 2,
+    { leaseMs: 400 },
+  );
+  const told = events.filter((event) => event.type === "extend_failed");
+  assert.deepEqual(told.map(({ job, error }) => [job.job_id, error.code]), [["wrong", "invalid_request"]]);
+  assert.equal((await statusOf(type, "right")).attempt, 1);
+});
+
+test("a progress that is refused is told once, and leaves the lease as it is", async () => {
+  const type = newType();
+  await enqueue(type, ["deep"]);
+  let deep: unknown = 1;
+  for (let level = 0; level < 505; level += 1) deep = [deep]; // the server takes 500
+  const events = await work(
+    (worker) =>
+      worker.handle(type, async (job) => {
+        for (let step = 0; step < 12; step += 1) {
+          job.progress(deep);
+          await sleep(100);
+        }
+      }),
+    hasReported(1),
+    { leaseMs: 60_000 },
+  );
+  assert.equal(count(events, "extend_failed"), 1);
+  assert.equal((await statusOf(type, "deep")).state, "finished");
+});
+
 test("the signal of a job is aborted when its lease is lost", async () => {
   const type = newType();
   await enqueue(type, ["j"]);
