@@ -46,7 +46,7 @@ from router.shards.dispatch import Dispatch
 from sharq_core.logs.line_queue import LineQueue
 
 
-def make_front(
+def make_gateway(
     dispatch: Dispatch,
     polls: Polls,
     settings: RouterSettings,

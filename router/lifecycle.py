@@ -87,15 +87,15 @@ class HttpServer:
         for bound in self._sockets:
             await PortSite(self._runner, bound, tls, BACKLOG).start()
 
-    async def serve(self, stack: AsyncExitStack, front: Gateway | TracedGateway) -> None:
+    async def serve(self, stack: AsyncExitStack, gateway: Gateway | TracedGateway) -> None:
         """Serve requests with the gateway from now on. The stack's end closes the server before all earlier parts.
 
         Raises:
             ConfigError: the TLS files cannot be used.
         """
-        self._server.request_handler = cast("AnswerRequest", front.answer)
-        self._starting.hand_over(front.answer)
-        stack.push_async_callback(front.parser.close)
+        self._server.request_handler = cast("AnswerRequest", gateway.answer)
+        self._starting.hand_over(gateway.answer)
+        stack.push_async_callback(gateway.parser.close)
         if not self._is_open:
             await self.open(stack)
         stack.push_async_callback(self.close)

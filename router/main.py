@@ -15,7 +15,7 @@ from msgspec import UNSET, structs
 from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
-from router.app import make_front
+from router.app import make_gateway
 from router.audit.audit_log import open_audit_file
 from router.cli import RouterOptions, read_command
 from router.http.access_log import AccessLog, open_access_log
@@ -123,7 +123,7 @@ class _Router:
         stores = ShardStores(directory)
         measure_process(registry, stack)
         notices = self._watch_files(registry)
-        front = make_front(
+        gateway = make_gateway(
             Dispatch(shards),
             polls,
             router_settings(config),
@@ -135,7 +135,7 @@ class _Router:
             self._audit_file,
         )
         http = HttpServer(sockets, config, registry, self._access_log, self._stop)
-        await http.serve(stack, front if spans is None else TracedGateway(front, spans))
+        await http.serve(stack, gateway if spans is None else TracedGateway(gateway, spans))
         stack.callback(asyncio.create_task(stores.run()).cancel)
         if guard is not None:
             follow_files(stack, [guard.path], guard.read_again)

@@ -26,13 +26,13 @@ class Starting:
     """The handler of requests until there is a gateway."""
 
     def __init__(self) -> None:
-        self._front: asyncio.Future[Callable[[Request], Awaitable[Response]]] = (
+        self._gateway: asyncio.Future[Callable[[Request], Awaitable[Response]]] = (
             asyncio.get_running_loop().create_future()
         )
 
-    def hand_over(self, answer_by_front: Callable[[Request], Awaitable[Response]]) -> None:
+    def hand_over(self, answer_by_gateway: Callable[[Request], Awaitable[Response]]) -> None:
         """Pass waiting requests, and all later ones, to the gateway."""
-        self._front.set_result(answer_by_front)
+        self._gateway.set_result(answer_by_gateway)
 
     async def answer(self, request: Request) -> Response:
         """Return 200 for /healthz. Pass other requests to the gateway if it is there within a second; else return 503.
@@ -43,9 +43,9 @@ class Starting:
         if request.rel_url.raw_path in _ALIVE and request.method in {"GET", "HEAD"}:
             response = answer(Done())
         else:
-            await asyncio.wait({self._front}, timeout=_WAIT_S)
-            if self._front.done():
-                return await self._front.result()(request)
+            await asyncio.wait({self._gateway}, timeout=_WAIT_S)
+            if self._gateway.done():
+                return await self._gateway.result()(request)
             response = failure_answer(Unavailable(_STARTING), "starting")
         response.request_id = request_ids.accept(request.headers.get("X-Request-Id", ""))
         response.force_close()

@@ -42,11 +42,11 @@ class TracedGateway:
         parser: that of the gateway.
     """
 
-    def __init__(self, front: Gateway, spans: Spans) -> None:
+    def __init__(self, gateway: Gateway, spans: Spans) -> None:
         from sharq_core.telemetry.spans import SpanKind  # noqa: PLC0415 - it needs the extra otel
 
-        self.parser = front.parser
-        self._front = front
+        self.parser = gateway.parser
+        self._gateway = gateway
         self._spans = spans
         self._kind = SpanKind.SERVER
 
@@ -54,10 +54,10 @@ class TracedGateway:
         """Return the response to a request; see Gateway."""
         span = self._begin(request)
         if span is None:
-            return await self._front.answer(request)
+            return await self._gateway.answer(request)
         before = call_traces.current.set(span)
         try:
-            response = await self._front.answer(request)
+            response = await self._gateway.answer(request)
         except BaseException as error:
             span.fail(type(error).__name__)
             raise
@@ -99,7 +99,7 @@ class TracedGateway:
     def _operation(self, request: Request) -> str | None:
         """Return the operation of a request; None if there is none at its path."""
         try:
-            endpoint, _ = self._front.paths.find(request.method, request.rel_url.raw_path)
+            endpoint, _ = self._gateway.paths.find(request.method, request.rel_url.raw_path)
         except SharqError:
             return None
         return endpoint.operation

@@ -17,7 +17,7 @@ from msgspec import UNSET
 from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo, MemberInfo, StoreView
-from router.app import make_front
+from router.app import make_gateway
 from router.audit.audit_log import open_audit_file
 from router.http.access_log import AccessLog, open_access_log
 from router.http.gate import Gate, make_gate
@@ -185,7 +185,7 @@ class _Server:
         shard = node if spans is None else traced(node, spans)
         directory = OneShard(shard, self._config.cluster.partitions)
         polls = Polls(directory)
-        front = make_front(
+        gateway = make_gateway(
             Dispatch(directory),
             polls,
             router_settings(self._config),
@@ -196,7 +196,7 @@ class _Server:
             gate,
             self._audit_file,
         )
-        await http.serve(self._stack, front if spans is None else TracedGateway(front, spans))
+        await http.serve(self._stack, gateway if spans is None else TracedGateway(gateway, spans))
         readiness.warning = partial(_warning, node)
         readiness.why_not = partial(_why_not_ready, node)
         drain_at_end(self._stack, readiness, polls, serve_on_s=0)

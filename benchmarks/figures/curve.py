@@ -6,7 +6,12 @@ import msgspec
 
 
 class Curve(msgspec.Struct, frozen=True):
-    """series: by name, points (x, y), x ascending; is_log: the x axis is logarithmic, and every x over 0."""
+    """One plot.
+
+    Attributes:
+        series: name → points (x, y), x ascending.
+        is_log: True if the x axis is logarithmic; every x is over 0 then.
+    """
 
     title: str
     x_label: str

@@ -39,20 +39,20 @@ def run(is_quick: bool) -> Report:
     return _report(samples, version, duration_s)
 
 
-def _measure(server: Server, running: Store, batch: int, duration_s: float, word: str) -> _Sample:
+def _measure(server: Server, running: Store, batch: int, duration_s: float, prefix: str) -> _Sample:
     meter = CpuMeter(server.pid, running.pid)
-    done = load(server.url, batch, duration_s, word)
+    done = load(server.url, batch, duration_s, prefix)
     server_us, store_us = (spent_us / done.jobs for spent_us in meter.spent_us())
     return _Sample(done.jobs / done.duration_s, server_us, store_us)
 
 
-def load(url: str, batch: int, duration_s: float, word: str) -> Done:
-    """Run whole jobs through a server from another process and return the result; `word` begins their ids.
+def load(url: str, batch: int, duration_s: float, prefix: str) -> Done:
+    """Run whole jobs through a server from another process and return the result; their ids begin with `prefix`.
 
     Raises:
         Spoiled: it failed, or finished nothing.
     """
-    arguments = [url, str(batch), str(_LOOPS), str(duration_s), word]
+    arguments = [url, str(batch), str(_LOOPS), str(duration_s), prefix]
     done = msgspec.json.decode(run_load("benchmarks.load.bulk_load", arguments, duration_s + 60), type=Done)
     if not done.jobs:
         raise Spoiled(f"no job was finished in batches of {batch}")

@@ -64,7 +64,7 @@ def recovery(ledger: Ledger, kill: Kill) -> Recovery:
 
 
 def full_rate_back_ms(leased_ms: Sequence[float], promised: float, killed_ms: float) -> int | None:
-    """Time from a kill after which every second that began within LOOK_MS of it got its leases, ms.
+    """Return the time in ms from a kill after which every second that began within LOOK_MS of it got its leases.
 
     Args:
         leased_ms: when the leases were made, ascending; known to WINDOW_MS + LOOK_MS after the kill.

@@ -53,7 +53,7 @@ def build(out: Path, *, tag: str | None = None) -> list[Path]:
 
 
 def _time_of_commit() -> str:
-    """Return the time of the newest commit in seconds since the epoch; 2020 began at the default, without git."""
+    """Return the time of the newest commit in seconds since the epoch; without git, the beginning of 2020."""
     try:
         return run("git", "log", "-1", "--format=%ct").strip()
     except (ReleaseError, FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Decodes JSON bodies, query strings and durations, and explains in the API's terms what is wrong with them.
+"""Decodes JSON bodies and query strings, explains in the API's terms what is wrong with them, and converts durations.
 
 A message names the field and its allowed values: `jobs[3].interval: expected a number of ..., got a string`.
 """
@@ -348,3 +348,9 @@ def to_us(duration_ms: float) -> int:
     if isinstance(duration_ms, int):
         return duration_ms * 1000
     return math.ceil(Decimal(f"{duration_ms:.15g}") * 1000)
+
+
+def to_ms(duration_us: int) -> int | float:
+    """Return a duration in milliseconds, an int if it is whole."""
+    whole_ms, remaining_us = divmod(duration_us, 1000)
+    return duration_us / 1000 if remaining_us else whole_ms

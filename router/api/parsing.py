@@ -43,6 +43,7 @@ from sharq_core.campaigns.results import MAX_PROGRESS_BYTES, MAX_RESULT_BYTES
 from sharq_core.errors import InvalidRequest, SharqError
 from sharq_core.job_life import PRIORITY, DeadRef
 from sharq_core.models import ExtendJob, FinishJob, NewJob, QueueKey, ReleaseJob
+from sharq_core.partitions import is_gathered
 
 ValueT = TypeVar("ValueT")
 JobT = TypeVar("JobT")
@@ -291,7 +292,7 @@ def _report(
     Raises:
         InvalidRequest: it holds a type that is not gathered.
     """
-    if form.hold_type and "~" not in queue_type:
+    if form.hold_type and not is_gathered(queue_type):
         raise InvalidRequest(
             f"{place}hold_type: expected no hold_type, because the queue type has no ~ in its name and so no limits of "
             "its own; use hold"

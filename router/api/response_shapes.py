@@ -303,9 +303,3 @@ class Dropped(Success, frozen=True, kw_only=True):
     """The result of dropping dead letters."""
 
     dropped: Annotated[int, Meta(description="Number of dead letters that were dropped.")]
-
-
-def to_ms(duration_us: int) -> int | float:
-    """Return a duration in milliseconds, an int if it is whole."""
-    whole_ms, rest_us = divmod(duration_us, 1000)
-    return duration_us / 1000 if rest_us else whole_ms

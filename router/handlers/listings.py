@@ -9,9 +9,9 @@ from itertools import takewhile
 from msgspec import UNSET
 
 from router.api import parsing, queue_parsing
+from router.api.decoding import to_ms
 from router.api.fields import MAX_PAGE
 from router.api.queue_shapes import QueueRow, QueueRows, TypeRowAnswer
-from router.api.response_shapes import to_ms
 from router.handlers.caps.reasons import Asking, CapReasons, Reason
 from router.handlers.list_answers import end_of, list_answer, list_pieces
 from router.http.request import Request

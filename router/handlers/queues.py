@@ -8,10 +8,11 @@ from msgspec import UNSET, UnsetType
 
 from router.api import parsing, queue_parsing
 from router.api.campaigns.values import unknown_window
+from router.api.decoding import to_ms
 from router.api.life.answers import retry_answer
 from router.api.limits import HOLD_UNTIL_TEXT
 from router.api.queue_shapes import DeletedAnswer, QueueAnswer, RateSet
-from router.api.response_shapes import Done, to_ms
+from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
 from router.handlers.caps.reasons import CapReasons, Reason

@@ -7,9 +7,10 @@ from msgspec import UNSET, structs
 from router.api import parsing, type_parsing
 from router.api.campaigns.quota_parsing import quota_answer
 from router.api.campaigns.values import unknown_window
+from router.api.decoding import to_ms
 from router.api.life.answers import retry_answer
 from router.api.queue_shapes import LimitAnswer, TypeAnswer
-from router.api.response_shapes import Done, to_ms
+from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
 from router.handlers import rate_warnings
 from router.handlers.caps.reasons import CapReasons, Reason

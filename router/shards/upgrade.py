@@ -21,6 +21,7 @@ from sharq_core.link.control_calls import Explain, ExplainTypes, ListQueueStats,
 from sharq_core.link.job_calls import ListDead
 from sharq_core.link.messages import Addressed, Call, QueueCall, SetRate
 from sharq_core.models import ExtendJob, FinishJob, NewJob, ReleaseJob
+from sharq_core.partitions import is_gathered
 
 LIMITS = 2
 """The format from which on a shard knows limits: cost, holds, fractional bursts, leases at once, gathered types."""
@@ -85,7 +86,7 @@ def newer_part_of_call(call: Call[Any], formats: int) -> str | None:
     if formats < LIMITS:
         if isinstance(call, SetRate) and isinstance(call.burst, float):
             return "burst"
-        if isinstance(call, QueueCall) and not call.is_read and "~" in call.key.queue_type:
+        if isinstance(call, QueueCall) and not call.is_read and is_gathered(call.key.queue_type):
             return _GATHERED
     if isinstance(call, SetQueue | SetType):
         newer = _setting(call.settings, formats)
@@ -130,7 +131,7 @@ def _setting(settings: QueueSettings | TypeSettings, formats: int) -> str | None
 
 def _limit_of_job(job: Addressed) -> str | None:
     """Return the name of a field that came with format 2; None if the job has none."""
-    if "~" in job.queue_type:
+    if is_gathered(job.queue_type):
         return _GATHERED
     if isinstance(job, NewJob):
         return _first(

@@ -18,7 +18,7 @@ from shard.cluster.partition_clocks import PartitionClocks
 from shard.metrics.batches import BatchMetrics
 from sharq_core.campaigns.batches import BatchState
 from sharq_core.errors import SharqError
-from sharq_core.partitions import partition_of
+from sharq_core.partitions import is_gathered, partition_of
 from sharq_core.scheduler.campaigns.batch_calls import BatchCalls
 from sharq_core.scheduler.function_call import MAX_BATCH
 
@@ -33,7 +33,7 @@ although several partitions name it.
 """
 
 PAUSE_S = 0.01
-"""Pause before the next ones, so that thousands that end at one time do not hold up other calls."""
+"""The pause between two rounds of questions, so that thousands of batches that end together delay no other call."""
 
 
 class BatchEnds:
@@ -140,6 +140,6 @@ class BatchEnds:
         )
 
     def _partitions_of(self, queue_type: str) -> Sequence[int]:
-        if "~" in queue_type:
+        if is_gathered(queue_type):
             return [partition_of(queue_type, "", self._partitions)]
         return range(self._partitions)

@@ -62,8 +62,7 @@ class ScheduleChanges:
     async def _put(self, call: PutSchedule) -> ScheduleChange:
         partition, job = call.partition, call.job
         view = await self._read(partition, call.name)
-        # The store cannot compute slots, so the put brings the first one, by the store's clock of this
-        # reading.
+        # The store cannot compute slots, so the call brings the first one. It follows the store's time of this reading.
         slot_us = _next_after(call.rule, view.now_us)
         change = await self._pipeline.value(
             self._calls.put_schedule(

@@ -25,12 +25,12 @@ _WORD = b"c"
 """The byte that carries a connection's descriptor."""
 
 
-class HandingOver:
+class AcceptLoop:
     """The accept loop of the parent.
 
     Args:
         listening: the listening sockets.
-        takers: returns the channels of the workers that take connections now, the next in turn first, from the number
+        channels: returns the channels of the workers that take connections now, the next in turn first, from the number
             of connections that were handed over.
 
     Attributes:
@@ -38,11 +38,11 @@ class HandingOver:
     """
 
     def __init__(
-        self, listening: Sequence[socket.socket], takers: Callable[[int], Sequence[socket.socket]]
+        self, listening: Sequence[socket.socket], channels: Callable[[int], Sequence[socket.socket]]
     ) -> None:
         self.accepted = 0
         self._listening = listening
-        self._takers = takers
+        self._channels = channels
         self._loop = asyncio.get_running_loop()
         self._resuming: asyncio.TimerHandle | None = None
 
@@ -62,9 +62,9 @@ class HandingOver:
 
     def _accept(self, bound: socket.socket) -> None:
         for _ in range(_ACCEPTS_A_TURN):
-            takers = self._takers(self.accepted)
+            channels = self._channels(self.accepted)
             # Without a worker that takes connections, clients wait in the system's queue.
-            if not takers:
+            if not channels:
                 self._pause()
                 return
             try:
@@ -78,12 +78,12 @@ class HandingOver:
                 self._pause()
                 return
             with accepted:
-                if not self._hand_over(accepted, takers):
+                if not self._hand_over(accepted, channels):
                     log.warning("connection_dropped: no worker takes connections fast enough")
 
-    def _hand_over(self, accepted: socket.socket, takers: Sequence[socket.socket]) -> bool:
+    def _hand_over(self, accepted: socket.socket, channels: Sequence[socket.socket]) -> bool:
         """Give a connection to the first worker whose channel has room; return False if none has."""
-        for channel in takers:
+        for channel in channels:
             try:
                 socket.send_fds(channel, [_WORD], [accepted.fileno()])
             except OSError as error:
@@ -112,7 +112,7 @@ class HandingOver:
                 self._loop.remove_reader(bound)
 
 
-class HandedOver:
+class HandedConnections:
     """The connections that the parent hands over to this worker, as a `Listening` socket.
 
     Args:

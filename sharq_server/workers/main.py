@@ -2,7 +2,7 @@
 
   python -m sharq_server.workers.main CONTROL CHANNEL
 
-The arguments are descriptors: of the control line, whose first message are the orders, and of the channel of the
+The arguments are the descriptors of the control line, whose first message holds the orders, and of the channel of the
 connections. This module is responsible for the start and stop order.
 """
 

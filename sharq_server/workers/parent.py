@@ -35,7 +35,7 @@ from sharq_server.banner import show_banner
 from sharq_server.cli import ServerOptions
 from sharq_server.first_token import require_tokens
 from sharq_server.store_care import StoreCut, look_after, report_original
-from sharq_server.workers.connections import HandingOver
+from sharq_server.workers.connections import AcceptLoop
 from sharq_server.workers.handle import WorkerHandle
 from sharq_server.workers.link_sockets import is_private
 from sharq_server.workers.orders import CutNews, Members, StoreDirectory, WorkerOrders
@@ -79,10 +79,10 @@ class WorkersParent:
             team = self._team = WorkerTeam(config.server, self._orders)
             stack.push_async_callback(team.stop, self._stop)
             await team.start()
-        handing_over = HandingOver(self._sockets, team.takers)
+        accept_loop = AcceptLoop(self._sockets, team.channels)
         addresses = addresses_of(self._sockets)
-        handing_over.start()
-        stack.callback(handing_over.close)
+        accept_loop.start()
+        stack.callback(accept_loop.close)
         on_reload("the workers' files", self._reload_workers, stack)
         show_banner(addresses, config.server.workers)
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.registry import Collector
 
-from router.app import make_front
+from router.app import make_gateway
 from router.http.access_log import AccessLog
 from router.http.gate import make_gate
 from router.http.tokens import Guard, make_guard
@@ -46,7 +46,7 @@ from sharq_core.store.embedded.data_dir import directory_fault
 from sharq_core.store.store import Store
 from sharq_core.telemetry.setup import start_traces
 from sharq_server.workers.cluster_info import describe_workers, worker_name
-from sharq_server.workers.connections import HandedOver
+from sharq_server.workers.connections import HandedConnections
 from sharq_server.workers.directory import WorkerDirectory, link_path, notes_path
 from sharq_server.workers.exposition import JoinedMetrics, families_of
 from sharq_server.workers.link_sockets import LinkSockets
@@ -203,10 +203,10 @@ class WorkerService:
 
     async def _serve(self) -> None:
         config, node, readiness = self._config, self._node, self._readiness
-        first, *others = (HandedOver(self._channel, address) for address in self._orders.addresses)
+        first, *others = (HandedConnections(self._channel, address) for address in self._orders.addresses)
         http = HttpServer([first], config, self._registry, self._access_log, self._stop)
         polls = Polls(self._directory)
-        front = make_front(
+        gateway = make_gateway(
             Dispatch(self._directory),
             polls,
             router_settings(config),
@@ -218,7 +218,7 @@ class WorkerService:
             self._audit_file,
             self._all_metrics,
         )
-        await http.serve(self._stack, front if self._spans is None else TracedGateway(front, self._spans))
+        await http.serve(self._stack, gateway if self._spans is None else TracedGateway(gateway, self._spans))
         readiness.warning = lambda: node.notices.beside(node.warning)
         readiness.why_not = lambda: node.why_not_ready
         drain_at_end(self._stack, readiness, polls, serve_on_s=0)

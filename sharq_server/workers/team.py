@@ -82,7 +82,7 @@ class WorkerTeam:
         """Return the process ids of the workers that run."""
         return [worker.pid for worker in self.workers if worker.pid is not None]
 
-    def takers(self, turn: int) -> Sequence[socket.socket]:
+    def channels(self, turn: int) -> Sequence[socket.socket]:
         """Return the channels of the workers that take connections now, the one whose turn it is first."""
         count = len(self.workers)
         in_turn = (self.workers[(turn + offset) % count] for offset in range(count))

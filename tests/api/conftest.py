@@ -84,6 +84,6 @@ def start(tmp_path: Path) -> Iterator[StartServer]:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """serve(handle): a front before one handler, on a free port."""
+    """serve(handle): a gateway before one handler, on a free port."""
     async with serving() as start:
         yield start

@@ -137,7 +137,7 @@ async def test_dequeues_that_wait_have_a_bound_of_their_own_and_are_not_timed(
         return fronted.sample("waiting_dequeues")
 
     await until_answer(count, lambda now: now == 5)
-    assert fronted.front.in_flight == 0
+    assert fronted.gateway.in_flight == 0
     async with http.post(f"{fronted.url}/dequeue?wa%69t=5") as refused:
         assert refused.status == 429
     go_on.set()
@@ -191,7 +191,7 @@ async def test_what_nobody_foresaw_is_logged_and_answered_without_its_words(
     assert "secret" not in answer
     assert "ZeroDivisionError: a secret" in caplog.text
     assert "operation=enqueue" in caplog.text
-    assert fronted.front.in_flight == 0
+    assert fronted.gateway.in_flight == 0
 
 
 async def test_a_cancelled_request_is_not_swallowed_and_leaves_nothing_counted(
@@ -214,7 +214,7 @@ async def test_a_cancelled_request_is_not_swallowed_and_leaves_nothing_counted(
     with pytest.raises(aiohttp.ClientError):
         await http.post(f"{fronted.url}/enqueue")
     assert cancelled == [True]
-    assert (fronted.front.in_flight, fronted.front.room.used_bytes) == (0, 0)
+    assert (fronted.gateway.in_flight, fronted.gateway.room.used_bytes) == (0, 0)
 
 
 async def test_a_client_that_asks_before_it_sends_its_body_is_told_to(

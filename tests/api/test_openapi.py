@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from router.api.cluster_shapes import ClusterInfo
 from router.api.routes.table import ROUTES
-from router.app import make_front
+from router.app import make_gateway
 from router.longpoll.dequeues import Polls
 from router.readiness import Readiness
 from router.settings import RouterSettings
@@ -62,7 +62,7 @@ class NoShards:
 def served_routes() -> set[tuple[str, str]]:
     """(method, path) of what is served, those with and without a slash counted once; HEAD goes with GET."""
     directory: Directory = NoShards()
-    front = make_front(
+    gateway = make_gateway(
         Dispatch(directory),
         Polls(directory),
         RouterSettings(serves_console=False),
@@ -70,7 +70,7 @@ def served_routes() -> set[tuple[str, str]]:
         Readiness(),
         _no_cluster,
     )
-    routes = set(front.paths.all())
+    routes = set(gateway.paths.all())
     return {
         (method, path)
         for method, path in routes

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, TypeAlias
 
-from router.app import make_front
+from router.app import make_gateway
 from router.http.server import ApiPort, Bounds
 from router.readiness import Readiness
 from router.settings import RouterSettings
@@ -51,7 +51,7 @@ class Client:
 @asynccontextmanager
 async def served(parts: Parts) -> AsyncIterator[Client]:
     """The API of `sharq-server` over a node, on a port of the loopback, and a client of it."""
-    front = make_front(
+    gateway = make_gateway(
         parts.dispatch, parts.polls, RouterSettings(), parts.registry, Readiness(), _no_cluster_info
     )
     bounds = Bounds(
@@ -61,7 +61,7 @@ async def served(parts: Parts) -> AsyncIterator[Client]:
         answer_timeout_s=10,
         keepalive_timeout_s=10,
     )
-    port = ApiPort(front.answer, bounds, RouterSettings().max_body_bytes, None)
+    port = ApiPort(gateway.answer, bounds, RouterSettings().max_body_bytes, None)
     server = await asyncio.get_running_loop().create_server(port, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:
@@ -71,7 +71,7 @@ async def served(parts: Parts) -> AsyncIterator[Client]:
         await writer.wait_closed()
         server.close()
         await port.shutdown(1.0)
-        await front.parser.close()
+        await gateway.parser.close()
 
 
 async def trace(request: Callable[[], Awaitable[object]]) -> list[Function]:

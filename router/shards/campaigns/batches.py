@@ -21,7 +21,7 @@ from sharq_core.campaigns.batches import BatchCounts, BatchStep, sum_of
 from sharq_core.errors import NotFound, OutcomeUnknown, SharqError
 from sharq_core.link.campaigns.batch_calls import CancelBatch, GetBatch
 from sharq_core.logs.plurals import counted, was_or_were
-from sharq_core.partitions import partition_of
+from sharq_core.partitions import is_gathered, partition_of
 
 RESTS = 2
 """The length of the rest after a step, as a multiple of the time that the step took."""
@@ -119,7 +119,7 @@ class BatchRouting:
     def _partitions(self, queue_type: str) -> Collection[int]:
         """Return the partitions that may have jobs of a type: a gathered type has only one."""
         count = self._dispatch.partitions
-        return [partition_of(queue_type, "", count)] if "~" in queue_type else range(count)
+        return [partition_of(queue_type, "", count)] if is_gathered(queue_type) else range(count)
 
 
 class _CancelWalk:

@@ -49,7 +49,7 @@ async def test_more_bytes_than_allowed_are_refused_at_once(serve: Serve, http: a
     assert (await held).status == 200
     async with http.post(f"{fronted.url}/enqueue", data=b"x" * 500) as accepted:
         assert accepted.status == 200
-    assert fronted.front.room.used_bytes == 0
+    assert fronted.gateway.room.used_bytes == 0
 
 
 async def test_a_body_of_unknown_length_counts_as_what_it_came_to(
@@ -58,7 +58,7 @@ async def test_a_body_of_unknown_length_counts_as_what_it_came_to(
     seen: list[int] = []
 
     async def handle(request: Request) -> Response:
-        seen.append(fronted.front.room.used_bytes)
+        seen.append(fronted.gateway.room.used_bytes)
         return Response(await content_of(request))
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -68,7 +68,7 @@ async def test_a_body_of_unknown_length_counts_as_what_it_came_to(
     fronted = await serve(handle)
     async with http.post(f"{fronted.url}/enqueue", data=chunks()) as response:
         assert await response.read() == b"abcdef"
-    assert (seen, fronted.front.room.used_bytes) == ([6], 0)
+    assert (seen, fronted.gateway.room.used_bytes) == ([6], 0)
 
 
 async def test_what_is_only_announced_takes_no_room(serve: Serve, http: aiohttp.ClientSession) -> None:
@@ -79,7 +79,7 @@ async def test_what_is_only_announced_takes_no_room(serve: Serve, http: aiohttp.
     _, writer = await open_raw(fronted.url)
     writer.write(b"POST /enqueue HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600\r\n\r\n")
     await in_flight_is(fronted, 1)
-    assert fronted.front.room.used_bytes == 0
+    assert fronted.gateway.room.used_bytes == 0
     async with http.post(f"{fronted.url}/enqueue", data=b"x" * 600) as accepted:
         assert accepted.status == 200
     writer.close()
@@ -97,14 +97,14 @@ async def test_a_body_that_does_not_come_along_gives_way_to_one_that_does(
     writer.write(b"POST /enqueue HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600\r\n\r\n" + b"x" * 550)
 
     async def used() -> int:
-        return fronted.front.room.used_bytes
+        return fronted.gateway.room.used_bytes
 
     await until_answer(used, lambda now: now == 550)
     async with http.post(f"{fronted.url}/enqueue", data=b"x" * 500) as accepted:
         assert accepted.status == 200
     writer.write(b"x" * 50)
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 429 ")
-    assert (fronted.front.room.used_bytes, fronted.front.room.given_way) == (0, 1)
+    assert (fronted.gateway.room.used_bytes, fronted.gateway.room.given_way) == (0, 1)
     writer.close()
 
 

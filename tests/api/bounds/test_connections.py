@@ -44,7 +44,7 @@ async def connected(fronted: Fronted, keepalive_timeout_s: float = 10) -> AsyncI
         answer_timeout_s=10,
         keepalive_timeout_s=keepalive_timeout_s,
     )
-    port = ApiPort(fronted.front.answer, bounds, SETTINGS.max_body_bytes, None)
+    port = ApiPort(fronted.gateway.answer, bounds, SETTINGS.max_body_bytes, None)
     server = await asyncio.get_running_loop().create_server(port, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:

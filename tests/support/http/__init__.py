@@ -1,1 +1,1 @@
-"""Speaks HTTP to servers of the project: documented calls, hostile bodies, and a front before one handler."""
+"""Speaks HTTP to servers of the project: documented calls, hostile bodies, and a gateway before one handler."""

@@ -1,4 +1,4 @@
-"""A front on real HTTP, before a handler that does what the test says."""
+"""A gateway on real HTTP, before a handler that does what the test says."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def content_of(request: Request) -> bytes:
 
 
 class Fronted:
-    """A front before one handler, served as `enqueue` at /enqueue and as `dequeue` at /dequeue."""
+    """A gateway before one handler, served as `enqueue` at /enqueue and as `dequeue` at /dequeue."""
 
     def __init__(self, handle: Handle) -> None:
         self.registry = CollectorRegistry()
@@ -50,8 +50,8 @@ class Fronted:
         paths.add("POST", "/enqueue", Endpoint("enqueue", handle))
         paths.add("POST", "/dequeue", Endpoint("dequeue", handle))
         paths.add("GET", "/healthz", Endpoint("healthz", _healthz))
-        self.front = Gateway(paths, RouterMetrics(self.registry), SETTINGS, Readiness())
-        self.port = ApiPort(self.front.answer, BOUNDS, SETTINGS.max_body_bytes, None)
+        self.gateway = Gateway(paths, RouterMetrics(self.registry), SETTINGS, Readiness())
+        self.port = ApiPort(self.gateway.answer, BOUNDS, SETTINGS.max_body_bytes, None)
         self.url = ""
 
     def sample(self, name: str, **labels: str) -> float | None:
@@ -67,7 +67,7 @@ Serve = Callable[[Handle], Awaitable[Fronted]]
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[Serve]:
-    """Serves a handler behind a front on a free port of the loopback, until the end."""
+    """Serves a handler behind a gateway on a free port of the loopback, until the end."""
     async with AsyncExitStack() as stack:
 
         async def start(handle: Handle) -> Fronted:
@@ -86,7 +86,7 @@ async def in_flight_is(fronted: Fronted, count: int) -> None:
     """Wait for so many requests."""
 
     async def ask() -> int:
-        return fronted.front.in_flight
+        return fronted.gateway.in_flight
 
     await until_answer(ask, lambda now: now == count)
 

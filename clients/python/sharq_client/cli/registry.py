@@ -1,6 +1,7 @@
 """Turns functions into commands: adds the options that every command has, and opens the session.
 
-The docstring of a function is the help of its command. What follows the line "Examples:" is printed as it stands.
+The docstring of a function is the help of its command. What follows the line "Examples:" is printed as it stands. A
+parameter whose type is a Struct takes several options as one value: each field of the Struct is an option.
 """
 
 from __future__ import annotations
@@ -8,13 +9,17 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Concatenate
+from itertools import chain
+from typing import Any, Concatenate, TypeVar, get_type_hints
 
+import msgspec
 import typer
 
 from sharq_client.cli.guard import guard
-from sharq_client.cli.help import HELP_OPTIONS, SHARED, HelpfulCommand, HelpfulGroup
-from sharq_client.cli.session import DEFAULT_TIMEOUT, Options, Session
+from sharq_client.cli.help import HELP_OPTIONS, HelpfulCommand, HelpfulGroup
+from sharq_client.cli.session import Options, Session
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 CommandFunction = Callable[Concatenate[Session, ...], None]
 
@@ -57,55 +62,6 @@ def add(
     )(_with_session(function))
 
 
-def shared_options(
-    *,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            help="URL of the server, or several of one cluster with spaces between them.",
-            metavar="URL",
-            rich_help_panel=SHARED,
-        ),
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            help="Bearer token. Others on this machine can see options, but not SHARQ_TOKEN.",
-            metavar="TOKEN",
-            rich_help_panel=SHARED,
-        ),
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(help="Name of a server in profiles.toml.", metavar="NAME", rich_help_panel=SHARED),
-    ] = None,
-    ca: Annotated[
-        str | None,
-        typer.Option(help="File with the certificates to trust.", metavar="FILE", rich_help_panel=SHARED),
-    ] = None,
-    timeout: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Longest wait for an answer, {DEFAULT_TIMEOUT} by default.",
-            metavar="DURATION",
-            rich_help_panel=SHARED,
-        ),
-    ] = None,
-    is_json: Annotated[
-        bool,
-        typer.Option("--json", help="Write JSON for scripts instead of text.", rich_help_panel=SHARED),
-    ] = False,
-    is_debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=SHARED)
-    ] = False,
-) -> Options:
-    """Return the options that the program and every command have."""
-    return Options(
-        url=url, token=token, profile=profile, ca=ca, timeout=timeout, is_json=is_json, is_debug=is_debug
-    )
-
-
-_SHARED = list(inspect.signature(shared_options, eval_str=True).parameters.values())
 _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
@@ -114,32 +70,60 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(*, context: typer.Context, **arguments: Any) -> None:
-        context.obj = shared_options(**_taken(arguments))
+        context.obj = _taken(Options, arguments)
         function(**arguments)
 
-    return _signed(run, list(inspect.signature(function, eval_str=True).parameters.values()))
+    return _signed(run, _parameters_of(function))
 
 
 def _with_session(function: CommandFunction) -> Callable[..., None]:
     """Return the function with the shared options in place of its parameter `session`."""
+    _, *own_parameters = _parameters_of(function)
+    structs = {parameter.name: parameter.annotation for parameter in own_parameters if _is_struct(parameter)}
 
     @functools.wraps(function)
     def run(*, context: typer.Context, **arguments: Any) -> None:
-        options = shared_options(**_taken(arguments))
+        options = _taken(Options, arguments)
         outer = context.obj if isinstance(context.obj, Options) else Options()
+        for name, struct in structs.items():
+            arguments[name] = _taken(struct, arguments)
         guard(options.over(outer), lambda session: function(session, **arguments))
 
-    return _signed(run, list(inspect.signature(function, eval_str=True).parameters.values())[1:])
+    expanded = [
+        _options_of(parameter.annotation) if parameter.name in structs else [parameter]
+        for parameter in own_parameters
+    ]
+    return _signed(run, list(chain.from_iterable(expanded)))
 
 
-def _taken(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Take the shared options out of the arguments, and return them."""
-    return {parameter.name: arguments.pop(parameter.name) for parameter in _SHARED}
+def _parameters_of(function: Callable[..., None]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function, eval_str=True).parameters.values())
+
+
+def _is_struct(parameter: inspect.Parameter) -> bool:
+    return isinstance(parameter.annotation, type) and issubclass(parameter.annotation, msgspec.Struct)
+
+
+@functools.cache
+def _options_of(struct: type[msgspec.Struct]) -> list[inspect.Parameter]:
+    """Return a parameter for each field of a Struct."""
+    hints = get_type_hints(struct, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in msgspec.structs.fields(struct)
+    ]
+
+
+def _taken(struct: type[StructT], arguments: dict[str, Any]) -> StructT:
+    """Take the fields of a Struct out of the arguments, and return the Struct."""
+    return struct(**{field: arguments.pop(field) for field in struct.__struct_fields__})
 
 
 def _signed(run: Callable[..., None], own_parameters: Sequence[inspect.Parameter]) -> Callable[..., None]:
     """Return a function with a signature that typer reads: its own parameters, and the shared options."""
-    every = [*own_parameters, *_SHARED, _CONTEXT]
+    every = [*own_parameters, *_options_of(Options), _CONTEXT]
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in every]
     # typer evaluates annotations that are texts again and again, which takes half of the time until the help appears.
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

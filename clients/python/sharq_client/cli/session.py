@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+import typer
 
 from sharq_client import environment
+from sharq_client.cli.help import SHARED
 from sharq_client.cli.output import Output
 from sharq_client.cli.profiles import Profile, find_profile
 from sharq_client.cli.times import duration_ms
@@ -25,19 +27,47 @@ DEFAULT_TIMEOUT = "10s"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The options that every command has, as they were given; None for one that was not.
+    """The options that the program and every command have, as they were given; None for one that was not."""
 
-    Attributes:
-        timeout: the longest wait for an answer, as a duration.
-    """
-
-    url: str | None = None
-    token: str | None = None
-    profile: str | None = None
-    ca: str | None = None
-    timeout: str | None = None
-    is_json: bool = False
-    is_debug: bool = False
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="URL of the server, or several of one cluster with spaces between them.",
+            metavar="URL",
+            rich_help_panel=SHARED,
+        ),
+    ] = None
+    token: Annotated[
+        str | None,
+        typer.Option(
+            help="Bearer token. Others on this machine can see options, but not SHARQ_TOKEN.",
+            metavar="TOKEN",
+            rich_help_panel=SHARED,
+        ),
+    ] = None
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Name of a server in profiles.toml.", metavar="NAME", rich_help_panel=SHARED),
+    ] = None
+    ca: Annotated[
+        str | None,
+        typer.Option(help="File with the certificates to trust.", metavar="FILE", rich_help_panel=SHARED),
+    ] = None
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Longest wait for an answer, {DEFAULT_TIMEOUT} by default.",
+            metavar="DURATION",
+            rich_help_panel=SHARED,
+        ),
+    ] = None
+    is_json: Annotated[
+        bool,
+        typer.Option("--json", help="Write JSON for scripts instead of text.", rich_help_panel=SHARED),
+    ] = False
+    is_debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=SHARED)
+    ] = False
 
     def over(self, outer: Options) -> Options:
         """Return these options, with those of `outer`, which stand before the command, in place of absent ones."""

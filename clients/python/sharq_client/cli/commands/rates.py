@@ -54,14 +54,10 @@ def rate(
     if (rate is None) == (interval is None):
         raise wrong_usage("expected RATE, such as 40/s, or --interval")
     interval_ms = 0.0 if rate == UNLIMITED else read_duration("--interval", interval)
+    given_rate = None if rate == UNLIMITED else rate
     with session.client() as client:
         is_done = client.set_interval(
-            queue_type,
-            queue_id,
-            interval_ms,
-            rate=None if rate == UNLIMITED else rate,
-            burst=burst,
-            pin=pin,
+            queue_type, queue_id, interval_ms, rate=given_rate, burst=burst, pin=pin
         )
         stats = client.queue(queue_type, queue_id) if is_done else None
     if stats is None:

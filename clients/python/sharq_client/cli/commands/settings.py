@@ -8,18 +8,14 @@ import msgspec
 import typer
 
 from sharq_client.cli.commands.queues import show_queue
-from sharq_client.cli.commands.setting_texts import limit_of, quota_of, retry_of
+from sharq_client.cli.commands.setting_options import OF_BOTH, QueueOptions, SettingOptions, TypeOptions
 from sharq_client.cli.commands.types import show_type
 from sharq_client.cli.exits import wrong_usage
-from sharq_client.cli.parameters import OptionalQueue, QueueType, flags, read, read_duration
+from sharq_client.cli.parameters import OptionalQueue, QueueType
 from sharq_client.cli.session import Session
-from sharq_client.requests import OnExpiry, QueueSettings, TypeSettings
+from sharq_client.requests import QueueSettings, TypeSettings
 
 SettingsT = TypeVar("SettingsT", QueueSettings, TypeSettings)
-
-_OF_QUEUE = "Settings of a queue"
-_OF_TYPE = "Settings of a gathered type"
-_OF_BOTH = "Settings of both"
 
 ALL = "all"
 
@@ -32,87 +28,15 @@ def set_(
     queue_type: QueueType,
     queue_id: OptionalQueue = None,
     *,
-    rate: Annotated[
-        str | None, typer.Option(metavar="RATE", help="Such as 40/s.", rich_help_panel=_OF_QUEUE)
-    ] = None,
-    interval: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DURATION",
-            help="Least time between leases, instead of --rate.",
-            rich_help_panel=_OF_QUEUE,
-        ),
-    ] = None,
-    burst: Annotated[
-        float | None, typer.Option(help="Most leases back to back.", rich_help_panel=_OF_QUEUE)
-    ] = None,
-    weight: Annotated[
-        int | None, typer.Option(help="Jobs in its turn among its type, 1 to 100.", rich_help_panel=_OF_QUEUE)
-    ] = None,
-    pin: Annotated[
-        bool | None,
-        typer.Option(
-            "--pin/--no-pin", help="Keep enqueues from changing the rate.", rich_help_panel=_OF_QUEUE
-        ),
-    ] = None,
-    cap: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Cap that it shares with other queues. Up to three, which replace the present ones.",
-            rich_help_panel=_OF_QUEUE,
-        ),
-    ] = None,
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="LIMIT",
-            help="Shared rate, such as 40/s or 900/min,burst=5,unit=cost. Up to three, which replace the present ones.",
-            rich_help_panel=_OF_TYPE,
-        ),
-    ] = None,
-    quota: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="QUOTA",
-            help="Such as 2000/day@Asia/Tokyo or 500/hour,unit=cost. Up to three, which replace the present ones.",
-            rich_help_panel=_OF_TYPE,
-        ),
-    ] = None,
-    max_leased: Annotated[
-        int | None, typer.Option(help="Most leased jobs at a time.", rich_help_panel=_OF_BOTH)
-    ] = None,
-    hold: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Hand out nothing for this time.", rich_help_panel=_OF_BOTH),
-    ] = None,
-    retry: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RETRY",
-            help="Wait after a failed attempt, such as 30s or 30s,factor=3,max=1h,jitter=0.2.",
-            rich_help_panel=_OF_BOTH,
-        ),
-    ] = None,
-    expires: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Age at which due jobs expire.", rich_help_panel=_OF_BOTH),
-    ] = None,
-    on_expiry: Annotated[
-        OnExpiry | None, typer.Option(help="Fate of expired jobs.", rich_help_panel=_OF_BOTH)
-    ] = None,
-    window: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Window outside of which nothing leaves.", rich_help_panel=_OF_BOTH
-        ),
-    ] = None,
+    of_queue: QueueOptions,
+    of_type: TypeOptions,
+    of_both: SettingOptions,
     clear: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SETTING",
             help="Setting to clear, such as retry, or all. May be repeated.",
-            rich_help_panel=_OF_BOTH,
+            rich_help_panel=OF_BOTH,
         ),
     ] = None,
 ) -> None:
@@ -129,36 +53,19 @@ def set_(
       sharq set sms~skytel --limit 40/s --quota 2000/day@Asia/Tokyo --max-leased 100
       sharq set sms~skytel --clear quotas --clear max_leased
     """
-    of_both = flags(
-        max_leased=max_leased,
-        hold=read_duration("--hold", hold),
-        retry=None if retry is None else read("--retry", retry_of, retry),
-        expires=read_duration("--expires", expires),
-        on_expiry=on_expiry,
-        window=window,
-    )
-    of_queue = flags(
-        rate=rate,
-        interval=read_duration("--interval", interval),
-        burst=burst,
-        weight=weight,
-        pin=pin,
-        caps=cap or None,
-    )
-    of_type = flags(
-        limits=[read("--limit", limit_of, text) for text in limit or ()] or None,
-        quotas=[read("--quota", quota_of, text) for text in quota or ()] or None,
-    )
+    queue_settings, type_settings = of_queue.settings(), of_type.settings()
     if queue_id is None:
-        if of_queue:
+        if queue_settings:
             raise wrong_usage(
-                f"{', '.join(of_queue)}: only a queue has this setting; name one after the type"
+                f"{', '.join(queue_settings)}: only a queue has this setting; name one after the type"
             )
-        _set_type(session, queue_type, {**of_both, **of_type}, clear or [])
+        _set_type(session, queue_type, {**of_both.settings(), **type_settings}, clear or [])
         return
-    if of_type:
-        raise wrong_usage(f"{', '.join(of_type)}: only a gathered type has this setting; leave out QUEUE")
-    _set_queue(session, queue_type, queue_id, {**of_both, **of_queue}, clear or [])
+    if type_settings:
+        raise wrong_usage(
+            f"{', '.join(type_settings)}: only a gathered type has this setting; leave out QUEUE"
+        )
+    _set_queue(session, queue_type, queue_id, {**of_both.settings(), **queue_settings}, clear or [])
 
 
 def _set_queue(

@@ -7,57 +7,26 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
 import typer
 
 from sharq_client.cli.exits import Exit, Failed
-from sharq_client.cli.jobfiles.lines import Format, JobFile
+from sharq_client.cli.jobfiles.lines import JobFile
 from sharq_client.cli.jobfiles.meter import Meter
+from sharq_client.cli.jobfiles.options import FileOptions
 from sharq_client.cli.jobfiles.progress_file import ProgressFile, Reached
 from sharq_client.cli.jobfiles.report import FileReport, FileSummary
 from sharq_client.cli.jobfiles.sender import BadFile, FileChanged, Sender
 from sharq_client.cli.session import Session
 
-STATE_SUFFIX = ".sharq-enqueue"
 FILE_RETRIES = 6
 """The tries until a run on a file gives up on the server: about half a minute."""
 
 
-class FileOptions(msgspec.Struct, frozen=True):
-    """The options of a run on a file.
-
-    Attributes:
-        name: the path, or "-" for stdin.
-        kind: the format; None to tell it by the name.
-        is_strict: True to stop at the first wrong line.
-        resumes: True to go on where an earlier run ended.
-        restarts: True to begin anew, although an earlier run ended early.
-        state: the file for the progress; None for the usual one.
-        rejected: the file for the lines that fail; None for none.
-        run: the text that the ids of jobs without an id of their own depend on.
-    """
-
-    name: str
-    kind: Format | None
-    is_strict: bool
-    resumes: bool
-    restarts: bool
-    state: Path | None
-    rejected: Path | None
-    run: str
-
-    @property
-    def state_path(self) -> Path | None:
-        """The file for the progress; None for stdin without --state."""
-        if self.state is not None or self.name == "-":
-            return self.state
-        return Path(self.name + STATE_SUFFIX)
-
-
-def enqueue_file(session: Session, defaults: Mapping[str, object], options: FileOptions) -> None:
+def enqueue_file(session: Session, path: str, defaults: Mapping[str, object], options: FileOptions) -> None:
     """Enqueue the jobs of a file, and report how they fared.
 
     Args:
+        path: the path of the file, or "-" for stdin.
         defaults: the values of fields that a record does not have.
 
     Raises:
@@ -66,10 +35,10 @@ def enqueue_file(session: Session, defaults: Mapping[str, object], options: File
         OSError: a file cannot be read or written. If jobs were sent, the summary says how many.
         typer.Exit: a job failed.
     """
-    progress = ProgressFile(options.state_path)
-    after = _start_of(progress, options)
+    progress = ProgressFile(options.state_path(path))
+    after = _start_of(path, progress, options)
     with ExitStack() as stack:
-        file = JobFile(options.name, options.kind)
+        file = JobFile(path, options.file_format)
         stack.callback(file.close)
         _try_out(progress)
         rejected = stack.enter_context(_open_rejected(options.rejected)) if options.rejected else None
@@ -122,7 +91,7 @@ def _open_rejected(path: Path) -> Iterator[BinaryIO]:
             raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _start_of(progress: ProgressFile, options: FileOptions) -> Reached:
+def _start_of(path: str, progress: ProgressFile, options: FileOptions) -> Reached:
     """Return the position from which on to send."""
     if options.restarts:
         return Reached()
@@ -133,7 +102,7 @@ def _start_of(progress: ProgressFile, options: FileOptions) -> Reached:
         return Reached()
     if not options.resumes:
         reason = f"an earlier run ended after line {earlier.line}"
-        raise Failed(f"{options.name}: {reason}; --resume goes on there, --restart begins anew", Exit.USAGE)
+        raise Failed(f"{path}: {reason}; --resume goes on there, --restart begins anew", Exit.USAGE)
     return earlier
 
 

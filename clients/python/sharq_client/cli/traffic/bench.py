@@ -63,12 +63,8 @@ def bench(
     seconds = read("--for", duration_ms, duration) / 1000
     if not 1 <= seconds <= 600:
         raise ValueError("--for: expected 1s to 10m")
-    reasons = list(_reasons_to_ask(session))
-    if reasons and not yes:
-        raise Failed(
-            f"{session.url} looks like a server that others use: {'; '.join(reasons)}. Add --yes to go on",
-            Exit.USAGE,
-        )
+    if not yes:
+        _leave_others_alone(session)
     plan = Plan(
         customers=customers, jobs=jobs, concurrency=concurrency, seconds=seconds, batch=batch,
         payload_bytes=payload, rate_per_s=rate,
@@ -80,6 +76,16 @@ def bench(
         _write(session, figures)
     if not figures.spacing.is_kept:
         raise Failed("a lease came before its time")
+
+
+def _leave_others_alone(session: Session) -> None:
+    """Raise Failed if others may use the server."""
+    reasons = list(_reasons_to_ask(session))
+    if reasons:
+        raise Failed(
+            f"{session.url} looks like a server that others use: {'; '.join(reasons)}. Add --yes to go on",
+            Exit.USAGE,
+        )
 
 
 def _reasons_to_ask(session: Session) -> Iterator[str]:

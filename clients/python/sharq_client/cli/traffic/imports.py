@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
+import msgspec
 import typer
 
 from sharq_client.cli.exits import Exit, Failed
@@ -18,7 +19,7 @@ from sharq_client.cli.parameters import read_duration
 from sharq_client.cli.session import Session
 
 if TYPE_CHECKING:
-    from sharq_client.migration import Progress, Summary
+    from sharq_client.migration import Progress, Summary, UndoSummary
 
 RETRIES = 4
 SHOW_EVERY_S = 0.5
@@ -43,40 +44,41 @@ Interval: TypeAlias = Annotated[
 ]
 
 
-def original(
-    session: Session,
-    *,
-    source: Source,
+class OriginalOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of an import from the original."""
+
     prefix: Annotated[
         str, typer.Option(metavar="TEXT", help="key_prefix of the original's configuration.")
-    ] = "sharq_server",
-    dry_run: DryRun = False,
+    ] = "sharq_server"
+    dry_run: DryRun = False
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on, and move what producers still send there, until Ctrl-C.")
-    ] = False,
+    ] = False
     undo: Annotated[
         bool, typer.Option("--undo", help="Give the queues back that this server has no jobs of.")
-    ] = False,
+    ] = False
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait for the jobs that its workers hold.")
-    ] = True,
+    ] = True
     lease: Annotated[
         str | None,
         typer.Option(
             metavar="DURATION",
             help="job_expire_interval of its configuration. Default: read from its leases.",
         ),
-    ] = None,
+    ] = None
     default_interval: Annotated[
         str | None,
         typer.Option(
             metavar="DURATION", help="Interval of queues whose own it has forgotten. Default: none."
         ),
-    ] = None,
+    ] = None
     retry_refused: Annotated[
         bool, typer.Option("--retry-refused", help="Try the jobs again that earlier runs refused.")
-    ] = False,
-) -> None:
+    ] = False
+
+
+def original(session: Session, *, source: Source, options: OriginalOptions) -> None:
     """Take over a live deployment of the original SHARQ.
 
     Its servers and workers may run on meanwhile. No queue gets its rate twice: it is served by one of both sides, and
@@ -89,36 +91,39 @@ def original(
     """
     from sharq_client import migration  # noqa: PLC0415 - needs the extra `import`
 
-    if undo and (dry_run or follow or retry_refused):
+    if options.undo and (options.dry_run or options.follow or options.retry_refused):
         raise ValueError("--undo: not together with --dry-run, --follow or --retry-refused")
-    lease_ms = read_duration("--lease", lease)
-    default_interval_ms = read_duration("--default-interval", default_interval)
+    lease_ms = read_duration("--lease", options.lease)
+    default_interval_ms = read_duration("--default-interval", options.default_interval)
     with session.client(retries=RETRIES) as client, _told_errors():
-        if undo:
-            given_back = migration.undo_original(client, source, prefix=prefix)
-            if session.output.is_json:
-                session.output.document(given_back)
-            else:
-                queues = f"{given_back.queues:,} queues with {given_back.jobs:,} jobs"
-                session.output.line(f"{queues} are given back; {given_back.kept:,} are kept.")
+        if options.undo:
+            _report_undo(session, migration.undo_original(client, source, prefix=options.prefix))
             return
         _run(
             session,
             lambda stop, meter: migration.import_original(
                 client,
                 source,
-                prefix=prefix,
-                dry_run=dry_run,
-                follow=follow,
+                prefix=options.prefix,
+                dry_run=options.dry_run,
+                follow=options.follow,
                 stop=stop,
-                wait_for_leases=wait,
+                wait_for_leases=options.wait,
                 lease_ms=None if lease_ms is None else round(lease_ms),
                 default_interval_ms=None if default_interval_ms is None else round(default_interval_ms),
-                retry_refused=retry_refused,
+                retry_refused=options.retry_refused,
                 on_progress=meter.show,
             ),
-            ends_by_signal=follow,
+            ends_by_signal=options.follow,
         )
+
+
+def _report_undo(session: Session, given_back: UndoSummary) -> None:
+    if session.output.is_json:
+        session.output.document(given_back)
+    else:
+        queues = f"{given_back.queues:,} queues with {given_back.jobs:,} jobs"
+        session.output.line(f"{queues} are given back; {given_back.kept:,} are kept.")
 
 
 def celery(

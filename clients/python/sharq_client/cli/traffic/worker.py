@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from sharq_client.cli.exits import Exit, Failed
 from sharq_client.cli.session import Session
+
+if TYPE_CHECKING:
+    from sharq_client.worker.worker import Worker
 
 
 def worker(
@@ -64,22 +67,29 @@ def worker(
     if reloads:
         _reload(reload_dir or ["."])
     try:
-        if command is not None:
-            from sharq_client.cli.traffic.programs import Program  # noqa: PLC0415 - only --exec needs it
-            from sharq_client.worker.worker import Worker  # noqa: PLC0415 - help does without it
-
-            # The client is not opened: the worker takes its settings.
-            running = Worker(session.client(), targets, Program(command).handle)
-        else:
-            from sharq_client.cli.traffic.targets import worker_of  # noqa: PLC0415 - help does without it
-
-            if len(targets) != 1:
-                raise Failed("expected one MODULE:WORKER; several queue types need --exec", Exit.USAGE)
-            running = worker_of(targets[0])
+        running = _worker_of(targets) if command is None else _worker_of_program(session, targets, command)
         running.configure(concurrency=concurrency, metrics_port=metrics_port)
         running.run_forever()
     except (TypeError, RuntimeError, ModuleNotFoundError) as error:
         raise Failed(f"{targets[0]}: {error}") from error
+
+
+def _worker_of(targets: list[str]) -> Worker:
+    """Return the worker of an application."""
+    from sharq_client.cli.traffic.targets import worker_of  # noqa: PLC0415 - help does without it
+
+    if len(targets) != 1:
+        raise Failed("expected one MODULE:WORKER; several queue types need --exec", Exit.USAGE)
+    return worker_of(targets[0])
+
+
+def _worker_of_program(session: Session, queue_types: list[str], command: str) -> Worker:
+    """Return a worker that runs a command of the shell for each job."""
+    from sharq_client.cli.traffic.programs import Program  # noqa: PLC0415 - only --exec needs it
+    from sharq_client.worker.worker import Worker  # noqa: PLC0415 - help does without it
+
+    # The client is not opened: the worker takes its settings.
+    return Worker(session.client(), queue_types, Program(command).handle)
 
 
 def _lend_server(session: Session) -> None:
