@@ -69,7 +69,7 @@ example: setup  ## one of examples/, with a server of its own unless SHARQ_URL n
 	@$(BIN)/python -m examples $(NAME) $(ARGS)
 
 .PHONY: test
-test: setup-dev  ## every test, on real stores; FULL=1 adds variants, ARGS='-m "not slow"' leaves out the slow ones
+test: setup-dev  ## every test but the slow ones of deploy-check and chaos; FULL=1 adds variants, ARGS='-m "not slow"' is fast
 	@FULL=$(FULL) $(BIN)/python -m pytest -n $(or $(WORKERS),6) --dist worksteal $(ARGS)
 
 .PHONY: typescript
@@ -83,7 +83,7 @@ coverage: setup-dev  ## the tests that are not slow, with the lines of the produ
 
 .PHONY: deploy-check
 deploy-check: setup-dev $(TOOLS)/bin/helm $(TOOLS)/bin/actionlint  ## container, compose, chart, units, dashboards, alerts: with the real tools (6 min)
-	@TOOLS_DIR=$(TOOLS) $(BIN)/python -m pytest -n $(or $(WORKERS),3) --dist loadfile $(ARGS) tests/deploy
+	@TOOLS_DIR=$(TOOLS) DEPLOY=1 $(BIN)/python -m pytest -n $(or $(WORKERS),3) --dist loadfile $(ARGS) tests/deploy
 
 $(TOOLS)/bin/actionlint:
 	@GOBIN=$(TOOLS)/bin $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12

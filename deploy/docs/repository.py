@@ -10,9 +10,11 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -118,6 +120,8 @@ def _replace_in_line(line: str, replace: Callable[[str], str]) -> str:
 
 def generated_pages(config: MkDocsConfig) -> Iterator[File]:
     """Yield the pages that docs/ does not hold: those of PAGES, and one for each file that a page links to."""
+    from mkdocs.structure.files import File  # noqa: PLC0415 - MkDocs has loaded it; nobody else needs it
+
     for path, uri in PAGES.items():
         yield File.generated(config, uri, abs_src_path=str(ROOT / path))
     for path in sorted(linked_files()):

@@ -19,7 +19,7 @@ from tests.caps.model.stored_ledger import BEGIN_US, LedgerStore
 from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US, SECOND_US
 from tests.support.extent import is_full
 
-SEEDS = 300 if is_full() else 20
+SEEDS = 300 if is_full() else 10
 STEPS = 120
 CAP = "account"
 

@@ -16,7 +16,7 @@ from tests.scheduler.drivers.driver import HOUR_US, LEASE_US, SECOND_US
 from tests.scheduler.stored.records import assert_keys_agree
 from tests.support.extent import is_full
 
-SEEDS = 150 if is_full() else 12
+SEEDS = 150 if is_full() else 6
 STEPS = 120
 MOST = 4
 CAP = "account"

@@ -17,6 +17,8 @@ from tests.support.extent import is_full
 
 STEPS = 300
 SEEDS = range(600, 2_000)
+SLIPS = range(1_980, 4_000)
+"""The same for a breach by a slip, which one walk of a thousand finds. Both begin a little before a seed that does."""
 
 
 @given(seed=st.integers(0, 2**32), slow_part=st.sampled_from([0.0, 0.1, 0.4]))
@@ -54,12 +56,13 @@ def test_a_step_that_nobody_notices_breaks_the_bound_without_that(
 
     monkeypatch.setattr(world.World, "_unnoticed_us", keep_silent)
     monkeypatch.setattr(world.World, "slip" if step == "gain" else "gain", keep_silent)
-    for seed in SEEDS:
+    seeds = SEEDS if step == "gain" else SLIPS
+    for seed in seeds:
         try:
             Walk(seed, has_unnoticed_steps=True).go(STEPS)
         except AssertionError:
             return
-    pytest.fail(f"no breach in {len(SEEDS)} walks")
+    pytest.fail(f"no breach in {len(seeds)} walks")
 
 
 def use_from_the_call_on(reply: Reply, sent_us: int, came_us: int) -> list[Grant]:

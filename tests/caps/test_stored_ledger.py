@@ -17,7 +17,7 @@ from tests.caps.test_share import fairness
 from tests.support.extent import is_full
 
 STEPS = 300
-WALKS = 600 if is_full() else 12
+WALKS = 600 if is_full() else 8
 ROUNDS = 60 if is_full() else 6
 LIMITS = [Limit(25_000), Limit(1_000, 21.0), Limit(10, 1.0), Limit(400_000, 2.5)]
 CAP = "account"

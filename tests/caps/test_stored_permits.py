@@ -18,7 +18,7 @@ from tests.scheduler.drivers.driver import HOUR_US, SECOND_US
 from tests.support.extent import is_full
 
 STEPS = 400
-WALKS = 400 if is_full() else 15
+WALKS = 400 if is_full() else 8
 SEEDS_TO_A_BREACH = 300
 CAP = "account"
 MARGIN_US = 15 * SECOND_US

@@ -48,10 +48,10 @@ NOTICED_S = 2.0
 MODES = ("single", "sentinel", "cluster") if is_full() else ("single", "cluster")
 """The modes of the store. test_store_modes.py runs every call of a node behind Sentinels in each run."""
 
-HANDOVERS = dict.fromkeys(MODES, 1000) if is_full() else {"single": 300, "cluster": 100}
+HANDOVERS = dict.fromkeys(MODES, 1000) if is_full() else {"single": 100, "cluster": 50}
 """Jobs that go in at one router and out at the other, by the mode of the store, which the routers do not know."""
 
-MANY_QUEUES = dict.fromkeys(MODES, 10_000) if is_full() else {"single": 4_000, "cluster": 2_000}
+MANY_QUEUES = dict.fromkeys(MODES, 10_000) if is_full() else {"single": 2_000, "cluster": 1_000}
 """Queues that must all be served, by the mode of the store."""
 
 

@@ -10,19 +10,19 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import pytest
-from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from router.access.token_file import new_token
 from sharq_core.config import parse_url
-from tests.console.site import WAIT_S, WIDE, Profiles, Site, Watched
+from tests.console.site import WIDE, Profiles, Site, Watched
 from tests.support.processes.servers import PATIENT, SharqCluster
 from tests.support.stores.server import WRITTEN_AOF, running_store
 from tests.support.tools import chromium_program
 
-expect.set_options(timeout=WAIT_S * 1000)
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Playwright
 
 WORDS = {
     "admin": "",
@@ -51,6 +51,8 @@ def site() -> Iterator[Site]:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - see `expect`
+
     with sync_playwright() as playwright, chromium(playwright) as running:
         yield running
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Locator, Page, expect
+from typing import TYPE_CHECKING
 
-from tests.console.site import Document, Site, Watched
+from tests.console.site import Document, Site, Watched, expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 EXPECTED = ("Failed to load", "ApiError")
 """The beginning of a browser's lines about answers of 400 and above, and of the page's own lines."""

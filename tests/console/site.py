@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import time
@@ -10,16 +11,38 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
-
-from playwright.sync_api import Browser, BrowserContext, Page
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tests.support.processes.servers import SharqCluster
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import expect as expect  # noqa: PLC0414 - tests import it from here
+else:
+
+    def expect(locator: object) -> object:
+        """Return what can be asserted of an element: it is awaited for WAIT_S.
+
+        Playwright takes half a second to load. Most of the processes that collect these tests run none of them.
+        """
+        from playwright.sync_api import expect as playwright_expect  # noqa: PLC0415
+
+        playwright_expect.set_options(timeout=WAIT_S * 1000)
+        return playwright_expect(locator)
+
 
 Document: TypeAlias = dict[str, Any]
 
 NARROW, WIDE, HEIGHT = 360, 1280, 900
 WAIT_S = DEADLINE_S = 30.0
+
+
+@functools.cache
+def axe() -> Any:
+    """Return axe, which looks for barriers in a page."""
+    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    return Axe()
 
 
 class Site:

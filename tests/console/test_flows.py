@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Locator, Page, expect
 
 from router.access.token_file import new_token
 from tests.console.conftest import OpenPage
 from tests.console.reader import Reader
-from tests.console.site import NARROW, WIDE, Site, Watched, events, numbers, until
+from tests.console.site import NARROW, WIDE, Site, Watched, axe, events, expect, numbers, until
 from tests.support.extent import is_full
 from tests.support.processes.servers import running_server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 DEADLINE_S = 30.0
 PLACES = ("overview", "types", "type", "customers", "queue", "dead", "windows", "caps", "schedules", "ring")
@@ -249,6 +250,6 @@ def looked_at(watched: Watched, place: str) -> list[str]:
     page.locator("main h1").wait_for()
     page.wait_for_timeout(400)
     faults = [f"{watched.overflow()} px wider than the screen"] if watched.overflow() > 0 else []
-    violations = Axe().run(page, options=RULES).response["violations"]
+    violations = axe().run(page, options=RULES).response["violations"]
     nodes = [(violation, node) for violation in violations for node in violation["nodes"][:3]]
     return [*faults, *(f"{broken['id']}: {broken['help']}: {node['html'][:160]}" for broken, node in nodes)]

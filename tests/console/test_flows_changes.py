@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.console.conftest import OpenPage
 from tests.console.reader import Api, Reader
-from tests.console.site import NARROW, Site
+from tests.console.site import NARROW, Site, expect
 
 DEADLINE_S = 20.0
 HUGE = 12345678901234567890

@@ -6,13 +6,16 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page
 
 from tests.console.conftest import OpenPage, running_site
 from tests.console.site import DEADLINE_S, Site, cpu_ms
 from tests.support.extent import is_full
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 KIND, TYPES, QUEUES, BULK = "sms-many", 1000, 100_000 if is_full() else 20_000, 1000
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Locator, Page, expect
 
 from tests.console.conftest import OpenPage
-from tests.console.site import NARROW, WAIT_S, WIDE, Site, Watched
+from tests.console.site import NARROW, WAIT_S, WIDE, Site, Watched, axe, expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 ROWS_AT_MOST = 100
-
-AXE = Axe()
 
 
 def row_of(page: Page, region: str, name: str) -> Locator:
@@ -372,5 +372,5 @@ def test_forms_and_long_names_are_accessible_on_a_phone(site: Site, open_page: O
 def assert_accessible(watched: Watched) -> None:
     """Assert that no rule of axe is broken, and that the page does not scroll sideways."""
     assert watched.overflow() == 0
-    found = AXE.run(watched.page)
+    found = axe().run(watched.page)
     assert found.violations_count == 0, found.generate_report()

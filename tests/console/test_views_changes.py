@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Page, expect
 
 from tests.console.conftest import OpenPage
-from tests.console.site import NARROW, WIDE, Site
+from tests.console.site import NARROW, WIDE, Site, axe, expect
 from tests.support.extent import is_full
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 KIND = "sms-of-a-carrier-with-a-long-name"
 CUSTOMER = "a-customer-with-a-long-name@example.com"
@@ -105,7 +107,7 @@ def test_views_are_accessible_and_as_wide_as_the_screen(
     page = watched.open(f"#/{place}")
     open_all(page)
     assert watched.overflow() <= 0
-    found = Axe().run(page)
+    found = axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     watched.faults = [fault for fault in watched.faults if "Failed to load" not in fault]
 
@@ -114,7 +116,7 @@ def test_dialogs_are_accessible(filled: Site, open_page: OpenPage) -> None:
     page = open_page("dark", NARROW).open(f"#/queue/{KIND}/{CUSTOMER}")
     page.get_by_role("button", name="Delete the queue").click()
     expect(page.get_by_role("dialog")).to_contain_text("3 queued jobs")
-    found = Axe().run(page)
+    found = axe().run(page)
     assert found.violations_count == 0, found.generate_report()
 
 

@@ -8,12 +8,15 @@ import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.extent import is_full
 from tests.support.tools import chromium_program
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 NARROW, WIDE, HEIGHT = 360, 1280, 900
 FEW = {
@@ -53,6 +56,8 @@ def url(site: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it takes half a second to load
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_program(), args=["--no-sandbox"])
         yield browser

@@ -24,7 +24,7 @@ _PROFILE = settings(
     suppress_health_check=list(HealthCheck),
     phases=(Phase.generate, Phase.shrink),
 )
-settings.register_profile("quick", _PROFILE, max_examples=120 if is_full() else 25, stateful_step_count=50)
+settings.register_profile("quick", _PROFILE, max_examples=120 if is_full() else 15, stateful_step_count=50)
 settings.register_profile("thorough", _PROFILE, max_examples=1500, stateful_step_count=80)
 
 

@@ -34,6 +34,7 @@ from tests.scheduler.drivers.driver import (
     new_job,
 )
 from tests.scheduler.stored.records import assert_keys_agree, read_raw
+from tests.support.extent import is_full
 from tests.support.stores.server import KINDS, StoreFactory
 
 PARTITIONS = 4
@@ -207,7 +208,11 @@ ROUNDS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60 if is_full() else 25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(rounds=ROUNDS)
 def test_joint_calls_answer_and_leave_what_the_calls_alone_do(
     client: redis.Redis, prefix: str, rounds: list[tuple[str, list[int], int]]

@@ -33,6 +33,9 @@ from tests.support.stores.server import StoreServer
 DEADLINE_S = 380.0
 CUSTOMERS = 50
 
+STREAM = 20_000 if is_full() else 8_000
+"""Messages of a stream whose server dies: several calls that are under way, and several after them."""
+
 
 def messages(kind: str, count: int, begin: int = 0) -> Iterator[dict[str, Any]]:
     """Yield messages for several customers, each with an id, as from a file."""
@@ -202,7 +205,7 @@ class Counted(AiohttpConnections):
 async def test_so_many_calls_are_in_flight(server: SharqServer, kind: str, in_flight: int) -> None:
     connections = Counted()
     async with AsyncClient(server.url, connections=connections) as client:
-        await client.enqueue_many(messages(kind, 12_000), in_flight=in_flight)
+        await client.enqueue_many(messages(kind, 6_000), in_flight=in_flight)
     assert connections.most == in_flight
 
 
@@ -247,7 +250,7 @@ async def test_stream_stops_at_a_dead_server_and_resumes_without_loss_or_doubles
     killed_at: list[int] = []
 
     def jobs() -> Iterator[dict[str, Any]]:
-        for number, job in enumerate(messages(kind, 20_000)):
+        for number, job in enumerate(messages(kind, STREAM)):
             if not killed_at and answered[0] > 0:
                 mortal.kill()
                 killed_at.append(number)
@@ -261,12 +264,15 @@ async def test_stream_stops_at_a_dead_server_and_resumes_without_loss_or_doubles
             await client.enqueue_many(jobs(), on_progress=note)
         assert stopped.value.__cause__ is not None
         at = stopped.value.resume_at
-        assert 0 < at <= killed_at[0] and stopped.value.summary.sent < 20_000
+        assert 0 < at <= killed_at[0] and stopped.value.summary.sent < STREAM
         mortal.start()
-        resumed = await client.enqueue_many(messages(kind, 20_000, at), repeat=True)
-        assert resumed.queued + resumed.duplicates == 20_000 - at
-        assert await queued(client, kind) == 20_000
-        assert len([row async for row in client.jobs.in_queue(kind, "customer-7", page=1_000)]) == 400
+        resumed = await client.enqueue_many(messages(kind, STREAM, at), repeat=True)
+        assert resumed.queued + resumed.duplicates == STREAM - at
+        assert await queued(client, kind) == STREAM
+        assert (
+            len([row async for row in client.jobs.in_queue(kind, "customer-7", page=1_000)])
+            == STREAM // CUSTOMERS
+        )
 
 
 @pytest.fixture(scope="module")
@@ -286,15 +292,15 @@ async def test_stream_goes_on_at_the_other_router(
     *_, dying, other = [router for router in cluster.routers if router.is_running]
 
     def jobs() -> Iterator[dict[str, Any]]:
-        for number, job in enumerate(messages(kind, 20_000)):
-            if number == 9_000:
+        for number, job in enumerate(messages(kind, STREAM)):
+            if number == STREAM // 2:
                 dying.kill()
             yield job
 
     async with open_client([dying.url, other.url]) as client:
         summary = await client.enqueue_many(jobs())
-        assert summary.queued + summary.duplicates == summary.sent == 20_000
-        assert await queued(client, kind) == 20_000
+        assert summary.queued + summary.duplicates == summary.sent == STREAM
+        assert await queued(client, kind) == STREAM
 
 
 PROGRAM = """

@@ -33,12 +33,14 @@ from sharq_client.testing import FakeSharq
 from sharq_core.scheduler import library
 from tests.clients.testing.fake_calls import BATCHES, CALL, SCENARIOS, TYPES, WRONG_FIELDS
 from tests.clients.testing.timed_server import TimedServer
+from tests.support.extent import is_full
 from tests.support.stores.server import StoreServer
 
 START_MS = 1_700_000_000_000
 LOOK_EVERY = 3
 """The number of calls after which all is compared that the two know."""
-EXAMPLES, CALLS = (1500, 60) if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else (30, 40)
+QUICK_EXAMPLES = 60 if is_full() else 15
+EXAMPLES, CALLS = (1500, 60) if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else (QUICK_EXAMPLES, 40)
 
 _PROFILE = settings(
     max_examples=EXAMPLES,

@@ -35,6 +35,7 @@ from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from sharq_core.store.store import Store
 from sharq_core.store.topology.layout import SLOTS
+from tests.support.extent import is_full
 from tests.support.load.ledger import CLOSE_S, kept_books
 from tests.support.nodes.parts import PATIENT_S, Parts, job, queues_in_different_partitions, running_node
 from tests.support.ports import free_port
@@ -372,7 +373,8 @@ async def test_slots_that_are_moved_whole_fail_no_request(cluster: RedisCluster,
 async def _move_under_load(cluster: RedisCluster, prefix: str, move: Callable[[int, Member], None]) -> None:
     """Move the slots of some queues, and of the deployment's own keys, to primaries that lack the library."""
     queues = queues_everywhere()
-    slots = [*(slot_of_queue(queue, prefix) for queue in queues[::3]), Keys(prefix, PARTITIONS).slots[-1]]
+    moved = queues[::3] if is_full() else queues[::6]
+    slots = [*(slot_of_queue(queue, prefix) for queue in moved), Keys(prefix, PARTITIONS).slots[-1]]
     async with (
         running_node(cluster.address, NodeSettings(key_prefix=prefix), PATIENT_S) as parts,
         kept_books(parts, queues, KIND, LONG_US, CLOSE_S) as load,

@@ -25,7 +25,7 @@ STEPS_US = st.sampled_from([5 * SECOND_US, 10 * SECOND_US, MINUTE_US, 2 * MINUTE
 GAIN_US = 4 * SECOND_US
 """More than a partition's time may gain on real time: the timeout of a call, and what a call may lose unnoticed."""
 
-MIN_EXAMPLES = 400 if is_full() else 100
+MIN_EXAMPLES = 400 if is_full() else 50
 """An example takes 40 ms, and rare mistakes need some hundred."""
 
 TOKEN = "00" * 16
