@@ -171,9 +171,7 @@ class CallHandlers:
         due_in_us = self._index.due_in_us(call.queue_type)
         if (due_in_us is None or due_in_us > 0) and await self._is_news(call.queue_type):
             due_in_us = self._index.due_in_us(call.queue_type)
-        # Slots of caps that are due now are reserved only by a dequeue, which uses them at once.
-        is_early = due_in_us is None or due_in_us > 0
-        return 0 if is_early and self._dequeuer.may_lease_capped(call.queue_type) else due_in_us
+        return self._with_caps(call.queue_type, due_in_us)
 
     async def _peek_types(self, call: control_calls.PeekTypes) -> list[int | None]:
         due_in_us = [self._index.due_in_us(queue_type) for queue_type in call.queue_types]
@@ -181,7 +179,17 @@ class CallHandlers:
         have_changed = await asyncio.gather(*(self._is_news(call.queue_types[at]) for at in doubtful))
         for at in compress(doubtful, have_changed):
             due_in_us[at] = self._index.due_in_us(call.queue_types[at])
+        for at in doubtful:
+            due_in_us[at] = self._with_caps(call.queue_types[at], due_in_us[at])
         return due_in_us
+
+    def _with_caps(self, queue_type: str, due_in_us: int | None) -> int | None:
+        """Return the time until the next job of a type is due, 0 if slots of caps may be due now.
+
+        Only a dequeue reserves such slots, because it uses them at once.
+        """
+        is_early = due_in_us is None or due_in_us > 0
+        return 0 if is_early and self._dequeuer.may_lease_capped(queue_type) else due_in_us
 
     async def _is_news(self, queue_type: str) -> bool:
         """Search for jobs of a type without a known ready one; return False if the index was complete.

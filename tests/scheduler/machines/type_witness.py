@@ -27,23 +27,43 @@ class Lease:
 
 @dataclass
 class LimitHistory:
-    """The leases of a type while a limit was in force, and the last one before it, µs."""
+    """The leases of a type while a limit was in force, and the last one before it, µs.
+
+    refunds: what corrections gave back meanwhile, as (number of leases before it, units).
+    """
 
     limit: Limit
     before_us: int | None
     leases: list[Lease] = field(default_factory=list)
+    refunds: list[tuple[int, int]] = field(default_factory=list)
 
     def see(self, lease: Lease) -> None:
-        """Judge every window that ends with this lease: what went before it must have left room for one more."""
+        """Judge every window that ends with this lease: what went before it must have left room for one more.
+
+        What a correction gave back counts in the windows that began before it was told.
+        """
         interval_us, burst = self.limit.interval_us, Fraction(round(self.limit.burst * 100), 100)
         used = 0
-        for earlier in reversed(self.leases):
+        refunds = self.refunds.copy()
+        for index, earlier in reversed([*enumerate(self.leases)]):
             used += earlier.cost if self.limit.unit is LimitUnit.COST else 1
+            while refunds and refunds[-1][0] > index:
+                used -= refunds.pop()[1]
             room = burst - 1 + Fraction(lease.at_us - earlier.at_us, interval_us)
             assert used <= room, f"{used} units before {lease} leave no room in {self.limit}"
         if burst == 1 and self.before_us is not None and not self.leases:
             assert lease.at_us - self.before_us >= interval_us, f"too close after a change to {self.limit}"
         self.leases.append(lease)
+
+    def see_correction(self, token: str, known: int, cost: int) -> None:
+        """A lease cost more or less than it was known to cost. What it gave back counts from now on."""
+        if self.limit.unit is LimitUnit.JOB:
+            return
+        if cost < known:
+            self.refunds.append((len(self.leases), known - cost))
+        for lease in self.leases:
+            if lease.token == token:
+                lease.cost = max(cost, known)
 
 
 @dataclass
@@ -108,7 +128,8 @@ class TypeWitness(Witness):
     def see_correction(self, token: str, cost: int) -> None:
         """A worker told the actual cost: later leases are judged by it."""
         super().see_correction(token, cost)
-        of_limits = [lease for history in self._limits for lease in history.leases]
-        for lease in (*of_limits, *(lease for counted in self._quotas for lease in counted.leases)):
+        for history in self._limits:
+            history.see_correction(token, self.known_cost(token), cost)
+        for lease in (lease for counted in self._quotas for lease in counted.leases):
             if lease.token == token:
                 lease.cost = cost

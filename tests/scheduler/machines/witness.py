@@ -18,11 +18,13 @@ class History:
     """The leases of one queue since its rate last changed, as lists of (time in µs, units), and the time of the last
     one before.
 
+    refunds: what corrections gave back since then, as (number of leases before it, units).
     was_forgotten: its record went after the last lease.
     """
 
     rate: Rate
     leases: list[tuple[int, int]] = field(default_factory=list)
+    refunds: list[tuple[int, int]] = field(default_factory=list)
     before: int | None = None
     was_forgotten: bool = False
 
@@ -32,7 +34,7 @@ class Witness:
 
     def __init__(self) -> None:
         self._histories: dict[str, History] = {}
-        self._tokens: dict[str, tuple[History, int]] = {}
+        self._tokens: dict[str, tuple[str, int]] = {}
 
     def see_rates(self, queues: dict[str, QueueStats]) -> None:
         """Note the present rates of queues."""
@@ -54,15 +56,18 @@ class Witness:
     def see_lease(self, job: LeasedJob, requeue_limit: int, now_us: int) -> None:
         """A lease at now_us under the rate last seen.
 
-        Of any leases of a queue, all but the last together took at most the units that the time and the burst allow.
-        The last may overdraw.
+        Of any leases of a queue, all but the last together took at most the units that the time and the burst allow,
+        and what corrections gave back after the first of them. The last may overdraw.
         """
         history = self._histories[job.queue_id]
         interval_us, burst = history.rate
         slack_us = (round(burst * 100) - 100) * interval_us // 100
         units = 0
-        for lease_us, cost in reversed(history.leases):
+        refunds = history.refunds.copy()
+        for index, (lease_us, cost) in reversed([*enumerate(history.leases)]):
             units += cost
+            while refunds and refunds[-1][0] > index:
+                units -= refunds.pop()[1]
             assert units * interval_us <= now_us - lease_us + slack_us, (
                 f"{job.queue_id}: {units} units too soon"
             )
@@ -72,14 +77,19 @@ class Witness:
         history.leases.append((now_us, job.cost))
         history.was_forgotten = False
         assert job.lease not in self._tokens
-        self._tokens[job.lease] = history, len(history.leases) - 1
+        self._tokens[job.lease] = job.queue_id, job.cost
         assert requeue_limit < 0 or job.attempt <= requeue_limit + 1
 
     def see_correction(self, token: str, cost: int) -> None:
         """A lease took fewer units than it counted for. What it took more is only paid later, and not judged here."""
-        history, index = self._tokens[token]
-        lease_us, known = history.leases[index]
-        history.leases[index] = lease_us, min(cost, known)
+        queue_id, known = self._tokens[token]
+        history = self._histories[queue_id]
+        if cost < known:
+            history.refunds.append((len(history.leases), known - cost))
+
+    def known_cost(self, token: str) -> int:
+        """Return what the job of a lease was known to cost at that lease."""
+        return self._tokens[token][1]
 
     def see_leased(self, queue_id: str, leased: int, max_leased: int | None) -> None:
         """A call leased jobs of a queue or extended leases of it, and the queue has so many leases now."""
