@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from shard.caps.appetite import Appetite
 from shard.caps.grants import CapGrant, GrantPool, SlotTerms
@@ -27,6 +28,9 @@ USUAL_LEASE_US = 60_000_000
 
 LINGER_US = 10_000
 """Time for which slots are kept after the last worker has left: most workers come back at once."""
+
+MOST_COSTS = 4
+"""Most different points of cost for which slots are reserved at one time: each takes a call."""
 
 YIELD_US = 3_000
 """Time for which a due slot is reserved for the type whose queue has been due longest, if workers wait for it."""
@@ -136,7 +140,9 @@ class CapSet:
             self._give_back(now_us, lease_us)
         terms = SlotTerms(claim.least_cost(now_us), lease_us)
         delay_us = self._delay_us(claim, self._first_us())
-        grants = self._pool.take(now_us, terms, count, min(now_us, latest_us) - delay_us)
+        grants = self._pool.take(
+            now_us, terms, count, min(now_us, latest_us) - delay_us, partial(claim.fits, now_us)
+        )
         return grants, grants[0].terms.units if grants else terms.units
 
     def is_valid(self, grants: Sequence[CapGrant]) -> bool:
@@ -256,19 +262,38 @@ class CapSet:
         return max((ask_us if end_us is None else min(ask_us, end_us + 1)) - now_us, 0)
 
     async def _reserve(self, count: int, start_us: int, *, is_ahead: bool) -> None:
-        units = max((claim.cost(start_us) for claim in self.claims.values()), default=1)
-        lease_us = max(self._lease_us, *map(self._lease_of, self.claims))
-        terms = SlotTerms(units, lease_us or USUAL_LEASE_US)
+        """Reserve up to `count` slots, for what the jobs that come next cost."""
+        lease_us = max(self._lease_us, *map(self._lease_of, self.claims)) or USUAL_LEASE_US
         drops = self._drops
-        taken = await reserve(self._source, self.names, count, terms, start_us=start_us, is_ahead=is_ahead)
-        if is_ahead:
-            self._ask_us = taken.next_us
-        if drops != self._drops:
-            self._source.give_back(taken.grants)
-        elif taken.grants:
-            self._pool.add(taken.grants)
-            self._expire(elapsed_us())
-            self._on_change(self)
+        for units, wanted in self._costs(start_us, count).items():
+            taken = await reserve(
+                self._source,
+                self.names,
+                wanted,
+                SlotTerms(units, lease_us),
+                start_us=start_us,
+                is_ahead=is_ahead,
+            )
+            if is_ahead:
+                self._ask_us = taken.next_us
+            if drops != self._drops:
+                self._source.give_back(taken.grants)
+                return
+            if taken.grants:
+                self._pool.add(taken.grants)
+                self._expire(elapsed_us())
+                self._on_change(self)
+            if len(taken.grants) < wanted:
+                return
+
+    def _costs(self, at_us: int, count: int) -> dict[int, int]:
+        """Return points of cost → how many of the next `count` jobs cost as much, those that come first first."""
+        costs: list[int] = []
+        claims = sorted(self.claims.values(), key=_first)
+        for claim in claims:
+            costs += claim.costs(at_us, min(max(claim.queues(at_us), 1), count - len(costs)))
+        costs += [claims[0].usual_cost if claims else 1] * (count - len(costs))
+        return grouped(costs, MOST_COSTS)
 
     async def _wait(self, now_us: int, wait_us: int) -> None:
         """Wait for a time, or until something has changed; then let other types use slots whose yield is over."""
@@ -290,3 +315,27 @@ class CapSet:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("cap_set_failed caps=%s", ",".join(self.names), exc_info=error)
+
+
+def grouped(costs: Sequence[int], most: int) -> dict[int, int]:
+    """Return points of cost → how many of some costs they are for, in the order of these; up to `most` of them.
+
+    If there are more different costs, the smaller of two neighbours that differ least counts as the other one.
+    """
+    kinds = sorted(set(costs))
+    stand_in: dict[int, int] = {}
+    while len(kinds) > most:
+        index = min(range(len(kinds) - 1), key=lambda at: kinds[at + 1] / kinds[at])
+        stand_in[kinds[index]] = kinds[index + 1]
+        del kinds[index]
+    groups: dict[int, int] = {}
+    for cost in costs:
+        units = cost
+        while units in stand_in:
+            units = stand_in[units]
+        groups[units] = groups.get(units, 0) + 1
+    return groups
+
+
+def _first(claim: CapClaim) -> int:
+    return claim.first_us

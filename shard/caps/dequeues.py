@@ -108,11 +108,18 @@ class CappedDequeue:
             return
         news = value.dequeue.parked
         allowed_us = news.type_ready_us if news is not None else 0
+        jobs = value.dequeue.jobs
+        claim.note_costs(job.cost for job in jobs)
         reading = ParkedReading(
-            value.due_us, value.dequeue.due_after, reply.hint.now_us, allowed_us, value.left_cost or 1
+            value.due_us,
+            value.dequeue.due_after,
+            reply.hint.now_us,
+            allowed_us,
+            value.left_cost,
+            has_only_dear=value.left_cost is not None and not jobs,
         )
         parked.settle(self.partition, claim.queue_type, claim.names, reading)
-        if not value.dequeue.jobs and not value.dequeue.expired and value.left_cost is None:
+        if not jobs and not value.dequeue.expired and value.left_cost is None:
             parked.delay(claim, self.partition, elapsed_us() + AFTER_NOTHING_US)
         if news is not None:
             self._dequeues.on_news(self.partition, claim.queue_type, news.changed)

@@ -164,12 +164,20 @@ class GrantPool:
         """Return the time at which the first grant ends; None without grants."""
         return min((grant.until_us for grant in self._grants), default=None)
 
-    def take(self, now_us: int, terms: SlotTerms, count: int, latest_us: int) -> list[CapGrant]:
+    def take(
+        self,
+        now_us: int,
+        terms: SlotTerms,
+        count: int,
+        latest_us: int,
+        fits: Callable[[int], bool] = lambda _: True,
+    ) -> list[CapGrant]:
         """Take up to `count` grants that may be used now, those that end soonest first.
 
         Args:
             terms: what they must allow at least; all taken ones allow the same points of cost.
             latest_us: grants that may be used only after this time are left.
+            fits: returns True for points of cost that jobs need; others are taken if there are no such grants.
         """
         usable = [
             grant
@@ -179,8 +187,11 @@ class GrantPool:
             and grant.terms.units >= terms.units
             and grant.terms.lease_us >= terms.lease_us
         ]
+        if not usable:
+            return []
         usable.sort(key=_end)
-        taken = [grant for grant in usable if grant.terms.units == usable[0].terms.units][:count]
+        units = next((one.terms.units for one in usable if fits(one.terms.units)), usable[0].terms.units)
+        taken = [grant for grant in usable if grant.terms.units == units][:count]
         for grant in taken:
             self._grants.remove(grant)
         return taken

@@ -57,6 +57,12 @@ WHILE_FULL_US = 50_000
 """Pause before a cap is asked again that has as many leases as it allows: any of them may end."""
 
 
+VAIN_EVERY_US = 1_000
+"""Least distance between questions about caps that gave nothing and told nothing of their next slot, because they are
+full or do not exist. Thousands of them would otherwise keep the node and the store busy.
+"""
+
+
 class _CapPace(msgspec.Struct):
     """The times, from the answers of one cap, before which it is of no use to ask it.
 
@@ -111,6 +117,7 @@ class CapLedgers:
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsettled: dict[str, list[int]] = {}
         self._has_given_up = False
+        self._vain_us: dict[int, int] = {}
         self.on_settled: Callable[[str], None] = lambda _: None
         self.on_held: Callable[[str], None] = lambda _: None
 
@@ -182,7 +189,10 @@ class CapLedgers:
         came_us = elapsed_us()
         self._note_answer(name)
         self._counts.taken += len(answer.slots)
-        next_us = came_us + _pause_us(answer, is_ahead=within_us > 0)
+        pause_us = _pause_us(answer, is_ahead=within_us > 0)
+        next_us = came_us + pause_us
+        if not answer.slots and answer.ask_in_us is None:
+            next_us = self._vain_us[pause_us] = max(next_us, self._vain_us.get(pause_us, 0) + VAIN_EVERY_US)
         if within_us == MOST_AHEAD_US:
             pace.ahead_us = next_us
         elif not within_us:

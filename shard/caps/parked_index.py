@@ -8,7 +8,7 @@ decides which queue is due; an entry here may be early, but not late. Times are 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -32,14 +32,22 @@ class ParkedPlace(msgspec.Struct, gc=False):
     Attributes:
         due_us: when the longest due of them is due, or when the place may be asked again after a failure.
         queues: the number of due ones, at least 1.
-        cost: what the first job costs, as far as a dequeue has left it for its cost; else 1.
+        cost: what the first job costs, as far as a dequeue has left it for its cost; else what jobs of the claim
+            usually cost.
         told_us: the time of the reading by the clock of the partition's server; it only orders readings.
+        has_only_dear: a dequeue has left the first job for its cost, and found no other one.
     """
 
     due_us: int
     queues: int
     cost: int
     told_us: int
+    has_only_dear: bool = False
+
+    @property
+    def least_cost(self) -> int:
+        """What a grant has to allow so that the place may have a job for it: a queue behind the first may."""
+        return self.cost if self.queues == 1 or self.has_only_dear else 1
 
 
 class ParkedReading(msgspec.Struct, frozen=True):
@@ -50,14 +58,16 @@ class ParkedReading(msgspec.Struct, frozen=True):
         queues: the number of due queues.
         told_us: the time of the reading.
         allowed_us: when the type itself allows a lease; None if that is not known, because it is stopped.
-        cost: what the next job costs, if a dequeue left it because it costs too much; else 1.
+        cost: what the next job costs, if a dequeue left it because it costs too much; else None.
+        has_only_dear: as in ParkedPlace.
     """
 
     due_us: int | None
     queues: int
     told_us: int
     allowed_us: int | None = 0
-    cost: int = 1
+    cost: int | None = None
+    has_only_dear: bool = False
 
 
 class CapClaim:
@@ -66,12 +76,16 @@ class CapClaim:
     Attributes:
         queue_type, names: the type and the names of the caps.
         places: partition → its queues; a claim has at least one place.
+        usual_cost: what a job is taken to cost of which nothing is known: as much as the latest two, if these cost the
+            same, else 1. A slot for a point or two is lost with less than one for many.
     """
 
     def __init__(self, queue_type: str, names: Names) -> None:
         self.queue_type = queue_type
         self.names = names
         self.places: dict[int, ParkedPlace] = {}
+        self.usual_cost = 1
+        self._latest_cost = 1
         self._first_us: int | None = None
         self._is_cheap = True
 
@@ -83,44 +97,65 @@ class CapClaim:
         return self._first_us
 
     def first_for_us(self, units: int) -> int | None:
-        """Return the time at which a queue is due whose job costs up to `units`; None if there is none."""
+        """Return the time at which a queue is due whose job may cost up to `units`; None if there is none."""
         if self._is_cheap:
             return self.first_us
-        return min((place.due_us for place in self.places.values() if place.cost <= units), default=None)
+        return min(
+            (place.due_us for place in self.places.values() if place.least_cost <= units), default=None
+        )
 
     def least_cost(self, now_us: int) -> int:
-        """Return the least cost for which a due place has a job."""
+        """Return the least cost for which a due place may have a job."""
         if self._is_cheap:
             return 1
-        return min((place.cost for place in self.places.values() if place.due_us <= now_us), default=1)
+        due = (place.least_cost for place in self.places.values() if place.due_us <= now_us)
+        return min(due, default=1)
 
     def queues(self, now_us: int) -> int:
         """Return the number of due queues."""
         return sum(place.queues for place in self.places.values() if place.due_us <= now_us)
 
-    def cost(self, now_us: int) -> int:
-        """Return what a grant has to allow so that every due place has a job for it."""
+    def costs(self, now_us: int, count: int) -> list[int]:
+        """Return what each of the next `count` jobs costs, as far as is known: those of the longest due places first.
+
+        Cost: O(places log places) if jobs do not cost 1.
+        """
         if self._is_cheap:
-            return 1
-        return max((place.cost for place in self.places.values() if place.due_us <= now_us), default=1)
+            return [1] * count
+        costs: list[int] = []
+        due = [place for place in self.places.values() if place.due_us <= now_us]
+        for place in sorted(due, key=_due):
+            if len(costs) >= count:
+                break
+            others = place.cost if place.has_only_dear else self.usual_cost
+            costs += [place.cost] + [others] * min(place.queues - 1, count - len(costs) - 1)
+        return costs + [self.usual_cost] * (count - len(costs))
+
+    def note_costs(self, costs: Iterable[int]) -> None:
+        """Note what the latest leased jobs cost."""
+        for cost in costs:
+            self.usual_cost, self._latest_cost = cost if cost == self._latest_cost else 1, cost
+        self._is_cheap = self._is_cheap and self.usual_cost == 1
 
     def spread(self, now_us: int, count: int, units: int) -> dict[int, int]:
         """Return partition → how many of `count` jobs to lease there: those of the longest due queues, approximately.
 
         Only the first due time of a place is known. Queues that take turns are due at even distances, so the others are
         taken to be due evenly between that time and now. Each time, the longest due place gives a job of each of its
-        due queues, up to QUEUES_AT_ONCE.
+        due queues, up to QUEUES_AT_ONCE. Grants for more points than usual go to the places that wait for such ones.
 
         Args:
-            units: places whose next job costs more are left out.
+            units: the points of cost that each grant allows. Places whose jobs cost more are left out.
         """
+        shares = self._fitting(now_us, count, units)
+        if shares:
+            return shares
         row = [
             (place.due_us, 0, partition)
             for partition, place in self.places.items()
-            if place.due_us <= now_us and place.cost <= units
+            if place.due_us <= now_us and place.least_cost <= units
         ]
         heapq.heapify(row)
-        shares: dict[int, int] = {}
         while row and count > 0:
             _, served, partition = row[0]
             place = self.places[partition]
@@ -131,6 +166,30 @@ class CapClaim:
             count -= given
             step_us = max((now_us - place.due_us) // place.queues, 1)
             heapq.heapreplace(row, (place.due_us + served * step_us, served, partition))
+        return shares
+
+    def fits(self, now_us: int, units: int) -> bool:
+        """Return True if grants that allow so many points of cost have jobs that take more than half of them."""
+        return units < 2 * self.usual_cost or bool(self._fitting(now_us, 1, units))
+
+    def _fitting(self, now_us: int, count: int, units: int) -> dict[int, int]:
+        """Return as `spread` the places that wait for grants of more points than usual.
+
+        One job of each, because it is not known what the others cost; more if all of them cost too much.
+        """
+        if units < 2 * self.usual_cost:
+            return {}
+        row = [
+            (place.due_us, partition)
+            for partition, place in self.places.items()
+            if place.due_us <= now_us and place.cost <= units < 2 * place.cost
+        ]
+        shares: dict[int, int] = {}
+        for _, partition in heapq.nsmallest(count, row):
+            place = self.places[partition]
+            if count > 0:
+                shares[partition] = min(place.queues if place.has_only_dear else 1, count)
+                count -= shares[partition]
         return shares
 
     def put(self, partition: int, place: ParkedPlace) -> None:
@@ -227,7 +286,9 @@ class ParkedIndex:
             return
         if claim is None:
             claim = self._types.setdefault(queue_type, {})[names] = CapClaim(queue_type, names)
-        claim.put(partition, ParkedPlace(due_us, max(reading.queues, 1), max(reading.cost, 1), told_us))
+        cost = reading.cost or claim.usual_cost
+        place = ParkedPlace(due_us, max(reading.queues, 1), cost, told_us, reading.has_only_dear)
+        claim.put(partition, place)
         self._on_change(claim)
 
     def _due_us(self, partition: int, reading: ParkedReading) -> int | None:
@@ -241,7 +302,7 @@ class ParkedIndex:
         """Do not ask a place before a time, because a call about it failed."""
         place = claim.places.get(partition)
         if place is not None:
-            claim.put(partition, ParkedPlace(until_us, place.queues, place.cost, place.told_us))
+            claim.put(partition, msgspec.structs.replace(place, due_us=until_us))
             self._on_change(claim)
 
     def delay(self, claim: CapClaim, partition: int, until_us: int) -> None:
@@ -282,3 +343,7 @@ class ParkedIndex:
             partitions.discard(partition)
             if not partitions:
                 del self._news[queue_type]
+
+
+def _due(place: ParkedPlace) -> int:
+    return place.due_us

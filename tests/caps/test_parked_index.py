@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shard.caps import parked_index
+from shard.caps.cap_set import grouped
 from shard.caps.parked_index import CapClaim, ParkedIndex, ParkedPlace, ParkedReading
 
 NAMES = ("acct", "brand")
@@ -21,8 +22,10 @@ def claim_of(index: ParkedIndex) -> CapClaim | None:
     return next(iter(index.claims("sms")), None)
 
 
-def settle(index: ParkedIndex, due_us: int | None, told_us: int, **more: int) -> None:
-    index.settle(3, "sms", NAMES, ParkedReading(due_us, 2, told_us, **more))
+def settle(
+    index: ParkedIndex, due_us: int | None, told_us: int, *, allowed_us: int = 0, cost: int | None = None
+) -> None:
+    index.settle(3, "sms", NAMES, ParkedReading(due_us, 2, told_us, allowed_us, cost))
 
 
 def test_due_times_are_those_of_the_node(index: ParkedIndex) -> None:
@@ -140,6 +143,37 @@ def test_places_whose_jobs_cost_too_much_are_left_out() -> None:
     claim = claim_with(ParkedPlace(900_000, 1, 5, 0), ParkedPlace(990_000, 1, 1, 0))
     assert claim.spread(1_000_000, 1, 1) == {1: 1}
     assert claim.spread(1_000_000, 1, 5) == {0: 1}
-    assert (claim.cost(1_000_000), claim.least_cost(1_000_000)) == (5, 1)
+    assert (claim.costs(1_000_000, 3), claim.least_cost(1_000_000)) == ([5, 1, 1], 1)
     assert (claim.first_for_us(1), claim.first_for_us(5)) == (990_000, 900_000)
     assert claim_with(ParkedPlace(900_000, 1, 5, 0)).first_for_us(4) is None
+
+
+def test_a_grant_for_many_points_goes_to_the_place_that_waits_for_it() -> None:
+    claim = claim_with(ParkedPlace(900_000, 3, 1, 0), ParkedPlace(950_000, 4, 10, 0))
+    assert claim.spread(1_000_000, 5, 10) == {1: 1}, "what the other jobs of the place cost is not known"
+    assert claim.spread(1_000_000, 3, 1) == {0: 3}
+    assert (claim.fits(1_000_000, 10), claim.fits(1_000_000, 25)) == (True, False)
+    assert claim.spread(1_000_000, 1, 25) == {0: 1}, "it would be lost otherwise"
+    assert claim.costs(1_000_000, 9) == [1, 1, 1, 10, 1, 1, 1, 1, 1]
+
+
+def test_a_place_of_which_all_jobs_cost_too_much_waits_for_grants_for_them() -> None:
+    claim = claim_with(ParkedPlace(900_000, 3, 10, 0, has_only_dear=True))
+    assert (claim.least_cost(1_000_000), claim.first_for_us(9)) == (10, None)
+    assert claim.costs(1_000_000, 4) == [10, 10, 10, 1]
+    assert claim.spread(1_000_000, 5, 10) == {0: 3}
+
+
+def test_jobs_are_taken_to_cost_as_much_as_the_latest_two() -> None:
+    claim = claim_with(ParkedPlace(900_000, 1, 1, 0))
+    claim.note_costs([7])
+    assert claim.usual_cost == 1
+    claim.note_costs([7])
+    assert claim.costs(1_000_000, 3) == [1, 7, 7], "the next reading of the place tells what its job costs"
+    claim.note_costs([1])
+    assert claim.usual_cost == 1
+
+
+def test_slots_are_reserved_for_a_few_different_costs() -> None:
+    assert grouped([1, 10, 1, 1], 4) == {1: 3, 10: 1}
+    assert grouped([100, 7, 90, 1, 2, 10], 3) == {100: 2, 10: 2, 2: 2}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from time import monotonic
 
 import pytest
 
@@ -116,3 +117,17 @@ async def test_a_limit_that_leases_at_one_time_counts_the_leases_that_began_unde
     assert len(await until_answer(lambda: parts.dequeue(KIND, wait_us=100_000), bool)) == 1
     assert await parts.dequeue(KIND, wait_us=300_000) == []
     assert await leased_of(parts, "acct") == 1
+
+
+async def test_many_caps_that_give_nothing_are_asked_so_often_together_and_not_each(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shard.caps.ledgers.VAIN_EVERY_US", 50_000)
+    caps = 200
+    await enqueued(parts, *(job(KIND, f"q{n}", "j", caps=(f"nobody{n}",)) for n in range(caps)))
+    poll = asyncio.create_task(parts.dequeue(KIND, wait_us=60_000_000))
+    await until(lambda: counts(parts)["asks"] > caps, what="each of them was asked")
+    began, asks = monotonic(), counts(parts)["asks"]
+    await asyncio.sleep(3)
+    assert 0 < counts(parts)["asks"] - asks <= (monotonic() - began) / 0.05 + 2
+    poll.cancel()
