@@ -61,7 +61,7 @@ $(DEV_STAMP): $(STAMP) requirements/dev.lock
 	@touch $@
 
 .PHONY: demo
-demo: setup  ## about 20 customers, thousands of jobs, promised against delivered rates, live (20 s)
+demo: setup  ## 29 customers, thousands of jobs, promised against delivered rates, live (25 s)
 	@$(BIN)/python -m deploy.demo $(if $(CLUSTER),--cluster) $(ARGS)
 
 .PHONY: example

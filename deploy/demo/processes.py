@@ -19,8 +19,9 @@ from sharq_server.local_cluster.child import Child, Program, StartError
 from sharq_server.local_cluster.ports import free_ports, free_ports_in_a_row
 from sharq_server.local_cluster.state_file import State
 
-START_TIMEOUT_S = 20.0
-CLUSTER_START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 90.0
+CLUSTER_START_TIMEOUT_S = 120.0
+"""The longest starts. A machine with nothing else to do takes one and three seconds."""
 ROUTERS, SHARDS = 2, 3
 END_TIMEOUT_S = 12.0
 

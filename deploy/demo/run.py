@@ -38,9 +38,10 @@ from sharq_client import AsyncClient, Cap, Limit, TypeSettings
 from sharq_core.logs.plurals import counted
 from sharq_server.local_cluster.state_file import ProcessState, State
 
-_BUSY = "This machine was too busy to deliver all of it in time. Try again when it has less to do:"
-
 WATCH_S = 1.0
+
+ACTS_TIMEOUT_S = 10.0
+"""The longest wait, after everyone has stopped sending, for what was to happen meanwhile."""
 
 
 async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence[str] = ()) -> bool:
@@ -83,7 +84,8 @@ async def run_demo(console: Console, urls: Sequence[str], killed_roles: Sequence
         verdicts = await findings(clients[0], queue_type, ledger, course.ended_s)
     summarize(console, verdicts)
     list_dead(console, verdicts)
-    return say_verdict(console, verdicts, [recovery(ledger, kill) for kill in course.kills], course.problems)
+    recoveries = [recovery(ledger, kill) for kill in course.kills]
+    return say_verdict(console, verdicts, recoveries, course.problems, course.late)
 
 
 @asynccontextmanager
@@ -116,9 +118,14 @@ def _victim(cluster: State, role: str) -> tuple[str, ProcessState]:
 
 
 class _Course(msgspec.Struct):
-    """The events of a run; ended_s is the time at which sending ended, on the monotonic clock."""
+    """The events of a run; ended_s is the time at which sending ended, on the monotonic clock.
+
+    Attributes:
+        late: what was to happen and did not in time.
+    """
 
     problems: list[str] = []
+    late: list[str] = []
     kills: list[Kill] = []
     ended_s: float = 0.0
 
@@ -139,15 +146,21 @@ async def _send_and_watch(
         asyncio.create_task(_show(board)),
     ]
     acts = [
-        asyncio.create_task(_kill_a_worker(crew, board)),
-        asyncio.create_task(_change_a_rate(clients[0], queue_type, ledger, board)),
+        asyncio.create_task(_kill_a_worker(crew, board), name="the kill of a worker"),
+        asyncio.create_task(
+            _change_a_rate(clients[0], queue_type, ledger, board), name="the change of a rate"
+        ),
     ]
     course = _Course()
-    acts += [asyncio.create_task(_kill_a_process(name, victim, course, board)) for name, victim in victims]
+    acts += [
+        asyncio.create_task(_kill_a_process(name, victim, course, board), name=f"the kill of {name}")
+        for name, victim in victims
+    ]
     try:
         course.problems += await produce(clients, queue_type, ledger)
         course.ended_s = time.monotonic()
-        await asyncio.wait(acts)
+        _, late = await asyncio.wait(acts, timeout=ACTS_TIMEOUT_S)
+        course.late = [f"{act.get_name()} did not happen in time" for act in late]
         board.happened("everyone has stopped sending; the workers go on with what waits")
         await _drain(ledger)
     finally:
@@ -212,12 +225,21 @@ async def _show(board: Board) -> None:
 
 
 def say_verdict(
-    console: Console, verdicts: Sequence[Finding], recoveries: Sequence[Recovery], problems: Sequence[str]
+    console: Console,
+    verdicts: Sequence[Finding],
+    recoveries: Sequence[Recovery],
+    problems: Sequence[str],
+    late: Sequence[str] = (),
 ) -> bool:
-    """Print the verdict; True if no promise was broken. A rate that a busy machine did not deliver breaks none."""
+    """Print the verdict; True if no promise was broken. What a busy machine did not do in time breaks none.
+
+    Args:
+        problems: broken promises.
+        late: what did not happen in time, besides the recoveries and the rates.
+    """
     for killed in recoveries:
         console.print(f"{killed.name} was killed: {killed.words}", highlight=False)
-    slow = [killed.problem for killed in recoveries if killed.problem]
+    slow = [*late, *(killed.problem for killed in recoveries if killed.problem)]
     slow += [f"{finding.name}: {problem}" for finding in verdicts for problem in lateness(finding)]
     broken = [*problems]
     broken += [
@@ -241,5 +263,17 @@ def say_verdict(
         highlight=False,
     )
     if slow:
-        console.print(_BUSY, *slow, sep="\n  ", highlight=False)
+        console.print(why_slow(os.getloadavg()[0], os.cpu_count() or 1), *slow, sep="\n  ", highlight=False)
     return True
+
+
+def why_slow(load: float, processors: int) -> str:
+    """Return a sentence about jobs that left late.
+
+    Args:
+        load: the mean number of processes that wanted a processor in the last minute.
+    """
+    busy = f"load {load:.1f} on {counted(processors, 'processor')}"
+    if load > processors:
+        return f"This machine was too busy ({busy}) to deliver all of it in time. Try again when it has less to do:"
+    return f"Not all of it left in time, although this machine was not very busy ({busy}):"

@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 import socket
 import termios
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import HttpVersion11, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
@@ -45,6 +46,8 @@ LINGER_S = 3.0
 """The time in seconds for reading the rest of an unused body, so that its sender reads the answer before the end."""
 
 MAX_HEAD_STATUS = 431
+_QUOTED = re.compile(r":?(\n|: b['\"]|: bytearray\().*", re.DOTALL)
+"""The part of aiohttp's messages that quotes the request."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_BYTES = bytes(4)
 _ANSWERED_S = 0.005
@@ -221,7 +224,7 @@ class PortConnection(OpenHandler):
         if not isinstance(exc, HttpProcessingError) or self.server is None:
             return super().handle_error(request, status, exc, message)
         self._count_malformed()
-        response = self._port.answer_malformed(request, status, exc.message.partition("\n")[0].rstrip(":"))
+        response = self._port.answer_malformed(request, status, _reason_of(exc))
         response.force_close()
         return response
 
@@ -310,6 +313,13 @@ class PortConnection(OpenHandler):
 
         task = self.loop.create_task(look())
         self._port.keep(task)
+
+
+def _reason_of(error: HttpProcessingError) -> str:
+    """Return what is wrong with malformed HTTP, without any of its text: that may be a token."""
+    if isinstance(error, LineTooLong):
+        return f"the request line or a header is longer than {error.args[1]} bytes"
+    return _QUOTED.sub("", error.message)
 
 
 def _head_error(reason: str) -> MalformedRequest:

@@ -226,6 +226,38 @@ async def test_server_that_is_not_sharq_is_called_so(open_client: OpenClient, ki
     assert words in error.message and url in error.message
 
 
+def answered(*headers: bytes) -> bytes:
+    """Return the answer to an enqueue, with further headers."""
+    content = b'{"status":"queued"}'
+    length = b"Content-Length: %d" % len(content)
+    return b"\r\n".join([b"HTTP/1.1 201 Created", *headers, length, b"", content])
+
+
+@pytest.mark.parametrize(
+    "headers", [[b"X-Long: " + b"y" * 70_000], [b"X-%d: y" % number for number in range(200)]]
+)
+async def test_answer_whose_head_is_too_long_was_perhaps_done(
+    open_client: OpenClient, kind: str, headers: list[bytes]
+) -> None:
+    async with another_server(answered(*headers)) as url, open_client(url, retries=0) as client:
+        with pytest.raises(OutcomeUnknown, match="answered, but the answer is not valid HTTP") as raised:
+            await client.enqueue(a_job(kind))
+    assert raised.value.perhaps_done and url in raised.value.message
+
+
+async def test_answer_with_a_header_of_a_proxy_is_read(open_client: OpenClient, kind: str) -> None:
+    async with another_server(answered(b"X-Long: " + b"y" * 60_000)) as url, open_client(url) as client:
+        assert not (await client.enqueue(a_job(kind))).duplicate
+
+
+async def test_request_with_a_header_that_is_too_long_is_refused_without_a_word_of_it(
+    server: SharqServer, open_client: OpenClient, kind: str
+) -> None:
+    error = await refusal(open_client(server.url, token="s3cret" * 2_000), kind, InvalidRequest)
+    assert error.message == "request: the request line or a header is longer than 8190 bytes"
+    assert "s3cret" not in server.log
+
+
 @pytest.mark.parametrize("content", [b'{"status":"failure","message":"\xff"}', b"[" * 20_000])
 @pytest.mark.parametrize("status", [200, 503])
 async def test_answer_that_is_no_text_is_an_error_of_the_client(

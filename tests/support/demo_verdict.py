@@ -6,6 +6,7 @@ import re
 
 _SLOW = re.compile(
     r"the full rate was not back"
+    r"|did not happen in time"
     r"|the full rate was back only \d+ ms after"
     r"|delivered \d+ of \d+ promised \(\d+%\)"
 )

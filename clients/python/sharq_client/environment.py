@@ -16,6 +16,10 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 MAX_TIMEOUT_S = 86_400.0
 """The longest timeout of a try. The system refuses times far in the future with an error that names no option."""
 
+MAX_HEADER_BYTES = 65_536
+"""The longest line in the head of an answer, as http.client has it. The server's are short; a proxy may add long ones.
+"""
+
 MAX_LOOK_S = 1.0
 """The time that a look at a server may take."""
 

@@ -147,6 +147,12 @@ def not_answered(origin: str, fault: BaseException) -> errors.OutcomeUnknown:
     return errors.OutcomeUnknown(f"{origin}: sent, and no answer came ({reason_of(fault)})")
 
 
+def not_readable(origin: str, reason: str) -> errors.OutcomeUnknown:
+    """Return the error for an answer whose head or framing cannot be read. The request was perhaps carried out."""
+    first = reason.partition("\n")[0].rstrip(":")
+    return errors.OutcomeUnknown(f"{origin}: answered, but the answer is not valid HTTP ({first})")
+
+
 def no_http(origin: str, *, speaks_tls: bool) -> errors.WrongUrl:
     """Return the error for a server that does not speak HTTP without TLS there. Nothing was done."""
     if speaks_tls:

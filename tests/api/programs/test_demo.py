@@ -28,7 +28,7 @@ from deploy.demo.checks import (
 from deploy.demo.customers import ALL_CUSTOMERS, CUSTOMERS, SPIKE_EVERY_S, SPIKE_FOR_S, URGENT, Customer
 from deploy.demo.ledger import Account, Leased, Rate
 from deploy.demo.recovery import LOOK_MS, WINDOW_MS, Recovery, full_rate_back_ms
-from deploy.demo.run import say_verdict
+from deploy.demo.run import say_verdict, why_slow
 from sharq_client import DeadLetter, DeadReason
 from tests.support.demo_verdict import broken_promises
 from tests.support.processes.servers import SharqServer
@@ -178,6 +178,20 @@ def test_a_busy_machine_is_slow_and_only_a_broken_promise_fails(
     text = output.getvalue()
     assert [word for word in ("OK", "SLOW", "FAILED") if word in text] == [verdict]
     assert ("delivered 47 of 100 promised (47%)" in text) is (delivered == 47)
+
+
+def test_what_did_not_happen_in_time_is_slow() -> None:
+    output = StringIO()
+    late = ["the kill of a worker did not happen in time"]
+    assert say_verdict(Console(file=output, width=200), [], [], [], late)
+    assert "SLOW" in output.getvalue() and late[0] in output.getvalue()
+
+
+def test_the_machine_is_called_too_busy_only_if_it_was() -> None:
+    assert why_slow(10.24, 2).startswith("This machine was too busy (load 10.2 on 2 processors)")
+    assert why_slow(0.5, 1) == (
+        "Not all of it left in time, although this machine was not very busy (load 0.5 on 1 processor):"
+    )
 
 
 def test_allowance_adds_up_over_a_change_of_rate() -> None:

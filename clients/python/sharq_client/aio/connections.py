@@ -9,10 +9,11 @@ import time
 
 import aiohttp
 from aiohttp.connector import Connection
+from aiohttp.http_exceptions import BadStatusLine
 from yarl import URL
 
 from sharq_client import errors, failures
-from sharq_client.environment import speaks_tls
+from sharq_client.environment import MAX_HEADER_BYTES, speaks_tls
 
 _INHERITED: list[object] = []
 """Connections of the parent of a forked process. They are not closed here, since that would disturb the parent."""
@@ -122,7 +123,11 @@ class AiohttpConnections:
         if session is None:
             connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or True)
             session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), response_class=_Response
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                response_class=_Response,
+                max_line_size=MAX_HEADER_BYTES,
+                max_field_size=MAX_HEADER_BYTES,
             )
             self._sessions[loop] = session
             await self._drop_old_sessions()
@@ -139,18 +144,32 @@ class AiohttpConnections:
     async def _to_error(
         self, error: aiohttp.ClientError | TimeoutError, origin: str, connect_timeout_s: float
     ) -> errors.SharqError:
-        if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            return failures.not_connected(origin, error.certificate_error)
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return failures.not_connected(origin, error.os_error)
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return failures.not_connected(origin, error)
-        if origin not in self._answered:
-            if isinstance(error, aiohttp.ClientResponseError):
+        fault = _fault_of_connecting(error)
+        if fault is not None:
+            return failures.not_connected(origin, fault)
+        if isinstance(error, aiohttp.ClientResponseError):
+            if origin not in self._answered and _is_about_first_line(error):
                 return failures.no_http(origin, speaks_tls=False)
+            return failures.not_readable(origin, error.message)
+        if origin not in self._answered:
             is_silent = isinstance(
                 error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | _Unanswered
             )
             if is_silent and await asyncio.to_thread(speaks_tls, origin, connect_timeout_s):
                 return failures.no_http(origin, speaks_tls=True)
         return failures.not_answered(origin, error)
+
+
+def _is_about_first_line(error: BaseException) -> bool:
+    """Return True if the answer does not begin as HTTP does: aiohttp chains the error of its parser."""
+    cause = error.__cause__
+    return cause is not None and (isinstance(cause, BadStatusLine) or _is_about_first_line(cause))
+
+
+def _fault_of_connecting(error: aiohttp.ClientError | TimeoutError) -> BaseException | None:
+    """Return the error of a connection that was not made; None if one was made."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return error.certificate_error
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error
+    return error if isinstance(error, aiohttp.ConnectionTimeoutError) else None

@@ -20,6 +20,12 @@ from sharq_client.environment import speaks_tls
 MAX_KEPT = 64
 """The connections to one server that are kept for later calls. More threads than that work, too."""
 
+_NO_HTTP = (http.client.BadStatusLine, http.client.UnknownProtocol)
+"""The errors for a first line that no server of HTTP sends. RemoteDisconnected is one of them, for none at all."""
+
+_CUT_OFF = (http.client.RemoteDisconnected, http.client.IncompleteRead)
+"""The errors for a connection that ended before the whole answer."""
+
 
 class Urllib3Connections:
     """The kept connections of a sync client. Any thread may use them, and a forked process begins with its own."""
@@ -97,10 +103,12 @@ class Urllib3Connections:
         fault = _fault_of(error)
         if not call.has_sent:
             return failures.not_connected(origin, fault)
-        if origin not in self._answered and isinstance(fault, http.client.BadStatusLine):
-            is_silent = isinstance(fault, http.client.RemoteDisconnected)
+        is_silent = isinstance(fault, http.client.RemoteDisconnected)
+        if origin not in self._answered and isinstance(fault, _NO_HTTP):
             if not is_silent or speaks_tls(origin, connect_timeout_s):
                 return failures.no_http(origin, speaks_tls=is_silent)
+        elif isinstance(fault, http.client.HTTPException) and not isinstance(fault, _CUT_OFF):
+            return failures.not_readable(origin, failures.reason_of(fault))
         return failures.not_answered(origin, error)
 
 
