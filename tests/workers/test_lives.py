@@ -18,7 +18,7 @@ import pytest
 from tests.support.processes.file_limit import without_files
 from tests.support.processes.servers import SharqServer, running_server
 from tests.support.waits import wait_until
-from tests.workers.servers import children, clients, is_there, until_gone
+from tests.workers.servers import children, clients, is_there, until_gone, until_waiting
 
 
 @pytest.fixture
@@ -141,7 +141,8 @@ def test_a_stop_ends_the_workers_before_the_store(server: SharqServer) -> None:
 async def test_a_stop_answers_what_is_in_flight(server: SharqServer) -> None:
     async with clients(server, 2) as made:
         polls = [asyncio.create_task(client.dequeue("none", wait_ms=60_000)) for client in made]
-        await asyncio.sleep(0.5)
+        async with clients(server, 1) as (other,):
+            await until_waiting(other, len(polls))
         server.ask_to_stop()
         assert [status for status, _ in await asyncio.gather(*polls)] == [404, 404]
     assert await asyncio.to_thread(server.until_stopped) == 0

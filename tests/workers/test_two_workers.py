@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.processes.servers import SharqServer, running_server
-from tests.workers.servers import Client, children, clients
+from tests.workers.servers import Client, children, clients, until_waiting
 
 
 @pytest.fixture(scope="module")
@@ -114,30 +114,15 @@ async def test_the_jobs_of_a_type_are_gauged_once(server: SharqServer) -> None:
 
 
 def test_each_log_line_of_a_worker_names_it(server: SharqServer) -> None:
-    assert "workers_started count=2" in server.log and "Workers: 2" in server.log
+    server.until(lambda: "workers_started count=2" in server.log and "Workers: 2" in server.log)
+    server.until(lambda: server.log.count("node_ready") == 2)
     ready = [line for line in server.log.splitlines() if "node_ready" in line]
     assert sorted(line.rpartition(" ")[2] for line in ready) == ["worker=0", "worker=1"]
 
 
 def test_links_between_workers_name_the_other_end(server: SharqServer) -> None:
-    assert server.log.count("link_up router=local worker=") == 2
+    server.until(lambda: server.log.count("link_up router=local worker=") == 2)
 
 
 def test_there_is_one_store_for_all(server: SharqServer) -> None:
     assert {role: len(pids) for role, pids in children(server).items()} == {"workers": 2, "store": 1}
-
-
-async def until_waiting(client: Client, count: int) -> None:
-    """Wait until so many polls wait, over all workers."""
-    async with asyncio.timeout(30):
-        while True:
-            families = text_string_to_metric_families(await client.text("/metrics"))
-            waiting = [
-                sample.value
-                for family in families
-                for sample in family.samples
-                if sample.name == "sharq_router_waiting_dequeues"
-            ]
-            if sum(waiting) == count:
-                return
-            await asyncio.sleep(0.05)

@@ -78,6 +78,7 @@ def test_clients_that_keep_connections_open_take_no_file_that_the_process_needs(
         answer = ask(served[0], post("/enqueue/", BULK))
         assert answer.startswith(SERVED), answer
         assert ask(connected(), HEALTH).startswith(REFUSED)
+    server.until(lambda: "max_connections_lowered " in server.log)
     found = re.search(
         r"max_connections_lowered configured=10000 to=(\d+) open_files_limit=(\d+): ", server.log
     )
