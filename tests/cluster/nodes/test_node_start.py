@@ -13,7 +13,7 @@ from sharq_core.models import (
     LeaseOutcome,
     LeaseStatus,
 )
-from tests.support.nodes.parts import Parts, enqueued, job, running_node
+from tests.support.nodes.parts import PATIENT_S, Parts, enqueued, job, running_node
 from tests.support.stores.server import KINDS, StoreFactory
 from tests.support.waits import until
 
@@ -31,7 +31,7 @@ async def test_a_store_with_another_number_of_partitions_is_refused_with_both_nu
 async def test_a_store_that_is_away_at_the_start_is_waited_for(own_store: StoreFactory, prefix: str) -> None:
     server = own_store()
     server.stop()
-    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         assert not parts.node.is_ready
         with pytest.raises(Unavailable):
             await parts.dispatch.enqueue([job(KIND, "q", "j")])
@@ -44,7 +44,7 @@ async def test_functions_that_were_flushed_under_load_are_loaded_again(
     own_store: StoreFactory, prefix: str
 ) -> None:
     server = own_store()
-    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         with server.client() as client:
             for number in range(20):
                 client.function_flush()
@@ -83,7 +83,7 @@ async def test_a_user_with_the_documented_rights_is_enough(
     with store.client() as client:
         client.execute_command("ACL", "SETUSER", "sharq", "on", ">p", f"~{{{prefix}:*", *rights.split())
     url = store.url.replace("redis://", "redis://sharq:p@")
-    async with running_node(url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         await enqueued(parts, job(KIND, "q", "j"), job(KIND, "q", "k"))
         leased = await parts.dequeue(KIND, 2)
         assert [one.job_id for one in leased] == ["j", "k"]
