@@ -24,7 +24,7 @@ from sharq_client import AsyncClient, EnqueueJob, LeasedJob, Worker
 from sharq_core.config import parse_url
 from tests.support.http.collector import Collector, ReceivedSpan
 from tests.support.ports import free_port
-from tests.support.processes.servers import SharqCluster, SharqServer, running_server
+from tests.support.processes.servers import PATIENT, SharqCluster, SharqServer, running_server
 from tests.support.stopwatch import Stopwatch
 from tests.support.stores.server import running_store
 from tests.support.waits import until
@@ -43,7 +43,11 @@ def collector() -> Iterator[Collector]:
 def cluster(collector: Collector) -> Iterator[SharqCluster]:
     """One router and two shards whose spans go to the collector."""
     with running_store("valkey") as store, tempfile.TemporaryDirectory(prefix="sharq-") as directory:
-        environ = {"SHARQ_REDIS_KEY_PREFIX": f"traces-{uuid.uuid4().hex[:12]}", **collector.environ}
+        environ = {
+            "SHARQ_REDIS_KEY_PREFIX": f"traces-{uuid.uuid4().hex[:12]}",
+            **collector.environ,
+            **PATIENT,
+        }
         cluster = SharqCluster(Path(directory), parse_url(store.url), environ, routers=1, shards=2)
         try:
             cluster.start()
@@ -55,7 +59,7 @@ def cluster(collector: Collector) -> Iterator[SharqCluster]:
 @pytest.fixture(scope="module")
 def server(collector: Collector) -> Iterator[SharqServer]:
     """A sharq-server whose spans go to the collector."""
-    with running_server(environ=collector.environ) as running:
+    with running_server(environ={**collector.environ, **PATIENT}) as running:
         yield running
 
 

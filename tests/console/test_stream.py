@@ -13,7 +13,7 @@ import pytest
 from router.access.token_file import new_token
 from router.console.stream import MAX_WATCHERS
 from tests.console.site import DEADLINE_S, Site, events, numbers, until
-from tests.support.processes.servers import running_server
+from tests.support.processes.servers import PATIENT, running_server
 from tests.support.stopwatch import Stopwatch
 
 
@@ -178,7 +178,10 @@ def test_a_stream_ends_when_its_token_is_revoked_or_changed(tmp_path: Path) -> N
     tokens = tmp_path / "tokens"
     kept, changed, revoked = (new_token(name) for name in ("kept", "changed", "revoked"))
     tokens.write_text("\n".join(line for _, line in (kept, changed, revoked)))
-    with running_server(environ={"SHARQ_AUTH_TOKENS_FILE": str(tokens)}) as server, ExitStack() as answers:
+    with (
+        running_server(environ={"SHARQ_AUTH_TOKENS_FILE": str(tokens), **PATIENT}) as server,
+        ExitStack() as answers,
+    ):
         streams = []
         for secret, _ in (kept, changed, revoked):
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE_S)

@@ -16,21 +16,21 @@ import aiohttp
 import pytest
 
 from tests.support.processes.file_limit import without_files
-from tests.support.processes.servers import SharqServer, running_server
+from tests.support.processes.servers import PATIENT, SharqServer, running_server
 from tests.support.waits import wait_until
 from tests.workers.servers import children, clients, is_there, until_gone, until_waiting
 
 
 @pytest.fixture
 def server() -> Iterator[SharqServer]:
-    with running_server("--workers", "2") as running:
+    with running_server("--workers", "2", environ=PATIENT) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[SharqServer]:
     """One for tests that count nothing from its start and end no more than one of its workers."""
-    with running_server("--workers", "2") as running:
+    with running_server("--workers", "2", environ=PATIENT) as running:
         yield running
 
 

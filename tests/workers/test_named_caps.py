@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.processes.servers import SharqServer, running_server
+from tests.support.processes.servers import PATIENT, SharqServer, running_server
 from tests.workers.servers import clients
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SharqServer]:
-    with running_server("--workers", "2") as running:
+    with running_server("--workers", "2", environ=PATIENT) as running:
         yield running
 
 

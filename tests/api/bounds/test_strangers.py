@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sharq_core.http_port.connection import MAX_HEAD_BYTES
-from tests.support.processes.servers import ServerFactory, SharqServer, running_server
+from tests.support.processes.servers import PATIENT, ServerFactory, SharqServer, running_server
 from tests.support.stopwatch import Stopwatch
 from tests.support.stores.server import StoreServer, running_store
 
@@ -34,7 +34,7 @@ def store() -> Iterator[StoreServer]:
 @pytest.fixture(scope="module")
 def server(store: StoreServer) -> Iterator[SharqServer]:
     """A server with default settings."""
-    with running_server(environ={"SHARQ_REDIS_URL": store.url}) as running:
+    with running_server(environ={"SHARQ_REDIS_URL": store.url, **PATIENT}) as running:
         yield running
 
 

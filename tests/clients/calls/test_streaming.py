@@ -26,7 +26,7 @@ from sharq_client.streaming import MAX_FAILURES
 from sharq_core.config import parse_url
 from tests.clients.both import OPENERS, OpenClient
 from tests.support.extent import is_full
-from tests.support.processes.servers import SharqCluster, SharqServer
+from tests.support.processes.servers import PATIENT, SharqCluster, SharqServer
 from tests.support.stopwatch import Stopwatch
 from tests.support.stores.server import StoreServer
 
@@ -233,7 +233,11 @@ async def test_list_that_no_server_takes_has_an_error_for_each_job(
 @pytest.fixture(scope="module")
 def mortal(tmp_path_factory: pytest.TempPathFactory, store: StoreServer) -> Iterator[SharqServer]:
     """A server that each test kills and starts again."""
-    environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": f"client-{uuid.uuid4().hex[:12]}"}
+    environ = {
+        "SHARQ_REDIS_URL": store.url,
+        "SHARQ_REDIS_KEY_PREFIX": f"client-{uuid.uuid4().hex[:12]}",
+        **PATIENT,
+    }
     made = SharqServer(tmp_path_factory.mktemp("mortal"), environ=environ)
     made.start()
     yield made
@@ -272,7 +276,7 @@ async def test_stream_stops_at_a_dead_server_and_resumes_without_loss_or_doubles
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, store: StoreServer) -> Iterator[SharqCluster]:
     """A cluster of which each test kills one router."""
-    environ = {"SHARQ_REDIS_KEY_PREFIX": f"client-{uuid.uuid4().hex[:12]}"}
+    environ = {"SHARQ_REDIS_KEY_PREFIX": f"client-{uuid.uuid4().hex[:12]}", **PATIENT}
     folder = tmp_path_factory.mktemp("cluster")
     made = SharqCluster(folder, parse_url(store.url), environ, routers=len(OPENERS) + 1, shards=1)
     made.start()

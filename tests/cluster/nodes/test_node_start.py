@@ -15,7 +15,7 @@ from sharq_core.models import (
 )
 from tests.support.nodes.parts import PATIENT_S, Parts, enqueued, job, running_node
 from tests.support.stores.server import KINDS, StoreFactory
-from tests.support.waits import until
+from tests.support.waits import DEADLINE_S, until
 
 KIND = "sms"
 
@@ -56,20 +56,20 @@ async def test_a_store_that_takes_no_library_leaves_nobody_waiting(
     own_store: StoreFactory, prefix: str
 ) -> None:
     store = own_store()
-    async with running_node(store.url, NodeSettings(key_prefix=prefix), timeout_s=1.0) as parts:
+    async with running_node(store.url, NodeSettings(key_prefix=prefix), timeout_s=5.0) as parts:
         await enqueued(parts, job(KIND, "q", "before"))
         with store.client() as client:
             both = client.pipeline(transaction=True)
             both.execute_command("FUNCTION", "FLUSH")
             both.execute_command("CONFIG", "SET", "min-replicas-to-write", "1")
             both.execute()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(DEADLINE_S):
                 (refused,) = await parts.dispatch.enqueue([job(KIND, "q", "refused")])
                 assert isinstance(refused, Unavailable)
                 with pytest.raises(Unavailable):
                     await parts.dequeue(KIND)
             client.config_set("min-replicas-to-write", 0)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             await enqueued(parts, job(KIND, "q", "after"))
             assert [leased.job_id for leased in await parts.dequeue(KIND, 2)] == ["before", "after"]
 

@@ -25,7 +25,7 @@ async def test_a_store_that_hangs_answers_perhaps_and_then_no_and_does_nothing_l
 ) -> None:
     """I9: sent and unanswered is *perhaps*; and the call that the store finds in its socket later is not done."""
     server = own_store()
-    async with running_node(server.url, NodeSettings(key_prefix=prefix), timeout_s=0.5) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), timeout_s=2.0) as parts:
         await enqueued(parts, job(KIND, "q", "before"))
         for _ in range(10):
             server.pause()
@@ -113,7 +113,7 @@ async def test_a_request_that_got_no_job_is_told_of_a_failure_instead_of_nothing
     """I6: "nothing is ready" is said only when every due partition was asked."""
     server = own_store()
     settings = NodeSettings(key_prefix=prefix)
-    async with running_node(server.url, settings, timeout_s=0.5) as parts:
+    async with running_node(server.url, settings, timeout_s=2.0) as parts:
         await enqueued(parts, *(job(KIND, queue, "j") for queue in queues_in_different_partitions(KIND, 2)))
         server.pause()
         polls = [asyncio.create_task(parts.dequeue(KIND)) for _ in range(4)]

@@ -19,7 +19,7 @@ import pytest
 from sharq_core.config import parse_url
 from tests.support.ports import free_port
 from tests.support.processes.commands import ended
-from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer, get_json
+from tests.support.processes.servers import PATIENT, SharqCluster, SharqProcess, SharqServer, get_json
 from tests.support.stopwatch import Stopwatch
 from tests.support.stores.server import WRITTEN_AOF, StoreFactory, StoreServer
 
@@ -37,7 +37,7 @@ def server(own_store: StoreFactory) -> StoreServer:
 
 @pytest.fixture
 def environ(prefix: str) -> dict[str, str]:
-    return {"SHARQ_REDIS_KEY_PREFIX": prefix, "SHARQ_CLUSTER_PARTITIONS": "16"}
+    return {"SHARQ_REDIS_KEY_PREFIX": prefix, "SHARQ_CLUSTER_PARTITIONS": "16", **PATIENT}
 
 
 @pytest.fixture
