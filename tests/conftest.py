@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from tests.support.alone import pytest_runtest_protocol  # noqa: F401
 from tests.support.first_import import pytest_collection  # noqa: F401
 from tests.support.order import pytest_collection_modifyitems  # noqa: F401
+from tests.support.stopwatch import Stopwatch, running_stopwatch
 from tests.support.stores.server import KINDS, StoreFactory, StoreServer, running_store
 
 # How long an example takes depends on what else the machine does.
@@ -25,9 +26,11 @@ settings.load_profile("any-speed")
 
 
 def pytest_configure() -> None:
-    """Let children react to Ctrl-C even if the tests run in the background of a shell, which ignores it there."""
+    """Let children react to Ctrl-C and to hangups even if the tests run in the background, or under nohup."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # children do not inherit a handler, as they do SIG_IGN
 
 
 def pytest_collection_finish() -> None:
@@ -45,7 +48,8 @@ def collected(request: pytest.FixtureRequest) -> Iterator[None]:
     wider fixtures. It is taken out of the later collections, each of which takes a millisecond then instead of ten.
     """
     yield
-    request.node.funcargs.clear()  # pytest would keep the test's fixtures until after its end
+    if request.node.funcargs is not None:  # it is None after an interruption
+        request.node.funcargs.clear()  # pytest would keep the test's fixtures until after its end
     gc.collect()
     gc.freeze()
 
@@ -67,6 +71,13 @@ def store_url(store: StoreServer) -> str:
 def prefix() -> str:
     """A key prefix that no other test has."""
     return f"test-{uuid.uuid4().hex[:16]}"
+
+
+@pytest.fixture
+def stopwatch() -> Iterator[Stopwatch]:
+    """Holds times against the product's promises, whatever else the machine does."""
+    with running_stopwatch() as started:
+        yield started
 
 
 @pytest.fixture

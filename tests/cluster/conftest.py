@@ -15,7 +15,7 @@ from tests.support.http.contract import Api
 from tests.support.nodes.links import Router, router_end, shard_end
 from tests.support.nodes.members import Nodes, running_nodes
 from tests.support.nodes.parts import PATIENT_S, Parts, running_node
-from tests.support.processes.servers import SharqCluster
+from tests.support.processes.servers import PATIENT, SharqCluster
 from tests.support.stores.server import KINDS, WRITTEN_AOF, StoreFactory, StoreServer, running_store
 from tests.support.stores.shifted_clock import ShiftedClock
 
@@ -77,7 +77,7 @@ def shifted_store(request: pytest.FixtureRequest, clock: ShiftedClock) -> Iterat
 @pytest.fixture
 def two_shards(tmp_path: Path, store: StoreServer, prefix: str) -> Iterator[SharqCluster]:
     """A router and two shards as processes. The members notice the absence of a shard only after half a minute."""
-    environ = {"SHARQ_REDIS_KEY_PREFIX": prefix, "SHARQ_CLUSTER_HEARTBEAT_TTL": "30000"}
+    environ = {"SHARQ_REDIS_KEY_PREFIX": prefix, "SHARQ_CLUSTER_HEARTBEAT_TTL": "30000", **PATIENT}
     cluster = SharqCluster(tmp_path, parse_url(store.url), environ, routers=1, shards=2)
     try:
         cluster.start()

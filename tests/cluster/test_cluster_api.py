@@ -138,7 +138,7 @@ async def routers(cluster: SharqCluster, http: aiohttp.ClientSession) -> list[Ap
 def standalone() -> Iterator[SharqServer]:
     """A `sharq-server` on a store of its own."""
     with running_store("valkey") as store, tempfile.TemporaryDirectory(prefix="sharq-") as directory:
-        server = SharqServer(Path(directory), environ={"SHARQ_REDIS_URL": store.url})
+        server = SharqServer(Path(directory), environ={"SHARQ_REDIS_URL": store.url, **PATIENT})
         try:
             server.start()
             yield server

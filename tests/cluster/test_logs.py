@@ -12,7 +12,7 @@ import pytest
 
 from sharq_core.config import parse_url
 from tests.support.ports import free_port
-from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer
+from tests.support.processes.servers import PATIENT, SharqCluster, SharqProcess, SharqServer
 from tests.support.stores.server import StoreServer
 from tests.support.waits import until_answer
 
@@ -36,6 +36,7 @@ def cluster(tmp_path: Path, store: StoreServer, prefix: str) -> Iterator[SharqCl
         "SHARQ_LOG_FORMAT": "json",
         "SHARQ_LOG_LEVEL": "debug",
         "SHARQ_SERVER_ACCESSLOG": str(tmp_path / "access.log"),
+        **PATIENT,
     }
     made = SharqCluster(tmp_path, parse_url(store.url), environ, routers=1, shards=1)
     try:

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sharq_core.config import parse_url
 from tests.support.http.contract import Api
-from tests.support.processes.servers import SharqCluster, SharqProcess, SharqServer
+from tests.support.processes.servers import PATIENT, SharqCluster, SharqProcess, SharqServer
 from tests.support.stores.server import StoreServer
 from tests.support.waits import until_answer
 
@@ -105,7 +105,7 @@ def buckets(cluster: SharqCluster, name: str, queue_type: str) -> dict[str, floa
 def running(store: StoreServer) -> Iterator[SharqCluster]:
     """A cluster of one router and two shards, gone at the end."""
     with tempfile.TemporaryDirectory(prefix="sharq-") as directory:
-        environ = {"SHARQ_REDIS_KEY_PREFIX": f"metrics-{uuid.uuid4().hex[:12]}"}
+        environ = {"SHARQ_REDIS_KEY_PREFIX": f"metrics-{uuid.uuid4().hex[:12]}", **PATIENT}
         made = SharqCluster(Path(directory), parse_url(store.url), environ, routers=1, shards=2)
         try:
             made.start()
@@ -201,7 +201,7 @@ async def _of_all_shards(cluster: SharqCluster) -> dict[str, Exported]:
 async def test_a_server_exports_what_the_document_says_of_both(
     tmp_path: Path, store: StoreServer, prefix: str
 ) -> None:
-    environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix}
+    environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": prefix, **PATIENT}
     server = SharqServer(tmp_path, environ=environ)
     try:
         await asyncio.to_thread(server.start)

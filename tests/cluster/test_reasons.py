@@ -4,7 +4,6 @@ are told says neither where the store is nor who we are there.
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,9 +21,9 @@ from tests.support.processes.reasons import (
     ask,
     check_everywhere,
     enqueue,
-    get,
     link,
     running,
+    warning_of,
 )
 from tests.support.processes.servers import SharqServer, get_json
 from tests.support.stores.certificates import dated
@@ -56,7 +55,8 @@ def test_the_log_says_which_store_was_chosen_and_why(tmp_path: Path, own_store: 
     store = own_store()
     with running(SharqServer(tmp_path, "--config", str(config))) as embedded:
         embedded.until_status(200)
-        assert "store_chosen mode=embedded store=embedded because='no key names a server" in embedded.log
+        said = "store_chosen mode=embedded store=embedded because='no key names a server"
+        embedded.until(lambda: said in embedded.log)
     config.write_text(f"[redis]\nhost : 127.0.0.1\nport : {store.port}\npassword : {PASSWORD}\n")
     with running(SharqServer(tmp_path, "--config", str(config))) as server:
         server.until(lambda: "store_chosen mode=server" in server.log)
@@ -92,7 +92,7 @@ def test_a_store_that_is_not_there(tmp_path: Path) -> None:
     server = SharqServer(tmp_path, environ={**QUICK, "SHARQ_REDIS_URL": place(port)})
     with running(server):
         check_everywhere(server, "the connection was refused: nothing listens there", str(port))
-        assert f"store_unreachable host=127.0.0.1 port={port} reason=" in server.log
+        server.until(lambda: f"store_unreachable host=127.0.0.1 port={port} reason=" in server.log)
 
 
 def test_a_store_that_is_killed_is_logged_once_and_once_when_it_is_back(
@@ -215,7 +215,7 @@ def test_a_password_that_is_changed_while_the_server_runs(tmp_path: Path, own_st
         client.config_set("requirepass", "")
         server.until_status(200)
         server.until(lambda: enqueue(server)[0] == 201)
-        assert "store_reached host=127.0.0.1" in server.log
+        server.until(lambda: "store_reached host=127.0.0.1" in server.log)
         server.until(lambda: " away_s=" in server.log)
 
 
@@ -293,6 +293,7 @@ def test_both_ends_of_a_link_say_why_it_fails(
     assert status == 503
     assert router_says in told
     assert "127.0.0.1" not in told
+    router.until(lambda: " link_down " in router.log)
     lines = [line for line in router.log.splitlines() if "link_down" in line]
     assert router_says in lines[0]
     assert "SSLContext" not in router.log
@@ -303,8 +304,8 @@ def test_both_ends_of_a_link_say_why_it_fails(
     assert key in lines[0]
     refusals = [line for line in shard.log.splitlines() if "refused" in line]
     assert key in refusals[0]
-    known = get(shard, "/readyz", is_secure=fault not in ("plain shard", "secret"))
-    assert shard_says in json.loads(known)["warning"], "the last reason stays for a while"
+    known = warning_of(shard, is_secure=fault not in ("plain shard", "secret"))
+    assert shard_says in known, "the last reason stays for a while"
     assert key in known
     assert 1 <= len(refusals) <= 2, "a router that tries again is not said anew for 30 s"
 

@@ -14,7 +14,7 @@ from tests.console.conftest import OpenPage
 from tests.console.reader import Reader
 from tests.console.site import NARROW, WIDE, Site, Watched, axe, events, expect, numbers, until
 from tests.support.extent import is_full
-from tests.support.processes.servers import running_server
+from tests.support.processes.servers import PATIENT, running_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -89,7 +89,7 @@ def test_a_token_that_may_not_read_any_more_gets_the_form_for_another_one(
     (secret, line), (_, other) = new_token("ops"), new_token("other")
     tokens = tmp_path / "tokens"
     tokens.write_text(f"{line}\n{other}\n")
-    with running_server(environ={"SHARQ_AUTH_TOKENS_FILE": str(tokens)}) as server:
+    with running_server(environ={"SHARQ_AUTH_TOKENS_FILE": str(tokens), **PATIENT}) as server:
         watched = open_page()
         page = watched.page
         page.goto(f"{server.url}/console/")

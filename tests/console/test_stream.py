@@ -13,7 +13,8 @@ import pytest
 from router.access.token_file import new_token
 from router.console.stream import MAX_WATCHERS
 from tests.console.site import DEADLINE_S, Site, events, numbers, until
-from tests.support.processes.servers import running_server
+from tests.support.processes.servers import PATIENT, running_server
+from tests.support.stopwatch import Stopwatch
 
 
 def test_a_snapshot_has_the_jobs_of_all_shards(site: Site, kind: str) -> None:
@@ -177,7 +178,10 @@ def test_a_stream_ends_when_its_token_is_revoked_or_changed(tmp_path: Path) -> N
     tokens = tmp_path / "tokens"
     kept, changed, revoked = (new_token(name) for name in ("kept", "changed", "revoked"))
     tokens.write_text("\n".join(line for _, line in (kept, changed, revoked)))
-    with running_server(environ={"SHARQ_AUTH_TOKENS_FILE": str(tokens)}) as server, ExitStack() as answers:
+    with (
+        running_server(environ={"SHARQ_AUTH_TOKENS_FILE": str(tokens), **PATIENT}) as server,
+        ExitStack() as answers,
+    ):
         streams = []
         for secret, _ in (kept, changed, revoked):
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE_S)
@@ -207,15 +211,15 @@ def test_the_number_of_streams_is_bounded(site: Site) -> None:
         assert time.monotonic() < deadline_s, "places become free when streams end"
 
 
-def test_a_stream_ends_in_order_when_the_server_stops() -> None:
+def test_a_stream_ends_in_order_when_the_server_stops(stopwatch: Stopwatch) -> None:
     with running_server() as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE_S)
         connection.request("GET", "/console/stream")
         answer = connection.getresponse()
         found = events(answer)
         assert next(found)[0] == "snapshot"
-        began_s = time.monotonic()
+        stopwatch.start()
         assert server.stop() == 0
         assert all(name == "snapshot" for name, _ in found), "the body has an end"
-        assert time.monotonic() - began_s < 5.0
+        stopwatch.assert_within(5.0)
         connection.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import ROOT
-from tests.support.processes.servers import SharqServer, running_server
+from tests.support.processes.servers import PATIENT, SharqServer, running_server
 
 BUILD_DEADLINE_S = 110
 
@@ -30,7 +30,7 @@ def build(folder: Path, config: Path = ROOT / "mkdocs.yml") -> subprocess.Comple
 @pytest.fixture(scope="session")
 def server() -> Iterator[SharqServer]:
     """A server that the tests of a process share, with the log as JSON: pages use types of their own."""
-    with running_server(environ={"SHARQ_LOG_FORMAT": "json"}) as running:
+    with running_server(environ={"SHARQ_LOG_FORMAT": "json", **PATIENT}) as running:
         yield running
 
 

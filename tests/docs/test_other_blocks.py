@@ -128,6 +128,7 @@ def test_state_of_a_cluster_on_one_machine() -> None:
 
 def test_a_line_of_the_log(server: SharqServer) -> None:
     printed = json.loads(block("docs/configuration.md", "json"))
+    server.until(lambda: "{" in server.log)
     lines = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
     assert lines
     for line in lines:

@@ -270,7 +270,7 @@ def test_a_server_tells_of_its_store_under_cluster_and_a_strict_one_exits(
         server.start()
         (member,) = get_json(f"{server.url}/cluster/")["members"]
         assert "append-only file is off" in member["store"]["notices"][0]
-        assert "store_notice check=persistence" in server.log
+        server.until(lambda: "store_notice check=persistence" in server.log)
     finally:
         server.stop()
     strict = SharqServer(tmp_path, environ={**environ, "SHARQ_REDIS_STRICT_STORE": "true"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.processes.servers import SharqServer
 from tests.support.waits import wait_until
@@ -101,3 +103,19 @@ async def clients(server: SharqServer, count: int = 2) -> AsyncIterator[list[Cli
             await client.text("/healthz")
             made.append(client)
         yield made
+
+
+async def until_waiting(client: Client, count: int) -> None:
+    """Wait until so many polls wait, over all workers."""
+    async with asyncio.timeout(30):
+        while True:
+            families = text_string_to_metric_families(await client.text("/metrics"))
+            waiting = [
+                sample.value
+                for family in families
+                for sample in family.samples
+                if sample.name == "sharq_router_waiting_dequeues"
+            ]
+            if sum(waiting) == count:
+                return
+            await asyncio.sleep(0.05)

@@ -16,21 +16,21 @@ import aiohttp
 import pytest
 
 from tests.support.processes.file_limit import without_files
-from tests.support.processes.servers import SharqServer, running_server
+from tests.support.processes.servers import PATIENT, SharqServer, running_server
 from tests.support.waits import wait_until
-from tests.workers.servers import children, clients, is_there, until_gone
+from tests.workers.servers import children, clients, is_there, until_gone, until_waiting
 
 
 @pytest.fixture
 def server() -> Iterator[SharqServer]:
-    with running_server("--workers", "2") as running:
+    with running_server("--workers", "2", environ=PATIENT) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[SharqServer]:
     """One for tests that count nothing from its start and end no more than one of its workers."""
-    with running_server("--workers", "2") as running:
+    with running_server("--workers", "2", environ=PATIENT) as running:
         yield running
 
 
@@ -135,7 +135,8 @@ async def test_a_stop_answers_what_is_in_flight_and_ends_the_workers_before_the_
     pids = [pid for pids in children(server).values() for pid in pids]
     async with clients(server, 2) as made:
         polls = [asyncio.create_task(client.dequeue("none", wait_ms=60_000)) for client in made]
-        await asyncio.sleep(0.5)
+        async with clients(server, 1) as (other,):
+            await until_waiting(other, len(polls))
         server.ask_to_stop()
         assert [status for status, _ in await asyncio.gather(*polls)] == [404, 404]
     assert await asyncio.to_thread(server.until_stopped) == 0

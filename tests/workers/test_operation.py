@@ -212,8 +212,9 @@ def test_the_original_file_is_served_by_its_number_of_workers_or_that_of_the_com
         server.start()
         assert len(children(server)["workers"]) == (2 if words else 0)
         assert [server.status("/types/") for _ in range(4)] == [200] * 4
-        assert server.log.count("clustered: has no effect") == 1
+        server.until(lambda: "clustered: has no effect" in server.log)
         assert server.stop() == 0
+        assert server.log.count("clustered: has no effect") == 1
     assert (tmp_path / "access.log").read_text().count("GET /types/") == 4
 
 

@@ -17,6 +17,7 @@ def test_one_first_token_is_made_for_all_workers(tmp_path: Path) -> None:
     server = SharqServer(tmp_path, "--workers", "2", "--make-token")
     try:
         server.start()
+        server.until(lambda: "shown only once" in server.log)
         (token,) = re.findall(r"sharq_[\w-]{20,}", server.log)
         assert server.log.count("shown only once") == 1
         assert [server.status("/types/") for _ in range(4)] == [401] * 4

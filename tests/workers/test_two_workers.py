@@ -7,7 +7,7 @@ import asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.processes.servers import SharqServer
-from tests.workers.servers import Client, children, clients
+from tests.workers.servers import Client, children, clients, until_waiting
 
 
 async def test_connections_are_given_to_the_workers_in_turn(server: SharqServer) -> None:
@@ -34,7 +34,7 @@ async def test_a_poll_at_one_worker_wakes_up_for_a_job_of_the_other(server: Shar
                 poll = asyncio.create_task(waiting.dequeue(name, wait_ms=30_000))
                 await until_waiting(enqueuing, 1)
                 await enqueuing.enqueue(name, f"q{number}", "j")
-                status, job = await asyncio.wait_for(poll, 10)
+                status, job = await poll
                 assert (status, job["queue_id"]) == (200, f"q{number}")
 
 
@@ -43,7 +43,7 @@ async def test_a_poll_wakes_up_for_a_job_that_the_other_worker_delays(server: Sh
         poll = asyncio.create_task(second.dequeue("later", wait_ms=30_000))
         await until_waiting(first, 1)
         await first.enqueue("later", "q", "j", delay=300)
-        assert (await asyncio.wait_for(poll, 10))[0] == 200
+        assert (await poll)[0] == 200
 
 
 async def test_no_job_is_leased_twice_and_the_rate_is_kept_over_both(server: SharqServer) -> None:
@@ -106,30 +106,15 @@ async def test_the_jobs_of_a_type_are_gauged_once(server: SharqServer) -> None:
 
 
 def test_each_log_line_of_a_worker_names_it(server: SharqServer) -> None:
-    assert "workers_started count=2" in server.log and "Workers: 2" in server.log
+    server.until(lambda: "workers_started count=2" in server.log and "Workers: 2" in server.log)
+    server.until(lambda: server.log.count("node_ready") == 2)
     ready = [line for line in server.log.splitlines() if "node_ready" in line]
     assert sorted(line.rpartition(" ")[2] for line in ready) == ["worker=0", "worker=1"]
 
 
 def test_links_between_workers_name_the_other_end(server: SharqServer) -> None:
-    assert server.log.count("link_up router=local worker=") == 2
+    server.until(lambda: server.log.count("link_up router=local worker=") == 2)
 
 
 def test_there_is_one_store_for_all(server: SharqServer) -> None:
     assert {role: len(pids) for role, pids in children(server).items()} == {"workers": 2, "store": 1}
-
-
-async def until_waiting(client: Client, count: int) -> None:
-    """Wait until so many polls wait, over all workers."""
-    async with asyncio.timeout(30):
-        while True:
-            families = text_string_to_metric_families(await client.text("/metrics"))
-            waiting = [
-                sample.value
-                for family in families
-                for sample in family.samples
-                if sample.name == "sharq_router_waiting_dequeues"
-            ]
-            if sum(waiting) == count:
-                return
-            await asyncio.sleep(0.05)

@@ -46,8 +46,8 @@ __all__ = ["EmbeddedStore", "EmbeddedStoreError", "StoreStartCutShort", "Unwritt
 log = logging.getLogger("sharq.store")
 
 _LOG_NAME = "store.log"
-_ANSWER_TIMEOUT_S = 10.0
-"""The longest silence of a starting store, in seconds."""
+_ANSWER_TIMEOUT_S = 60.0
+"""The longest silence of a starting store, in seconds: on a machine with much else to do its start may take long."""
 _LOADING_TIMEOUT_S = 900.0
 """The longest time for reading the file at the start, in seconds."""
 _LOOK_AGAIN_S = 0.005

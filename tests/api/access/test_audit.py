@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from router.access.token_file import new_token
-from tests.support.processes.servers import SharqServer, running_server
+from tests.support.processes.servers import PATIENT, SharqServer, running_server
 from tests.support.stores.server import running_store
 from tests.support.waits import until
 
@@ -51,6 +51,7 @@ def audited() -> Iterator[Audited]:
             "SHARQ_AUTH_TOKENS_FILE": str(folder / "tokens"),
             "SHARQ_AUTH_AUDIT_FILE": str(folder / "audit.jsonl"),
             "SHARQ_LOG_LEVEL": "warning",
+            **PATIENT,
         }
         with running_server(environ=environ) as server:
             yield Audited(server, folder, {name: token for name, (token, _) in made.items()})

@@ -14,7 +14,7 @@ from router.access.token_file import new_token
 from router.api.routes.table import ROUTES
 from sharq_client import AsyncClient, EnqueueJob, LeasedJob, Worker, errors
 from tests.support.processes.commands import ended
-from tests.support.processes.servers import SharqServer, running_server
+from tests.support.processes.servers import PATIENT, SharqServer, running_server
 from tests.support.stores.server import StoreServer, running_store
 from tests.support.waits import until_answer
 
@@ -38,7 +38,7 @@ def guarded_server() -> Iterator[Guarded]:
     with running_store("valkey") as store, tempfile.TemporaryDirectory(prefix="sharq-") as folder:
         path = Path(folder) / "tokens"
         path.write_text("".join(f"{line}\n" for _, line in made.values()))
-        environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_AUTH_TOKENS_FILE": str(path)}
+        environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_AUTH_TOKENS_FILE": str(path), **PATIENT}
         with running_server(environ=environ) as server:
             yield Guarded(server, path, {name: token for name, (token, _) in made.items()})
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes.servers import SharqProcess, SharqServer
+from tests.support.processes.servers import PATIENT, SharqProcess, SharqServer
 from tests.support.stores.server import running_store
 
 FILES = 96
@@ -34,7 +34,7 @@ PIPELINES = 8
 def server(tmp_path: Path) -> Iterator[SharqServer]:
     """A server that may open few files, on a store of its own."""
     with running_store("valkey") as store:
-        server = SharqServer(tmp_path, environ={"SHARQ_REDIS_URL": store.url})
+        server = SharqServer(tmp_path, environ={"SHARQ_REDIS_URL": store.url, **PATIENT})
         limit_files(server)
         server.start()
         try:
@@ -78,6 +78,7 @@ def test_clients_that_keep_connections_open_take_no_file_that_the_process_needs(
         answer = ask(served[0], post("/enqueue/", BULK))
         assert answer.startswith(SERVED), answer
         assert ask(connected(), HEALTH).startswith(REFUSED)
+    server.until(lambda: "max_connections_lowered " in server.log)
     found = re.search(
         r"max_connections_lowered configured=10000 to=(\d+) open_files_limit=(\d+): ", server.log
     )

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from tests.support.http.contract import open_raw
-from tests.support.processes.servers import SharqServer, running_server
+from tests.support.processes.servers import PATIENT, SharqServer, running_server
 from tests.support.stores.server import running_store
 from tests.support.waits import until_answer
 
@@ -41,7 +41,7 @@ def server_with(**settings: int) -> Iterator[SharqServer]:
     named = {f"SHARQ_SERVER_{name.upper()}": str(number) for name, number in settings.items()}
     with (
         running_store("valkey") as store,
-        running_server(environ={"SHARQ_REDIS_URL": store.url, **named}) as server,
+        running_server(environ={"SHARQ_REDIS_URL": store.url, **PATIENT, **named}) as server,
     ):
         yield server
 

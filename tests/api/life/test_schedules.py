@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.http.contract import Api, Document, Reply, Server
 from tests.support.http.jobs import now_ms
+from tests.support.stopwatch import Stopwatch
 from tests.support.waits import until_answer
 
 HOUR_MS = 3_600_000
@@ -118,21 +119,32 @@ class TestState:
 
 
 class TestFiring:
-    async def test_each_slot_enqueues_a_job_of_its_own(self, api: Api, name: str, kind: str) -> None:
+    async def test_each_slot_enqueues_a_job_of_its_own(
+        self, api: Api, name: str, kind: str, stopwatch: Stopwatch
+    ) -> None:
+        stopwatch.start()
         first_at = (await put(api, name, entry(kind, priority=3), every=1000))["next_at"]
         jobs = [await api.lease(kind) for _ in range(2)]
-        assert [job["job_id"] for job in jobs] == [f"{name}@{first_at + n * 1000}" for n in range(2)]
-        assert all(0 <= job["enqueued_at"] - first_at - n * 1000 < 900 for n, job in enumerate(jobs))
+        slots_ms = [int(job["job_id"].removeprefix(f"{name}@")) for job in jobs]
+        late_ms = int(1000 * stopwatch.waited_s)
+        assert first_at <= slots_ms[0] <= first_at + late_ms
+        assert 1000 <= slots_ms[1] - slots_ms[0] <= 1000 + late_ms
+        assert all((slot_ms - first_at) % 1000 == 0 for slot_ms in slots_ms)
+        enqueued_ms = [job["enqueued_at"] for job in jobs]
+        assert all(0 <= at - slot < 900 + late_ms for at, slot in zip(enqueued_ms, slots_ms, strict=True))
         assert jobs[0]["payload"] == {"text": "hello"}
         assert jobs[0]["priority"] == 3
         state = await show(api, name)
         assert (state["last_at"], state["last_status"]) == (state["next_at"] - 1000, "queued")
 
-    async def test_a_waiting_worker_is_woken_by_a_firing(self, api: Api, name: str, kind: str) -> None:
+    async def test_a_waiting_worker_is_woken_by_a_firing(
+        self, api: Api, name: str, kind: str, stopwatch: Stopwatch
+    ) -> None:
+        stopwatch.start()
         waiting = asyncio.create_task(api.lease(kind))
         slot_at = (await put(api, name, entry(kind), every=1000))["next_at"]
         await waiting
-        assert now_ms() - slot_at < 500
+        assert now_ms() - slot_at < 500 + 1000 * stopwatch.waited_s
 
     async def test_an_enqueue_that_is_refused_shows(self, api: Api, name: str, kind: str) -> None:
         await put(api, name, entry(kind, max_queued_length=0), every=1000)

@@ -84,6 +84,7 @@ async def test_the_log_says_it_once_in_a_while(own_server: ServerFactory) -> Non
     async with AsyncClient(server.url) as client:
         for number in range(50):
             await client.enqueue(EnqueueJob(queue_type="sms", queue_id=str(number), payload=1, interval=1))
+    server.until(lambda: "rate_not_kept" in server.log)
     lines = [line for line in server.log.splitlines() if "rate_not_kept" in line]
     assert len(lines) == 1
     assert "queue_type=sms queue_id=0 times=1: interval: 1 ms is not kept in full at burst 1" in lines[0]

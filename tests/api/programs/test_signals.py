@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import aiohttp
@@ -17,6 +16,7 @@ import pytest
 from router.access.token_file import new_token
 from sharq_core.process.stop import MARGIN_S
 from tests.support.processes.commands import StartServer, enqueue, run, status_of, until_status
+from tests.support.stopwatch import Stopwatch
 
 
 async def test_sighup_reads_again_what_can_be_and_names_what_needs_a_restart(
@@ -99,16 +99,16 @@ async def test_sigquit_stops_in_order(start: StartServer, http: aiohttp.ClientSe
 
 
 async def test_a_store_that_hangs_does_not_make_the_stop_take_longer_than_its_timeout(
-    start: StartServer, http: aiohttp.ClientSession
+    start: StartServer, http: aiohttp.ClientSession, stopwatch: Stopwatch
 ) -> None:
     server = start(SHARQ_SERVER_SHUTDOWN_TIMEOUT="3000")
     url = server.url()
     await until_status(http, f"{url}/readyz", 200)
     assert await enqueue(http, url) == 201
     os.kill(server.store_pid(), signal.SIGSTOP)
-    started_s = time.monotonic()
+    stopwatch.start()
     assert server.stop() == 1, "it did not end in order"
-    assert time.monotonic() - started_s < 3.0 + MARGIN_S
+    stopwatch.assert_within(3.0 + MARGIN_S)
     assert "embedded_store_killed" in server.stderr
     server = start()
     async with http.get(f"{server.url()}/queue/sms/1/") as answer:
@@ -117,7 +117,7 @@ async def test_a_store_that_hangs_does_not_make_the_stop_take_longer_than_its_ti
 
 
 async def test_clients_that_neither_read_nor_send_do_not_make_the_stop_take_longer(
-    start: StartServer, http: aiohttp.ClientSession
+    start: StartServer, http: aiohttp.ClientSession, stopwatch: Stopwatch
 ) -> None:
     """One has sent half a body; one does not read the large answer that it has asked for."""
     server = start(SHARQ_SERVER_SHUTDOWN_TIMEOUT="2000")
@@ -134,9 +134,9 @@ async def test_clients_that_neither_read_nor_send_do_not_make_the_stop_take_long
         silent.sendall(b"POST /enqueue/sms/1/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         deaf.sendall(b"GET /dequeue/sms/?count=40 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         server.until(lambda: bool(deaf.recv(1, socket.MSG_PEEK)))
-        started_s = time.monotonic()
+        stopwatch.start()
         assert server.stop() == 0
-        assert time.monotonic() - started_s < 2.0 + MARGIN_S
+        stopwatch.assert_within(2.0 + MARGIN_S)
         assert "connections_cut_off count=2 reason=stop" in server.stderr
 
 
@@ -174,14 +174,14 @@ sys.exit(run_program("test", lambda: serve_until_stopped(Service, 0.1)))
 """
 
 
-def test_a_stop_in_which_the_event_loop_stands_still_ends_all_the_same() -> None:
+def test_a_stop_in_which_the_event_loop_stands_still_ends_all_the_same(stopwatch: Stopwatch) -> None:
     command = [sys.executable, "-c", STANDS_STILL]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        started_s = time.monotonic()
+        stopwatch.start()
         process.terminate()
         _, said = process.communicate(timeout=30)
-    assert time.monotonic() - started_s < 0.1 + MARGIN_S + 2.0
+    stopwatch.assert_within(0.1 + MARGIN_S + 2.0)
     assert process.returncode == 1
     assert "CRITICAL stop_overdue limit_s=3.1" in said

@@ -27,6 +27,7 @@ from sharq_client.bulk import MAX_BYTES_A_CALL, calls
 from sharq_client.errors import TooLarge
 from sharq_client.json_values import NotJson
 from tests.support.processes.servers import ServerFactory, SharqServer
+from tests.support.stopwatch import Stopwatch
 from tests.support.waits import until
 
 
@@ -97,7 +98,7 @@ async def test_a_wait_returns_when_the_job_has_ended(client: AsyncClient, kind: 
     await asyncio.sleep(0.2)
     assert not wait.done()
     await client.finish(job, result="done")
-    status = await asyncio.wait_for(wait, 5)
+    status = await wait
     assert status is not None and (status.state, status.result, status.has_ended) == (
         JobState.FINISHED,
         "done",
@@ -106,13 +107,14 @@ async def test_a_wait_returns_when_the_job_has_ended(client: AsyncClient, kind: 
 
 
 async def test_a_wait_goes_on_over_several_requests_until_its_timeout(
-    client: AsyncClient, kind: str, monkeypatch: pytest.MonkeyPatch
+    client: AsyncClient, kind: str, monkeypatch: pytest.MonkeyPatch, stopwatch: Stopwatch
 ) -> None:
     monkeypatch.setattr(client_jobs, "MAX_WAIT_MS", 300)
     await leased(client, kind)
-    started = time.monotonic()
+    stopwatch.start()
     status = await client.jobs.wait(kind, "q", "a", timeout_s=0.8)
-    assert 0.8 <= time.monotonic() - started < 3
+    assert stopwatch.elapsed_s >= 0.8
+    stopwatch.assert_within(3)
     assert status is not None and (status.state, status.has_ended) == (JobState.LEASED, False)
     assert await client.jobs.wait(kind, "q", "unknown") is None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
@@ -27,7 +26,8 @@ from sharq_client.streaming import MAX_FAILURES
 from sharq_core.config import parse_url
 from tests.clients.both import OPENERS, OpenClient
 from tests.support.extent import is_full
-from tests.support.processes.servers import SharqCluster, SharqServer
+from tests.support.processes.servers import PATIENT, SharqCluster, SharqServer
+from tests.support.stopwatch import Stopwatch
 from tests.support.stores.server import StoreServer
 
 DEADLINE_S = 380.0
@@ -222,21 +222,25 @@ async def test_cancelled_stream_leaves_no_call_behind(server: SharqServer, kind:
 
 
 async def test_list_that_no_server_takes_has_an_error_for_each_job(
-    open_client: OpenClient, kind: str
+    open_client: OpenClient, kind: str, stopwatch: Stopwatch
 ) -> None:
-    begun_s = time.monotonic()
+    stopwatch.start()
     async with open_client("http://127.0.0.1:1", retries=1) as client:
         answers = await client.enqueue_many(list(messages(kind, 20_000)))
     assert len(answers) == answers.failed == 20_000
     assert all(isinstance(answer, Unavailable) for answer in answers)
     assert any("not sent, because" in str(answer) for answer in answers)
-    assert time.monotonic() - begun_s < 10
+    stopwatch.assert_within(10)
 
 
 @pytest.fixture(scope="module")
 def mortal(tmp_path_factory: pytest.TempPathFactory, store: StoreServer) -> Iterator[SharqServer]:
     """A server that each test kills and starts again."""
-    environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_KEY_PREFIX": f"client-{uuid.uuid4().hex[:12]}"}
+    environ = {
+        "SHARQ_REDIS_URL": store.url,
+        "SHARQ_REDIS_KEY_PREFIX": f"client-{uuid.uuid4().hex[:12]}",
+        **PATIENT,
+    }
     made = SharqServer(tmp_path_factory.mktemp("mortal"), environ=environ)
     made.start()
     yield made
@@ -278,7 +282,7 @@ async def test_stream_stops_at_a_dead_server_and_resumes_without_loss_or_doubles
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, store: StoreServer) -> Iterator[SharqCluster]:
     """A cluster of which each test kills one router."""
-    environ = {"SHARQ_REDIS_KEY_PREFIX": f"client-{uuid.uuid4().hex[:12]}"}
+    environ = {"SHARQ_REDIS_KEY_PREFIX": f"client-{uuid.uuid4().hex[:12]}", **PATIENT}
     folder = tmp_path_factory.mktemp("cluster")
     made = SharqCluster(folder, parse_url(store.url), environ, routers=len(OPENERS) + 1, shards=1)
     made.start()

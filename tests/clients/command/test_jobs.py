@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 
 import pytest
 
 from sharq_client import Client, EnqueueJob, JobState
 from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import Sharq
+from tests.support.stopwatch import Stopwatch
 
 
 @pytest.fixture
@@ -107,14 +107,17 @@ def test_unknown_job_ends_with_3(sharq: Sharq, server: SharqServer, kind: str) -
     assert sharq("cancel", kind, "acme", "nobody", code=3).err == failed.err
 
 
-def test_wait_ends_with_0_only_if_the_job_is_finished(client: Client, sharq: Sharq, kind: str) -> None:
+def test_wait_ends_with_0_only_if_the_job_is_finished(
+    client: Client, sharq: Sharq, kind: str, stopwatch: Stopwatch
+) -> None:
     fill(client, kind, "one", "two")
     job = client.dequeue(kind)
     assert job is not None
     threading.Timer(0.3, lambda: client.finish(job)).start()
-    began = time.monotonic()
+    stopwatch.start()
     assert "state     finished" in sharq("job", kind, "acme", "one", "--wait").out
-    assert 0.2 < time.monotonic() - began < 10
+    assert stopwatch.elapsed_s > 0.2
+    stopwatch.assert_within(10)
     late = sharq("job", kind, "acme", "two", "--wait", "--within", "300ms", code=1)
     assert late.err == "sharq: the job has not ended within 300ms\n"
     client.jobs.cancel(kind, "acme", "two")

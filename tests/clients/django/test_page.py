@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.test_pages import environ, programs
-from tests.support.processes.servers import SharqServer, running_server
+from tests.support.processes.servers import PATIENT, SharqServer, running_server
 
 pytest.importorskip("django", reason="Django 6 needs Python 3.12 or newer")
 
@@ -71,7 +71,7 @@ def point_at(server: SharqServer, project: Path) -> None:
 def test_the_project_works_as_printed(
     project: Path, manage: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    with running_server() as server:
+    with running_server(environ=PATIENT) as server:
         point_at(server, project)
         assert "no issues" in manage("check").stdout
         command = [sys.executable, "manage.py", "sharq_worker"]

@@ -204,7 +204,7 @@ async def test_a_batch_is_forgotten_everywhere_once_its_last_job_ended_everywher
 async def test_batches_work_on_a_redis_cluster(prefix: str) -> None:
     """It refuses a key that a function has not declared."""
     with running_cluster() as cluster:
-        async with running_node(cluster.address, NodeSettings(key_prefix=prefix)) as parts:
+        async with running_node(cluster.address, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
             await enqueued(parts, *members(2, QUEUES), *members(1, ["later"], at_us=2**52))
             await finish(parts, await leased(parts, 10))
             assert await BatchRouting(parts.dispatch).get(KIND, BATCH, Unread(64)) == BatchCounts(

@@ -17,7 +17,7 @@ from sharq_core.partitions import partition_of
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 from sharq_core.scheduler.keys import Keys
 from tests.scheduler.drivers.driver import Driver
-from tests.support.nodes.parts import Parts, enqueued, job, running_node
+from tests.support.nodes.parts import PATIENT_S, Parts, enqueued, job, running_node
 from tests.support.stores.server import StoreServer
 from tests.support.waits import until
 
@@ -103,7 +103,7 @@ async def test_a_node_that_starts_extends_what_another_one_left(store: StoreServ
     await parts.node.stop()
     kept = Store(parts, store)
     kept.shorten((now_us() - 90 * 3600 * SECOND_US, now_us() - 66 * 3600 * SECOND_US))
-    async with running_node(store.url, parts.node.settings) as later:
+    async with running_node(store.url, parts.node.settings, PATIENT_S) as later:
         await until(lambda: kept.calendar().last_us >= now_us() + LEAST_AHEAD_US)
         assert len(await later.dequeue(CARRIER, 9)) == 1, "what the other one leased counts"
         stats = await later.dispatch.route(GetTypeStats(CARRIER, kept.partition))

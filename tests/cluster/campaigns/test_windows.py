@@ -218,7 +218,7 @@ async def test_an_interrupted_removal_is_ended_by_the_next_one(parts: Parts) -> 
 async def test_windows_work_on_a_redis_cluster(prefix: str) -> None:
     """It refuses a key that a function has not declared."""
     with running_cluster() as cluster:
-        async with running_node(cluster.address, NodeSettings(key_prefix=prefix)) as parts:
+        async with running_node(cluster.address, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
             await walks.put_window(parts.dispatch, "w", hours(2, 5))
             keys = [QueueKey(KIND, f"q{number}") for number in range(20)]
             await enqueued(parts, *(job(KIND, key.queue_id, "j", window="w") for key in keys))

@@ -17,7 +17,7 @@ from sharq_core.link.job_calls import Cancel, ChangeJob, DropDeadLetter, ListJob
 from sharq_core.link.messages import Enqueue, GetJob, Release
 from sharq_core.models import EnqueueStatus, JobState, JobStatus, LeaseStatus, QueueKey, ReleaseJob
 from sharq_core.partitions import partition_of
-from tests.support.nodes.parts import Parts, job, queues_in_different_partitions, running_node
+from tests.support.nodes.parts import PATIENT_S, Parts, job, queues_in_different_partitions, running_node
 from tests.support.stores.redis_cluster import RedisCluster, running_cluster
 from tests.support.waits import until_answer
 
@@ -33,7 +33,7 @@ def cluster() -> Iterator[RedisCluster]:
 
 @pytest.fixture
 async def parts(cluster: RedisCluster, prefix: str) -> AsyncIterator[Parts]:
-    async with running_node(cluster.address, NodeSettings(key_prefix=prefix)) as running:
+    async with running_node(cluster.address, NodeSettings(key_prefix=prefix), PATIENT_S) as running:
         yield running
 
 

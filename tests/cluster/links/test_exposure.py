@@ -96,7 +96,7 @@ def test_the_original_s_server_warns_loudly_and_runs(
     server = SharqServer(tmp_path, "--config", str(config), environ=environ)
     started.append(server)
     server.start()
-    assert f"CRITICAL open_to_everyone address=0.0.0.0:{server.port}: " in server.log
+    server.until(lambda: f"CRITICAL open_to_everyone address=0.0.0.0:{server.port}: " in server.log)
 
 
 def test_a_server_that_is_told_to_be_open_does_not_complain(

@@ -34,7 +34,7 @@ from tests.support.nodes.links import (
 )
 from tests.support.nodes.parts import Parts, job
 from tests.support.ports import free_port
-from tests.support.waits import until
+from tests.support.waits import DEADLINE_S, until
 
 
 async def test_more_calls_than_a_link_may_hold_are_refused_at_once(parts: Parts) -> None:
@@ -91,7 +91,7 @@ async def test_a_router_that_does_not_read_loses_its_link(
     async with shard_end(parts.node) as shard, raw_router(shard.address) as raw:
         await until(lambda: len(shard.server) == 1)
         numbers = iter(range(10_000))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_S):
             while len(shard.server) == 1:
                 with suppress(ConnectionError):
                     await raw.say(*(CallFrame(next(numbers), FAR_US, GetJob(KEY, "j")) for _ in range(5)))

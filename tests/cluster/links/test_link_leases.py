@@ -16,7 +16,7 @@ from sharq_core.models import (
 )
 from tests.support.nodes.links import FAR_US, KIND, Gate, dequeue, raw_router, router_end, shard_end
 from tests.support.nodes.parts import Parts, job
-from tests.support.waits import until
+from tests.support.waits import DEADLINE_S, until
 
 
 async def attempt_of_the_next(parts: Parts) -> int:
@@ -55,7 +55,7 @@ async def test_a_lease_in_an_answer_that_the_router_never_read_is_void(parts: Pa
 
 async def until_leased(parts: Parts, count: int) -> None:
     """Wait until this many queues have a leased job."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         while True:
             stats = [await parts.node.call(messages.GetQueue(QueueKey(KIND, f"q{n}"))) for n in range(count)]
             if sum(one.leased for one in stats) == count:

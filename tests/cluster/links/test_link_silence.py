@@ -27,6 +27,7 @@ from tests.support.nodes.links import (
     shard_process,
 )
 from tests.support.nodes.parts import Parts, job
+from tests.support.stopwatch import Stopwatch
 from tests.support.stores.server import StoreFactory
 from tests.support.waits import until
 
@@ -70,16 +71,17 @@ async def test_deadlines_are_by_the_clock_of_the_shard() -> None:
     assert all(3_000_000 < left <= 4_000_000 for left in left_us)
 
 
-async def test_a_call_without_an_answer_ends_at_its_deadline(parts: Parts) -> None:
+async def test_a_call_without_an_answer_ends_at_its_deadline(parts: Parts, stopwatch: Stopwatch) -> None:
     gate = Gate(parts.node)
     async with shard_end(gate) as shard, router_end(shard.address, timeout_s=0.3) as end:
-        started = time.monotonic()
+        stopwatch.start()
         calls = (
             end.link.call(Peek(KIND)),
             end.link.call(Enqueue([job(KIND, "q", "j")])),
         )
         read, write = await asyncio.gather(*calls, return_exceptions=True)
-        assert 0.25 < time.monotonic() - started < SOON_S
+        assert stopwatch.elapsed_s > 0.25
+        stopwatch.assert_within(SOON_S)
         assert isinstance(read, Unavailable)
         assert isinstance(write, OutcomeUnknown)
         assert (end.link.in_flight, end.link.is_up) == (0, True)
@@ -98,7 +100,9 @@ async def test_a_shard_that_waits_for_its_store_is_not_suspect(parts: Parts) -> 
         assert await call is None
 
 
-async def test_a_silent_shard_is_suspect_in_half_a_second(own_store: StoreFactory, prefix: str) -> None:
+async def test_a_silent_shard_is_suspect_in_half_a_second(
+    own_store: StoreFactory, prefix: str, stopwatch: Stopwatch
+) -> None:
     """A paused process: reads are given up at once, and all is well when it goes on."""
     async with (
         shard_process(own_store().url, prefix) as (address, process),
@@ -106,14 +110,15 @@ async def test_a_silent_shard_is_suspect_in_half_a_second(own_store: StoreFactor
     ):
         await end.link.call(CheckStore())
         process.send_signal(signal.SIGSTOP)
-        started = time.monotonic()
+        stopwatch.start()
         read = asyncio.create_task(end.link.call(Peek(KIND)))
         write = asyncio.create_task(end.link.call(Enqueue([job(KIND, "q", "j")])))
         await until(lambda: end.link.is_suspect)
-        assert 0.4 < time.monotonic() - started < SOON_S
+        assert stopwatch.elapsed_s > 0.4
+        stopwatch.assert_within(SOON_S)
         with pytest.raises(Unavailable, match="no sign of life"):
             await read
-        assert time.monotonic() - started < SOON_S
+        stopwatch.assert_within(SOON_S)
         process.send_signal(signal.SIGCONT)
         assert await write == [Enqueued(EnqueueStatus.QUEUED, 0)]
         assert not end.link.is_suspect

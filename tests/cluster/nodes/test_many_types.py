@@ -22,6 +22,7 @@ from sharq_core.partitions import partition_of
 from sharq_core.scheduler.keys import Keys
 from tests.support.extent import is_full
 from tests.support.nodes.parts import LEASE_US, PATIENT_S, Parts, job, running_node
+from tests.support.stopwatch import Stopwatch
 from tests.support.stores.server import StoreFactory
 from tests.support.waits import until
 
@@ -108,23 +109,29 @@ async def test_the_job_of_an_ended_lease_is_there_for_a_node_that_has_not_read_i
         assert len(await dequeue_all(parts, types[::25])) == 20
 
 
-async def test_leases_of_many_types_end_on_time_after_a_restart(store_url: str, prefix: str) -> None:
+async def test_leases_of_many_types_end_on_time_after_a_restart(
+    store_url: str, prefix: str, stopwatch: Stopwatch
+) -> None:
     types = types_of_partition(0, MANY)
     async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
         await enqueue(parts, types)
         leased = await dequeue_all(parts, types, lease_us=8_000_000)
     async with running_node(store_url, settings(prefix), timeout_s=PATIENT_S) as parts:
+        stopwatch.start()
+        begun_us = int(time.time() * 1e6)
         polls = [asyncio.create_task(parts.dequeue(name, wait_us=20_000_000)) for name in types[::50]]
         found = await asyncio.gather(*polls)
         assert all(len(jobs) == 1 and jobs[0].attempt == 2 for jobs in found)
         ended_us = {one.queue_type: one.leased_until_us for one in leased}
-        late_us = [one.leased_until_us - LEASE_US - ended_us[one.queue_type] for (one,) in found]
-        assert min(late_us) >= 0
-        assert max(late_us) < SOON_S * 1e6
+        leased_us = {one.queue_type: one.leased_until_us - LEASE_US for (one,) in found}
+        assert all(at_us >= ended_us[name] for name, at_us in leased_us.items())
+        # On a busy machine some have ended before the second node began.
+        late_us = [at_us - max(ended_us[name], begun_us) for name, at_us in leased_us.items()]
+        assert max(late_us) / 1e6 < SOON_S + stopwatch.waited_s
 
 
 async def test_the_timers_of_a_type_that_is_awaited_do_not_wait_behind_those_of_many(
-    store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+    store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, stopwatch: Stopwatch
 ) -> None:
     monkeypatch.setattr(reaper, "PAIRS_AT_ONCE", 4)
     monkeypatch.setattr(reaper, "FIRST_SHARE", 3)
@@ -136,10 +143,10 @@ async def test_the_timers_of_a_type_that_is_awaited_do_not_wait_behind_those_of_
         await dequeue_all(parts, types, lease_us=lease_us)
         left_us = lease_us - int((time.monotonic() - began_s) * 1e6)
         await dequeue_all(parts, ["victim"], lease_us=max(left_us, 1_000_000))
-        due_s = time.monotonic() + max(left_us, 1_000_000) / 1e6
+        stopwatch.start()
         (leased,) = await parts.dequeue("victim", wait_us=20_000_000)
         assert leased.attempt == 2
-        assert time.monotonic() - due_s < SOON_S
+        stopwatch.assert_within(max(left_us, 1_000_000) / 1e6 + SOON_S)
 
 
 @asynccontextmanager
@@ -156,20 +163,20 @@ async def two_nodes(store_url: str, prefix: str) -> AsyncIterator[tuple[Parts, P
 
 
 async def test_a_waiting_poll_hears_within_a_second_of_what_another_node_enqueued(
-    store_url: str, prefix: str, slow_pages: None
+    store_url: str, prefix: str, slow_pages: None, stopwatch: Stopwatch
 ) -> None:
     async with two_nodes(store_url, prefix) as (owner, other):
         await enqueue(owner, types_of_partition(0, MANY))
         poll = asyncio.create_task(owner.dequeue("late", wait_us=10_000_000))
         await asyncio.sleep(0.1)
-        began_s = time.monotonic()
+        stopwatch.start()
         await other.dispatch.enqueue([job("late", "q", "1")])
         assert len(await poll) == 1
-        assert time.monotonic() - began_s < SOON_S
+        stopwatch.assert_within(SOON_S)
 
 
 async def test_what_a_node_changed_before_it_gave_a_partition_up_is_read_by_the_next_owner(
-    store_url: str, prefix: str
+    store_url: str, prefix: str, stopwatch: Stopwatch
 ) -> None:
     async with (
         running_node(store_url, settings(prefix, node_id="late"), timeout_s=PATIENT_S) as late,
@@ -180,11 +187,11 @@ async def test_what_a_node_changed_before_it_gave_a_partition_up_is_read_by_the_
         await until(lambda: not owner.node.parts.ownership.unread)
         poll = asyncio.create_task(owner.dequeue("late", wait_us=10_000_000))
         await asyncio.sleep(0.1)
-        began_s = time.monotonic()
+        stopwatch.start()
         await late.dispatch.enqueue([job("late", "q", "1")])
         late.node.follow(OWNED_BY_ONE)
         assert len(await poll) == 1
-        assert time.monotonic() - began_s < 2 * SOON_S
+        stopwatch.assert_within(2 * SOON_S)
 
 
 async def test_types_that_another_node_emptied_are_forgotten_after_a_whole_round(

@@ -13,9 +13,9 @@ from sharq_core.models import (
     LeaseOutcome,
     LeaseStatus,
 )
-from tests.support.nodes.parts import Parts, enqueued, job, running_node
+from tests.support.nodes.parts import PATIENT_S, Parts, enqueued, job, running_node
 from tests.support.stores.server import KINDS, StoreFactory
-from tests.support.waits import until
+from tests.support.waits import DEADLINE_S, until
 
 KIND = "sms"
 
@@ -31,7 +31,7 @@ async def test_a_store_with_another_number_of_partitions_is_refused_with_both_nu
 async def test_a_store_that_is_away_at_the_start_is_waited_for(own_store: StoreFactory, prefix: str) -> None:
     server = own_store()
     server.stop()
-    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         assert not parts.node.is_ready
         with pytest.raises(Unavailable):
             await parts.dispatch.enqueue([job(KIND, "q", "j")])
@@ -44,7 +44,7 @@ async def test_functions_that_were_flushed_under_load_are_loaded_again(
     own_store: StoreFactory, prefix: str
 ) -> None:
     server = own_store()
-    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         with server.client() as client:
             for number in range(20):
                 client.function_flush()
@@ -56,20 +56,20 @@ async def test_a_store_that_takes_no_library_leaves_nobody_waiting(
     own_store: StoreFactory, prefix: str
 ) -> None:
     store = own_store()
-    async with running_node(store.url, NodeSettings(key_prefix=prefix), timeout_s=1.0) as parts:
+    async with running_node(store.url, NodeSettings(key_prefix=prefix), timeout_s=5.0) as parts:
         await enqueued(parts, job(KIND, "q", "before"))
         with store.client() as client:
             both = client.pipeline(transaction=True)
             both.execute_command("FUNCTION", "FLUSH")
             both.execute_command("CONFIG", "SET", "min-replicas-to-write", "1")
             both.execute()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(DEADLINE_S):
                 (refused,) = await parts.dispatch.enqueue([job(KIND, "q", "refused")])
                 assert isinstance(refused, Unavailable)
                 with pytest.raises(Unavailable):
                     await parts.dequeue(KIND)
             client.config_set("min-replicas-to-write", 0)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             await enqueued(parts, job(KIND, "q", "after"))
             assert [leased.job_id for leased in await parts.dequeue(KIND, 2)] == ["before", "after"]
 
@@ -83,7 +83,7 @@ async def test_a_user_with_the_documented_rights_is_enough(
     with store.client() as client:
         client.execute_command("ACL", "SETUSER", "sharq", "on", ">p", f"~{{{prefix}:*", *rights.split())
     url = store.url.replace("redis://", "redis://sharq:p@")
-    async with running_node(url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         await enqueued(parts, job(KIND, "q", "j"), job(KIND, "q", "k"))
         leased = await parts.dequeue(KIND, 2)
         assert [one.job_id for one in leased] == ["j", "k"]

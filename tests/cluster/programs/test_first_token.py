@@ -20,6 +20,7 @@ from sharq_server.first_token import require_tokens
 from tests.support.processes.commands import ended
 from tests.support.processes.servers import SharqProcess, SharqServer
 from tests.support.stores.server import StoreFactory, StoreServer
+from tests.support.waits import wait_until
 
 TOKEN = re.compile(r"\bsharq_[A-Za-z0-9_-]{43}\b")
 
@@ -62,9 +63,9 @@ def test_first_start_prints_a_token_and_later_ones_ask_for_it(
     server = SharqServer(tmp_path, "--data-dir", "data", "--make-token")
     started.append(server)
     server.start()
+    said = ("SHARQ_AUTH_ALLOW_ANONYMOUS=true", "Authorization: Bearer")
+    server.until(lambda: TOKEN.search(server.log) is not None and all(text in server.log for text in said))
     (token,) = TOKEN.findall(server.log)
-    assert "SHARQ_AUTH_ALLOW_ANONYMOUS=true" in server.log
-    assert "Authorization: Bearer" in server.log
     assert (status(server), status(server, token), status(server, f"{token}x")) == (401, 200, 401)
     path = tmp_path / "data" / "tokens"
     assert path.stat().st_mode & 0o777 == 0o600
@@ -75,8 +76,8 @@ def test_first_start_prints_a_token_and_later_ones_ask_for_it(
     assert not list(path.parent.glob("tokens.*"))
     assert server.stop() == 0
     server.start()
+    server.until(lambda: f"tokens_in_force path={path}" in server.log)
     assert TOKEN.findall(server.log) == [token]
-    assert f"tokens_in_force path={path}" in server.log
     assert (status(server), status(server, token)) == (401, 200)
 
 
@@ -93,6 +94,7 @@ def test_two_servers_on_one_directory_print_one_token_and_both_take_it(
         server.launch()
     for server in started:
         server.until_status(200)
+    wait_until(lambda: any(TOKEN.search(server.log) for server in started))
     (token,) = [token for server in started for token in TOKEN.findall(server.log)]
     assert [status(server, token) for server in started] == [200, 200]
     assert [status(server) for server in started] == [401, 401]

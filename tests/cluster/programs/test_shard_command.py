@@ -18,6 +18,7 @@ from sharq_core.version import __version__
 from tests.support.nodes.parts import LEASE_US, job
 from tests.support.processes.commands import ended
 from tests.support.processes.shards import SharqShard
+from tests.support.stopwatch import Stopwatch
 from tests.support.stores.server import StoreFactory, StoreServer
 from tests.support.waits import until, wait_until
 
@@ -81,7 +82,7 @@ def test_a_shard_without_a_name_is_called_after_its_host_and_port(shards: ShardF
 
 
 def test_two_take_over_from_a_third_that_is_paused_or_killed_and_one_from_one_that_stops(
-    shards: ShardFactory,
+    shards: ShardFactory, stopwatch: Stopwatch
 ) -> None:
     a, b, c = start_three(shards)
     before = c.gauge("sharq_shard_partitions")
@@ -91,9 +92,9 @@ def test_two_take_over_from_a_third_that_is_paused_or_killed_and_one_from_one_th
     wait_until(lambda: own_all(a, b, c))
     assert c.gauge("sharq_shard_partitions") == before, "it has its own partitions back"
     c.kill()
-    killed_s = time.monotonic()
+    stopwatch.start()
     wait_until(lambda: own_all(a, b))
-    assert time.monotonic() - killed_s < 1.5 + 6.0, "after its TTL, and not much later"
+    stopwatch.assert_within(1.5 + 6.0, "its TTL is over and its partitions are taken")
     b.signal(signal.SIGTERM)
     assert b.wait() == 0
     wait_until(lambda: own_all(a))
@@ -156,12 +157,16 @@ def test_a_shard_waits_for_its_store_and_outlives_its_absence(
     assert [shard.log.count("view version") for shard in (a, b)] == views
 
 
-def test_a_stop_while_the_store_is_away_is_quick_and_clean(shards: ShardFactory, server: StoreServer) -> None:
+def test_a_stop_while_the_store_is_away_is_quick_and_clean(
+    shards: ShardFactory, server: StoreServer, stopwatch: Stopwatch
+) -> None:
     shard = shards("a")
     shard.start()
     server.stop()
     shard.signal(signal.SIGTERM)
-    assert shard.wait(timeout_s=10) == 0
+    stopwatch.start()
+    assert shard.wait() == 0
+    stopwatch.assert_within(10)
     assert "leave_failed" in shard.log
 
 
@@ -231,16 +236,16 @@ def test_what_is_not_http_is_refused_and_leaves_one_line(shards: ShardFactory, s
 
 
 def test_a_stop_takes_no_longer_than_its_timeout_though_the_store_hangs(
-    shards: ShardFactory, server: StoreServer
+    shards: ShardFactory, server: StoreServer, stopwatch: Stopwatch
 ) -> None:
     shard = shards("a", SHARQ_SERVER_SHUTDOWN_TIMEOUT="1000", SHARQ_REDIS_TIMEOUT="30000")
     shard.start()
     server.pause()
     try:
-        started_s = time.monotonic()
+        stopwatch.start()
         shard.signal(signal.SIGTERM)
         wait_until(lambda: not shard.is_running)
-        assert time.monotonic() - started_s < 1.0 + MARGIN_S + 0.5
+        stopwatch.assert_within(1.0 + MARGIN_S + 0.5)
     finally:
         server.resume()
 

@@ -22,12 +22,14 @@ from sharq_core.store.embedded import allocator
 from sharq_core.store.embedded.allocator import find_jemalloc
 from sharq_core.store.embedded.data_dir import DataDirError
 from sharq_core.store.embedded.memory_limit import default_limit_bytes
+from sharq_core.store.embedded.program import find_server
 from sharq_core.store.embedded.server import EmbeddedStore, EmbeddedStoreError
 from tests.support.pids import is_alive
 from tests.support.tools import missing_tool
 from tests.support.waits import until
 
 DEADLINE_S = 60.0
+SLOW_START_S = 12
 
 HOLD_A_STORE = """
 import asyncio, sys
@@ -313,3 +315,15 @@ async def test_a_cancelled_start_leaves_no_process(data_dir: Path) -> None:
         await start
     async with running(data_dir):
         pass
+
+
+@pytest.mark.slow
+async def test_a_store_that_gets_no_processor_for_long_starts_all_the_same(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "slow"
+    slow.write_text(f'#!/bin/sh\nsleep {SLOW_START_S}\nexec {find_server()} "$@"\n')
+    slow.chmod(0o700)
+    monkeypatch.setattr("sharq_core.store.embedded.server.find_server", lambda: str(slow))
+    async with running(data_dir) as store, client_of(store) as client:
+        assert await client.ping()

@@ -21,6 +21,7 @@ from sharq_core.scheduler.keys import slot_of
 from sharq_core.store.topology.layout import SLOTS
 from tests.support.network.tcp_proxy import TcpProxy, running_tcp_proxy
 from tests.support.processes.servers import SharqCluster, SharqProcess, get_json, serving
+from tests.support.stopwatch import Stopwatch
 from tests.support.stores.redis_cluster import RedisCluster, running_cluster
 from tests.support.stores.server import StoreFactory, StoreServer
 from tests.support.waits import wait_until
@@ -33,7 +34,7 @@ SLACK_S = 1.0
 
 BEFORE_S = 1.0
 AFTER_S = 6.0
-BACK_WITHIN_S = 20.0
+BACK_WITHIN_S = 60.0
 QUEUES = [f"q{number}" for number in range(40)]
 """In about half of all partitions, of each shard."""
 
@@ -167,25 +168,30 @@ async def flap(proxy: TcpProxy) -> None:
 
 
 @pytest.mark.parametrize("mode", ["cut", "hole", "flap"])
-async def test_a_shard_that_loses_the_store_is_stood_in_for_within_a_second(scene: Scene, mode: str) -> None:
+async def test_a_shard_that_loses_the_store_is_stood_in_for_within_a_second(
+    scene: Scene, mode: str, stopwatch: Stopwatch
+) -> None:
     await asyncio.sleep(BEFORE_S)
     assert scene.failures == []
     flapping: asyncio.Task[None] | None = None
     cut_s = time.monotonic()
+    stopwatch.start()
     if mode == "flap":
         flapping = asyncio.create_task(flap(scene.proxy))
     else:
         scene.proxy.set(mode)  # type: ignore[arg-type] # one of its modes
     await asyncio.sleep(AFTER_S)
-    late = [f for f in scene.failures if f.ended_s > cut_s + FAILURES_END_WITHIN_S + SLACK_S]
+    late = [
+        f for f in scene.failures if f.ended_s > cut_s + FAILURES_END_WITHIN_S + SLACK_S + stopwatch.waited_s
+    ]
     assert late == []
     assert all(failure.status == 504 for failure in scene.failures), "what was not done is asked elsewhere"
     assert {failure.verb for failure in scene.failures} <= {"dequeue"}, "what may be repeated is"
     stood_in_s = cut_s + FAILURES_END_WITHIN_S
     await until_seen(lambda: scene.queues_served_after(stood_in_s) == set(QUEUES), "every queue is served")
     assert scene.cut_off.status("/readyz") == 503
-    log = scene.cut_off.log
-    assert log.count("store_contact_lost") == 1
+    await until_seen(lambda: "store_contact_lost" in scene.cut_off.log, "it says so")
+    assert scene.cut_off.log.count("store_contact_lost") == 1
     if flapping is not None:
         flapping.cancel()
     healed_s = time.monotonic()
@@ -193,26 +199,31 @@ async def test_a_shard_that_loses_the_store_is_stood_in_for_within_a_second(scen
     await until_seen(lambda: scene.cut_off.status("/readyz") == 200, "the shard is ready again")
     await until_seen(lambda: members(scene.cluster) == {"shard-1", "cut-off"}, "it has partitions again")
     assert time.monotonic() >= healed_s + 1.0, "it waits until it has been well for a while"
+    await until_seen(lambda: "store_contact_back" in scene.cut_off.log, "it says so")
     assert scene.cut_off.log.count("store_contact_back") == 1
     since_s = time.monotonic()
     await until_seen(lambda: scene.queues_served_after(since_s) == set(QUEUES), "every queue is served")
-    assert [f for f in scene.failures if f.began_s > cut_s + FAILURES_END_WITHIN_S + SLACK_S] == []
+    in_order_s = cut_s + FAILURES_END_WITHIN_S + SLACK_S + stopwatch.waited_s
+    assert [f for f in scene.failures if f.began_s > in_order_s] == []
 
 
-async def test_a_store_that_stands_still_for_a_second_fails_next_to_nothing(scene: Scene) -> None:
+async def test_a_store_that_stands_still_for_a_second_fails_next_to_nothing(
+    scene: Scene, stopwatch: Stopwatch
+) -> None:
     """Every shard is away then: nobody is asked instead of another, and what waits is done when the store is back."""
     await asyncio.sleep(BEFORE_S)
     scene.store.pause()
     await asyncio.sleep(1.0)
     scene.store.resume()
     resumed_s = time.monotonic()
+    stopwatch.start()
     await until_seen(lambda: scene.queues_served_after(resumed_s) == set(QUEUES), "every queue is served")
-    assert [f for f in scene.failures if f.ended_s > resumed_s + SLACK_S] == []
+    assert [f for f in scene.failures if f.ended_s > resumed_s + SLACK_S + stopwatch.waited_s] == []
     assert scene.failures == []
 
 
 async def test_a_store_that_stands_still_while_a_shard_is_cut_off_fails_nothing_after_it_goes_on(
-    scene: Scene,
+    scene: Scene, stopwatch: Stopwatch
 ) -> None:
     """The other shard waits for stable contact then, and serves all the same."""
     await asyncio.sleep(BEFORE_S)
@@ -227,20 +238,26 @@ async def test_a_store_that_stands_still_while_a_shard_is_cut_off_fails_nothing_
     )
     scene.store.resume()
     resumed_s = time.monotonic()
+    stopwatch.start()
     await asyncio.sleep(2 * SLACK_S)
-    assert [failure for failure in scene.failures if failure.began_s > resumed_s + SLACK_S / 2] == []
+    calm_s = resumed_s + SLACK_S / 2 + stopwatch.waited_s
+    assert [failure for failure in scene.failures if failure.began_s > calm_s] == []
     await until_seen(lambda: scene.queues_served_after(resumed_s) == set(QUEUES), "every queue is served")
 
 
-async def test_an_outage_of_the_whole_store_is_answered_at_once(scene: Scene) -> None:
+async def test_an_outage_of_the_whole_store_is_answered_at_once(scene: Scene, stopwatch: Stopwatch) -> None:
     await asyncio.sleep(BEFORE_S)
     scene.store.kill()
     killed_s = time.monotonic()
+    stopwatch.start()
     await asyncio.sleep(3.0)
     late = [failure for failure in scene.failures if failure.began_s > killed_s + FAILURES_END_WITHIN_S]
     assert late
     assert {failure.status for failure in late} == {503}
-    assert max(failure.ended_s - failure.began_s for failure in late) < FAILURES_END_WITHIN_S
+    assert (
+        max(failure.ended_s - failure.began_s for failure in late)
+        < FAILURES_END_WITHIN_S + stopwatch.waited_s
+    )
     tries = second_tries(scene.cluster)
     await asyncio.sleep(1.0)
     assert second_tries(scene.cluster) == tries, "nobody is asked instead of a shard when all are away"
@@ -250,7 +267,7 @@ async def test_an_outage_of_the_whole_store_is_answered_at_once(scene: Scene) ->
 
 
 async def test_a_shard_that_loses_one_primary_of_a_cluster_keeps_the_partitions_of_the_others(
-    prefix: str, tmp_path: Path
+    prefix: str, tmp_path: Path, stopwatch: Stopwatch
 ) -> None:
     """It has a user of its own, which that primary does not let in any more."""
     with running_cluster() as group:
@@ -265,10 +282,15 @@ async def test_a_shard_that_loses_one_primary_of_a_cluster_keeps_the_partitions_
             assert load.failures == []
             owned, lost = get_partitions(cluster), away_from(group, prefix)
             cut_s = time.monotonic()
+            stopwatch.start()
             group.servers[lost].ask("ACL", "SETUSER", "second", "off")
             group.servers[lost].ask("CLIENT", "KILL", "USER", "second")
             await asyncio.sleep(AFTER_S)
-            late = [f for f in load.failures if f.ended_s > cut_s + FAILURES_END_WITHIN_S + SLACK_S]
+            late = [
+                f
+                for f in load.failures
+                if f.ended_s > cut_s + FAILURES_END_WITHIN_S + SLACK_S + stopwatch.waited_s
+            ]
             assert late == []
             assert load.queues_served_after(cut_s + FAILURES_END_WITHIN_S) == set(QUEUES)
             assert get_partitions(cluster) == owned, "it is a member still"

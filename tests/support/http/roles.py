@@ -12,7 +12,7 @@ import aiohttp
 
 from router.access.token_file import new_token
 from sharq_client import AsyncClient
-from tests.support.processes.servers import SharqServer, running_server
+from tests.support.processes.servers import PATIENT, SharqServer, running_server
 from tests.support.stores.server import running_store
 
 TOKENS = {
@@ -69,7 +69,7 @@ def running_roles() -> Iterator[Roles]:
     with running_store("valkey") as store, tempfile.TemporaryDirectory(prefix="sharq-") as folder:
         path = Path(folder) / "tokens"
         path.write_text(f"{new_token('first')[1]}\n")
-        environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_AUTH_TOKENS_FILE": str(path)}
+        environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_AUTH_TOKENS_FILE": str(path), **PATIENT}
         with running_server(environ=environ) as server:
             running = Roles(server, path)
             running.write()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +14,8 @@ from sharq_core.scheduler.data_set import DataCalls
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
 from tests.support.nodes.members import PARTITIONS, MemberNode, job_in
+from tests.support.nodes.parts import PATIENT_S
+from tests.support.stopwatch import running_stopwatch
 from tests.support.stores.server import StoreServer
 from tests.support.waits import DEADLINE_S, until
 
@@ -26,7 +27,7 @@ BUSY_S = 4.0
 @asynccontextmanager
 async def data_set(server: StoreServer, prefix: str, partitions: int = PARTITIONS) -> AsyncIterator[DataSet]:
     """As an operator's command sees it."""
-    store, keys = make_store(parse_url(server.url), timeout_s=2.0), Keys(prefix, partitions)
+    store, keys = make_store(parse_url(server.url), PATIENT_S), Keys(prefix, partitions)
     try:
         await store.open()
         yield DataSet(Executor(store, keys), DataCalls(keys), partitions)
@@ -51,9 +52,9 @@ def has_noticed(node: MemberNode) -> bool:
 
 async def noticed(*nodes: MemberNode) -> None:
     """All of them have noticed the loss, in time."""
-    since_s = time.monotonic()
-    await until(lambda: all(map(has_noticed, nodes)))
-    assert time.monotonic() - since_s < NOTICED_WITHIN_S + BUSY_S
+    with running_stopwatch() as stopwatch:
+        await until(lambda: all(map(has_noticed, nodes)))
+        stopwatch.assert_within(NOTICED_WITHIN_S + BUSY_S)
 
 
 async def looked(*nodes: MemberNode) -> None:

@@ -18,7 +18,7 @@ from sharq_core.models import Enqueued, EnqueueStatus, JobState, NewJob, QueueKe
 from sharq_core.partitions import Ring, partition_of
 from sharq_core.scheduler.executor import Executor
 from sharq_core.scheduler.keys import Keys
-from tests.support.nodes.parts import LEASE_US, job
+from tests.support.nodes.parts import LEASE_US, PATIENT_S, job
 
 INTERVAL_S = 0.1
 TTL_S = 0.6
@@ -41,6 +41,7 @@ class MemberNode:
         address: str,
         dead_limit: int,
         continues_on_data_loss: bool,
+        timeout_s: float,
     ) -> None:
         settings = NodeSettings(
             node_id=node_id,
@@ -53,9 +54,7 @@ class MemberNode:
         store = parse_url(url) if isinstance(url, str) else url
         keys = Keys(prefix, PARTITIONS)
         self.node_id = node_id
-        self.node = ShardNode(
-            settings, make_store(store, timeout_s=1.0), CollectorRegistry(), Ring(0, (), ())
-        )
+        self.node = ShardNode(settings, make_store(store, timeout_s), CollectorRegistry(), Ring(0, (), ()))
         self.membership = Membership(
             Executor(self.node.store, keys),
             keys,
@@ -132,16 +131,25 @@ class MemberNode:
 class Nodes:
     """The member nodes of one test."""
 
-    def __init__(self, url: str | StoreAddress, prefix: str, continues_on_data_loss: bool) -> None:
+    def __init__(
+        self, url: str | StoreAddress, prefix: str, continues_on_data_loss: bool, timeout_s: float
+    ) -> None:
         self._url = url
         self._prefix = prefix
+        self._timeout_s = timeout_s
         self._continues = continues_on_data_loss
         self._made: list[MemberNode] = []
 
     def make(self, node_id: str, *, address: str | None = None, dead_limit: int = 1000) -> MemberNode:
         """A node that has not joined yet."""
         node = MemberNode(
-            self._url, self._prefix, node_id, address or f"{node_id}:8090", dead_limit, self._continues
+            self._url,
+            self._prefix,
+            node_id,
+            address or f"{node_id}:8090",
+            dead_limit,
+            self._continues,
+            self._timeout_s,
         )
         self._made.append(node)
         return node
@@ -160,10 +168,14 @@ class Nodes:
 
 @asynccontextmanager
 async def running_nodes(
-    url: str | StoreAddress, prefix: str, *, continues_on_data_loss: bool = False
+    url: str | StoreAddress,
+    prefix: str,
+    *,
+    continues_on_data_loss: bool = False,
+    timeout_s: float = PATIENT_S,
 ) -> AsyncIterator[Nodes]:
     """A place for member nodes, which all end with it."""
-    nodes = Nodes(url, prefix, continues_on_data_loss)
+    nodes = Nodes(url, prefix, continues_on_data_loss, timeout_s)
     try:
         yield nodes
     finally:

@@ -8,11 +8,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tests.support.ports import free_port
-from tests.support.processes.servers import SharqProcess, get_json
+from tests.support.processes.servers import PATIENT, SharqProcess, get_json
 from tests.support.processes.shards import SharqShard
 
 QUICK = {"SHARQ_REDIS_TIMEOUT": "500"}
@@ -56,7 +56,7 @@ class LinkedPair:
         self._directory, self._url, self._prefix, self._stack = directory, store_url, prefix, stack
 
     def shard(self, **settings: str) -> SharqShard:
-        shard = SharqShard(self._directory, self._url, self._prefix, "s1", None, **QUICK, **settings)
+        shard = SharqShard(self._directory, self._url, self._prefix, "s1", None, **PATIENT, **settings)
         self._stack.enter_context(running(shard))
         return shard
 
@@ -86,6 +86,19 @@ def get(process: SharqProcess, path: str, *, is_secure: bool = True) -> str:
         return bytes(answer.read()).decode()
 
 
+def warning_of(process: SharqProcess, *, is_secure: bool = True) -> str:
+    """Return the warning of a process once it is ready; on a busy machine its store is late at times."""
+    answers: list[str] = []
+
+    def is_ready() -> bool:
+        with suppress(urllib.error.HTTPError):
+            answers.append(get(process, "/readyz", is_secure=is_secure))
+        return bool(answers)
+
+    process.until(is_ready)
+    return str(json.loads(answers[0])["warning"])
+
+
 def _told(server: SharqProcess, look: Callable[[], tuple[int, str]], reason: str) -> tuple[int, str]:
     """Return the first answer that has the reason. On a busy machine a timeout may be the reason for a moment."""
     answers: list[tuple[int, str]] = []
@@ -110,7 +123,7 @@ def check_everywhere(server: SharqProcess, reason: str, *hidden: str) -> None:
     status, refused = _told(server, lambda: enqueue(server), reason)
     assert status == 503
     _, deep = ask(server, "/deepstatus/")
-    assert reason in server.log
+    server.until(lambda: reason in server.log)
     for text in (ready, refused, deep, known):
         assert not [word for word in ("127.0.0.1", *hidden) if word in text], text
     assert PASSWORD not in server.log

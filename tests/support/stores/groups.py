@@ -22,6 +22,7 @@ from tests.support.waits import wait_until
 
 DEADLINE_S = 30.0
 QUICK_S = 0.3
+ASK_S = 10.0
 SERVICE = "main"
 NODE_TIMEOUT_MS = 2000
 """A Sentinel or a Cluster node that is silent this long counts as gone."""
@@ -92,8 +93,8 @@ class Member(StoreServer):
         self._arguments = (*security.arguments(self.port), *arguments)
 
     def ask(self, *words: str | int | bytes) -> Any:
-        """Send one command; its answer as it came."""
-        with self.client() as client:
+        """Send one command; its answer as it came. The server has ASK_S for it, because some are paused."""
+        with self.client(ASK_S) as client:
             client.response_callbacks.clear()
             return client.execute_command(*words)
 

@@ -140,7 +140,7 @@ class StoreServer:
         """Let a paused server go on."""
         os.kill(self.pid, signal.SIGCONT)
 
-    def client(self, timeout_s: float = 2.0) -> redis.Redis:
+    def client(self, timeout_s: float = 30.0) -> redis.Redis:
         """Return a blocking client that waits timeout_s for an answer and repeats nothing; the caller closes it."""
         # To introduce itself, the driver would read and parse its own package's metadata for each connection: 6 ms.
         return redis.Redis.from_url(
