@@ -20,6 +20,9 @@ pytestmark = pytest.mark.timeout(300)
 JOBS = 60 if is_quick() else 600
 WAIT_MS = 60_000
 LEASE_MS = 600_000
+MISSED_S = 30.0
+"""A wait whose end was missed lasts longer, until its own time is over."""
+
 PAUSE_S = 0.05
 """Before a request that found no server is sent to the next one."""
 
@@ -71,7 +74,12 @@ class Waiters:
     async def wait_for(self, number: int, router: int) -> None:
         """Wait for the end of a job; if the router dies, at the other one."""
         path = f"/job/{self.kind}/q{number}/j{number}/?wait={WAIT_MS}"
-        _, answer = await self.ask("GET", path, first=router)
+        while True:
+            began_s = time.monotonic()
+            _, answer = await self.ask("GET", path, first=router)
+            if answer["state"] != "leased":
+                break
+            assert time.monotonic() - began_s >= WAIT_MS / 1000, "a wait ended before its time"
         self.answers.append((f"j{number}", time.monotonic(), answer))
 
     async def finish_all(self, over_s: float) -> None:
@@ -81,7 +89,7 @@ class Waiters:
             self.finished_s[job_id] = time.monotonic()
             body = {"lease": self._leases[job_id], "result": number}
             status, answer = await self.ask("POST", f"/finish/{self.kind}/q{number}/{job_id}/", body, number)
-            assert status == 200, answer
+            assert (status, answer) == (200, {"status": "success", "result_kept": True})
             await asyncio.sleep(over_s / JOBS)
 
 
@@ -130,7 +138,7 @@ async def test_each_wait_ends_with_its_job_through_kills_of(shared_stage: Stage,
         await asyncio.gather(*waits)
     assert len(waiters.answers) == 2 * JOBS
     for job_id, at_s, answer in waiters.answers:
-        assert (answer["state"], answer["result"]) == ("finished", int(job_id[1:]))
+        assert (answer["state"], answer.get("result")) == ("finished", int(job_id[1:])), answer
         assert at_s > waiters.finished_s[job_id]
     latest_s = max(at_s for _, at_s, _ in waiters.answers)
-    assert latest_s < healed_s + 10, "a wait whose end was missed would last for a minute"
+    assert latest_s < healed_s + MISSED_S
