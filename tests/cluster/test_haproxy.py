@@ -131,6 +131,7 @@ def test_configuration_is_valid_as_it_stands() -> None:
     assert "WARNING" not in done.stderr
 
 
+@pytest.mark.slow
 async def test_router_is_stopped_and_started_again_under_load_without_a_failed_request(
     cluster: SharqCluster, proxy: HaProxy
 ) -> None:

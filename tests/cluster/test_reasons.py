@@ -219,6 +219,7 @@ def test_a_password_that_is_changed_while_the_server_runs(tmp_path: Path, own_st
         server.until(lambda: " away_s=" in server.log)
 
 
+@pytest.mark.slow
 def test_a_loading_store(tmp_path: Path, own_store: StoreFactory) -> None:
     slow = ["--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024"]
     store = own_store("--enable-debug-command", "yes", *slow)

@@ -249,6 +249,7 @@ async def test_the_last_spans_are_sent_at_the_stop(collector: Collector, kind: s
         assert {span.service for span in spans} == {f"own-{kind}"} and len(spans) == 3
 
 
+@pytest.mark.slow
 async def test_a_collector_that_is_away_delays_nothing_and_is_told_rarely(
     collector: Collector, kind: str, stopwatch: Stopwatch
 ) -> None:

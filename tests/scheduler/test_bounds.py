@@ -13,6 +13,7 @@ import redis
 
 from tests.scheduler.drivers.driver import DAY_US, LEASE_US, MINUTE_US, SECOND_US, Driver, new_job
 from tests.scheduler.stored.records import assert_keys_agree
+from tests.support.extent import CHOSEN_KINDS
 
 STEPS = 50
 """More bounded calls than any of these tests needs."""
@@ -63,6 +64,7 @@ def test_idle_queues_do_not_hide_an_ended_lease_from_a_dequeue(driver: Driver) -
     assert found == ["slow"]
 
 
+@pytest.mark.parametrize("lone_client", CHOSEN_KINDS, indirect=True, scope="module")
 def test_a_dequeue_costs_the_same_at_20000_ready_queues_as_at_100(lone_driver: Driver) -> None:
     """U2: no call costs with the number of ready queues or handles an unbounded batch."""
     fill(lone_driver, queues=100, jobs=2)
@@ -86,6 +88,7 @@ def test_a_reap_handles_as_many_timers_as_it_may(driver: Driver) -> None:
     assert_keys_agree(driver)
 
 
+@pytest.mark.parametrize("lone_client", CHOSEN_KINDS, indirect=True, scope="module")
 def test_deleting_50000_jobs_is_one_short_call_and_then_bounded_steps(lone_driver: Driver) -> None:
     fill(lone_driver, queues=1, jobs=50_000)
     jobs = lone_driver.key("jobs")

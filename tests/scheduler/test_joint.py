@@ -34,7 +34,7 @@ from tests.scheduler.drivers.driver import (
     new_job,
 )
 from tests.scheduler.stored.records import assert_keys_agree, read_raw
-from tests.support.extent import is_full
+from tests.support.extent import CHOSEN_KINDS, is_full
 from tests.support.stores.server import KINDS, StoreFactory
 
 PARTITIONS = 4
@@ -263,6 +263,7 @@ def test_one_that_comes_too_late_does_nothing_and_the_others_all(drivers: list[D
     assert [driver.dequeue_ids() for driver in drivers] == [["1"], [], ["1"], ["1"]]
 
 
+@pytest.mark.parametrize("store", CHOSEN_KINDS, indirect=True, scope="session")
 def test_more_types_and_partitions_than_names_are_kept_of(client: redis.Redis, prefix: str) -> None:
     """The store keeps the names of the keys of 16,384 (type, partition) between calls (partition_keys.lua)."""
     functions = drivers_of(client, prefix)[0].functions

@@ -130,6 +130,7 @@ def test_each_program_serves_and_stops_though_nobody_reads_what_it_says(
         process.wait()
 
 
+@pytest.mark.slow
 def test_an_access_log_whose_reader_stands_still_costs_no_request(tmp_path: Path) -> None:
     """Lines past the bound are lost and counted; the log says so when it begins, and how many when it ends."""
     fifo = tmp_path / "access"

@@ -122,6 +122,7 @@ async def test_openings_are_extended_when_time_has_passed(parts: Parts, clock: S
     assert {window.version for window in await stored(parts, "w")} == {version}, "it is no new definition"
 
 
+@pytest.mark.slow
 async def test_openings_are_extended_by_the_next_node_at_its_start(
     shifted: tuple[StoreServer, ShiftedClock], clock: ShiftedClock, prefix: str
 ) -> None:

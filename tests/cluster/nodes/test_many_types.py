@@ -296,6 +296,7 @@ async def test_the_metrics_of_many_types_name_some_and_add_up_to_all(store_url: 
         assert sum(count for part in counts for _, count in part.enqueue_counts) == 600
 
 
+@pytest.mark.slow
 async def test_a_dequeue_finds_the_one_job_behind_any_number_of_partitions_that_only_seem_due(
     store_url: str, prefix: str
 ) -> None:

@@ -14,6 +14,7 @@ from sharq_core.models import EnqueueStatus, JobState
 from tests.scheduler.drivers.driver import DAY_US, HOUR_US, MINUTE_US, SECOND_US, START_US, Driver
 from tests.scheduler.drivers.windows import DEFINITION, WindowDriver, windowed
 from tests.scheduler.stored.records import assert_keys_agree
+from tests.support.extent import CHOSEN_KINDS
 
 OPENS_US = START_US + HOUR_US
 CLOSES_US = START_US + 2 * HOUR_US
@@ -298,6 +299,7 @@ def test_a_redrive_into_a_queue_without_room_changes_nothing(windows: WindowDriv
     assert_keys_agree(windows)
 
 
+@pytest.mark.parametrize("lone_client", CHOSEN_KINDS, indirect=True, scope="module")
 def test_an_opening_for_100000_jobs_costs_no_longer_than_any_call(lone_driver: Driver) -> None:
     driver = WindowDriver(lone_driver.client, lone_driver.keys.prefix)
     driver.put("w", (OPENS_US, CLOSES_US))
