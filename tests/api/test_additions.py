@@ -215,7 +215,7 @@ class TestLeases:
 
     async def test_an_extended_lease_ends_later(self, api: Api, kind: str) -> None:
         await api.enqueue(kind, job_id="a")
-        leased = await api.lease(kind, "&lease=2000")
+        leased = await api.lease(kind, "&lease=20000")
         reply = await api.post(f"/extend/{kind}/1/a/", {"lease": leased["lease"], "by": 60_000})
         assert reply.status == 200
         assert reply.json["lease_expires_at"] > leased["lease_expires_at"]

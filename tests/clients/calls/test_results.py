@@ -205,14 +205,14 @@ async def test_progress_extends_the_lease(client: AsyncClient, kind: str) -> Non
 
     async def handle(job: RunningJob) -> None:
         attempts.append(job.attempt)
-        for step in range(10):
+        for step in range(20):
             job.progress(step)
             await asyncio.sleep(0.1)
 
     await enqueue(client, kind, "a")
     done: list[object] = []
     async with Worker(
-        client, kind, handle, lease_ms=500, wait_ms=100, on_reported=lambda *row: done.append(row[2])
+        client, kind, handle, lease_ms=1_000, wait_ms=100, on_reported=lambda *row: done.append(row[2])
     ):
         await until(lambda: bool(done))
     assert (attempts, done) == ([1], [None])
@@ -235,7 +235,7 @@ async def test_progress_that_the_server_refuses_does_not_end_the_lease(
     await client.enqueue(entry)
     done: list[object] = []
     async with Worker(
-        client, kind, handle, lease_ms=500, wait_ms=100, on_reported=lambda *row: done.append(row[2])
+        client, kind, handle, lease_ms=1_000, wait_ms=100, on_reported=lambda *row: done.append(row[2])
     ):
         await until(lambda: bool(done))
     assert (attempts, done) == ([1], [None])

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from sharq_client import Client
+from sharq_client.cluster import Member
 from tests.support.processes.commands import ClusterCommand
 from tests.support.processes.servers import ServerFactory, SharqServer
-from tests.support.processes.sharq import Sharq
+from tests.support.processes.sharq import Outcome, Sharq
 from tests.support.stopwatch import Stopwatch
+from tests.support.waits import DEADLINE_S, wait_until
 
 
 @pytest.fixture
@@ -36,12 +38,16 @@ def test_one_process_is_a_cluster_of_one(server: SharqServer) -> None:
 
 def until_members(sharq: Sharq, count: int) -> dict[str, Any]:
     """Return the document once so many members are in order: a shard may join before it listens."""
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + DEADLINE_S
     while (outcome := sharq.any_code("cluster", "--json")).code or len(outcome.document["members"]) != count:
         assert time.monotonic() < deadline_s, outcome
         time.sleep(0.1)
     found: dict[str, Any] = outcome.document
     return found
+
+
+def has_store(member: Member) -> bool:
+    return member.store is not None and member.store.is_reachable
 
 
 def test_members_of_a_cluster_and_one_that_is_silent(cluster: ClusterCommand) -> None:
@@ -52,19 +58,22 @@ def test_members_of_a_cluster_and_one_that_is_silent(cluster: ClusterCommand) ->
     text = sharq("cluster").out
     assert "64 of 64 partitions have a node; the ring has version" in text
     with Client(url) as client:
+        wait_until(lambda: all(map(has_store, client.control.cluster().members)))
         state = client.control.cluster()
     assert {member.node for member in state.members} == {one["node"] for one in document["members"]}
-    assert all(member.store is not None and member.store.is_reachable for member in state.members)
     pid = cluster.pids("shard")[0]
     os.kill(pid, signal.SIGSTOP)
     try:
-        deadline_s = time.monotonic() + 30
-        while (outcome := sharq.any_code("cluster")).code == 0:
-            assert time.monotonic() < deadline_s
+        told: list[Outcome] = []
+
+        def is_told() -> bool:
+            told.append(sharq.any_code("cluster"))
+            return told[-1].code == 1 and "unreachable" in told[-1].out
+
+        wait_until(is_told)
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert outcome.code == 1 and "unreachable" in outcome.out
-    assert outcome.err.startswith("sharq: not in order: shard-")
+    assert told[-1].err.startswith("sharq: not in order: shard-")
 
 
 def test_bench_leaves_a_server_with_jobs_alone(own_server: ServerFactory, tmp_path: Path) -> None:

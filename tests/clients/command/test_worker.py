@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,7 +159,8 @@ def test_program_that_hangs_ends_with_the_worker(
     with running(server, tmp_path, kind, "--exec", "echo $$ > pid; sleep 1000") as process:
         wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
+        assert process.stderr is not None
+        assert any("worker_stopping" in line for line in process.stderr), "it has seen the first signal"
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
     pid = int((tmp_path / "pid").read_text())

@@ -19,6 +19,9 @@ from tests.clients.migration.conftest import StartOriginal
 from tests.support.foreign.processes import Original
 from tests.support.processes.servers import SharqServer
 from tests.support.stores.server import StoreServer
+from tests.support.waits import wait_until
+
+INTERVAL_MS = 300
 
 ROUNDING_MS = 2
 """The most by which a distance of two times in whole ms may be too short."""
@@ -144,6 +147,19 @@ def test_no_queue_gets_its_rate_twice_and_no_job_is_lost_or_doubled(
     assert summary.without_payload == summary.refused == summary.waiting == summary.leased == 0
 
 
+def until_dequeued(original: Original, queue_type: str) -> tuple[str, str]:
+    """Dequeue until there is a job, and return its queue and its id."""
+    found: list[tuple[str, str]] = []
+
+    def has_come() -> bool:
+        if (job := original.dequeue(queue_type)) is not None:
+            found.append(job)
+        return bool(found)
+
+    wait_until(has_come)
+    return found[0]
+
+
 def client_is_idle(client: Client, queue_type: str) -> bool:
     return not list(client.queues(queue_type))
 
@@ -207,29 +223,28 @@ def test_undo_gives_the_queues_back_that_are_empty_here(
     client: Client, original: Original, source: StoreServer, source_redis: Redis, prefix: str, kind: str
 ) -> None:
     for queue_id in ("done", "busy"):
-        original.enqueue(kind, queue_id, "j0", interval=300)
+        original.enqueue(kind, queue_id, "j0", interval=INTERVAL_MS)
     import_original(client, source.url, prefix=prefix)
+    leased_s = time.monotonic()
     finished = client.dequeue(kind, wait_ms=2_000)
     assert finished is not None
     client.finish(finished)
-    original.enqueue(kind, "done", "j1", interval=300)
-    original.enqueue(kind, "busy", "j1", interval=300)
+    original.enqueue(kind, "done", "j1", interval=INTERVAL_MS)
+    original.enqueue(kind, "busy", "j1", interval=INTERVAL_MS)
     assert original.dequeue(kind) is None
 
     summary = undo_original(client, source.url, prefix=prefix)
 
     assert (summary.queues, summary.jobs, summary.kept) == (1, 1, 1)
-    assert original.dequeue(kind) is None, "it is one interval too early"
-    time.sleep(0.35)
-    back = original.dequeue(kind)
+    back = until_dequeued(original, kind)
+    assert time.monotonic() - leased_s >= INTERVAL_MS / 1000, "it is one interval too early"
     assert back == (finished.queue_id, "j1")
     assert original.finish(kind, *back)
     other = client.dequeue(kind, wait_ms=2_000)
     assert other is not None
     client.finish(other)
     assert undo_original(client, source.url, prefix=prefix).queues == 1
-    time.sleep(0.35)
-    assert original.dequeue(kind) == (other.queue_id, "j1")
+    assert until_dequeued(original, kind) == (other.queue_id, "j1")
     left = [key.decode() for key in source_redis.scan_iter(f"{prefix}:*") if b"~import" in key]
     assert left == [f"{prefix}:~import:run"]
 

@@ -89,10 +89,10 @@ async def test_plain_function_that_blocks_does_not_hold_the_loop(client: AsyncCl
         may_end.wait(DEADLINE_S)
 
     await enqueue(client, kind)
-    async with Worker(client, kind, block, lease_ms=400, wait_ms=100):
+    async with Worker(client, kind, block, lease_ms=1_000, wait_ms=100):
         await until(started.is_set)
-        # Three lease times: the heartbeat has to go on beside the blocked handler.
-        assert await client.dequeue(kind, wait_ms=1_200) is None
+        # Two lease times and a half: the heartbeat has to go on beside the blocked handler.
+        assert await client.dequeue(kind, wait_ms=2_500) is None
         may_end.set()
     assert await state_of(client, kind) is JobState.FINISHED
 

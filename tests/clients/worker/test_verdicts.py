@@ -249,7 +249,7 @@ async def test_batch_that_fails_as_a_whole_releases_each_of_its_jobs(
 async def test_leases_of_a_batch_are_extended(client: AsyncClient, kind: str) -> None:
     batches: list[list[int]] = []
     may_end = asyncio.Event()
-    worker = Worker(client, lease_ms=400, wait_ms=100)
+    worker = Worker(client, lease_ms=1_000, wait_ms=100)
 
     @worker.handler(kind, batch=10)
     async def work_long(jobs: list[RunningJob]) -> None:
@@ -260,8 +260,8 @@ async def test_leases_of_a_batch_are_extended(client: AsyncClient, kind: str) ->
     await enqueue(client, kind, 4)
     async with worker:
         await until(lambda: sum(map(len, batches)) == 4)
-        # Three lease times: without a heartbeat the jobs would come back, to this worker or to this poll.
-        assert await client.dequeue(kind, wait_ms=1_200) is None
+        # Two lease times and a half: without a heartbeat the jobs would come back, to this worker or to this poll.
+        assert await client.dequeue(kind, wait_ms=2_500) is None
         may_end.set()
     assert {attempt for batch in batches for attempt in batch} == {1}
     assert {(await status_of(client, kind, n)).state for n in range(4)} == {JobState.FINISHED}

@@ -74,10 +74,10 @@ async def test_lease_of_a_long_job_is_extended(client: AsyncClient, kind: str) -
         await may_end.wait()
 
     made = await client.enqueue(a_job(kind))
-    async with Worker(client, kind, work_long, lease_ms=400, wait_ms=100):
+    async with Worker(client, kind, work_long, lease_ms=1_000, wait_ms=100):
         await until(lambda: attempts == [1])
-        # Three lease times: without a heartbeat the job would come back, to this worker or to this poll.
-        assert await client.dequeue(kind, wait_ms=1_200) is None
+        # Two lease times and a half: without a heartbeat the job would come back, to this worker or to this poll.
+        assert await client.dequeue(kind, wait_ms=2_500) is None
         may_end.set()
     status = await client.job(kind, "1", made.job_id)
     assert attempts == [1]

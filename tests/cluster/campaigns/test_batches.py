@@ -193,7 +193,7 @@ async def test_a_batch_is_forgotten_everywhere_once_its_last_job_ended_everywher
                 return True
             return False
 
-        await until_answer(is_forgotten, timeout_s=10)
+        await until_answer(is_forgotten)
         with store.client() as client:
             keys = client.scan_iter(f"{{{prefix}:*notes:*")
             assert {field for key in keys for field in client.hkeys(key)} <= {b":n"}

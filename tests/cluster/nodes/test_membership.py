@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,9 @@ from tests.support.waits import DEADLINE_S, until
 
 SLACK_S = 2.0
 """Time that a busy machine may add."""
+
+LONG_GRACE_S = 300.0
+"""Longer than a test takes on a busy machine."""
 
 LOOK_S = 0.5
 """A node looks at all partitions twice and more in this time."""
@@ -67,14 +71,16 @@ async def test_a_node_that_left_does_not_come_back_by_itself(nodes: Nodes) -> No
 async def test_a_silent_node_loses_its_partitions_after_the_ttl_and_gets_them_back(
     nodes: Nodes, stopwatch: Stopwatch
 ) -> None:
+    stopwatch.start()
     a, b = await nodes.join("a", "b")
     await until(lambda: agree(a, b))
     before = a.node.ring.owners
-    stopwatch.start()
+    silent_since = time.monotonic()
     b.fall_silent()
     await until(lambda: a.known == ["a"])
-    assert stopwatch.elapsed_s >= TTL_S - INTERVAL_S
-    stopwatch.assert_within(TTL_S + SLACK_S)
+    silent_s = time.monotonic() - silent_since
+    # The last heartbeat was perhaps late, too.
+    assert TTL_S - INTERVAL_S - stopwatch.waited_s <= silent_s <= TTL_S + SLACK_S + stopwatch.waited_s
     assert len(a.owned) == PARTITIONS
     b.beat()
     await until(lambda: agree(a, b))
@@ -89,7 +95,7 @@ async def test_the_heir_of_a_dead_node_ends_the_leases_of_its_partitions(nodes: 
     assert len(leased) == 5
     await b.stop()
     returned: list[str] = []
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + DEADLINE_S
     while len(returned) < 5:
         assert time.monotonic() < deadline
         returned += await a.dequeue(count=5)
@@ -114,8 +120,11 @@ async def test_a_peek_right_after_a_takeover_sees_what_is_due(nodes: Nodes) -> N
     assert due_in_us is not None and due_in_us <= 0
 
 
-async def test_the_former_owner_does_not_miss_what_the_new_owner_gets(nodes: Nodes) -> None:
+async def test_the_former_owner_does_not_miss_what_the_new_owner_gets(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """I6 while routers differ: one that still asks the former owner gets the job, at once and every time."""
+    monkeypatch.setattr(ownership, "GRACE_S", LONG_GRACE_S)
     (a,) = await nodes.join("a")
     (b,) = await nodes.join("b")
     await until(lambda: agree(a, b))
@@ -147,7 +156,7 @@ async def test_the_owner_soon_hears_of_a_job_that_another_node_took_in(nodes: No
 async def test_a_partition_that_was_given_up_is_forgotten_after_a_while(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "GRACE_S", 0.3)
+    monkeypatch.setattr(ownership, "GRACE_S", LONG_GRACE_S)
     (a,) = await nodes.join("a")
     (b,) = await nodes.join("b")
     await until(lambda: agree(a, b))
@@ -158,6 +167,9 @@ async def test_a_partition_that_was_given_up_is_forgotten_after_a_while(
     due_in_us = await a.peek()
     assert due_in_us is not None
     assert due_in_us <= 60_000_000
+    loop = asyncio.get_running_loop()
+    later = SimpleNamespace(time=lambda: loop.time() + LONG_GRACE_S)
+    monkeypatch.setattr(a.node.parts.ownership, "_loop", later)
     async with asyncio.timeout(DEADLINE_S):
         while (await a.peek() or 0) <= 60_000_000:
             await asyncio.sleep(0.02)

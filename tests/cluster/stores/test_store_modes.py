@@ -199,7 +199,7 @@ async def test_one_server_that_is_a_node_of_a_cluster_leads_to_the_whole_of_it(
         group: RedisCluster = (
             request.getfixturevalue("cluster") if is_shared else stack.enter_context(running_cluster(kind))
         )
-        async with running_node(group.servers[4].url, NodeSettings(key_prefix=prefix)) as parts:
+        async with running_node(group.servers[4].url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
             assert parts.node.store.mode == "cluster"
             queues = queues_everywhere()
             await enqueue_everywhere(parts, queues)
@@ -233,7 +233,7 @@ async def test_a_server_that_may_not_say_that_it_is_a_clusters_gets_no_joint_cal
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
         client.execute_command("ACL", "SETUSER", "default", "-info")
         await until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))
-    async with running_node(server.url, NodeSettings(key_prefix=prefix)) as parts:
+    async with running_node(server.url, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
         assert parts.node.store.mode == "single"
         queues = queues_everywhere()
         await enqueue_everywhere(parts, queues)
@@ -242,7 +242,7 @@ async def test_a_server_that_may_not_say_that_it_is_a_clusters_gets_no_joint_cal
 
 async def test_sentinels_that_ask_for_no_password_lead_to_a_primary_that_does(prefix: str) -> None:
     with running_sentinel_group(security=Security("sharq"), guard=OPEN) as group:
-        async with running_node(group.address, NodeSettings(key_prefix=prefix)) as parts:
+        async with running_node(group.address, NodeSettings(key_prefix=prefix), PATIENT_S) as parts:
             await enqueue_everywhere(parts, queues_everywhere())
 
 

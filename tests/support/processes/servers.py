@@ -21,8 +21,8 @@ from sharq_core.process.launch import tied
 from tests.support.ports import free_port
 from tests.support.processes.loaded_programs import Forked, fork
 
-START_DEADLINE_S = 60.0
-STOP_DEADLINE_S = 40.0
+START_DEADLINE_S = 100.0
+STOP_DEADLINE_S = 100.0
 LOOK_AGAIN_S = 0.02
 
 PATIENT = {"SHARQ_REDIS_TIMEOUT": "30000"}

@@ -33,8 +33,8 @@ answered while a sync was under way.
 WRITTEN_AOF = ("--appendonly", "yes", "--appendfsync", "no")
 """Words of a server that keeps its data when it is killed, too: it writes to its file before it answers."""
 
-START_DEADLINE_S = 60.0
-STOP_DEADLINE_S = 40.0
+START_DEADLINE_S = 100.0
+STOP_DEADLINE_S = 100.0
 POLL_S = 0.01
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from types import SimpleNamespace
+
+import pytest
 
 from sharq_core.http_port import body_pace as pace
 from sharq_core.http_port.body_pace import BodyPace
@@ -29,9 +31,13 @@ async def test_the_pieces_of_all_bodies_share_a_pace_after_many_refused_ones() -
     assert time.monotonic() - began_s >= 3 * TAKEN_S / pace.PACED_SHARE - 0.01
 
 
-async def test_bodies_are_received_at_once_again_when_the_allowance_is_refilled() -> None:
+async def test_bodies_are_received_at_once_again_when_the_allowance_is_refilled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = 1_000.0
+    monkeypatch.setattr("sharq_core.http_port.allowance.time", SimpleNamespace(monotonic=lambda: now_s))
     one = BodyPace()
     one.waste(pace.WASTED_BURST_S + 0.1 * pace.WASTED_SHARE)
     assert not is_at_full_speed(one)
-    await asyncio.sleep(0.11)
+    now_s += 0.11
     assert is_at_full_speed(one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,13 +62,14 @@ async def test_what_is_taken_over_is_unsure_until_it_was_read() -> None:
 
 
 async def test_what_is_given_up_is_covered_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ownership, "GRACE_S", 0.05)
+    loop = asyncio.get_running_loop()
     mine = await known("aa")
     assert mine.change(ring("ab")) == [1]
     assert (mine.owned, mine.owns(1), mine.serves(1), mine.is_complete) == ([0], False, True, False)
     mine.expire_grace()
     assert mine.serves(1)
-    await asyncio.sleep(0.06)
+    later_s = loop.time() + ownership.GRACE_S
+    monkeypatch.setattr(mine, "_loop", SimpleNamespace(time=lambda: later_s))
     mine.expire_grace()
     assert (mine.serves(1), mine.is_complete) == (False, True)
 
