@@ -26,7 +26,8 @@ from tests.scheduler.stored.records import assert_keys_agree
 from tests.support.extent import CHOSEN_KINDS
 
 QUEUE = "q"
-JOB_IDS = st.integers(1, 12).map(str)
+JOB_IDS = st.integers(1, 60).map(str)
+"""A dequeue sweeps up to 16 deleted jobs: there must be more of them."""
 PRIORITIES = st.integers(FIRST_PRIORITY, LAST_PRIORITY)
 JOBS = st.builds(
     NewJob,
@@ -54,7 +55,7 @@ class FenceMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.driver.client.unlink(*self.driver.store_keys() or {b"none"})
 
-    @rule(jobs=st.lists(JOBS, min_size=1, max_size=6))
+    @rule(jobs=st.lists(JOBS, min_size=1, max_size=30))
     def enqueue(self, jobs: list[NewJob]) -> None:
         assert self.driver.enqueue(*jobs) == self.model.enqueue(jobs)
 

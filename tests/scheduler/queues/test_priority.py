@@ -14,6 +14,8 @@ from tests.scheduler.stored.readiness import ready_in, wait
 from tests.scheduler.stored.records import assert_keys_agree
 
 PRIORITIES = range(1, 10)
+MANY = 30
+"""Jobs of each priority, so that a dequeue, which sweeps up to 16 deleted jobs, meets others."""
 
 
 def ranked(job_id: str, priority: int, queue_id: str = "q", *, interval_us: int = 0, **fields: int) -> NewJob:
@@ -129,8 +131,9 @@ def test_the_jobs_of_every_priority_are_deleted_at_once(driver: Driver) -> None:
 
 @pytest.mark.parametrize("swept", [0, 1, 4, 9, 100])
 def test_new_jobs_of_every_priority_leave_in_order_beside_deleted_ones(driver: Driver, swept: int) -> None:
-    driver.enqueue(*(ranked(f"old{n}{priority}", priority) for priority in PRIORITIES for n in range(3)))
-    driver.delete_queue(limit=swept)
+    for priority in PRIORITIES:
+        driver.enqueue(*(ranked(f"old{n}-{priority}", priority) for n in range(MANY)))
+    assert driver.delete_queue(limit=swept) == MANY * len(PRIORITIES)
     driver.enqueue(
         *(ranked(f"{priority}{n}", priority) for n in range(2) for priority in reversed(PRIORITIES))
     )
@@ -174,11 +177,11 @@ def test_priorities_and_deletes_keep_the_order_in_any_mix(driver: Driver) -> Non
     for number in range(400):
         step = chance.random()
         if step < 0.6:
-            priority = chance.randint(1, 9)
-            driver.enqueue(ranked(str(number), priority))
-            waiting.append((priority, number, str(number)))
+            jobs = [(chance.randint(1, 9), number, f"{number}-{n}") for n in range(10)]
+            driver.enqueue(*(ranked(job_id, priority) for priority, _, job_id in jobs))
+            waiting += jobs
         elif step < 0.8:
-            count = chance.randint(1, 5)
+            count = chance.randint(1, 20)
             waiting.sort()
             assert driver.dequeue_ids(count) == [job_id for _, _, job_id in waiting[:count]]
             del waiting[:count]
