@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,10 @@ async def test_an_embedded_store_that_dies_comes_back_with_its_jobs(
     assert await dequeue(http, url, "?wait=5000") == JOB_ID
 
 
+LOOK_AGAIN_S = 0.002
+"""A store takes ten times as long to start."""
+
+
 def kill_stores_until(server: Server, is_enough: Callable[[], bool]) -> None:
     """Kill the server's store, and each one that it starts then, as soon as it is there."""
     known = children_of(server)
@@ -79,6 +84,7 @@ def kill_stores_until(server: Server, is_enough: Callable[[], bool]) -> None:
         for pid in new:
             os.kill(pid, signal.SIGKILL)
         known |= new
+        time.sleep(LOOK_AGAIN_S)
 
 
 def children_of(server: Server) -> set[int]:
