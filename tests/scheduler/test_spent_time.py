@@ -12,9 +12,10 @@ from sharq_core.job_life import DeadReason, RedriveStatus, Retry
 from tests.scheduler.drivers.batches import cancel_step as cancel_batch_step
 from tests.scheduler.drivers.batches import member
 from tests.scheduler.drivers.capped import CappedDriver, capped
-from tests.scheduler.drivers.driver import HOUR_US, MINUTE_US, Driver, new_job
+from tests.scheduler.drivers.driver import DAY_US, HOUR_US, MINUTE_US, Driver, new_job
 from tests.scheduler.drivers.expiring import mortal
 from tests.scheduler.drivers.jobs import JobDriver
+from tests.scheduler.drivers.windows import WindowDriver, windowed
 from tests.scheduler.stored.records import assert_keys_agree
 
 NO_CLOCK = "Redis 7.0 has no such clock: numbers alone bound a call there"
@@ -46,6 +47,13 @@ def timed_caps(caps: CappedDriver) -> CappedDriver:
     return caps
 
 
+@pytest.fixture
+def timed_windows(windows: WindowDriver) -> WindowDriver:
+    if not has_clock(windows):
+        pytest.skip(NO_CLOCK)
+    return windows
+
+
 def test_a_step_of_a_walk_ends_when_its_time_is_over(timed: Driver) -> None:
     timed.enqueue(*(mortal(str(n)) for n in range(50)), mortal("live", None))
     timed.advance(MINUTE_US)
@@ -69,17 +77,20 @@ def test_a_dequeue_leases_fewer_jobs_when_its_time_is_over(timed: Driver) -> Non
     assert ids == [f"{n:02}" for n in range(40)]
 
 
-def test_a_dequeue_whose_time_is_over_has_read_few_queues_in_vain(timed: Driver) -> None:
+def test_a_dequeue_whose_time_is_over_has_read_few_queues_with_windows_in_vain(
+    timed_windows: WindowDriver,
+) -> None:
     """A place without a queue goes when a call comes to it."""
-    timed.enqueue(*(new_job(f"{n:02}", f"q{n:02}", interval_us=0) for n in range(60)))
-    ready = timed.key("ready")
-    timed.client.zadd(ready, {"q00-": timed.now_us, "q30-": timed.now_us})
-    assert len(timed.dequeue_reply(60, most_us=0).jobs) == 12
-    assert timed.client.zscore(ready, "q00-") is None
-    assert timed.client.zscore(ready, "q30-") is not None
-    assert len(timed.dequeue_reply(60, most_us=HOUR_US).jobs) == 48
-    assert timed.client.zscore(ready, "q30-") is None
-    assert_keys_agree(timed)
+    timed_windows.put("w", (timed_windows.now_us, timed_windows.now_us + DAY_US))
+    timed_windows.enqueue(*(windowed(f"{n:02}", "w", f"q{n:02}") for n in range(60)))
+    ready = timed_windows.key("ready")
+    timed_windows.client.zadd(ready, {"q00-": timed_windows.now_us, "q30-": timed_windows.now_us})
+    assert len(timed_windows.dequeue_reply(60, most_us=0).jobs) == 12
+    assert timed_windows.client.zscore(ready, "q00-") is None
+    assert timed_windows.client.zscore(ready, "q30-") is not None
+    assert len(timed_windows.dequeue_reply(60, most_us=HOUR_US).jobs) == 48
+    assert timed_windows.client.zscore(ready, "q30-") is None
+    assert_keys_agree(timed_windows)
 
 
 def test_a_dequeue_of_queues_with_caps_leases_fewer_jobs_when_its_time_is_over(

@@ -18,11 +18,13 @@ local queue_windows = {
   MOST = 26,             -- lines of a queue besides the main line, half of them below it and half above
 }
 
+local NONE, NONE_LENGTH = queue_windows.NONE, #queue_windows.NONE
+
 -- Read this part of a record, from raw[first] on.
 function queue_windows.unpack(queue, raw, first)
   -- Most queues with this part have caps alone.
-  local caps_at = first + #queue_windows.NONE
-  if sub(raw, first, caps_at - 1) == queue_windows.NONE then
+  local caps_at = first + NONE_LENGTH
+  if sub(raw, first, caps_at - 1) == NONE then
     if caps_at <= #raw then queue_caps.unpack(queue, raw, caps_at) end
     return
   end

@@ -2,7 +2,7 @@
 -- that is ready for longest first.
 --
 -- Uses: shortcuts, clock, job_record, notes, queue_windows, queue_limits, queue_record, quotas, type_settings, lines,
--- unit, job_permits, transitions, expiry, timers
+-- counters, unit, job_permits, transitions, expiry, timers
 
 local rounds = {
   -- not_after (µs, 0: none), count (1-100), most jobs from a queue in this call, lease (µs), payload bytes to stay
@@ -19,7 +19,8 @@ local rounds = {
   MOST_TIME = '>I4', MOST_TIME_AT = 34,  -- the time that the choice of jobs may take (unit.is_spent), µs
   TIMERS = 16,        -- timers run at most
   LOOK = 8,           -- jobs leased before the call looks at the time again
-  OPENED = 24,        -- queues read at once, so that a call that its time ends has read few of them in vain
+  OPENED = 24,        -- queues of a type with windows that are read at once: they take longer to read, and the time
+                      -- often ends such a call, which has then read few of them in vain
   NEWER_TIME = 0.65,  -- share of MOST_TIME once a job with features was leased, since it takes longer to write
   AHEAD = 8,          -- jobs read at once, which bounds the payloads read beyond the byte limit
   STALE = 32,         -- members fetched at once from a queue whose jobs have expired
@@ -242,7 +243,7 @@ local function serve(tx, source, ids, scores, count, demand, remaining, reply, m
   local now, due, shared, wanted, settings = tx.now, tx.now + lease, tx.shared, remaining, tx.settings
   local share = math.ceil(remaining / math.max(count, 1))
   local bytes, round, knows, time_share = 0, 1, string.byte(demand, after) or 0, 1
-  local opened, last = {}, 0
+  local opened, last, step = {}, 0, counters.has_windows(tx.counters) and rounds.OPENED or count
   repeat
     local next_round
     local index, turns = 1, #opened
@@ -250,7 +251,7 @@ local function serve(tx, source, ids, scores, count, demand, remaining, reply, m
       -- The first round opens the turns as it comes to them.
       while index > turns and last < count do
         local first = last + 1
-        last = math.min(last + rounds.OPENED, count)
+        last = math.min(last + step, count)
         open_turns(tx, source, ids, scores, first, last, opened)
         turns = #opened
       end
