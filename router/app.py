@@ -146,9 +146,9 @@ def _job_handlers(
     enqueue = EnqueueHandlers(dispatch, parser, settings)
     dequeue = DequeueHandlers(dispatch, polls, parser, settings, reasons)
     leases = LeaseHandlers(dispatch, parser)
-    jobs = JobHandlers(dispatch, polls.job_waits, parser)
-    job_lists = JobListHandlers(dispatch)
-    job_changes = JobChangeHandlers(dispatch, parser, settings)
+    jobs = JobHandlers(dispatch, polls.job_waits, parser, reasons)
+    job_lists = JobListHandlers(dispatch, reasons)
+    job_changes = JobChangeHandlers(dispatch, parser, settings, reasons)
     return {
         "enqueue": enqueue.enqueue,
         "enqueue_bulk": enqueue.enqueue_bulk,

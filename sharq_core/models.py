@@ -286,6 +286,9 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
         result: what the work gave, as JSON text; None for none, and if it is not kept.
         progress: how far the work was at the latest report, as JSON text; None for none, and after the job's end.
         progress_at_us: the time of that report.
+        is_explained: True if blocked_by is known, as of a queued or delayed job.
+        blocked_by: why it is not leased now; None if its queue gives a job.
+        caps: the caps of its queue, if one of them is the reason.
     """
 
     state: JobState
@@ -312,6 +315,9 @@ class JobStatus(msgspec.Struct, frozen=True, array_like=True):
     progress: bytes | None = None
     progress_at_us: int | None = None
     trace: bytes = b""
+    is_explained: bool = False
+    blocked_by: BlockedBy | None = None
+    caps: tuple[str, ...] = ()
 
 
 class QueueStats(msgspec.Struct, frozen=True, array_like=True):

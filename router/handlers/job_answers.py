@@ -16,10 +16,13 @@ _REMEMBERED = frozenset({JobState.FINISHED, JobState.CANCELLED, JobState.EXPIRED
 """The states of jobs of which little more than the state is remembered."""
 
 
-def job_facts(shape: type[FactsT], status: JobStatus, **names: Any) -> FactsT:
+def job_facts(
+    shape: type[FactsT], status: JobStatus, blocked_by: str | UnsetType | None, **names: Any
+) -> FactsT:
     """Return the answer about a job. An older shard tells neither its priority nor its cost, so they are absent.
 
     Args:
+        blocked_by: why it waits; None if its queue gives a job.
         names: the other fields of the shape.
     """
     error = status.error
@@ -38,6 +41,7 @@ def job_facts(shape: type[FactsT], status: JobStatus, **names: Any) -> FactsT:
         delayed_until=_ms(status.delayed_until_us),
         expires_at=_ms(status.expires_at_us),
         on_expiry=UNSET if status.on_expiry is None else status.on_expiry,
+        blocked_by=blocked_by,
         dead_at=_ms(status.dead_at_us),
         reason=UNSET if status.reason is None else status.reason,
         error=UNSET if error is None else error.text,

@@ -13,6 +13,7 @@ from router.api.life.answers import Cancelled, CancelledMany, CancelResults, Job
 from router.api.life.values import early_expiry
 from router.api.response_shapes import FailureAnswer, count_failed
 from router.bodies.parser import BodyParser
+from router.handlers.caps.reasons import CapReasons
 from router.handlers.job_answers import job_facts
 from router.http.errors import failed
 from router.http.request import Request, is_gone
@@ -28,8 +29,11 @@ from sharq_core.link.job_calls import Cancel, ChangeJob
 class JobChangeHandlers:
     """The handlers of cancellations and changes of jobs."""
 
-    def __init__(self, dispatch: Dispatch, parser: BodyParser, settings: RouterSettings) -> None:
+    def __init__(
+        self, dispatch: Dispatch, parser: BodyParser, settings: RouterSettings, reasons: CapReasons
+    ) -> None:
         self._dispatch = dispatch
+        self._reasons = reasons
         self._parser = parser
         self._settings = settings
 
@@ -72,7 +76,8 @@ class JobChangeHandlers:
             raise _early(change)
         if changed.job is None:
             raise NotFound("job_id: no such job in this queue")
-        return answer(job_facts(JobAnswer, changed.job))
+        (blocked_by,) = await self._reasons.of_jobs([changed.job])
+        return answer(job_facts(JobAnswer, changed.job, blocked_by))
 
 
 def _early(change: JobChange) -> InvalidRequest:

@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw
 from router.api import parsing
 from router.api.life import parsing as life_parsing
 from router.api.life.answers import DeadJob, ListedJob
+from router.handlers.caps.reasons import CapReasons
 from router.handlers.job_answers import job_facts
 from router.handlers.list_answers import MAX_LIST_BYTES, end_of, list_answer, list_pieces
 from router.http.request import Request
@@ -50,14 +51,16 @@ _JOB_BYTES = 300
 class JobListHandlers:
     """The handlers of lists of jobs."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, reasons: CapReasons) -> None:
         self._dispatch = dispatch
+        self._reasons = reasons
         self._turns = ListTurns(LISTED_BYTES_S, LISTED_BURST_BYTES)
 
     async def list_jobs(self, request: Request) -> Response:
         """Return a page of the jobs of a queue in one state."""
         key = parsing.queue_key(request.path_values)
-        listing = JobListing(self._dispatch, self._turns, key, life_parsing.jobs(request.query))
+        page = life_parsing.jobs(request.query)
+        listing = JobListing(self._dispatch, self._turns, self._reasons, key, page)
         return await list_answer(list_pieces("jobs", listing.pages(), lambda: {"cursor": listing.cursor}))
 
     async def list_dead(self, request: Request) -> Response:
@@ -119,17 +122,24 @@ class JobListing:
 
     Args:
         turns: bounds what this and all other lists read.
+        reasons: names the cap for which jobs wait.
 
     Attributes:
         cursor: the start of the next page; None at the end.
     """
 
     def __init__(
-        self, dispatch: Dispatch, turns: ListTurns, key: QueueKey, page: life_parsing.JobsPage
+        self,
+        dispatch: Dispatch,
+        turns: ListTurns,
+        reasons: CapReasons,
+        key: QueueKey,
+        page: life_parsing.JobsPage,
     ) -> None:
         self.cursor: str | None = page.cursor
         self._dispatch = dispatch
         self._turns = turns
+        self._reasons = reasons
         self._key = key
         self._page = page
 
@@ -143,7 +153,11 @@ class JobListing:
                 page_bytes = sum(map(_row_bytes, step.jobs))
                 self._turns.count(len(step.jobs), page_bytes)
             self.cursor = step.scan or None
-            yield [_listed_job(row) for row in step.jobs]
+            reasons = await self._reasons.of_jobs([row.status for row in step.jobs])
+            yield [
+                job_facts(ListedJob, row.status, blocked_by, job_id=row.job_id)
+                for row, blocked_by in zip(step.jobs, reasons, strict=True)
+            ]
             remaining -= len(step.jobs)
             size += page_bytes
             if self.cursor is None or remaining <= 0 or size >= MAX_LIST_BYTES:
@@ -188,10 +202,6 @@ class DeadListing:
             is_sparse = bool(queue_id) and not letters
             if self.cursor is None or remaining <= 0 or size >= MAX_LIST_BYTES or is_sparse:
                 return
-
-
-def _listed_job(row: JobRow) -> ListedJob:
-    return job_facts(ListedJob, row.status, job_id=row.job_id)
 
 
 def _row_bytes(row: JobRow) -> int:

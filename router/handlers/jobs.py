@@ -10,6 +10,7 @@ from router.api.life.answers import JobAnswer
 from router.api.life.dead_letters import dropped_letters
 from router.api.response_shapes import Done, Dropped, FailureAnswer, Queued, Redriven, count_failed
 from router.bodies.parser import BodyParser
+from router.handlers.caps.reasons import CapReasons
 from router.handlers.job_answers import job_facts
 from router.http.errors import failed
 from router.http.request import Request, is_gone
@@ -34,8 +35,11 @@ _NOT_DEAD = FailureAnswer(code=NotFound.code, message=_NO_LETTER)
 class JobHandlers:
     """The handlers of single jobs and of dead letters."""
 
-    def __init__(self, dispatch: Dispatch, job_waits: JobWaits, parser: BodyParser) -> None:
+    def __init__(
+        self, dispatch: Dispatch, job_waits: JobWaits, parser: BodyParser, reasons: CapReasons
+    ) -> None:
         self._dispatch = dispatch
+        self._reasons = reasons
         self._job_waits = job_waits
         self._parser = parser
 
@@ -52,7 +56,8 @@ class JobHandlers:
             status = await self._dispatch.route(GetJob(key, job_id, knows_life))
         if status is None:
             raise NotFound("job_id: no such job in this queue")
-        return answer(job_facts(JobAnswer, status))
+        (blocked_by,) = await self._reasons.of_jobs([status])
+        return answer(job_facts(JobAnswer, status, blocked_by))
 
     async def redrive(self, request: Request) -> Response:
         """Enqueue dead letters again: all of a type, or those that the body names."""

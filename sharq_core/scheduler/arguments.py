@@ -62,9 +62,10 @@ It also says that the caller can decode corrections of jobs whose queues have ca
 not know caps.
 """
 
-TELLS_TRACE = "3"
-"""Says that the caller can decode the progress, the result and the trace of a job. "2" is that of callers that do not
-know traces, "1" that of callers that know none of them.
+TELLS_REASON = "4"
+"""Says that the caller can decode the progress, the result and the trace of a job, and the reason why it waits. "3" is
+that of callers that do not know the reason, "2" that of callers without traces, "1" that of callers that know none of
+them.
 """
 
 _ENQUEUE_HEADER = struct.Struct(">qiQiqB")

@@ -86,7 +86,7 @@ class JobCalls:
         ]
         decode = status_replies.decode_job_without_life
         if knows_life:
-            arguments.append(packed.TELLS_TRACE)
+            arguments.append(packed.TELLS_REASON)
             decode = status_replies.decode_job
         return make_call(self._keys, library.GET_JOB, partition, queue_type, now_us, arguments, decode)
 
@@ -114,7 +114,7 @@ class JobCalls:
         number = status_replies.STATE_NUMBERS[state]
         arguments: list[Word] = [stored_id(queue_id), number, prefix, min(limit, MAX_BATCH), MAX_PAGE_BYTES]
         arguments += _split(_LIST_CURSORS[state], scan) if scan else ("", "")
-        arguments.append(packed.TELLS_TRACE)
+        arguments.append(packed.TELLS_REASON)
         return make_call(
             self._keys,
             library.LIST_JOBS,
@@ -198,7 +198,7 @@ class JobCalls:
         """Change a queued or delayed job. It keeps its place unless its time or its priority changes."""
         head, payload = packed.change(change)
         names = stored_id(queue_id), packed.field(queue_id, job_id)
-        arguments: list[Word] = [self._terms(not_after_us), *names, head, payload, packed.TELLS_TRACE]
+        arguments: list[Word] = [self._terms(not_after_us), *names, head, payload, packed.TELLS_REASON]
         decode = status_replies.decode_changed
         return make_call(
             self._keys,

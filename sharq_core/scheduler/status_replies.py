@@ -56,7 +56,7 @@ _ERROR = Struct(">IQ")
 _WINDOW = Struct(">BQ")
 """job_status.lua's WINDOW: 1 if the job ignores windows, when it may leave (µs, 0 for None). The name follows."""
 _PROGRESS = Struct(">Q")
-_JOB = 7
+_JOB = 8
 _ROW = 1 + _JOB
 _DEAD_ROW = 8
 
@@ -168,7 +168,14 @@ def fate_of(number: int) -> OnExpiry | None:
 
 
 def _status(
-    head: bytes, payload: bytes, error: bytes, output: bytes, batch: bytes, window: bytes, trace: bytes = b""
+    head: bytes,
+    payload: bytes,
+    error: bytes,
+    output: bytes,
+    batch: bytes,
+    window: bytes,
+    trace: bytes = b"",
+    reason: bytes = b"",
 ) -> JobStatus:
     """Return the status of a job from the values of job_status.lua.
 
@@ -177,6 +184,7 @@ def _status(
         batch: the id of its batch; empty for none.
         window: job_status.lua's WINDOW; empty if no window holds it back and it has none of its own.
         trace: its trace; empty for none.
+        reason: the number of the reason why it waits, and the names of caps; empty for a job that does not wait.
     """
     state = STATES[head[0]]
     if len(head) < _HEAD.size:
@@ -184,7 +192,7 @@ def _status(
         return JobStatus(state, attempt, enqueued_us, result=output or None)
     numbers = _HEAD.unpack(head)
     _, attempt, enqueued_us, due_us, position, priority, cost, limit, expires_us, fate = numbers[:10]
-    *retry, reason = numbers[10:]
+    *retry, death = numbers[10:]
     progress, progress_at_us = _progress(output)
     ignores, opens_us = _WINDOW.unpack_from(window) if window else (0, 0)
     return JobStatus(
@@ -202,7 +210,7 @@ def _status(
         expires_at_us=expires_us or None,
         on_expiry=fate_of(fate),
         dead_at_us=due_us if state is JobState.DEAD else None,
-        reason=_REASONS[reason],
+        reason=_REASONS[death],
         error=_error(error),
         progress=progress,
         progress_at_us=progress_at_us,
@@ -211,6 +219,9 @@ def _status(
         ignores_window=bool(ignores),
         opens_at_us=opens_us or None,
         trace=trace,
+        is_explained=bool(reason),
+        blocked_by=BLOCKED_BY[reason[0]] if reason else None,
+        caps=cap_names_of(reason[1:]),
     )
 
 

@@ -122,7 +122,7 @@ def test_an_older_node_reads_jobs_with_a_trace_as_ever(
     monkeypatch.setattr(arguments, "KNOWS_CAPS", 3)
     leased = jobs.dequeue(2)
     assert [(found.trace, found.cost, found.priority) for found in leased] == [(b"", 1, 5), (b"", 2, 5)]
-    monkeypatch.setattr(arguments, "TELLS_TRACE", "2")
+    monkeypatch.setattr(arguments, "TELLS_REASON", "2")
     call = jobs.job_calls.get_job(0, TYPE, "q", "1", knows_life=True, now_us=jobs.now_us)
     _, _, _, _, *values = execute(jobs.client, *call.command.words)
     assert len(values) == 6

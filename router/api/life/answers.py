@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from router.api.caps.fields import REASONS_TEXT, Reason
 from router.api.life.trace_fields import TraceparentOut, TracestateOut
 from router.api.response_shapes import (
     AttemptOut,
@@ -140,6 +141,16 @@ class JobFacts(Shape, frozen=True, kw_only=True):
     ) = UNSET
     on_expiry: (
         Annotated[OnExpiry, Meta(description="The fate of the job when it expires; absent if it never does.")]
+        | UnsetType
+    ) = UNSET
+    blocked_by: (
+        Annotated[
+            Reason | None,
+            Meta(
+                description="Why the job is not leased now, as far as it, its queue and its type say; null if its "
+                f"queue gives a job. Absent unless it is queued or delayed. {REASONS_TEXT}"
+            ),
+        ]
         | UnsetType
     ) = UNSET
     dead_at: _DeadAtOut | UnsetType = UNSET

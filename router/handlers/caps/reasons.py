@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from router.shards.dispatch import Dispatch
 from router.shards.walks.caps import home_of
@@ -20,7 +21,7 @@ from sharq_core.caps import CapState
 from sharq_core.errors import SharqError
 from sharq_core.limits import BlockedBy, Explanation, TypeStats
 from sharq_core.link.cap_calls import GetCap
-from sharq_core.models import QueueStats
+from sharq_core.models import JobStatus, QueueStats
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,11 @@ class CapReasons:
     async def of_type(self, stats: TypeStats) -> Reason:
         """Return the reason that an answer tells for a gathered type."""
         return await self.of(Explanation(stats.blocked_by, stats.next_ready_in_us, stats.caps))
+
+    async def of_jobs(self, jobs: Sequence[JobStatus]) -> list[str | UnsetType | None]:
+        """Return why each of some jobs waits: None if its queue gives a job, UNSET if it does not wait."""
+        reasons = await self.of_all([Explanation(job.blocked_by, None, job.caps) for job in jobs])
+        return [reason.text if job.is_explained else UNSET for job, reason in zip(jobs, reasons, strict=True)]
 
     async def of_all(self, explanations: Sequence[Explanation], asking: Asking | None = None) -> list[Reason]:
         """Return the reasons that an answer tells for what shards say of queues, in order.

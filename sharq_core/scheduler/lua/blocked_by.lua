@@ -35,6 +35,13 @@ function blocked_by.of_type(is_all_paused, settings, leased, now)
   return reason, not is_full and ready_at
 end
 
+-- Return the first reason that lies in the queue behind all about its jobs.
+local function of_open_queue(queue, now)
+  if queue_limits.is_full(queue) then return blocked_by.MAX_LEASED end
+  if queue.tat > now then return blocked_by.RATE end
+  return queue.cap_set and blocked_by.CAP or blocked_by.NOTHING
+end
+
 -- Return the first reason that lies in the queue itself.
 function blocked_by.of_queue(tx, queue)
   local held_until, now = queue.held_until, tx.now
@@ -42,7 +49,24 @@ function blocked_by.of_queue(tx, queue)
   if held_until and held_until > now then return blocked_by.HOLD end
   if queue.queued == 0 then return queue.delayed > 0 and blocked_by.DELAYED or blocked_by.EMPTY end
   if lines.are_closed(tx, queue) then return blocked_by.WINDOW end
-  if queue_limits.is_full(queue) then return blocked_by.MAX_LEASED end
-  if queue.tat > now then return blocked_by.RATE end
-  return queue.cap_set and blocked_by.CAP or blocked_by.NOTHING
+  return of_open_queue(queue, now)
+end
+
+-- Return the first reason why a waiting job is not leased, in its type, its queue or itself. Jobs before it are none.
+function blocked_by.of_job(tx, queue, job)
+  local held_until, now = queue.held_until, tx.now
+  local own
+  if queue.is_paused then
+    own = blocked_by.PAUSED
+  elseif held_until and held_until > now then
+    own = blocked_by.HOLD
+  elseif job.state == DELAYED then
+    own = blocked_by.DELAYED
+  elseif lines.hold_back(tx, queue, job.newer) then
+    own = blocked_by.WINDOW
+  else
+    own = of_open_queue(queue, now)
+  end
+  local leased = tx.counters and tx.counters.leased or 0
+  return blocked_by.first(blocked_by.of_type(tx.is_all_paused, tx.settings, leased, now), own)
 end

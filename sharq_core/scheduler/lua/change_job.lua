@@ -3,8 +3,8 @@
 --
 -- Keys: ready queued jobs timers queues counters done0 done1 deadjobs dead deadcounts notes parked capsets
 -- Args: now, type, terms (unit.TERMS), queue_id, field (queue_id:job_id), change (CHANGE), payload, and '2' for the job
---       with its progress, which nodes of revision 5 cannot decode, or '3' with its trace, too, which nodes of revision
---       7 cannot decode
+--       with its progress, which nodes of revision 5 cannot decode, '3' with its trace, too, which nodes of revision 7
+--       cannot decode, or '4' with the reason why it waits, too, which nodes of revision 14 cannot decode
 -- Reply: {0, now, ready hint, timer hint, status, and, if it is done: the job (job_status.add)}
 --        {1, now, -1, -1} if the call came after not_after: nothing was done
 -- Statuses: 0 done, 1 not found, 2 not waiting: leased, finished, dead, cancelled or expired, 3 the job would expire

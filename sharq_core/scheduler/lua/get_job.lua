@@ -4,7 +4,7 @@
 -- Args: now, type, queue_id, field (queue_id:job_id), retention of finished jobs (µs), retention of dead letters (µs),
 --       and for the job as job_status.lua tells it, which nodes of revision 4 cannot decode: '1', or '2' with its
 --       progress or result, which nodes of revision 5 cannot decode, or '3' with its trace, which nodes of revision 7
---       cannot decode
+--       cannot decode, or '4' with the reason why it waits, which nodes of revision 14 cannot decode
 -- Reply: {0, now, -1, -1} for an unknown job, else {0, now, -1, -1, then as job_status.add}, or for nodes of revision 4
 --        {0, now, -1, -1, state, attempt, enqueued, due, position, payload}
 --        state: 1 queued, 2 delayed, 3 leased, 4 dead, 5 finished. enqueued, due: µs; due as in job_record.unpack, 0

@@ -1,7 +1,7 @@
 -- The state of a job in replies. sharq_core/scheduler/status_replies.py reads it.
 --
--- Uses: shortcuts, clock, windows, retry_policy, job_record, notes, queue_windows, queue_life, lines, batches, results,
--- unit, remembered
+-- Uses: shortcuts, clock, cap_sets, windows, retry_policy, job_record, notes, queue_windows, queue_life, lines,
+-- blocked_by, batches, results, unit, remembered
 
 local job_status = {
   -- state (remembered.lua), attempt, enqueued (µs), due (µs, as in job_record.unpack), position (1 for the next job of
@@ -63,15 +63,25 @@ local function pack_window(tx, job)
   return pack_bytes(job_status.WINDOW, ignores and 1 or 0, opens_at) .. name
 end
 
+-- Return why a waiting job is not leased: the number in blocked_by.lua, and, if the caps of its queue may be the
+-- reason, their names; '' for a job that does not wait.
+local function pack_reason(tx, job)
+  local queue = (job.state == QUEUED or job.state == DELAYED) and unit.queue(tx, job.queue_id)
+  if not queue then return '' end
+  local reason = blocked_by.of_job(tx, queue, job)
+  return string.char(reason) .. (reason == blocked_by.CAP and cap_sets.names(tx, queue.cap_set) or '')
+end
+
 -- Note what the caller can decode of a job. asked: '2' if it knows the progress or the result, the batch and the
--- window, '3' if it knows the trace, too.
+-- window, '3' if it knows the trace, too, '4' if it knows these and the reason why a job waits.
 function job_status.ask(tx, asked)
-  tx.tells_output, tx.tells_trace = asked == '2' or asked == '3', asked == '3'
+  tx.tells_output, tx.tells_trace = asked and asked >= '2', asked and asked >= '3'
+  tx.tells_reason = asked and asked >= '4'
 end
 
 -- Append the state of a live job or of a dead letter to a reply: numbers, payload, error ('' for none), and, if
--- tx.tells_output, the progress, the batch and the window, and, if tx.tells_trace, the trace ('' for none). position: 0
--- if it is not told.
+-- tx.tells_output, the progress, the batch and the window, if tx.tells_trace, the trace ('' for none), and, if
+-- tx.tells_reason, the reason why it waits. position: 0 if it is not told.
 function job_status.add(tx, reply, job, position)
   local rare, note, at = job_record.rare(job), job.note or notes.of(tx, job), #reply
   local expires_at, retry, fate = rare.expires_at, rare.retry or retry_policy.NONE, 0
@@ -85,6 +95,7 @@ function job_status.add(tx, reply, job, position)
   local batch = batches.of(tx, job.newer)
   reply[at + 4], reply[at + 5], reply[at + 6] = pack_progress(tx, note), batch and batch.id or '', pack_window(tx, job)
   if tx.tells_trace then reply[at + 7] = notes.trace(note) or '' end
+  if tx.tells_reason then reply[at + 8] = pack_reason(tx, job) end
 end
 
 -- Append the same of a job of which only a tombstone or a deleted record is left, with the result of a finished job (''
@@ -97,4 +108,5 @@ function job_status.add_remembered(tx, reply, state, field, job)
   reply[at + 4] = state == remembered.FINISHED and results.find(tx, field, job.token) or ''
   reply[at + 5], reply[at + 6] = '', ''
   if tx.tells_trace then reply[at + 7] = '' end
+  if tx.tells_reason then reply[at + 8] = '' end
 end

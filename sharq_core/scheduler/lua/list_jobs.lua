@@ -4,8 +4,9 @@
 -- Args: now, type, queue_id, state (1 queued, 2 delayed, 3 leased), prefix of the job ids ('' for all), most jobs,
 --       bytes of records to stay below (one job is returned in any case), then, in all pages but the first, where to go
 --       on: class and seq of a waiting job, or for leased ones a cursor of ZSCAN and '' or a job id ('' and '' in the
---       first page if '2' or '3' follows), and '2' for jobs with their progress, which nodes of revision 5 cannot
---       decode, or '3' with their traces, too, which nodes of revision 7 cannot decode
+--       first page if more follows), and '2' for jobs with their progress, which nodes of revision 5 cannot decode,
+--       '3' with their traces, too, which nodes of revision 7 cannot decode, or '4' with the reasons why they wait,
+--       too, which nodes of revision 14 cannot decode
 -- Reply: {0, now, -1, -1, cursor (two values; '' and '' at the end), then for each job: job_id, the job
 --        (job_status.add, without its position)}
 --        Queued jobs come in the order in which they leave their queue, delayed ones in that of their enqueues, leased

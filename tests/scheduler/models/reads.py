@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from sharq_core.job_life import DeadLetter, DeadPage, JobError
+from sharq_core.limits import BlockedBy
 from sharq_core.models import JobState, JobStatus, QueueStats
 from sharq_core.scheduler.replies import minute_counts
 from tests.scheduler.models.records import Job, JobKey, Letter, Queue, field_of
@@ -47,6 +48,8 @@ def remembered(state: State, key: JobKey) -> JobState | None:
 def live_job(state: State, job: Job, *, is_listed: bool) -> JobStatus:
     """The status of a job that is queued, delayed or leased."""
     shown = state.shown
+    waits = job.state is not JobState.LEASED
+    blocked_by = _blocked_by(state, job) if waits else None
     queued = [] if is_listed else state.in_state(JobState.QUEUED, job.queue_id)
     return JobStatus(
         state=job.state,
@@ -67,7 +70,19 @@ def live_job(state: State, job: Job, *, is_listed: bool) -> JobStatus:
         progress=job.progress and job.progress[0],
         progress_at_us=job.progress and state.shown(job.progress[1]),
         trace=job.trace,
+        is_explained=waits,
+        blocked_by=blocked_by,
+        caps=state.queues[job.queue_id].caps if blocked_by is BlockedBy.CAP else (),
     )
+
+
+def _blocked_by(state: State, job: Job) -> BlockedBy | None:
+    """The first reason why a waiting job is not leased: of its type, its queue or itself."""
+    queue, now_us = state.queues[job.queue_id], state.now_us
+    is_delayed = job.state is JobState.DELAYED
+    leased = len(state.in_state(JobState.LEASED, job.queue_id))
+    of_type = state.seen_rules().blocked_by(len(state.in_state(JobState.LEASED)), now_us)
+    return first_reason(of_type, queue.blocked_by(now_us, not is_delayed, is_delayed, leased))
 
 
 def _batch(job: Job) -> str | None:

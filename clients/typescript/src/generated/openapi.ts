@@ -296,6 +296,8 @@ export interface components {
             expires_at?: number;
             /** @description The fate of the job when it expires; absent if it never does. */
             on_expiry?: components["schemas"]["OnExpiry"];
+            /** @description Why the job is not leased now, as far as it, its queue and its type say; null if its queue gives a job. Absent unless it is queued or delayed. One of `all_paused`, `type_paused`, `paused`, `type_hold`, `hold`, `empty`, `delayed`, `window`, `quota`, `type_max_leased`, `max_leased`, `type_rate`, `rate`, or `cap:` and the name of a cap, such as `cap:acct17`. */
+            blocked_by?: string | null;
             /**
              * Format: int64
              * @description The time at which the job became a dead letter, in ms since the epoch.
@@ -535,6 +537,8 @@ export interface components {
             expires_at?: number;
             /** @description The fate of the job when it expires; absent if it never does. */
             on_expiry?: components["schemas"]["OnExpiry"];
+            /** @description Why the job is not leased now, as far as it, its queue and its type say; null if its queue gives a job. Absent unless it is queued or delayed. One of `all_paused`, `type_paused`, `paused`, `type_hold`, `hold`, `empty`, `delayed`, `window`, `quota`, `type_max_leased`, `max_leased`, `type_rate`, `rate`, or `cap:` and the name of a cap, such as `cap:acct17`. */
+            blocked_by?: string | null;
             /**
              * Format: int64
              * @description The time at which the job became a dead letter, in ms since the epoch.

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from router.api.life.parsing import JobsPage
+from router.handlers.caps.reasons import CapReasons
 from router.handlers.job_lists import (
     JOB_WORK_BYTES,
     MAX_STEPS,
@@ -80,7 +81,9 @@ async def listed(
 ) -> tuple[int, str | None]:
     """Return the number of jobs in one answer, and its cursor."""
     page = JobsPage(JobState.QUEUED, limit, cursor, "x")
-    listing = JobListing(dispatch_to(shard), turns or ListTurns(1 << 40, 1 << 40), KEY, page)
+    dispatch = dispatch_to(shard)
+    turns = turns or ListTurns(1 << 40, 1 << 40)
+    listing = JobListing(dispatch, turns, CapReasons(dispatch), KEY, page)
     count = sum([len(page) async for page in listing.pages()])
     return count, listing.cursor
 

@@ -183,6 +183,7 @@ def show_job(output: Output, queue_type: str, queue_id: str, job_id: str, status
             ("enqueued", moment(status.enqueued_at)),
             ("due", _moment(status.delayed_until)),
             ("leased until", _moment(status.lease_expires_at)),
+            ("blocked by", status.blocked_by),
             ("window opens", _moment(status.opens_at)),
             ("expires", _moment(status.expires_at)),
             ("died", _moment(status.dead_at)),

@@ -105,7 +105,17 @@ def live_facts(state: TypeState, job: Job, *, is_listed: bool = False) -> Facts:
         facts["delayed_until"] = job.due_us // 1000
     elif not is_listed:
         facts["position"] = state.queues[job.queue_id].waiting.index(job) + 1
+    if job.state is not JobState.LEASED:
+        facts["blocked_by"] = _reason_of(state, job)
     return facts
+
+
+def _reason_of(state: TypeState, job: Job) -> str | None:
+    """Return why a waiting job is not leased; None if its queue gives a job."""
+    own = state.queues[job.queue_id].blocked_by(state.now_us)
+    if job.state is JobState.DELAYED and own not in ("paused", "hold"):
+        own = "delayed"
+    return first_reason(state.rules.blocked_by(state.leased, state.now_us), own)
 
 
 def dead_facts(state: TypeState, letter: Letter) -> Facts:
