@@ -115,7 +115,7 @@ class CappedDequeue:
             value.dequeue.due_after,
             reply.hint.now_us,
             allowed_us,
-            value.left_cost,
+            value.left_cost or claim.usual_cost,
             has_only_dear=value.left_cost is not None and not jobs,
         )
         parked.settle(self.partition, claim.queue_type, claim.names, reading)

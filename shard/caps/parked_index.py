@@ -58,7 +58,8 @@ class ParkedReading(msgspec.Struct, frozen=True):
         queues: the number of due queues.
         told_us: the time of the reading.
         allowed_us: when the type itself allows a lease; None if that is not known, because it is stopped.
-        cost: what the next job costs, if a dequeue left it because it costs too much; else None.
+        cost: what the next job costs, if a dequeue left it because it costs too much, or is taken to cost after one;
+            None if the reading does not tell.
         has_only_dear: as in ParkedPlace.
     """
 
@@ -286,7 +287,7 @@ class ParkedIndex:
             return
         if claim is None:
             claim = self._types.setdefault(queue_type, {})[names] = CapClaim(queue_type, names)
-        cost = reading.cost or claim.usual_cost
+        cost = reading.cost or (claim.usual_cost if place is None else place.cost)
         place = ParkedPlace(due_us, max(reading.queues, 1), cost, told_us, reading.has_only_dear)
         claim.put(partition, place)
         self._on_change(claim)

@@ -388,5 +388,6 @@ def test_a_caller_of_an_older_version_gets_slots_without_their_grace(
     words[place] = terms[:-1]
     raw = client.execute_command(*words)  # type: ignore[no-untyped-call]
     status, now_us, _, _, horizon_us, has_permits, serial, *slots = raw[4:]
-    assert (status, horizon_us, has_permits, serial) == (0, 100_000, 0, 1)
+    assert (status, horizon_us, has_permits) == (0, 100_000, 0)
+    assert serial > 0
     assert slots == [now_us]

@@ -68,6 +68,16 @@ def test_changes_are_listed_once(index: ParkedIndex) -> None:
     assert not index.hear(3, "sms", 80)
 
 
+def test_what_a_job_costs_is_known_until_a_dequeue_tells_anew(index: ParkedIndex) -> None:
+    settle(index, 400_000, 499_000, cost=5)
+    settle(index, 400_000, 500_000)
+    claim = claim_of(index)
+    assert claim is not None
+    assert claim.places[3].cost == 5, "a listing does not tell"
+    settle(index, 400_000, 501_000, cost=1)
+    assert claim.places[3].cost == 1
+
+
 def test_a_store_that_lost_changes_is_listed_from_the_beginning(index: ParkedIndex) -> None:
     index.hear(3, "sms", 70)
     index.note_listed(3, "sms", 70, has_more=False)

@@ -22,6 +22,8 @@ ROUNDS = 60 if is_full() else 6
 LIMITS = [Limit(25_000), Limit(1_000, 21.0), Limit(10, 1.0), Limit(400_000, 2.5)]
 CAP = "account"
 SEEDS_TO_A_BREACH = 200
+SERIAL = slice(18, 25)
+"""The place of the serial in a record (caps.lua)."""
 
 
 @pytest.mark.parametrize("seed", range(WALKS))
@@ -59,7 +61,10 @@ def test_the_store_gives_the_slots_of_the_model(
     """Three nodes of different weights take slots, and give some of them back."""
     random = Random(seed)
     stored = world_of(client, prefix, {CAP: limit}, []).stored(CAP)
-    model, now_us = Ledger(limit), 10_000_000
+    first = int.from_bytes(
+        stored.store.record(CAP)[SERIAL]
+    )  # that of a new cap is the time at which it was made
+    model, now_us = Ledger(limit, serial=first), 10_000_000
     held: list[Slot] = []
     for _ in range(100):
         now_us += random.choice([0, 1, limit.interval_us // 3, limit.interval_us, 3 * limit.horizon_us])
@@ -70,8 +75,8 @@ def test_the_store_gives_the_slots_of_the_model(
             assert stored.take(now_us, node, want, weight) == expected
             held += expected.slots
         elif held:
-            first = random.randrange(len(held))
-            returned = tuple(held[first : first + random.randint(1, 20)])
+            at = random.randrange(len(held))
+            returned = tuple(held[at : at + random.randint(1, 20)])
             assert stored.give_back(now_us, returned) == model.give_back(now_us, returned)
 
 

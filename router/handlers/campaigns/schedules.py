@@ -109,7 +109,7 @@ class ScheduleHandlers:
         parsing.no_query(request.query)
         name = await self._name_of(request)
         await request.parsed(self._parser, parsing.nothing)
-        return answer(_state(*await self._schedules.set_paused(name, is_paused=is_paused)))
+        return answer(_state(*await self._schedules.pause(name, is_paused=is_paused)))
 
     async def _state(self, name: str) -> Response:
         return answer(_state(*await self._schedules.get(name)))

@@ -100,14 +100,43 @@ class ScheduleRouting:
                 above = change.version
         raise _contended(name)
 
-    async def set_paused(self, name: str, *, is_paused: bool) -> tuple[Schedule, bytes, bytes]:
-        """Pause a schedule or resume it from the next slot on, and return it as `get` does.
+    async def set_paused(self, name: str, *, is_paused: bool) -> None:
+        """Pause a schedule or resume it from the next slot on; raise NotFound if there is none."""
+        above = 0
+        for attempt in range(TRIES):
+            await _give_way(attempt)
+            with _in_doubt(_NOTED, is_begun=attempt > 0):
+                claim = await self._claim(name, above, is_paused=is_paused)
+            with _in_doubt(_NOTED):
+                changes = await self._change_all(
+                    partial(_pause, name, claim.version, is_paused=is_paused), claim.partitions
+                )
+            above = _highest(changes)
+            if above > claim.version:
+                continue
+            if _is_found(changes):
+                return
+            # A put may be between its drop and its record. It is refused now, and begins again as paused as this says.
+            # Another claim would refuse it again.
+            if await self._is_put_since(name, claim.version):
+                return
+            await self._settle(name, claim.version, None)
+            raise _not_found(name)
+        raise _contended(name)
+
+    async def pause(self, name: str, *, is_paused: bool) -> tuple[Schedule, bytes, bytes]:
+        """Pause a schedule or resume it as `set_paused` does, and return it as `get` does.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none, or it was deleted since.
         """
-        await self._set_paused(name, is_paused=is_paused)
+        await self.set_paused(name, is_paused=is_paused)
+        until_s = monotonic() + PUT_S
         with _in_doubt("the schedule is paused" if is_paused else "the schedule is resumed"):
+            while monotonic() < until_s:
+                with suppress(NotFound):  # a put may be between its drop and its record
+                    return await self.get(name)
+                await asyncio.sleep(LOOK_AGAIN_S)
             return await self.get(name)
 
     async def delete(self, name: str) -> None:
@@ -154,29 +183,6 @@ class ScheduleRouting:
             limit,
             cursor,
         )
-
-    async def _set_paused(self, name: str, *, is_paused: bool) -> None:
-        above = 0
-        for attempt in range(TRIES):
-            await _give_way(attempt)
-            with _in_doubt(_NOTED, is_begun=attempt > 0):
-                claim = await self._claim(name, above, is_paused=is_paused)
-            with _in_doubt(_NOTED):
-                changes = await self._change_all(
-                    partial(_pause, name, claim.version, is_paused=is_paused), claim.partitions
-                )
-            above = _highest(changes)
-            if above > claim.version:
-                continue
-            if _is_found(changes):
-                return
-            # A put may be between its drop and its record. It is refused now, and begins again as paused as this says.
-            # Another claim would refuse it again.
-            if await self._is_put_since(name, claim.version):
-                return
-            await self._settle(name, claim.version, None)
-            raise _not_found(name)
-        raise _contended(name)
 
     async def _claim(
         self, name: str, above: int, *, target: int | None = None, is_paused: bool | None = None

@@ -49,7 +49,7 @@ async def test_a_pause_that_only_the_home_has_noted_is_in_doubt(parts: Parts) ->
 async def test_a_pause_whose_state_cannot_be_read_afterwards_is_in_doubt(parts: Parts) -> None:
     await routing(parts.node).put(NAME, DAILY, job_of(), b"{}")
     with pytest.raises(OutcomeUnknown, match=f"the schedule is paused, {AGAIN}"):
-        await routing(Refusing(parts.node, GetSchedule)).set_paused(NAME, is_paused=True)
+        await routing(Refusing(parts.node, GetSchedule)).pause(NAME, is_paused=True)
     (schedule,) = (await records(parts.node)).values()
     assert schedule.is_paused
 
