@@ -368,8 +368,13 @@ class ShardLink:
         """Record the partitions that the shard leaves to others; the report ends any doubt about the shard."""
         if bool(partitions) != bool(self.away):
             self.away_since = self._loop.time()
-            change = "does not reach its store" if partitions else "takes its partitions back"
-            log.warning("shard_away shard=%s partitions=%d: it %s", self.address, len(partitions), change)
+            if partitions:
+                count = len(partitions)
+                log.warning(
+                    "shard_away shard=%s partitions=%d: it does not reach its store", self.address, count
+                )
+            else:
+                log.info("shard_back shard=%s: it reaches its store again", self.address)
         self.away, self.doubted_until = frozenset(partitions), 0.0
         self._on_away(self)
 

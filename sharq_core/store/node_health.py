@@ -68,12 +68,11 @@ class NodeHealth:
         Args:
             timeout_s: the time that was waited for it, in seconds.
         """
-        reason = why_away(error, timeout_s)
-        if reason.startswith(_OF_OTHER_TLS) and not self._was_reached:
-            reason += self._hint
-        reason = with_advice(reason, STORE)
+        reason = self._worded(why_away(error, timeout_s))
+        # Waits of different lengths are one reason.
+        lasting = self._worded(why_away(error)) if isinstance(error, TimeoutError) else reason
         text = str(error)
-        self._away.note(reason, self._where, detail=f"{reason} ({text})" if text not in reason else None)
+        self._away.note(lasting, self._where, detail=reason if text in reason else f"{reason} ({text})")
         return reason
 
     def note_reached(self) -> None:
@@ -100,3 +99,8 @@ class NodeHealth:
         ):
             self.refuses = False
             log.info("store_refuses_no_more %s refused_s=%.1f", self._where, self._refusing.end())
+
+    def _worded(self, reason: str) -> str:
+        """Return a reason with a hint if it may be TLS, and with the setting to change."""
+        is_hinted = reason.startswith(_OF_OTHER_TLS) and not self._was_reached
+        return with_advice(f"{reason}{self._hint}" if is_hinted else reason, STORE)

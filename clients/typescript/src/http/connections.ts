@@ -8,7 +8,7 @@ import * as http from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
 import * as tls from "node:tls";
-import { codeOf, noHttp, notAnswered, notConnected } from "./failures.js";
+import { codeOf, noHttp, notAnswered, notConnected, notReadable } from "./failures.js";
 
 /**
  * The time after which an idle connection is closed. It is shorter than that of servers and load balancers, so that
@@ -18,6 +18,12 @@ const IDLE_MS = 15_000;
 
 /** The longest look whether a server speaks TLS. */
 const MAX_LOOK_MS = 1_000;
+
+/** The longest head of an answer. The server's are short; a proxy may add long headers. */
+const MAX_HEAD_BYTES = 65_536;
+
+/** The codes of Node's parser for a first line that no server of HTTP sends. */
+const NO_HTTP = new Set(["HPE_INVALID_CONSTANT", "HPE_INVALID_VERSION", "HPE_INVALID_STATUS"]);
 
 /** The longest timer of Node; one that is longer would end at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -100,12 +106,12 @@ export class Connections {
     if (!isConnected) return notConnected(origin, fault);
     if (!this.#answered.has(origin) && origin.startsWith("http:")) {
       // A server that expects TLS answers an HTTP request with a TLS alert, or closes the connection.
-      const isNoHttp = codeOf(fault).startsWith("HPE_");
+      const isNoHttp = NO_HTTP.has(codeOf(fault));
       const isSilent = codeOf(fault) === "ECONNRESET";
       if ((isNoHttp || isSilent) && (await speaksTls(origin, connectTimeoutMs))) return noHttp(origin, true);
       if (isNoHttp) return noHttp(origin, false);
     }
-    return notAnswered(origin, fault);
+    return codeOf(fault).startsWith("HPE_") ? notReadable(origin, fault) : notAnswered(origin, fault);
   }
 }
 
@@ -125,7 +131,12 @@ class Attempt {
       const send = url.startsWith("https:") ? https.request : http.request;
       const length = { "Content-Length": String(body === null ? 0 : Buffer.byteLength(body)) };
       const kind = body === null ? {} : { "Content-Type": "application/json" };
-      const sent = send(url, { method, agent, headers: { ...headers, ...kind, ...length } });
+      const sent = send(url, {
+        method,
+        agent,
+        headers: { ...headers, ...kind, ...length },
+        maxHeaderSize: MAX_HEAD_BYTES,
+      });
 
       const settle = () => {
         clearTimeout(deadline);

@@ -157,6 +157,13 @@ export function notAnswered(origin: string, fault: Error): OutcomeUnknown {
   return new OutcomeUnknown(`${origin}: sent, and no answer came (${reasonOf(fault)})`, { cause: fault });
 }
 
+/** Return the error for an answer whose head or framing cannot be read. The request was perhaps carried out. */
+export function notReadable(origin: string, fault: Error): OutcomeUnknown {
+  return new OutcomeUnknown(`${origin}: answered, but the answer is not valid HTTP (${reasonOf(fault)})`, {
+    cause: fault,
+  });
+}
+
 /** Return the error for a server that does not speak HTTP without TLS there. Nothing was done. */
 export function noHttp(origin: string, speaksTls: boolean): WrongUrl {
   return speaksTls

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as http from "node:http";
+import * as net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -141,6 +142,42 @@ test("a web page, another API and a redirection are wrong URLs", async () => {
     });
   }
   await assert.rejects(open({ url: `${SHARED_URL}/prefix` }).enqueue(newJob()), WrongUrl);
+});
+
+test("an answer whose head cannot be read was perhaps done", async () => {
+  const content = '{"status":"queued","job_id":"j"}';
+  const answers: Record<string, string> = {
+    long: `HTTP/1.1 201 Created\r\nX-Long: ${"y".repeat(70_000)}\r\n`,
+    broken: "HTTP/1.1 201 Created\r\nno header\r\n",
+    proxied: `HTTP/1.1 201 Created\r\nX-Long: ${"y".repeat(60_000)}\r\n`,
+  };
+  const other = net.createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.once("data", (data) => {
+      const name = data.toString().split("/")[1] ?? "";
+      socket.end(`${answers[name]}Content-Length: ${content.length}\r\n\r\n${content}`);
+    });
+  });
+  const port = await listen(other);
+  after(() => other.close());
+  const url = `http://127.0.0.1:${port}`;
+  for (const name of ["long", "broken"]) {
+    await assert.rejects(open({ url: `${url}/${name}`, retries: 0 }).enqueue(newJob()), (error) => {
+      assert.ok(error instanceof OutcomeUnknown, String(error));
+      assert.match(error.message, /answered, but the answer is not valid HTTP/);
+      return true;
+    });
+  }
+  assert.equal((await open({ url: `${url}/proxied` }).enqueue(newJob())).job_id, "j");
+});
+
+test("a header that is too long for the server is refused without a word of it", async () => {
+  const wordy = open({ url: SHARED_URL, token: "s3cret".repeat(2_000), retries: 0 });
+  await assert.rejects(wordy.enqueue(newJob()), (error) => {
+    assert.ok(error instanceof InvalidRequest, String(error));
+    assert.equal(error.message, "request: the request line or a header is longer than 8190 bytes");
+    return true;
+  });
 });
 
 test("a server behind TLS: the authority of its certificate is trusted by ca alone", async () => {
