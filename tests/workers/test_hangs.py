@@ -98,7 +98,7 @@ def test_a_stop_while_a_worker_hangs_ends_in_time(server: SharqServer, pause_s: 
 
 async def test_a_worker_that_takes_long_to_stop_does_not_hang_and_gets_no_connections() -> None:
     """It gives signs of life until its end."""
-    environ = {**PATIENT, "SHARQ_SERVER_WORKER_TIMEOUT": "4000", "SHARQ_SERVER_SHUTDOWN_TIMEOUT": "30000"}
+    environ = {**PATIENT, "SHARQ_SERVER_WORKER_TIMEOUT": "2000", "SHARQ_SERVER_SHUTDOWN_TIMEOUT": "30000"}
     with running_server("--workers", "2", environ=environ) as server:
         (store,) = children(server)["store"]
         leaving, staying = children(server)["workers"]
@@ -111,7 +111,7 @@ async def test_a_worker_that_takes_long_to_stop_does_not_hang_and_gets_no_connec
                 await asyncio.sleep(1.0)
                 async with asyncio.timeout(20), clients(server, 4) as others:
                     assert len(others) == 4, "none of them waits for the next process of the worker"
-                await asyncio.sleep(5.0)
+                await asyncio.sleep(3.0)
                 assert is_there(leaving)
             assert (await pending)[0] == 201
         await asyncio.to_thread(wait_until, lambda: not is_there(leaving), 60, "the worker has ended")
