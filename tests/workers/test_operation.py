@@ -129,7 +129,10 @@ async def test_a_store_that_dies_under_the_workers_comes_back_and_one_that_dies_
         workers, (store,) = children(server)["workers"], children(server)["store"]
         async with clients(server) as made:
             for number in range(20):
-                assert (await made[number % 2].enqueue("dying", f"q{number}", "j"))[0] == 201
+                assert (await made[number % 2].enqueue("dying", f"q{number}", f"saved-{number}"))[0] == 201
+            # While the disk is slow, the store may write its file up to two seconds later (everysec).
+            (file,) = server.log_path.parent.rglob("*.aof")
+            server.until(lambda: b"saved-19" in file.read_bytes())
             os.kill(store, signal.SIGKILL)
             for client in made:
                 async with asyncio.timeout(60):

@@ -216,13 +216,13 @@ async def test_without_tokens_an_entry_has_no_name_and_an_uncertain_change_is_on
     http: aiohttp.ClientSession, kind: str
 ) -> None:
     with running_store("valkey") as store:
-        environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_TIMEOUT": "500"}
+        environ = {"SHARQ_REDIS_URL": store.url, "SHARQ_REDIS_TIMEOUT": "2000"}
         with running_server(environ=environ) as server:
             async with http.post(f"{server.url}/queue/{kind}/q/", json={"rate": "1/s"}) as answer:
                 assert answer.status == 200
             server.until(lambda: f"change token=- operation=set_queue target='{kind}/q'" in server.log)
             with store.client() as client:
-                client.execute_command("CLIENT", "PAUSE", "3000", "ALL")
+                client.execute_command("CLIENT", "PAUSE", "8000", "ALL")
             async with http.post(f"{server.url}/queue/{kind}/q/", json={"rate": "2/s"}) as answer:
                 assert answer.status in (503, 504)
                 code = (await answer.json())["code"]

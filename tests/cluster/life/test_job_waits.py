@@ -26,7 +26,6 @@ from tests.support.waits import until
 
 KIND = "sms"
 LONG_US = 300_000_000
-ASKS_EVERY_S = 200.0
 SOON_S = 60.0
 """A wait that hears of its job's end is over by then, on any machine; one that asks is not."""
 
@@ -34,7 +33,7 @@ SOON_S = 60.0
 @pytest.fixture(autouse=True)
 def _asks_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait that is over soon was told of the end and did not ask."""
-    monkeypatch.setattr(job_waits, "ASK_EVERY_S", ASKS_EVERY_S)
+    monkeypatch.setattr(job_waits, "ASK_EVERY_S", 200.0)
 
 
 def waiting(
@@ -122,8 +121,7 @@ async def test_the_end_of_a_lease_by_time_is_found_by_asking(
     monkeypatch.setattr(job_waits, "ASK_EVERY_S", 0.3)
     await enqueued(parts, job(KIND, "q", "j", requeue_limit=0))
     await parts.dequeue(KIND, lease_us=200_000)
-    status = await asyncio.wait_for(waiting(parts, "j"), SOON_S)
-    assert status is not None and status.state is JobState.DEAD
+    assert (await end_of(waiting(parts, "j"))).state is JobState.DEAD
 
 
 async def test_a_thousand_requests_for_one_job_share_one_watch(parts: Parts, store: StoreServer) -> None:
@@ -331,8 +329,7 @@ async def test_a_wait_outlives_a_moment_without_a_shard(parts: Parts) -> None:
     await parts.dispatch.finish([FinishJob(KIND, "q", "j", leases["j"])])
     await asyncio.sleep(0.1)
     directory.change(parts.node)
-    status = await asyncio.wait_for(wait, SOON_S)
-    assert status is not None and status.state is JobState.FINISHED
+    assert (await end_of(wait)).state is JobState.FINISHED
 
 
 async def test_a_wait_that_is_over_while_no_shard_answers_fails(parts: Parts) -> None:
@@ -362,8 +359,7 @@ async def test_an_error_in_a_read_ends_no_wait_before_its_time(
         await asyncio.wait_for(short, SOON_S)
     reader.stumbles = False
     await parts.dispatch.finish([FinishJob(KIND, "q", "j", leases["j"])])
-    status = await asyncio.wait_for(long, SOON_S)
-    assert status is not None and status.state is JobState.FINISHED
+    assert (await end_of(long)).state is JobState.FINISHED
     assert "job_wait_failed" in caplog.text
 
 

@@ -15,7 +15,7 @@ import pytest
 from sharq_core.partitions import Ring, partition_of
 from tests.support.http.contract import Api
 from tests.support.processes.servers import SharqCluster, SharqProcess
-from tests.support.waits import until
+from tests.support.waits import DEADLINE_S, until
 
 PARTITIONS = 64
 TYPES_OF_EACH = 4
@@ -25,6 +25,9 @@ LEASE_MS = 5_000
 POLLS = 8
 
 STOPPED_S = 4.0
+LONGEST_S = 12.0
+"""Longest time to wait for a busy machine besides: the members notice the absence after half a minute."""
+
 NOTICED_S = 2.0
 """Longest time after which the others go on: a silent shard is suspect after half a second."""
 
@@ -92,17 +95,24 @@ async def test_the_types_of_the_other_shards_go_on(two_shards: SharqCluster, api
         ]
         assert (await api_of_two.post("/enqueue/", {"jobs": jobs})).status == 200
     async with working(api_of_two, own + others) as finished:
-        await until(lambda: len(finished) > 20, 30, "the worker gets jobs")
+        await until(lambda: len(finished) > 20, DEADLINE_S, "the worker gets jobs")
         began = monotonic()
         with stopped(two_shards.shards[0]):
             await asyncio.sleep(STOPPED_S)
-        went_on = [kind for (kind, _), at in finished.items() if began + NOTICED_S < at < began + STOPPED_S]
-        assert set(went_on) >= set(others), "another shard may stand in for the types of the stopped one"
-        # A busy machine may deliver less than promised. Without others that go on, none is left by then.
-        promised = (STOPPED_S - NOTICED_S) * 1000 / INTERVAL_MS * len(others)
-        assert len([kind for kind in went_on if kind in others]) > promised / 8
+
+            def went_on() -> list[str]:
+                """The types of the jobs that were finished; another shard may stand in for those of the stopped one."""
+                rows = finished.items()
+                return [kind for (kind, _), at in rows if kind in others and at > began + NOTICED_S]
+
+            await until(
+                lambda: set(went_on()) == set(others), LONGEST_S, "the types of the other shard go on"
+            )
+            # A busy machine may deliver less than promised. Without others that go on, none is left by then.
+            promised = (STOPPED_S - NOTICED_S) * 1000 / INTERVAL_MS * len(others)
+            await until(lambda: len(went_on()) > promised / 8, LONGEST_S, "they go on well")
         everything = JOBS * len(own + others)
-        await until(lambda: len(finished) == everything, 60, "each job is finished")
+        await until(lambda: len(finished) == everything, DEADLINE_S, "each job is finished")
 
 
 async def test_a_bulk_call_tells_of_each_job_although_the_shard_of_one_is_stopped(

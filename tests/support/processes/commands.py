@@ -22,7 +22,7 @@ from tests.support.ports import free_ports_in_a_row
 from tests.support.processes.loaded_programs import PRIVATE, Forked, fork
 from tests.support.waits import LOOK_AGAIN_S
 
-DEADLINE_S = 60.0
+DEADLINE_S = 100.0
 CLUSTER_START_S = 60.0
 CLUSTER_STOP_S = 10.0
 

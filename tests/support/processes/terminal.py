@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-DEADLINE_S = 30.0
+DEADLINE_S = 100.0
 AGAIN_S = 10.0
 
 _TAKE_TERMINAL = """\
