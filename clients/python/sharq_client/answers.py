@@ -137,8 +137,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         ignore_window: True if no window holds it back.
         opens_at: the time at which its windows let it leave, in ms since the epoch by the store's clock; None if
             they are open, or if it is not known.
-        blocked_by: why it is not leased now, such as "delayed", "window", "rate" or "cap:acct17"; None if its queue
-            hands out a job, and unless it is queued or delayed.
+        blocked_by: why it is not leased now, such as "window" or "cap:acct17"; None if its queue hands out a job.
         dead_at: the time at which it became a dead letter, in ms since the epoch by the store's clock; None unless
             dead.
         reason: the reason why it became a dead letter; None unless dead.

@@ -1,7 +1,7 @@
 -- The reasons why a queue or a type may not be leased from, as numbers. If there are several, the smallest counts. 0:
 -- none. limits.py has the names in the same order.
 --
--- Uses: queue_limits, type_settings, lines
+-- Uses: job_record, queue_limits, type_settings, lines
 
 local blocked_by = {
   NOTHING = 0, ALL_PAUSED = 1, TYPE_PAUSED = 2, PAUSED = 3, TYPE_HOLD = 4, HOLD = 5, EMPTY = 6, DELAYED = 7,

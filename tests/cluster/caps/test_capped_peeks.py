@@ -1,4 +1,4 @@
-"""What a node tells of types whose queues have caps, to a dequeue that does not wait."""
+"""Types whose queues have caps, as a node shows them to a dequeue that does not wait."""
 
 from __future__ import annotations
 

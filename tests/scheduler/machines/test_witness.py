@@ -1,4 +1,4 @@
-"""What a correction gives back counts from the moment at which it is told: so says the store, and so do the witnesses.
+"""A correction counts from the moment at which it is told: so says the store, and so do the witnesses.
 
 The first job has a minute to say that it took less than it had reserved, and the second one is leased meanwhile.
 """
