@@ -46,7 +46,7 @@ class ParkedPlace(msgspec.Struct, gc=False):
 
     @property
     def least_cost(self) -> int:
-        """The cost that a grant has to allow, so that the place may have a job for it: a queue behind the first may."""
+        """The least cost that a grant has to allow: a queue behind the first one may have a job for it."""
         return self.cost if self.queues == 1 or self.has_only_dear else 1
 
 
