@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from router.api.bulk_decoding import marked
+
 SHOWN = frozenset(
     {
         "at", "batch", "burst", "caps", "cost", "cron", "delay", "every", "except", "expires", "expires_at",
@@ -51,7 +53,12 @@ def changed_fields(body: bytes) -> dict[str, Any]:
     if not body.strip():
         return {}
     changed: dict[str, Any] = {}
-    for name, raw in _decode_fields(body).items():
+    try:
+        fields = _decode_fields(body)
+    except msgspec.DecodeError:
+        # A bulk call may have a job with half a character, which failed alone.
+        fields = _decode_fields(marked(body) or body)
+    for name, raw in fields.items():
         if name == "job":
             changed[name] = _shown(_decode_fields(raw))
         elif name == "jobs":
@@ -75,7 +82,7 @@ def _path(raw: Raw) -> str:
     """Return the path of an entry's job; the entry may be invalid, and then has a failure as its result."""
     try:
         entry = _decode_entry(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return NOT_SHOWN
     parts = (entry.queue_type, entry.queue_id, entry.job_id)
     return "/".join(part[:_MAX_NAME] for part in parts if part)

@@ -42,6 +42,7 @@ class TestJobs:
             "priority": 5,
             "cost": 1,
             "requeue_limit": -1,
+            "blocked_by": None,
         }
         await api.lease(kind)
         leased = await api.lease(kind)

@@ -39,9 +39,9 @@ KEPT = [names_in(partition, KIND)[0] for partition in (0, 2, 4, 63)]
 
 
 def names_of(prefix: str, partition: int) -> list[bytes]:
-    """Return the keys that hold a partition's counts, schedules, dead letters and batches."""
+    """Return the keys that hold a partition's counts, schedules, caps, dead letters and batches."""
     keys = Keys(prefix, PARTITIONS)
-    own, of_kind = ("counters", "schedules"), ("dead", "notes")
+    own, of_kind = ("counters", "schedules", "caps"), ("dead", "notes")
     return [*keys.of(partition, "", own).names, *keys.of(partition, KIND, of_kind).names]
 
 
@@ -149,13 +149,13 @@ async def test_lists_go_on_without_a_broken_partition_and_name_it(broken: Broken
 async def test_a_cap_whose_ledger_is_broken_is_logged_once_although_others_answer(broken: Broken) -> None:
     for cap, queue in zip(names_in(BROKEN, "cap") + names_in(4, "cap"), KEPT[:2], strict=True):
         entry = {"job_id": "capped", "interval": 0, "payload": 1, "caps": [cap]}
-        assert (await broken.ask("POST", f"/enqueue/other/{queue}/", entry)).status == 201
-    assert (await broken.api.get("/dequeue/other/?wait=5000")).json["queue_id"] == KEPT[1]
+        assert (await broken.ask("POST", f"/enqueue/capped/{queue}/", entry)).status == 201
+    assert (await broken.api.get("/dequeue/capped/?wait=5000")).json["queue_id"] == KEPT[1]
 
     for number in range(5):
         entry = {"job_id": f"more-{number}", "interval": 0, "payload": 1, "caps": names_in(4, "cap")}
-        assert (await broken.ask("POST", f"/enqueue/other/{KEPT[1]}/", entry)).status == 201
-        assert (await broken.api.get("/dequeue/other/?wait=5000")).json["queue_id"] == KEPT[1]
+        assert (await broken.ask("POST", f"/enqueue/capped/{KEPT[1]}/", entry)).status == 201
+        assert (await broken.api.get("/dequeue/capped/?wait=5000")).json["queue_id"] == KEPT[1]
     lines = [line for line in broken.server.log.splitlines() if "cap_ledger_failed" in line]
     assert [line for line in lines if "lasted_s=" not in line] == lines[:1]
 

@@ -57,6 +57,10 @@ def test_the_traffic_of_jobs_and_reads_are_left_out() -> None:
             {"jobs": 3, "job_paths": ["sms/q/1", NOT_SHOWN, NOT_SHOWN]},
         ),
         (b'{"jobs":[{"queue_id":"q","job_id":"1"}]}', {"jobs": 1, "job_paths": ["q/1"]}),
+        (
+            rb'{"jobs":[{"queue_id":"q","job_id":"\ud83d"},{"queue_id":"q","job_id":"2"}]}',
+            {"jobs": 2, "job_paths": [NOT_SHOWN, "q/2"]},
+        ),
     ],
 )
 def test_the_values_of_settings_are_shown_and_contents_never(body: bytes, changed: dict[str, Any]) -> None:

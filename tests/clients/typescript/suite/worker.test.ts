@@ -318,7 +318,10 @@ test("an extension that is wrong is told once, and not tried again", async () =>
     { leaseMs: 400 },
   );
   const told = events.filter((event) => event.type === "extend_failed");
-  assert.deepEqual(told.map(({ job, error }) => [job.job_id, error.code]), [["wrong", "invalid_request"]]);
+  assert.deepEqual(
+    told.map(({ job, error }) => [job.job_id, error.code]),
+    [["wrong", "invalid_request"]],
+  );
   assert.equal((await statusOf(type, "right")).attempt, 1);
 });
 
