@@ -33,7 +33,7 @@ from tests.support.stores.server import StoreServer
 DEADLINE_S = 380.0
 CUSTOMERS = 50
 
-STREAM = 20_000 if is_full() else 8_000
+STREAM = 20_000
 """Messages of a stream whose server dies: several calls that are under way, and several after them."""
 
 

@@ -22,7 +22,7 @@ from sharq_core.version import __version__
 from tests.support.demo_verdict import broken_promises
 from tests.support.extent import is_full
 from tests.support.pids import is_alive, until_gone
-from tests.support.ports import free_port, is_free
+from tests.support.ports import free_ports_in_a_row, is_free
 from tests.support.processes.commands import CLUSTER_START_S, CLUSTER_STOP_S, ClusterCommand
 
 ROOT = Path(__file__).parents[3]
@@ -221,11 +221,12 @@ def roles(stores: list[str]) -> dict[str, int]:
 
 
 def test_port_in_use_is_named(tmp_path: Path) -> None:
+    first = free_ports_in_a_row(2)
+    port = first + 1
     with socket.socket() as other:
-        port = free_port()
         other.bind(("127.0.0.1", port))
         other.listen()
-        exit_code, stdout, stderr = run(tmp_path, "--port", str(port - 1))
+        exit_code, stdout, stderr = run(tmp_path, "--port", str(first))
     assert (exit_code, stdout) == (1, "")
     assert (
         f"sharq-cluster: 127.0.0.1:{port} is in use by another process; --port chooses another port" in stderr

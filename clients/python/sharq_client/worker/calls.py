@@ -35,8 +35,11 @@ _Task: TypeAlias = asyncio.Task[object]
 _NO_FAILURES = {Throttled: "throttled", Drop: "dropped"}
 """Exceptions of a handler that do not fail its span → the outcome, as the metrics name it."""
 
-ABORT_WAIT_S = 1.0
-"""The time that cancelled handlers have to end if the worker shall end at once."""
+ABORT_WAIT_S = 2.0
+"""The time that cancelled handlers have to end if the worker shall end at once.
+
+A program of `--exec` takes up to half a second of it, and more on a busy machine.
+"""
 
 
 class Call:
