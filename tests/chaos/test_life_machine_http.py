@@ -10,7 +10,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, invariant, precondition, rule, run_state_machine_as_test
 from msgspec import UNSET, structs
@@ -18,8 +17,7 @@ from msgspec import UNSET, structs
 from sharq_core.job_changes import CancelJob, CancelStatus, ChangeStatus, JobChange
 from sharq_core.job_life import DeadRef, OnExpiry, RedriveStatus, Retry
 from sharq_core.models import EnqueueStatus, ExtendJob, JobState, JobStatus, LeaseStatus, NewJob, ReleaseJob
-from tests.chaos.stage import is_quick
-from tests.chaos.test_machine_http import JOB_IDS, JOBS, QUEUE, HttpMachine, Lease, server
+from tests.chaos.test_machine_http import JOB_IDS, JOBS, QUEUE, HttpMachine, Lease, server, settings_of_run
 from tests.scheduler.drivers.driver import DAY_US, HOUR_US
 from tests.support.processes.servers import SharqServer
 
@@ -252,13 +250,5 @@ def test_the_whole_server_lets_jobs_live_as_the_model(server: SharqServer) -> No
 
     run_state_machine_as_test(
         Machine,
-        settings=settings(
-            max_examples=40 if is_quick() else 500,
-            stateful_step_count=25,
-            deadline=None,
-            print_blob=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            phases=(Phase.generate, Phase.shrink),
-        ),
+        settings=settings_of_run(quick_examples=40),
     )

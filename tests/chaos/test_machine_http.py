@@ -193,6 +193,19 @@ def server() -> Iterator[SharqServer]:
             found.stop()
 
 
+def settings_of_run(quick_examples: int) -> settings:
+    """Return the settings of a machine that asks a whole server; a full run has 500 examples."""
+    return settings(
+        max_examples=quick_examples if is_quick() else 500,
+        stateful_step_count=25,
+        deadline=None,
+        print_blob=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
+
+
 @pytest.mark.timeout(600)
 def test_the_whole_server_answers_as_the_model(server: SharqServer) -> None:
     numbers = itertools.count()
@@ -205,13 +218,5 @@ def test_the_whole_server_answers_as_the_model(server: SharqServer) -> None:
 
     run_state_machine_as_test(
         Machine,
-        settings=settings(
-            max_examples=60 if is_quick() else 500,
-            stateful_step_count=25,
-            deadline=None,
-            print_blob=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-            phases=(Phase.generate, Phase.shrink),
-        ),
+        settings=settings_of_run(quick_examples=60),
     )
