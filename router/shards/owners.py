@@ -12,7 +12,7 @@ from router.shards.link import ShardLink
 from sharq_core.partitions import Ring
 
 TOGETHER_S = 1.0
-"""Shards lose a store that is out at times that differ by less. One that lost it earlier is cut off from it."""
+"""If the store itself is out, all shards lose it within this time. A shard that lost it earlier is cut off from it."""
 
 EXCUSE_S = 3.0
 """Seconds after an outage of the store in which all shards are asked again as soon as the first has recovered. The
