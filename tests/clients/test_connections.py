@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -222,6 +224,25 @@ def test_interrupted_call_leaves_no_connection_with_its_answer_behind(
                 interruptions += 1
             assert_is_its_own(client, kind, number)
     assert interruptions > 250
+
+
+def test_interrupt_before_an_answer_can_be_read_leaves_nothing_that_complains(
+    server: SharqServer, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    complaints: list[object] = []
+    with Client(server.url) as client:
+        client.enqueue(a_job(kind, 1))
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "unraisablehook", complaints.append)
+            patch.setattr(socket.socket, "makefile", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                client.job(kind, "1", "1")
+            gc.collect()
+        assert_is_its_own(client, kind, 1)
+    assert complaints == []
 
 
 def test_interrupted_stream_ends_its_threads(server: SharqServer, kind: str, interrupted: None) -> None:

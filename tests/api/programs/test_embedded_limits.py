@@ -118,6 +118,20 @@ async def fill_disk(http: aiohttp.ClientSession, url: str) -> list[str]:
     return [job_id for jobs, _ in filled for job_id in jobs]
 
 
+def occupy(disk: Path) -> None:
+    """Take all the room that is left, such as that of a file which the store has removed."""
+    with (disk / "others").open("ab", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+async def fill_to_the_end(http: aiohttp.ClientSession, url: str, disk: Path) -> list[str]:
+    """Fill the disk so that the store has acknowledged work for which there is no room."""
+    jobs = await fill_disk(http, url)
+    occupy(disk)
+    return jobs + await fill_disk(http, url)
+
+
 def take_reserve(disk: Path) -> None:
     """Remove the reserve, and leave room for less than two of them, with which the server makes it anew."""
     reserve, others = disk / "data" / "store.reserve", disk / "others"
@@ -170,7 +184,7 @@ async def test_without_a_reserve_the_stop_waits_for_room_or_for_a_second_signal(
     url = server.url()
     await until_status(http, f"{url}/readyz", 200)
     take_reserve(small_disk)
-    jobs = await fill_disk(http, url)
+    jobs = await fill_to_the_end(http, url, small_disk)
     await until_said(http, url, server)
     server.process.send_signal(signal.SIGTERM)
     server.until(lambda: "CRITICAL stop_waits_for_disk unwritten_bytes=" in server.stderr)
@@ -183,7 +197,7 @@ async def test_without_a_reserve_the_stop_waits_for_room_or_for_a_second_signal(
     await until_status(http, f"{url}/readyz", 200)
     assert await missing(http, url, jobs) == []
     take_reserve(small_disk)
-    await fill_disk(http, url)
+    await fill_to_the_end(http, url, small_disk)
     await until_said(http, url, server)
     server.process.send_signal(signal.SIGTERM)
     server.until(lambda: "CRITICAL stop_waits_for_disk" in server.stderr)
@@ -219,9 +233,7 @@ async def test_a_start_on_a_full_disk_says_why_it_is_not_ready(
     assert await enqueue(http, url, "a") == 201
     assert server.stop() == 0
     (small_disk / "data" / "store.reserve").unlink()
-    with (small_disk / "others").open("wb", buffering=0) as others, suppress(OSError):
-        while True:
-            others.write(bytes(4096))
+    occupy(small_disk)
     server = start(*place)
     url = server.url()
     # The last page of the store's file has room even on a full disk.

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from sharq_client import Client, JobState
+from sharq_client.cli.traffic.programs import Program
+from sharq_client.worker.handlers.results import to_running
 from tests.support.processes.servers import SharqServer
 from tests.support.processes.sharq import SCRIPT, Sharq
-from tests.support.waits import wait_until
+from tests.support.waits import until, wait_until
 
 APPLICATION = """
 from sharq_client import Client, Worker
@@ -162,11 +166,46 @@ def test_program_that_hangs_ends_with_the_worker(
         assert process.stderr is not None
         assert any("worker_stopping" in line for line in process.stderr), "it has seen the first signal"
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        _, log = process.communicate(timeout=30)
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    assert state(client, kind, "a") in {JobState.QUEUED, JobState.DELAYED}
+    assert state(client, kind, "a") in {JobState.QUEUED, JobState.DELAYED}, log
+
+
+async def test_program_that_is_cancelled_while_it_starts_ends_with_all_it_has_started(
+    client: Client, kind: str, tmp_path: Path
+) -> None:
+    """However far the start is. asyncio itself ends the shell only, and may wait for its end for ever."""
+    enqueue(client, kind, "a", 1)
+    leased = client.dequeue(kind)
+    assert leased is not None
+    job = to_running(leased, lambda *_: None)
+    files = [tmp_path / str(rounds) for rounds in range(40)]
+    for rounds, file in enumerate(files):
+        handling = asyncio.create_task(Program(f"echo $$ > {file}; sleep 1000 & wait").handle(job))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        # The event loop stands still meanwhile, so that the shell is further than its start is known to be.
+        with suppress(AssertionError):
+            wait_until(functools.partial(first_word, file), timeout_s=0.1)
+        handling.cancel()
+        await until(handling.done)
+        assert handling.cancelled()
+    for shell in filter(None, map(first_word, files)):
+        await until(functools.partial(is_group_gone, int(shell)))
+
+
+def first_word(file: Path) -> str:
+    return file.read_text().strip() if file.exists() else ""
+
+
+def is_group_gone(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def test_program_that_leaves_something_running_ends_its_job(

@@ -131,4 +131,4 @@ async def test_a_bulk_call_tells_of_each_job_although_the_shard_of_one_is_stoppe
         answer = await api_of_two.post("/release/", {"jobs": leased})
     assert answer.status == 200, answer.json
     in_doubt, released = answer.json["results"]
-    assert (in_doubt["code"], released["status"]) == ("outcome_unknown", "success")
+    assert (in_doubt["code"], released["status"]) == ("outcome_unknown", "success"), answer.json

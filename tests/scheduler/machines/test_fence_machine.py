@@ -87,8 +87,16 @@ class FenceMachine(RuleBasedStateMachine):
 
     @rule(prefix=st.sampled_from(["", "1"]))
     def cancel_matching(self, prefix: str) -> None:
-        call = self.driver.job_calls.cancel_matching(0, TYPE, QUEUE, prefix, "", now_us=self.driver.now_us)
-        assert self.driver.value(call).cancelled == self.model.cancel_matching(QUEUE, prefix)
+        scan, cancelled = "", 0
+        while True:
+            call = self.driver.job_calls.cancel_matching(
+                0, TYPE, QUEUE, prefix, scan, now_us=self.driver.now_us
+            )
+            page = self.driver.value(call)
+            cancelled, scan = cancelled + page.cancelled, page.scan
+            if not scan:
+                break
+        assert cancelled == self.model.cancel_matching(QUEUE, prefix)
 
     @rule(by_us=st.sampled_from([0, SECOND_US, LEASE_US]))
     def advance(self, by_us: int) -> None:

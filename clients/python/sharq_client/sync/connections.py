@@ -142,6 +142,9 @@ _CALL: ContextVar[_Call] = ContextVar("_CALL")
 class _TimedReader(io.RawIOBase):
     """The bytes of an answer. Each read waits no longer than the call has time: urllib3 limits one read only."""
 
+    _bytes: io.RawIOBase | None = None
+    """The file of the socket; None if an interrupt came before it was made: it is closed when it is freed even then."""
+
     def __init__(self, sock: socket.socket, call: _Call) -> None:
         super().__init__()
         self._sock = sock
@@ -154,12 +157,14 @@ class _TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """Read into a buffer. Return the number of bytes, 0 at the end."""
+        assert self._bytes is not None
         self._sock.settimeout(self._call.remaining_s())
         return self._bytes.readinto(buffer)
 
     def close(self) -> None:
         """Close the file, not the socket."""
-        self._bytes.close()
+        if self._bytes is not None:
+            self._bytes.close()
         super().close()
 
 
@@ -177,6 +182,9 @@ class _TimedSocket:
 
 class _TimedResponse(http.client.HTTPResponse):
     """A response that ends with its call."""
+
+    fp: Any = None
+    """The file of the socket: http.client closes it when the response is freed, also when an interrupt prevented it."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(cast(socket.socket, _TimedSocket(sock, _CALL.get())), *args, **options)

@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import os
 import signal
+from asyncio.subprocess import Process
+from collections.abc import Coroutine
+from typing import Any
 
 from sharq_client.worker.handlers.results import PlainFailure, RunningJob
 
@@ -49,9 +52,7 @@ class Program:
             await process.communicate(job.payload_bytes)
         finally:
             if process.returncode is None:
-                # With all that it has started, so that nothing goes on with a job that another worker may get.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                _end(process)
         if process.returncode:
             await asyncio.wait([reader], timeout=LAST_WORDS_S)
             last = errors.decode(errors="replace").strip().rpartition("\n")[2][:MAX_ERROR_CHARACTERS]
@@ -62,12 +63,14 @@ class Program:
         # A pipe of asyncio's own would be read to its end, which something that runs on may never reach.
         stderr, write_end = os.pipe()
         try:
-            process = await asyncio.create_subprocess_shell(
-                self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stderr=write_end,
-                env={**os.environ, **_variables(job)},
-                start_new_session=True,
+            process = await _started_whole(
+                asyncio.create_subprocess_shell(
+                    self._command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stderr=write_end,
+                    env={**os.environ, **_variables(job)},
+                    start_new_session=True,
+                )
             )
         except BaseException:
             os.close(stderr)
@@ -82,6 +85,31 @@ class Program:
         self._readers.add(task)
         task.add_done_callback(self._readers.discard)
         return task
+
+
+async def _started_whole(start: Coroutine[Any, Any, Process]) -> Process:
+    """Return a process once it has started. If this is cancelled, end the process first, with all that it has started.
+
+    asyncio itself ends only the shell if a start is cancelled, and may wait for its end for ever.
+    """
+    starting = asyncio.ensure_future(start)
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(_end_started)
+        await asyncio.wait([starting])
+        raise
+
+
+def _end_started(starting: asyncio.Future[Process]) -> None:
+    if not starting.cancelled() and starting.exception() is None:
+        _end(starting.result())
+
+
+def _end(process: Process) -> None:
+    """End a process with all that it has started, so that nothing goes on with a job that another worker may get."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _read_end(pipe: int, kept: bytearray) -> None:
