@@ -263,6 +263,18 @@ async def test_id_that_is_no_string_is_refused_by_its_value(
                 await call()
 
 
+async def test_empty_job_id_is_refused_and_not_replaced(
+    server: SharqServer, open_client: OpenClient, kind: str
+) -> None:
+    job = {"queue_type": kind, "queue_id": "1", "job_id": "", "payload": 1, "interval": 0}
+    async with open_client(server.url) as client:
+        with pytest.raises(InvalidRequest, match="job_id: expected a string"):
+            await client.enqueue(job)
+        answers = await client.enqueue_many([{**job, "job_id": "a"}, job])
+        assert isinstance(answers[1], InvalidRequest)
+        assert [row.job_id async for row in client.jobs.in_queue(kind, "1")] == ["a"]
+
+
 @pytest.mark.parametrize("job", [None, "j1", []])
 async def test_what_is_no_job_cannot_be_finished(
     server: SharqServer, open_client: OpenClient, job: Any

@@ -110,7 +110,7 @@ def ready_to_send(job: Enqueueable, *, repeat: bool = False) -> EnqueueBody:
         InvalidRequest: a mapping lacks a field or has an unknown one, or the payload is no JSON. Nothing was sent.
     """
     fields = msgspec.structs.asdict(job_of(job))
-    if not fields["job_id"]:
+    if fields["job_id"] is None:
         fields["job_id"] = str(uuid.uuid4())
     if not isinstance(fields["payload"], msgspec.Raw):
         fields["payload"] = encoded(fields["payload"], "payload")

@@ -63,6 +63,18 @@ test("the server's refusals have their codes and say that nothing was done", asy
   await assert.rejects(client.enqueue({ ...job, job_id: "c", batch: "b" }), BatchCancelled);
 });
 
+test("an empty job_id is refused and not replaced", async () => {
+  const job = { ...newJob(), job_id: "" };
+  await assert.rejects(client.enqueue(job), (error) => {
+    assert.ok(error instanceof InvalidRequest);
+    assert.match(error.message, /^job_id: expected a string/);
+    return true;
+  });
+  const { answers } = await client.enqueueMany([{ ...job, job_id: "a" }, job]);
+  assert.ok(answers[1] instanceof InvalidRequest);
+  assert.equal((await client.queue(job.queue_type, "q"))?.queued, 1);
+});
+
 test("a bulk call names each failed job's field without its place in the call", async () => {
   const job = newJob();
   const { answers, failed } = await client.enqueueMany([job, { ...job, job_id: "bad", priority: 77 }]);
