@@ -75,6 +75,26 @@ test("an empty job_id is refused and not replaced", async () => {
   assert.equal((await client.queue(job.queue_type, "q"))?.queued, 1);
 });
 
+test("a list that is not as long as that of the jobs is named", async () => {
+  const jobs = [newJob()];
+  const calls: [string, () => Promise<unknown>][] = [
+    ["results", () => client.finishMany(jobs, { results: [1, 2] })],
+    ["costs", () => client.finishMany(jobs, { costs: [] })],
+    ["progress", () => client.extendMany(jobs, 1_000, { progress: [1, 2] })],
+    ["error", () => client.releaseMany(jobs, { error: ["a", "b"] })],
+  ];
+  for (const [name, call] of calls) {
+    await assert.rejects(call, (error) => {
+      assert.ok(error instanceof RangeError);
+      assert.match(
+        error.message,
+        new RegExp(`^${name}: expected one for each of the jobs \\(1\\), got [02]$`),
+      );
+      return true;
+    });
+  }
+});
+
 test("a bulk call names each failed job's field without its place in the call", async () => {
   const job = newJob();
   const { answers, failed } = await client.enqueueMany([job, { ...job, job_id: "bad", priority: 77 }]);
