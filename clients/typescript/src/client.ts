@@ -293,8 +293,9 @@ export class Client extends Queues {
     signal: AbortSignal | undefined,
   ): Promise<LeasedJob<PayloadT>[]> {
     const type = typeof types === "string" ? types : null;
-    if (type === null && !types.length) {
-      throw new InvalidRequest("queueTypes: expected a type, or 1 to 16 types, got an empty array");
+    if (type === null && !types?.length) {
+      const got = Array.isArray(types) ? "an empty array" : String(types);
+      throw new InvalidRequest(`queueTypes: expected a type, or 1 to 16 types, got ${got}`);
     }
     // POST, because HTTP clients and proxies repeat a GET by themselves if a kept connection drops.
     const call = {

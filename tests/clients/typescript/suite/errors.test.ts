@@ -75,6 +75,30 @@ test("an empty job_id is refused and not replaced", async () => {
   assert.equal((await client.queue(job.queue_type, "q"))?.queued, 1);
 });
 
+test("a hold without a time is refused, and does not pause the queue for ever", async () => {
+  const job = newJob();
+  await client.enqueue(job);
+  const ends = [{}, { forMs: undefined }, { untilMs: null }, { forMs: 1_000, untilMs: 1_000 }];
+  for (const end of ends as { forMs: number }[]) {
+    await assert.rejects(client.control.hold(job.queue_type, "q", end), (error) => {
+      assert.ok(error instanceof RangeError);
+      assert.equal(error.message, "forMs, untilMs: expected one of the two");
+      return true;
+    });
+  }
+  assert.equal((await client.queue(job.queue_type, "q"))?.paused, false);
+});
+
+test("a dequeue without a type is refused", async () => {
+  for (const types of [null, []] as unknown as string[][]) {
+    await assert.rejects(client.dequeue(types), (error) => {
+      assert.ok(error instanceof InvalidRequest);
+      assert.match(error.message, /^queueTypes: expected a type, or 1 to 16 types/);
+      return true;
+    });
+  }
+});
+
 test("a list that is not as long as that of the jobs is named", async () => {
   const jobs = [newJob()];
   const calls: [string, () => Promise<unknown>][] = [
