@@ -30,6 +30,9 @@ EXPLAINED_TEXTS = 100
 _QUOTED = 300
 """Characters at either end of msgspec's message that are read: a name in it may be as long as the body."""
 
+_NO_NAME = '""'
+"""The name in messages of a field or parameter whose name is empty."""
+
 _KNOWN_COMPLAINTS = 256
 """Translated messages of msgspec that are cached: a thousand bad jobs are mostly wrong in the same way."""
 
@@ -161,7 +164,9 @@ class Decoder(Generic[FormT]):
             times = {name: len(query.getall(name)) for name in parameters if name not in self._lists}
             twice = next((name for name, number in times.items() if number > 1), None)
             if twice is not None:
-                raise InvalidRequest(f"{twice[:100]}: expected once in the query, got {times[twice]} times")
+                raise InvalidRequest(
+                    f"{twice[:100] or _NO_NAME}: expected once in the query, got {times[twice]} times"
+                )
         try:
             return msgspec.convert(parameters, self._form_type, strict=False)
         except msgspec.ValidationError as error:
@@ -188,7 +193,7 @@ class Decoder(Generic[FormT]):
         named = _NAMED.match(message)
         if named:
             problem = "required" if named[1].startswith("missing") else f"unknown; {self._known(field)}"
-            return _join(field, named[2][:100]), problem
+            return _join(field, named[2][:100] or _NO_NAME), problem
         match = _FOUND.search(message)
         got = f", got {_TYPE_NAMES.get(match[1], match[1])}" if match else ""
         name, _, place_in_list = field.partition("[")

@@ -273,7 +273,7 @@ TopBy: TypeAlias = Annotated[
 Search: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9_.+@:/-]+$",
+        pattern=r"^[A-Za-z0-9_.+@:/-]+$(?!\n)",
         max_length=MAX_NAME,
         description="Only queues whose ids contain this text, in this case: 1 to 100 of `A-Z a-z 0-9 _ - . + @ : /`. A "
         "page may be short or even empty before the end, if many ids were compared; its `cursor` goes on.",

@@ -22,6 +22,7 @@ from sharq_core.config import ServerSettings
 from sharq_core.errors import InvalidRequest, Unavailable
 from sharq_core.http_port.open_files import fit_connections
 from sharq_core.http_port.port import Port, PortBounds
+from sharq_core.logs import request_ids
 
 log = logging.getLogger("sharq.router")
 
@@ -95,6 +96,7 @@ class ApiPort(Port):
 def _malformed(_: web.BaseRequest, status: int, reason: str) -> web.StreamResponse:
     """Return the response to a malformed HTTP request, in the form of every other failure."""
     answer = failure_answer(InvalidRequest(f"request: {reason}"), "malformed")
+    answer.request_id = next(request_ids.new_ids)
     return web.Response(body=answer.body, status=status, headers=answer.headers)
 
 

@@ -64,6 +64,10 @@ REFUSED_AS_A_WHOLE = [  # a value or two a call: tests/unit has the tables of ea
     ("GET", "/dequeue/t/?wait=nan", None, "wait"),
     ("GET", "/dequeue/t/?wat=5", None, "wat"),
     ("GET", "/dequeue/t/?count=1&count=2", None, "count"),
+    ("GET", "/dequeue/t/?=5", None, '""'),
+    ("POST", "/interval/t/1/", b'{"interval": 1, "": 5}', '""'),
+    ("POST", "/queue/t/1/", b'{"retry": {"delay": 1, "": 5}}', 'retry.""'),
+    ("GET", "/queues/t/?search=a%0A", None, "search"),
     ("GET", "/dequeue/%20/", None, "queue_type"),
     ("GET", "/metrics/t/?limit=0", None, "limit"),
     ("GET", "/metrics/t/?cursor=nonsense", None, "cursor"),
@@ -186,6 +190,7 @@ async def test_what_is_not_http_is_a_400_in_json_that_is_counted_and_leaves_no_t
     writer.close()
     assert head.split()[1] == b"400"
     assert b"\r\nContent-Type: application/json" in head
+    assert b"\r\nX-Request-Id: " in head
     answer = json.loads(body)
     assert (answer["status"], answer["code"]) == ("failure", "invalid_request")
     assert answer["message"].startswith("request: ")

@@ -263,6 +263,37 @@ async def test_id_that_is_no_string_is_refused_by_its_value(
                 await call()
 
 
+@pytest.mark.parametrize(
+    ("verb", "options", "field"),
+    [
+        ("finish_many", {"results": [1, 2]}, "results"),
+        ("finish_many", {"costs": []}, "costs"),
+        ("extend_many", {"by_ms": 1_000, "progress": [1, 2]}, "progress"),
+        ("release_many", {"error": ["a", "b"]}, "error"),
+    ],
+)
+async def test_list_that_is_not_as_long_as_that_of_the_jobs_is_named(
+    open_client: OpenClient, verb: str, options: dict[str, Any], field: str
+) -> None:
+    async with open_client("http://127.0.0.1:1", retries=0) as client:
+        with pytest.raises(
+            ValueError, match=rf"^{field}: expected one for each of the jobs \(1\), got [02]$"
+        ):
+            await getattr(client, verb)([{"queue_type": "t", "queue_id": "q", "job_id": "j"}], **options)
+
+
+async def test_empty_job_id_is_refused_and_not_replaced(
+    server: SharqServer, open_client: OpenClient, kind: str
+) -> None:
+    job = {"queue_type": kind, "queue_id": "1", "job_id": "", "payload": 1, "interval": 0}
+    async with open_client(server.url) as client:
+        with pytest.raises(InvalidRequest, match="job_id: expected a string"):
+            await client.enqueue(job)
+        answers = await client.enqueue_many([{**job, "job_id": "a"}, job])
+        assert isinstance(answers[1], InvalidRequest)
+        assert [row.job_id async for row in client.jobs.in_queue(kind, "1")] == ["a"]
+
+
 @pytest.mark.parametrize("job", [None, "j1", []])
 async def test_what_is_no_job_cannot_be_finished(
     server: SharqServer, open_client: OpenClient, job: Any

@@ -110,7 +110,7 @@ def ready_to_send(job: Enqueueable, *, repeat: bool = False) -> EnqueueBody:
         InvalidRequest: a mapping lacks a field or has an unknown one, or the payload is no JSON. Nothing was sent.
     """
     fields = msgspec.structs.asdict(job_of(job))
-    if not fields["job_id"]:
+    if fields["job_id"] is None:
         fields["job_id"] = str(uuid.uuid4())
     if not isinstance(fields["payload"], msgspec.Raw):
         fields["payload"] = encoded(fields["payload"], "payload")
@@ -200,7 +200,13 @@ def lease_bodies(
     costs: Sequence[int | None] | None = None,
     progress: Sequence[object] | None = None,
 ) -> list[LeaseBody]:
-    """Return what a bulk finish or extend sends. Results, costs and progress have a value for each job, or are None."""
+    """Return what a bulk finish or extend sends. Results, costs and progress have a value for each job, or are None.
+
+    Raises:
+        ValueError: one of them is not as long as the list of the jobs. Nothing was sent.
+    """
+    for name, values in (("results", results), ("costs", costs), ("progress", progress)):
+        _check_length(name, values, jobs)
     refs = map(ref_of, jobs)
     bodies = [LeaseBody(ref.queue_type, ref.queue_id, ref.job_id, ref.lease, by_ms) for ref in refs]
     replace = msgspec.structs.replace
@@ -220,6 +226,11 @@ def _texts(values: Sequence[object], name: str) -> list[msgspec.Raw | UnsetType]
     return [json_text(value, f"{name}[{number}]") for number, value in enumerate(values)]
 
 
+def _check_length(name: str, values: Sequence[object] | None, jobs: Sequence[object]) -> None:
+    if values is not None and len(values) != len(jobs):
+        raise ValueError(f"{name}: expected one for each of the jobs ({len(jobs)}), got {len(values)}")
+
+
 def release_bodies(
     jobs: Sequence[Referable],
     delay_ms: float | None,
@@ -231,8 +242,13 @@ def release_bodies(
     prefer_retry: bool,
     hold_cap: GivenHold,
 ) -> list[LeaseBody]:
-    """Return what a bulk release sends. The error is that of all jobs, or a list with one for each job."""
+    """Return what a bulk release sends. The error is that of all jobs, or a list with one for each job.
+
+    Raises:
+        ValueError: the list of errors is not as long as that of the jobs. Nothing was sent.
+    """
     texts = [error] * len(jobs) if error is None or isinstance(error, str) else error
+    _check_length("error", texts, jobs)
     terms = delay_ms, hold_ms, hold_type_ms
     return [
         lease_body(job, None, *terms, counts=counts, error=text, prefer_retry=prefer_retry, hold_cap=hold_cap)

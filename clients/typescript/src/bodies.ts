@@ -93,7 +93,7 @@ export interface LeaseValues {
  */
 export function enqueueBody(job: EnqueueJob, isRepeat = false): EnqueueBody {
   checkFields(job);
-  const jobId = job.job_id || randomUUID();
+  const jobId = job.job_id ?? randomUUID();
   const saysRepeat = isRepeat || job.repeat === true;
   const fields = { ...job, ...defaultsOf(job), job_id: jobId, repeat: saysRepeat || undefined };
   const text = withJson(fields, "payload", jsonText(job.payload, "payload"));

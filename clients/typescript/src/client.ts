@@ -219,12 +219,15 @@ export class Client extends Queues {
    *
    * @param options - `results`: the result of each job, undefined for none. `costs`: the cost that each job turned out
    *   to have, undefined if it is as enqueued.
+   * @throws RangeError: one of the two is not as long as the array of the jobs. Nothing was sent.
    */
   async finishMany(
     jobs: readonly JobRef[],
     options: { readonly results?: readonly unknown[]; readonly costs?: readonly (number | undefined)[] } = {},
   ): Promise<BulkAnswers<null>> {
     const { results = [], costs = [] } = options;
+    checkLength("results", options.results, jobs);
+    checkLength("costs", options.costs, jobs);
     const bodies = jobs.map((job, index) => {
       const result = results[index];
       const values = { result: result === undefined ? undefined : jsonText(result, "result") };
@@ -237,6 +240,7 @@ export class Client extends Queues {
    * Move the ends of leases to `byMs` milliseconds from now. Return one answer for each job; null for success.
    *
    * @param options - `progress`: one for each job, undefined for none.
+   * @throws RangeError: it is not as long as the array of the jobs. Nothing was sent.
    */
   async extendMany(
     jobs: readonly JobRef[],
@@ -244,6 +248,7 @@ export class Client extends Queues {
     options: { readonly progress?: readonly unknown[] } = {},
   ): Promise<BulkAnswers<null>> {
     const { progress = [] } = options;
+    checkLength("progress", options.progress, jobs);
     const bodies = jobs.map((job, index) => {
       const value = progress[index];
       const values = { progress: value === undefined ? undefined : jsonText(value, "progress") };
@@ -252,9 +257,14 @@ export class Client extends Queues {
     return this.caller.reportMany("extend", bodies);
   }
 
-  /** Give jobs back unfinished, as `release` does. Return one answer for each job, in order; null for success. */
+  /**
+   * Give jobs back unfinished, as `release` does. Return one answer for each job, in order; null for success.
+   *
+   * @throws RangeError: the array of errors is not as long as that of the jobs. Nothing was sent.
+   */
   async releaseMany(jobs: readonly JobRef[], options: ReleaseManyOptions = {}): Promise<BulkAnswers<null>> {
     const { error } = options;
+    if (Array.isArray(error)) checkLength("error", error, jobs);
     const bodies = jobs.map((job, index) => {
       return leaseBody(job, releaseTerms(options, Array.isArray(error) ? error[index] : error));
     });
@@ -283,8 +293,9 @@ export class Client extends Queues {
     signal: AbortSignal | undefined,
   ): Promise<LeasedJob<PayloadT>[]> {
     const type = typeof types === "string" ? types : null;
-    if (type === null && !types.length) {
-      throw new InvalidRequest("queueTypes: expected a type, or 1 to 16 types, got an empty array");
+    if (type === null && !types?.length) {
+      const got = Array.isArray(types) ? "an empty array" : String(types);
+      throw new InvalidRequest(`queueTypes: expected a type, or 1 to 16 types, got ${got}`);
     }
     // POST, because HTTP clients and proxies repeat a GET by themselves if a kept connection drops.
     const call = {
@@ -310,6 +321,13 @@ export class Client extends Queues {
 /** Return a time, or undefined for 0. NaN stays, so that it is refused. */
 function unlessZero(ms: number | undefined): number | undefined {
   return ms === 0 ? undefined : ms;
+}
+
+/** Throw RangeError for a list that has not one value for each job: values would be lost without a word. */
+function checkLength(name: string, values: readonly unknown[] | undefined, jobs: readonly JobRef[]): void {
+  if (values !== undefined && values.length !== jobs.length) {
+    throw new RangeError(`${name}: expected one for each of the jobs (${jobs.length}), got ${values.length}`);
+  }
 }
 
 function settleTerms({ cost, holdMs, holdTypeMs, holdCap }: SettleOptions): LeaseTerms {

@@ -80,13 +80,19 @@ export class Control {
    *
    * @param end - `forMs`: the time from now, from 1 ms to 24 hours. Or `untilMs`: the end in milliseconds since the epoch
    *   by the store's clock, up to 24 hours from now.
+   * @throws RangeError: not exactly one of the two is given.
    */
   async hold(
     queueType: string,
     queueId: string,
     end: { readonly forMs: number } | { readonly untilMs: number },
   ): Promise<boolean> {
-    const body = "forMs" in end ? { for: end.forMs } : { until: end.untilMs };
+    const { forMs, untilMs } = end as Partial<Record<"forMs" | "untilMs", number | null>>;
+    const given = Object.entries({ for: forMs ?? undefined, until: untilMs ?? undefined });
+    const times = given.filter(([, ms]) => ms !== undefined);
+    // Without a time the call would pause the queue, which never ends by itself.
+    if (times.length !== 1) throw new RangeError("forMs, untilMs: expected one of the two");
+    const body = Object.fromEntries(times);
     return this.#caller.done({ method: "POST", path: `${pathOf("queue", queueType, queueId)}pause/`, body });
   }
 

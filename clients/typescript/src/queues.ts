@@ -6,6 +6,7 @@
 import { plainBody } from "./bodies.js";
 import type { BulkAnswers } from "./bulk/answers.js";
 import type { Caller } from "./caller.js";
+import { NotFound } from "./errors.js";
 import { pathOf } from "./http/paths.js";
 import type {
   Counts,
@@ -30,11 +31,21 @@ export class Queues {
   /**
    * Change a queue's rate at once. Return false if there is no such queue.
    *
+   * A rate that the queue cannot keep at its burst is a warning of the process, in the words of the server.
+   *
    * @param change - `interval` in milliseconds or `rate`, `burst`, and `pin`: true to also create the rate and keep
    *   enqueues from changing it, false to unpin it.
    */
   async setInterval(queueType: string, queueId: string, change: RateChange): Promise<boolean> {
-    return this.caller.done({ method: "POST", path: pathOf("interval", queueType, queueId), body: change });
+    const path = pathOf("interval", queueType, queueId);
+    try {
+      const { warning } = await this.caller.ask<{ warning?: string }>({ method: "POST", path, body: change });
+      if (warning) process.emitWarning(`queue ${queueType} ${queueId}: ${warning}`, "SharqWarning");
+    } catch (error) {
+      if (error instanceof NotFound) return false;
+      throw error;
+    }
+    return true;
   }
 
   /** Pause a queue: it accepts jobs but hands none out. Return false if there is no such queue. */

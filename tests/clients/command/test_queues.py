@@ -131,6 +131,13 @@ def test_type_without_queues_has_no_rows(sharq: Sharq, kind: str) -> None:
     assert sharq("queues", kind, "--json").out == ""
 
 
+def test_order_in_which_no_queue_comes_says_what_they_lack(sharq: Sharq, kind: str) -> None:
+    sharq("rate", kind, "acme", "40/s", "--pin")
+    assert sharq("queues", kind).out
+    for order, words in (("age", "jobs that wait"), ("depth", "jobs that wait"), ("dead", "dead letters")):
+        assert sharq("queues", kind, "--by", order).err == f"No queue of the type {kind} has {words}.\n"
+
+
 def test_types_lists_this_type(client: Client, sharq: Sharq, kind: str) -> None:
     fill(client, kind)
     assert any(line.split()[:2] == [kind, "3"] for line in sharq("types").out.splitlines())

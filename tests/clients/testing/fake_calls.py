@@ -98,6 +98,7 @@ NEW_JOB = st.builds(
 )
 """Most of the jobs are valid, and have few fields that are not usual, so that rare fields meet usual ones."""
 WRONG_FIELDS: list[dict[str, Any]] = [
+    {"job_id": ""},
     {"priority": 10},
     {"priority": 1.5},
     {"cost": 0},

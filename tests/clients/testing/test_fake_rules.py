@@ -123,6 +123,9 @@ class Side:
     async def do_extend(self, number: int, by_ms: float, progress: object) -> Any:
         return await self.client.extend(self.lease(number), by_ms, progress=progress)
 
+    async def do_search(self, queue_type: str, text: str) -> Any:
+        return [row.queue_id async for row in self.client.control.queues(queue_type, search=text)]
+
     async def do_set_interval(
         self, queue_type: str, queue_id: str, interval_ms: float, burst: Any, pin: bool | None
     ) -> Any:
@@ -271,3 +274,7 @@ def test_a_wrong_job_is_refused_in_the_words_of_the_server(scheduler: redis.Redi
     good: dict[str, Any] = {"queue_type": "sms", "queue_id": "a", "job_id": "1", "payload": 1, "interval": 0}
     asyncio.run(compare(scheduler, [("enqueue", {**good, **wrong}) for wrong in WRONG_FIELDS]))
     asyncio.run(compare(scheduler, [("enqueue_many", (good, wrong)) for wrong in WRONG_FIELDS]))
+
+
+def test_a_wrong_search_is_refused_in_the_words_of_the_server(scheduler: redis.Redis) -> None:
+    asyncio.run(compare(scheduler, [("search", "sms", text) for text in ("", "a\n", "~", "x" * 101, "a")]))

@@ -41,7 +41,8 @@ class AsyncSchedules:
 
         Args:
             name: up to 86 characters. The jobs have the ids `<name>@<slot in ms>`, so that each slot enqueues once.
-            job: the job that each slot enqueues; it has no job_id, delay_ms, at_ms or expires_at_ms.
+            job: the job that each slot enqueues; it has no job_id, delay, at, expires_at, traceparent or
+                tracestate.
             cron: the slots, as a cron expression of five fields; or every_ms instead.
             every_ms: the time between two slots, 1,000 or more. The first one comes after this time.
             tz: the time zone of cron, such as "Asia/Kolkata"; None for UTC.

@@ -63,6 +63,62 @@ test("the server's refusals have their codes and say that nothing was done", asy
   await assert.rejects(client.enqueue({ ...job, job_id: "c", batch: "b" }), BatchCancelled);
 });
 
+test("an empty job_id is refused and not replaced", async () => {
+  const job = { ...newJob(), job_id: "" };
+  await assert.rejects(client.enqueue(job), (error) => {
+    assert.ok(error instanceof InvalidRequest);
+    assert.match(error.message, /^job_id: expected a string/);
+    return true;
+  });
+  const { answers } = await client.enqueueMany([{ ...job, job_id: "a" }, job]);
+  assert.ok(answers[1] instanceof InvalidRequest);
+  assert.equal((await client.queue(job.queue_type, "q"))?.queued, 1);
+});
+
+test("a hold without a time is refused, and does not pause the queue for ever", async () => {
+  const job = newJob();
+  await client.enqueue(job);
+  const ends = [{}, { forMs: undefined }, { untilMs: null }, { forMs: 1_000, untilMs: 1_000 }];
+  for (const end of ends as { forMs: number }[]) {
+    await assert.rejects(client.control.hold(job.queue_type, "q", end), (error) => {
+      assert.ok(error instanceof RangeError);
+      assert.equal(error.message, "forMs, untilMs: expected one of the two");
+      return true;
+    });
+  }
+  assert.equal((await client.queue(job.queue_type, "q"))?.paused, false);
+});
+
+test("a dequeue without a type is refused", async () => {
+  for (const types of [null, []] as unknown as string[][]) {
+    await assert.rejects(client.dequeue(types), (error) => {
+      assert.ok(error instanceof InvalidRequest);
+      assert.match(error.message, /^queueTypes: expected a type, or 1 to 16 types/);
+      return true;
+    });
+  }
+});
+
+test("a list that is not as long as that of the jobs is named", async () => {
+  const jobs = [newJob()];
+  const calls: [string, () => Promise<unknown>][] = [
+    ["results", () => client.finishMany(jobs, { results: [1, 2] })],
+    ["costs", () => client.finishMany(jobs, { costs: [] })],
+    ["progress", () => client.extendMany(jobs, 1_000, { progress: [1, 2] })],
+    ["error", () => client.releaseMany(jobs, { error: ["a", "b"] })],
+  ];
+  for (const [name, call] of calls) {
+    await assert.rejects(call, (error) => {
+      assert.ok(error instanceof RangeError);
+      assert.match(
+        error.message,
+        new RegExp(`^${name}: expected one for each of the jobs \\(1\\), got [02]$`),
+      );
+      return true;
+    });
+  }
+});
+
 test("a bulk call names each failed job's field without its place in the call", async () => {
   const job = newJob();
   const { answers, failed } = await client.enqueueMany([job, { ...job, job_id: "bad", priority: 77 }]);

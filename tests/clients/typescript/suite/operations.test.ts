@@ -1,5 +1,6 @@
 /** Every operation of producers and workers, once, on a real server; control.test.ts has those of operators. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 import {
   Duplicate,
@@ -221,6 +222,14 @@ test("the calls about queues", async () => {
   await client.enqueueMany([...jobs, ...jobs]);
   assert.equal(await client.setInterval(type, "x", { rate: "20/s", burst: 2, pin: true }), true);
   assert.equal(await client.setInterval(type, "nothing", { interval: 10 }), false);
+  const warned = once(process, "warning");
+  assert.equal(await client.setInterval(type, "fast", { rate: "1000/s", pin: true }), true);
+  const [warning] = (await warned) as [Error];
+  assert.equal(warning.name, "SharqWarning");
+  assert.match(
+    warning.message,
+    new RegExp(`^queue ${type} fast: interval: 1 ms is not kept in full at burst 1`),
+  );
   const queue = await client.queue(type, "x");
   assert.deepEqual([queue?.interval, queue?.burst, queue?.pinned, queue?.queued], [50, 2, true, 2]);
   assert.equal(await client.queue(type, "nothing"), null);

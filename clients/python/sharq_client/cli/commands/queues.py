@@ -32,6 +32,10 @@ _COLUMNS = (
 )
 
 
+_ORDERED = {"age": "jobs that wait", "depth": "jobs that wait", "dead": "dead letters"}
+"""Order of a list of queues → what all queues in it have."""
+
+
 def queue(session: Session, queue_type: QueueType, queue_id: QueueId) -> None:
     """Show a queue: its jobs, its rate, and what it waits for.
 
@@ -83,7 +87,11 @@ def queues(
             return
         shown = session.output.first_rows(rows, limit)
     if not shown:
-        session.output.note(f"The type {queue_type} has no queues.")
+        session.output.note(
+            f"The type {queue_type} has no queues."
+            if by is None
+            else f"No queue of the type {queue_type} has {_ORDERED[by]}."
+        )
         return
     session.output.table(_COLUMNS, [_cells(row) for row in shown])
 

@@ -123,6 +123,11 @@ Prefix: TypeAlias = Annotated[
     Meta(pattern=r"^[A-Za-z0-9_\-.+@:/]{0,100}$(?!\n)"),
     expected("a string of up to 100 characters of A-Z a-z 0-9 _ - . + @ : /"),
 ]
+Search: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9_\-.+@:/]{1,100}$(?!\n)"),
+    expected("1 to 100 of A-Z a-z 0-9 _ - . + @ : /"),
+]
 retry_expected = expected("an object with delay and, if need be, factor, max and jitter")
 jobs_bounds = Meta(min_length=1, max_length=MAX_JOBS, extra={"expected": f"a list of 1 to {MAX_JOBS} jobs"})
 limits_bounds = Meta(

@@ -39,6 +39,7 @@ from sharq_client.testing.wire.fields import (
     RetryFactor,
     RetryJitter,
     RetryMs,
+    Search,
     State,
     Traceparent,
     Tracestate,
@@ -236,4 +237,4 @@ class Query(Struct, frozen=True, kw_only=True):
     prefix: Prefix = ""
     queue_id: Identifier | UnsetType = UNSET
     by: str = ""
-    search: str = ""
+    search: Search = ""
