@@ -48,11 +48,14 @@ def test_the_generated_types_are_those_of_the_server(workspace: Workspace, serve
 
 
 def test_sources_and_tests_are_formatted(workspace: Workspace) -> None:
+    """What Prettier found well formatted, it reads again only when the text, the options or its version change."""
     prettier = workspace.tools / "prettier" / "bin" / "prettier.cjs"
     config: list[str | Path] = ["--config", workspace.client / ".prettierrc.json"]
+    cache: list[str | Path] = ["--cache", "--cache-strategy", "content", "--cache-location"]
     paths = [workspace.client / "src", workspace.client / "scripts", *sorted(SUITE.glob("*.ts"))]
-    ignored = workspace.client / ".prettierignore"
-    run(node(), prettier, "--check", *config, "--ignore-path", ignored, *paths, cwd=workspace.client)
+    ignored: list[str | Path] = ["--ignore-path", workspace.client / ".prettierignore"]
+    found = workspace.client.parent / "formatted"
+    run(node(), prettier, "--check", *config, *cache, found, *ignored, *paths, cwd=workspace.client)
 
 
 def test_the_lock_file_names_no_registry() -> None:
