@@ -37,7 +37,7 @@ _LOAD_TIMEOUT_S = 600.0
 
 
 def run(is_quick: bool) -> Report:
-    """In each round it starts on a new data directory, and again on the same one."""
+    """In each round, start on a new data directory, and again on the same one."""
     rounds = [_measure() for _ in range(3 if is_quick else 9)]
     new, again = zip(*rounds, strict=True)
     return Report(
