@@ -265,7 +265,7 @@ def _model_grids(rounds: list[dict[Topology, Sample]]) -> list[Grid]:
 
 
 def _curve(rounds: list[dict[Topology, Sample]], kind: str) -> Curve:
-    """With the most routers that were measured."""
+    """Return the curve with the most routers that were measured."""
     most = max(topology.routers for topology in rounds[0])
     topologies = [topology for topology in rounds[0] if topology.routers == most]
     series = {

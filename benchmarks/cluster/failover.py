@@ -88,7 +88,7 @@ class _View(msgspec.Struct, frozen=True):
 
 
 def run(is_quick: bool) -> Report:
-    """Each round has a cluster of its own, which loses a shard and then a router."""
+    """Give each round a cluster of its own, which loses a shard and then a router."""
     return _report([_run_once() for _ in range(2 if is_quick else 5)])
 
 

@@ -112,7 +112,7 @@ class _Loop:
         return content
 
     async def _send(self, path: str, body: object) -> tuple[int, bytes]:
-        """To the next router as long as one refuses the connection."""
+        """Send a request, to the next router as long as one refuses the connection."""
         until_s = time.monotonic() + _TIMEOUT_S
         while True:
             try:

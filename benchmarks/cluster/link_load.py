@@ -49,7 +49,7 @@ async def _measure(link: ShardLink, in_flight: int, duration_s: float) -> Done:
 
 
 async def _loop(link: ShardLink, until_s: float) -> int:
-    """One call after the other; returns how many."""
+    """Make one call after the other; return their number."""
     calls = 0
     while time.monotonic() < until_s:
         await link.call(_CALL)

@@ -24,8 +24,8 @@ from benchmarks.processes.servers import Server, Store, bare_server, sharq_serve
 _REFERENCE = 64
 """The number of connections at which the goals are judged."""
 _MANY_QUEUES = 1_000
-"""Above the reference there are so many: 256 dequeues at one moment would find nothing in some of 100 queues that may
-each give one."""
+"""The number of queues above the reference. Of 256 dequeues at one moment, some would find nothing in 100 queues that
+may each give one job."""
 _EMPTY_SHARE = 0.01
 """The share of empty answers that is allowed when dequeues and finishes take turns. After a stall 64 dequeues come at
 once, and of 100 queues that may each give one job a millisecond some have just done so. The original and ours are

@@ -81,7 +81,7 @@ async def _measure(plan: _Plan, server: Server, running: Store) -> tuple[_Idle, 
 
 
 async def _poll(session: aiohttp.ClientSession, url: str, received_s: asyncio.Queue[float]) -> None:
-    """One long poll after another; says when each job came."""
+    """Make one long poll after another; note when each job came."""
     while True:
         async with session.post(f"{url}/dequeue/{_TYPE}/?wait={_WAIT_MS}") as answer:
             await answer.read()

@@ -36,8 +36,8 @@ _PROBE = 10_000
 
 _FILL_SLACK = 1.5
 _MARGIN_S = 5.0
-"""The jobs that expire may take so many times as long, and so much longer, to put in; the margin is also for the store,
-which rewrites its file then.
+"""The factor and the time by which putting in the jobs that expire may take longer than the probe says. The time is
+also for the store, which rewrites its file then.
 """
 
 _TIMEOUT_S = 120.0
@@ -149,7 +149,7 @@ def _measure(clearing: _Clearing, plan: _Plan, size: int) -> _Outcome:
 
 
 async def _expire(bench: Bench, plan: _Plan, size: int) -> _Outcome:
-    """All of a queue's jobs but the last expire at one time, and from then on a worker waits for the last."""
+    """Let all of a queue's jobs but the last expire at one time, while a worker waits for the last one."""
     bench.fill_others(2 * plan.quiet_s + _TIMEOUT_S)
     fill_s = _fill_time_s(bench) * size * _FILL_SLACK + _MARGIN_S
     expires_at_us = bench.now_us + round((fill_s + plan.quiet_s) * 1e6)
@@ -169,7 +169,7 @@ async def _expire(bench: Bench, plan: _Plan, size: int) -> _Outcome:
 
 
 async def _cancel(bench: Bench, plan: _Plan, size: int) -> _Outcome:
-    """All of a queue's jobs but a hundredth are cancelled by their prefix."""
+    """Cancel all of a queue's jobs but a hundredth by their prefix."""
     bench.fill_others(2 * plan.quiet_s + _TIMEOUT_S)
     bench.fill(_PLACE, _TYPE, campaign(size, _QUEUE, _TYPE, _PREFIX))
     quiet_ms = await _quiet(bench, plan)
@@ -183,7 +183,7 @@ async def _cancel(bench: Bench, plan: _Plan, size: int) -> _Outcome:
 
 
 async def _cancel_batch(bench: Bench, plan: _Plan, size: int, queues: int) -> _Outcome:
-    """All jobs of a batch are cancelled, an equal part in each of some queues."""
+    """Cancel all jobs of a batch, of which each queue has an equal part."""
     bench.fill_others(2 * plan.quiet_s + _TIMEOUT_S)
     for queue_id, jobs in batch(size, queues, _TYPE, _BATCH):
         bench.fill(partition_of(_TYPE, queue_id, DEFAULT_PARTITIONS), _TYPE, [jobs])

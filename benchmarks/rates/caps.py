@@ -138,7 +138,7 @@ def _cap(running: Store, types: list[str], case: _Case) -> None:
 
 
 def _backlog(case: _Case, types: list[str], duration_s: float) -> list[EnqueueJob]:
-    """As many jobs as each cap may let go in the time, over the queues in turn. A queue's id begins with its type."""
+    """Return as many jobs as each cap allows in the time, the queues in turn. A queue's id begins with its type."""
     mean_cost = (1 + case.most_cost) / 2
     count = math.ceil(case.rate * duration_s / mean_cost + case.burst + case.most_cost)
     return [

@@ -15,7 +15,7 @@ RESOLUTION_US = 1_000
 def earliest_times(
     leases_us: Sequence[int], interval_us: int, burst: float, costs: Sequence[int] | None = None
 ) -> list[int | None]:
-    """For each lease, when the rate let it go; None for the first, which nothing held back.
+    """Return when the rate allowed each lease; None for the first one, which nothing held back.
 
     Args:
         leases_us: times of the leases, ascending.

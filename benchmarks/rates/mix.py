@@ -35,7 +35,7 @@ class Customer(msgspec.Struct, frozen=True):
 
 
 def customers(pace: float) -> list[Customer]:
-    """All of them: many slow ones, few near 20/s, and ten at 100/s; 4,000/s in all.
+    """Return all customers: many slow ones, few near 20/s, and ten at 100/s; 4,000/s in all.
 
     Args:
         pace: factor on every rate, over 0.
@@ -52,7 +52,7 @@ def evenly(rate: int, count: int) -> list[Customer]:
 
 
 def jobs_for(group: list[Customer], burst: float, duration_s: float) -> Iterator[EnqueueJob]:
-    """As many jobs as every queue may give in the time, the queues in turn."""
+    """Return as many jobs as every queue may give in the time, the queues in turn."""
     depths = [math.ceil(customer.rate * duration_s + burst) for customer in group]
     for depth in range(max(depths)):
         for customer, deepest in zip(group, depths, strict=True):

@@ -87,7 +87,7 @@ class _Worker:
         return time.monotonic() < self._until_s
 
     async def poll(self, queue_types: list[str]) -> None:
-        """One long poll after another; 404 is an empty answer, anything else that is not 200 an error."""
+        """Make one long poll after another. 404 is an empty answer, any other status but 200 an error."""
         terms = f"count={_COUNT}&wait={_WAIT_MS}&lease={LEASE_MS}"
         dequeue = f"{self._url}/dequeue/{queue_types[0]}/?{terms}"
         if len(queue_types) > 1:

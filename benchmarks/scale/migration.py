@@ -20,7 +20,7 @@ PREFIX = "original"
 
 
 def run(is_quick: bool) -> Report:
-    """In each round it fills a source, tries the import dry, and moves everything."""
+    """In each round, fill a source, try the import dry, and move everything."""
     rows: list[Row] = []
     for name, queues in QUEUES.items():
         rounds = [_measure(queues) for _ in range(1 if is_quick else 5)]

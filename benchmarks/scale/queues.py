@@ -212,7 +212,7 @@ def _measure(
 
 
 def _check(running: Store, functions: Functions, plan: _Plan) -> None:
-    """Every queue is still ready, or the cases were not what the report says. Of several types one is looked at."""
+    """Check that every queue of one type is still ready; otherwise the cases were not what the report says."""
     for partition, case in enumerate(plan.cases):
         due = _due(running, functions, partition, case)
         if due != case.queues // case.types:

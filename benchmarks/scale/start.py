@@ -37,7 +37,7 @@ _LOAD_TIMEOUT_S = 600.0
 
 
 def run(is_quick: bool) -> Report:
-    """In each round it starts on a new data directory, and again on the same one."""
+    """In each round, start on a new data directory, and again on the same one."""
     rounds = [_measure() for _ in range(3 if is_quick else 9)]
     new, again = zip(*rounds, strict=True)
     return Report(
@@ -70,33 +70,8 @@ def _start_empty() -> float:
 def run_full(part: int) -> Report:
     """Start it on ten millions of jobs, or a part of them."""
     jobs, rounds = 10_000_000 // part, 3
-    rows: list[Row] = []
-    for types in (1, max(1, 100_000 // part)):
-        with tempfile.TemporaryDirectory(prefix="sharq-bench-") as name:
-            directory = Path(name)
-            _start(directory, _Filling(jobs, types))
-            empty_s, alone_s, server_s = zip(
-                *((_start_empty(), _load_store(directory), _start(directory)) for _ in range(rounds)),
-                strict=True,
-            )
-        beyond_s = Spread.of([whole - load for whole, load in zip(server_s, alone_s, strict=True)])
-        words = f"{jobs:,} jobs" + (f" of {types:,} types" if types > 1 else "")
-        rows += [
-            targets.START_LOADED.row(beyond_s)
-            if part == types == 1
-            else Row(
-                f"start to first answered request, {words}, beyond the store's load time",
-                "s",
-                beyond_s,
-                targets.START_LOADED.goal,
-            ),
-            Row(f"start of the store alone, {words}", "s", Spread.of(alone_s)),
-            Row(
-                f"start to first answered request without data, in turns with {words}",
-                "s",
-                Spread.of(empty_s),
-            ),
-        ]
+    fillings = (_Filling(jobs, 1), _Filling(jobs, max(1, 100_000 // part)))
+    rows = [row for filling in fillings for row in _measure_filled(filling, rounds, part)]
     return Report(
         name="start",
         question="How soon after its start does `sharq-server` answer, with many jobs?",
@@ -118,6 +93,28 @@ class _Filling(msgspec.Struct, frozen=True):
 
     jobs: int
     types: int
+
+
+def _measure_filled(filling: _Filling, rounds: int, part: int) -> list[Row]:
+    """Start a server without data, the store alone and a server in turns; return the rows of a filling."""
+    with tempfile.TemporaryDirectory(prefix="sharq-bench-") as name:
+        directory = Path(name)
+        _start(directory, filling)
+        turns = [(_start_empty(), _load_store(directory), _start(directory)) for _ in range(rounds)]
+    empty_s, alone_s, server_s = zip(*turns, strict=True)
+    beyond_s = Spread.of([whole - load for whole, load in zip(server_s, alone_s, strict=True)])
+    words = f"{filling.jobs:,} jobs" + (f" of {filling.types:,} types" if filling.types > 1 else "")
+    loaded = Row(
+        f"start to first answered request, {words}, beyond the store's load time",
+        "s",
+        beyond_s,
+        targets.START_LOADED.goal,
+    )
+    return [
+        targets.START_LOADED.row(beyond_s) if part == filling.types == 1 else loaded,
+        Row(f"start of the store alone, {words}", "s", Spread.of(alone_s)),
+        Row(f"start to first answered request without data, in turns with {words}", "s", Spread.of(empty_s)),
+    ]
 
 
 def _start(directory: Path, filling: _Filling | None = None) -> float:

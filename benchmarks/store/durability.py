@@ -64,7 +64,7 @@ class _Cost(msgspec.Struct, frozen=True):
 
 
 def run(is_quick: bool) -> Report:
-    """Each round measures every setting with every number of requests at once."""
+    """In each round, measure every setting with every number of requests at once."""
     plan = _Plan(rounds=1, load_s=3) if is_quick else _Plan(rounds=3, load_s=6)
     rounds: list[dict[_Setting, dict[int, _Cost]]] = [{} for _ in range(plan.rounds)]
     for replicas in _REPLICAS:

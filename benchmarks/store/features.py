@@ -47,7 +47,7 @@ _OLD_IMPORT = "from benchmarks import servers"
 _CONNECTIONS = 16
 _TURNS = 10
 _REQUEST_TURNS = 5
-"""A round has so many short turns of each version, with calls of the store and with requests."""
+"""The number of short turns of each version in a round, with calls of the store and with requests."""
 
 _REQUEST_S = 1.0
 _COUNTED_BATCHES = 5
@@ -186,7 +186,7 @@ def _instructions(tree: Path, module: str, feature: str = "none") -> float:
 
 
 def _count(tree: Path, module: str, feature: str, rounds: int) -> int:
-    """Return the instructions of a store from its start to its end, with so many rounds between."""
+    """Return the instructions of a store from its start to its end, with this number of rounds between."""
     with tempfile.TemporaryDirectory(prefix="sharq-bench-") as name:
         program, counts = Path(name) / "server", Path(name) / "counts"
         program.write_text(

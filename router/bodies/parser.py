@@ -155,9 +155,8 @@ class _ParserLane:
 
     async def run(self, body: LargeBody, call: Call) -> object:
         *_, limit_bytes = call
-        await self._enter(
-            max(len(body), limit_bytes)
-        )  # the length of decompressed content is unknown: assume the greatest
+        # The length of decompressed content is not known, so the greatest is assumed.
+        await self._enter(max(len(body), limit_bytes))
         try:
             answer = await self._ask(body, call)
         finally:

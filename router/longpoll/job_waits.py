@@ -139,7 +139,7 @@ def has_ended(status: JobStatus | None) -> bool:
 
 
 class _WatchReader:
-    """Reads the statuses of watched jobs, so many at a time."""
+    """Reads the statuses of watched jobs, a bounded number at a time."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader

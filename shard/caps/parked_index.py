@@ -170,7 +170,7 @@ class CapClaim:
         return shares
 
     def fits(self, now_us: int, units: int) -> bool:
-        """Return True if grants that allow so many points of cost have jobs that take more than half of them."""
+        """Return True if grants of this number of points of cost have jobs that take more than half of it."""
         return units < 2 * self.usual_cost or bool(self._fitting(now_us, 1, units))
 
     def _fitting(self, now_us: int, count: int, units: int) -> dict[int, int]:

@@ -57,4 +57,4 @@ class StandIn:
     async def leave(self, partitions: list[int]) -> None:
         """Leave partitions to other nodes while this node has no stable contact with their server."""
         if self._contact.stand_aside(partitions):
-            await self._surveyor.let_go()
+            await self._surveyor.forget_unserved()

@@ -160,7 +160,7 @@ class Refresher:
         """Look at every partition; each look reads the pages of the partitions after those of the last one."""
         self._ownership.expire_grace()
         self._clocks.keep(self._ownership.serves)
-        await self._surveyor.let_go()
+        await self._surveyor.forget_unserved()
         await self._say_given_up()
         places = self._ownership.served()
         first = self._next % max(len(places), 1)

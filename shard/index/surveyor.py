@@ -215,7 +215,7 @@ class Surveyor:
             now_us = reply.hint.now_us
             self._tell(partition, [(queue_type, row)], now_us, sent_at, shift_us, with_timers=True)
 
-    async def let_go(self) -> None:
+    async def forget_unserved(self) -> None:
         """Forget the partitions that this node no longer serves, some types at a time."""
         for partition in [p for p in self._readings if not self._is_read(p)]:
             del self._readings[partition]

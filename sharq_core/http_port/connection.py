@@ -111,9 +111,9 @@ class PortConnection(OpenHandler):
         if not body.is_eof():
             bound_chunks(body, AHEAD_CHUNKS)
         if self.held_bytes:
-            self.let_go(len(self.messages))
+            self.release_part(len(self.messages))
 
-    def let_go(self, parts: int = 0) -> None:
+    def release_part(self, parts: int = 0) -> None:
         """Release one of the held parts; `parts` of about the same size remain."""
         kept_bytes = self.held_bytes * parts // (parts + 1)
         if isinstance(self.server, web.Server):
@@ -291,7 +291,7 @@ class PortConnection(OpenHandler):
                 self.messages[at] = (_head_error("line and headers are too long"), EMPTY_PAYLOAD)
 
     def _refuse_head(self, reason: str) -> None:
-        self.let_go()
+        self.release_part()
         self.messages.append((_head_error(reason), EMPTY_PAYLOAD))
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)

@@ -215,7 +215,7 @@ class Port(OpenServer):
         self.fresh.pop(handler, None)
         if isinstance(handler, PortConnection):
             self._half_closed.discard(handler)
-            handler.let_go()
+            handler.release_part()
         super().connection_lost(handler, exc)
 
     def progress_s(self, _transport: asyncio.Transport, /) -> float:

@@ -81,11 +81,7 @@ class MembershipCalls:
             most: the maximum number of members.
         """
         arguments: list[Word] = [
-            member.node_id,
-            member.incarnation,
-            member.address,
-            int(member.is_draining),
-            member.formats,
+            *_describe(member),
             ttl_us,
             most,
             self._keys.partitions,
@@ -125,13 +121,7 @@ def _hint(raw: list[Any]) -> Hint:
 
 def _describe(member: Member) -> list[Word]:
     """Return the arguments that describe a member in a heartbeat."""
-    return [
-        member.node_id,
-        member.incarnation,
-        member.address,
-        int(member.is_draining),
-        member.formats,
-    ]
+    return [member.node_id, member.incarnation, member.address, int(member.is_draining), member.formats]
 
 
 def _decode_heartbeat(

@@ -115,6 +115,16 @@ def _parse_arguments(argv: Sequence[str] | None) -> _ClusterArguments:
         _EXAMPLES,
         "configuration file of the routers and shards (INI)",
     )
+    _add_processes(parser)
+    _add_files(parser)
+    arguments = parser.parse_args(argv, _ClusterArguments())
+    if arguments.port + arguments.routers - 1 > 65535:
+        parser.error(f"argument --port: {arguments.routers} routers from {arguments.port} on end past 65535")
+    return arguments
+
+
+def _add_processes(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the numbers of processes, their ports and their store."""
     count, port = _whole_number(1, _MAX_PROCESSES), _whole_number(1, 65535)
     parser.add_argument(
         "--routers", type=count, default=2, metavar="R", help="number of routers (default: 2)"
@@ -132,6 +142,10 @@ def _parse_arguments(argv: Sequence[str] | None) -> _ClusterArguments:
         default=SINGLE,
         help="one Valkey, or a Redis Cluster of six (default: single)",
     )
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the directory of data, and of the files that list the processes."""
     parser.add_argument(
         "--data-dir",
         type=Path,
@@ -151,10 +165,6 @@ def _parse_arguments(argv: Sequence[str] | None) -> _ClusterArguments:
         metavar="FILE",
         help="JSON file of the routers and shards for Prometheus (file_sd_configs), written when all are ready",
     )
-    arguments = parser.parse_args(argv, _ClusterArguments())
-    if arguments.port + arguments.routers - 1 > 65535:
-        parser.error(f"argument --port: {arguments.routers} routers from {arguments.port} on end past 65535")
-    return arguments
 
 
 def _whole_number(low: int, high: int) -> Callable[[str], int]:

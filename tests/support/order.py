@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def in_runs(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
-    """Return the tests as so many runs of about equal length, each of which begins with long ones.
+    """Return the tests as that many runs of about equal length, each of which begins with long ones.
 
     The tests of a module stay together, because they share fixtures.
     """

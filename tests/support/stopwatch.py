@@ -21,8 +21,8 @@ SAMPLE_S = 0.2
 class Stopwatch:
     """The time since its start, and what the machine has added to it.
 
-    It looks at the threads of this process and of all its descendants, among them those that end meanwhile. Where there
-    is no Linux it knows of no waits.
+    It looks at the threads of this process and of all its descendants, among them those that end meanwhile. On
+    other systems than Linux it knows of no waits.
     """
 
     def __init__(self) -> None:

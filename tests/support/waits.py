@@ -11,7 +11,7 @@ DEADLINE_S = 60.0
 LOOK_AGAIN_S = 0.01
 SELDOM_S = 0.25
 IDLE = 4
-"""A blocking wait is idle for so many times the length of its last look, within the two times above. Some looks ask
+"""A blocking wait is idle for this many times the length of its last look, within the two times above. Some looks ask
 each server of a group over a new connection, and would keep a processor busy that the servers need.
 """
 

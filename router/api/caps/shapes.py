@@ -109,17 +109,9 @@ class CapRows(Success, frozen=True, kw_only=True):
     unread_partitions: UnreadOut | UnsetType = UNSET
 
 
-class CapDefined(Success, frozen=True, kw_only=True):
+class CapDefined(CapRow, Success, frozen=True, kw_only=True):
     """The state of a cap after its definition."""
 
-    name: NameOut
-    limits: LimitsOut
-    max_leased: MaxLeasedOut
-    held_until: HeldUntilOut
-    leased: LeasedOut
-    next_slot_in: NextSlotOut
-    slots_used: SlotsUsedOut
-    blocked_by: BlockedByOut
     warning: (
         Annotated[
             str, Meta(description="The limit that is not delivered in full at its burst; absent if all are.")
@@ -128,17 +120,9 @@ class CapDefined(Success, frozen=True, kw_only=True):
     ) = UNSET
 
 
-class CapAnswer(Success, frozen=True, kw_only=True):
+class CapAnswer(CapRow, Success, frozen=True, kw_only=True):
     """The state of a cap, and what waits for it."""
 
-    name: NameOut
-    limits: LimitsOut
-    max_leased: MaxLeasedOut
-    held_until: HeldUntilOut
-    leased: LeasedOut
-    next_slot_in: NextSlotOut
-    slots_used: SlotsUsedOut
-    blocked_by: BlockedByOut
     queues: UsesOut
     queued: Annotated[
         int,

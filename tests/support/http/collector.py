@@ -87,14 +87,14 @@ class Collector:
             self._spans += found
 
     def spans(self, **wanted: object) -> list[ReceivedSpan]:
-        """The spans so far whose fields have some values, by their begin."""
+        """Return the spans so far whose fields have some values, in the order in which they began."""
         with self._lock:
             spans = list(self._spans)
         fits = [span for span in spans if all(getattr(span, name) == value for name, value in wanted.items())]
         return sorted(fits, key=lambda span: span.begin_ns)
 
     async def one(self, **wanted: object) -> ReceivedSpan:
-        """The one span whose fields have some values, once it has come."""
+        """Wait for the one span whose fields have some values, and return it."""
         await until(lambda: self.spans(**wanted), what=f"there is a span with {wanted}")
         (found,) = self.spans(**wanted)
         return found

@@ -123,7 +123,7 @@ class Api:
         return reply.json
 
     async def state(self, kind: str, job_id: str, queue_id: str = "1") -> str | None:
-        """The state of a job, None for an unknown one."""
+        """Return the state of a job, None for an unknown one."""
         reply = await self.get(f"/job/{kind}/{queue_id}/{job_id}/")
         return str(reply.json["state"]) if reply.status == 200 else None
 
@@ -206,13 +206,13 @@ def _check_headers(documented: Document, reply: Reply) -> None:
 
 
 def _pattern_of(path: str) -> re.Pattern[str]:
-    """A documented path as a pattern, with and without its trailing slash, unless that is another one."""
+    """Return a documented path as a pattern, with and without its trailing slash, unless that is another path."""
     if path in ("/", "/metrics", "/metrics/"):
         return re.compile(re.escape(path))
     return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path.rstrip("/"))) + "/?")
 
 
 async def open_raw(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A bare connection to a server, for what no well-behaved client does."""
+    """Open a bare connection to a server, for what no well-behaved client does."""
     there = urlsplit(url)
     return await asyncio.open_connection(there.hostname, there.port)

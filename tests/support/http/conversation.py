@@ -201,7 +201,7 @@ class Conversation:
         await self.say("DELETE", "/healthz")
 
     def _normalize(self, name: str, value: Any) -> Any:
-        """The same for the same behavior; counts by minute become the number of minutes and the sum."""
+        """Return a value that is equal for equal behaviour; counts by minute become their number and their sum."""
         if name.endswith("_counts"):
             return len(value), sum(value.values())
         if name in PASSING:

@@ -83,7 +83,7 @@ async def serving() -> AsyncIterator[Serve]:
 
 
 async def in_flight_is(fronted: Fronted, count: int) -> None:
-    """Wait for so many requests."""
+    """Wait for this number of requests."""
 
     async def ask() -> int:
         return fronted.gateway.in_flight

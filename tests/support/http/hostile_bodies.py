@@ -261,7 +261,7 @@ def compressed(one: Hostile) -> Hostile:
 
 
 def _gzip_of_spaces(count: int) -> bytes:
-    """Return a gzip member of at least so many spaces, of which a part is compressed and then repeated.
+    """Return a gzip member of at least that many spaces, of which a part is compressed and then repeated.
 
     To compress a gigabyte takes seconds. After a full flush nothing refers to what was before, so that a part may
     follow itself.

@@ -103,12 +103,12 @@ class ClientLoad:
         self.leased_ms[job.queue_id].append(job.lease_expires_at - LEASE_MS)
 
     def on_reported(self, job: LeasedJob, outcome: Outcome, error: SharqError | None) -> None:
-        """The workers say what the cluster has taken back."""
+        """Note a finish that the cluster has accepted."""
         if outcome is Outcome.FINISH and error is None:
             self.finished.add((job.queue_id, job.job_id))
 
     async def _send(self, count: int) -> None:
-        """That many jobs to every queue; those that are refused were not acknowledged."""
+        """Send that many jobs to every queue; those that are refused were not acknowledged."""
         jobs = [self._job(f"q{number}") for number in range(QUEUES) for _ in range(count)]
         answers = await next(self._clients).enqueue_many(jobs)
         for job, answer in zip(jobs, answers, strict=True):

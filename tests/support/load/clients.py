@@ -38,7 +38,7 @@ class Load:
                 await asyncio.sleep(0.01)
 
     async def client(self, kind: str) -> None:
-        """One client, until cancelled."""
+        """Act as one client, until cancelled."""
         connector = aiohttp.TCPConnector(limit=1)
         async with aiohttp.ClientSession(connector=connector) as http:
             number = 0
@@ -63,7 +63,7 @@ class Load:
     async def _ask(
         self, http: aiohttp.ClientSession, path: str, body: object
     ) -> dict[str, list[dict[str, str]]] | None:
-        """The answer when it is one of success; a dequeue that found nothing is none."""
+        """Return the answer if it is one of success; None for another one, such as a dequeue that found nothing."""
         try:
             async with http.post(self._url + path, json=body) as answer:
                 self.answers[answer.status] += 1

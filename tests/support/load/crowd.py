@@ -321,7 +321,7 @@ class Crowd:
         return await ask(self._http, method, url, body)
 
     def turns(self) -> Iterator[str]:
-        """The routers in use, in turn, from a random one on."""
+        """Yield the routers in use, in turn, from a random one on."""
         for number in itertools.count(self._random.randrange(len(self._urls))):
             yield self._urls[number % len(self._urls)]
 

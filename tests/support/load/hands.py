@@ -23,7 +23,7 @@ RETRY_S = 0.1
 MOST_AT_ONCE = 4
 FORCED_SHARE = 0.5
 PREFIX_EVERY = 12
-"""One of so many cancellations is by prefix."""
+"""The number of cancellations of which one is by prefix."""
 
 NEW_EXPIRIES_MS = (None, 1_500, 4_000)
 """Above the longest wait of a retry, because a job that would expire before it is due cannot be changed so."""
@@ -170,7 +170,7 @@ def _path(crowd: Crowd, url: str, job: Job) -> str:
 
 
 def _fate(answer: Answer) -> Fate | None:
-    """The fate that an answer tells; None if it tells nothing."""
+    """Return the fate that an answer tells; None if it tells nothing."""
     if answer.status == 404:
         return Fate(told_s=answer.ended_s, state="unknown")
     if answer.status != 200:

@@ -206,14 +206,15 @@ class History:
         self.clock_shifts_ms = [0]
 
     def real_ms(self, told_ms: int) -> int:
-        """A time that an answer has just told by the store's clock, by the machine's own: the moments of two leases
-        compare in real time, whatever a test has done to the store's clock between them.
+        """Return a time that an answer has just told by the store's clock, by the machine's clock.
+
+        So two leases compare in real time, whatever a test has done to the store's clock between them.
         """
         now_ms = time.time() * 1000
         return min((told_ms - shift for shift in self.clock_shifts_ms), key=lambda real: abs(real - now_ms))
 
     def in_ms(self, monotonic_s: float) -> float:
-        """A time of the clients' clock, by the machine's."""
+        """Return a time of the clients' clock, by the machine's."""
         return monotonic_s * 1000 + self._monotonic_to_ms
 
     @property
@@ -273,7 +274,7 @@ class History:
         return self.acknowledged().keys() - self.delivered() - self.may_end_unheard()
 
     def by_job(self) -> dict[Job, list[Lease]]:
-        """Each delivered job's leases, by the store's clock."""
+        """Return each delivered job's leases, by the store's clock."""
         found: dict[Job, list[Lease]] = defaultdict(list)
         for lease in sorted(self.leases, key=lambda lease: lease.at_ms):
             found[lease.job].append(lease)

@@ -105,7 +105,7 @@ class Ledger:
                 await asyncio.sleep(self._pause_s)
 
     async def _enqueue(self, queue: str, names: list[str]) -> set[str]:
-        """The jobs that were acknowledged."""
+        """Return the jobs that were acknowledged."""
         bulk = [job(self._queue_type, queue, name, repeat=True) for name in names]
         outcomes = await self._parts.dispatch.enqueue(bulk)
         self.failures += [outcome for outcome in outcomes if isinstance(outcome, SharqError)]

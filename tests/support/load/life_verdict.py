@@ -103,7 +103,7 @@ def retried_early(history: History) -> list[Lease]:
 
 
 def _failed_ms(history: History, lease: Lease, ends: Sequence[End]) -> float:
-    """The earliest time at which a lease can have failed; minus infinity if it may have ended otherwise."""
+    """Return the earliest time at which a lease can have failed; minus infinity if it may have ended otherwise."""
     if any(end.verb == "finish" or not end.counts for end in ends):
         return -NEVER
     return min([lease.until_ms, *(history.in_ms(end.began_s) for end in ends)])

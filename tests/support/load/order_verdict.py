@@ -86,7 +86,7 @@ def _may_be_void(
 
 
 def _by_number(history: History) -> dict[int, list[Lease]]:
-    """Each partition's leases, by their numbers."""
+    """Return each partition's leases, by their numbers."""
     found: dict[int, list[Lease]] = defaultdict(list)
     for lease in sorted(history.leases, key=lambda lease: lease.number):
         found[history.partition_of(lease.job[0])].append(lease)
@@ -117,8 +117,9 @@ def _inversions(history: History) -> Iterator[tuple[Lease, Lease]]:
 
 
 def _first_leases(history: History) -> dict[tuple[str, int], list[Lease]]:
-    """The first leases of each queue and priority, by the store's clock. Jobs whose priority was perhaps changed are
-    left out.
+    """Return the first leases of each queue and priority, by the store's clock.
+
+    Jobs whose priority was perhaps changed are left out.
     """
     changed = {edit.job for edit in history.edits if edit.has_new_priority and edit.outcome is not Outcome.NO}
     found: dict[tuple[str, int], list[Lease]] = defaultdict(list)

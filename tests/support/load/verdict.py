@@ -250,7 +250,7 @@ def _of_cap(history: History, name: str) -> list[Lease]:
 
 
 def _by_queue(history: History) -> dict[str, list[Lease]]:
-    """Each queue's leases, by the store's clock."""
+    """Return each queue's leases, by the store's clock."""
     found: dict[str, list[Lease]] = defaultdict(list)
     for lease in sorted(history.leases, key=lambda lease: lease.at_ms):
         found[lease.job[0]].append(lease)

@@ -40,7 +40,7 @@ class TcpProxy:
                 writer.transport.abort()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """Serve one connection."""
         if self._mode == "cut":
             writer.transport.abort()
             return

@@ -26,7 +26,7 @@ BUSY_S = 4.0
 
 @asynccontextmanager
 async def data_set(server: StoreServer, prefix: str, partitions: int = PARTITIONS) -> AsyncIterator[DataSet]:
-    """As an operator's command sees it."""
+    """Yield the data set of a store, as an operator's command sees it."""
     store, keys = make_store(parse_url(server.url), PATIENT_S), Keys(prefix, partitions)
     try:
         await store.open()
@@ -41,7 +41,7 @@ async def accept(server: StoreServer, prefix: str) -> Accepted | None:
 
 
 def is_stopped(node: MemberNode) -> bool:
-    """It says that all is lost."""
+    """Return True if the node says that all of its data is lost."""
     guard = node.node.guard
     return guard.whole_reason is not None and guard.lost_partitions == PARTITIONS and not node.node.is_ready
 
@@ -51,21 +51,21 @@ def has_noticed(node: MemberNode) -> bool:
 
 
 async def noticed(*nodes: MemberNode) -> None:
-    """All of them have noticed the loss, in time."""
+    """Wait until all nodes have noticed the loss, which has to be in time."""
     with running_stopwatch() as stopwatch:
         await until(lambda: all(map(has_noticed, nodes)))
         stopwatch.assert_within(NOTICED_WITHIN_S + BUSY_S)
 
 
 async def looked(*nodes: MemberNode) -> None:
-    """Each of them has found its data once more."""
+    """Wait until each node has found its data once more."""
     before = [node.node.guard.pulse.seen for node in nodes]
     for node, pulse in zip(nodes, before, strict=True):
         await until(lambda node=node, pulse=pulse: node.node.guard.pulse.seen != pulse)  # type: ignore[misc]
 
 
 async def refused(node: MemberNode, partition: int = 0, job_id: str = "refused") -> str:
-    """A job is not taken; returns why."""
+    """Send a job that is refused; return the reason."""
     try:
         await node.enqueue(job_in(partition, job_id))
     except Unavailable as error:
@@ -76,7 +76,7 @@ async def refused(node: MemberNode, partition: int = 0, job_id: str = "refused")
 
 
 async def served(node: MemberNode, partition: int, job_id: str) -> None:
-    """A job goes all the way."""
+    """Enqueue a job, and lease it."""
     await node.enqueue(job_in(partition, job_id))
     async with asyncio.timeout(DEADLINE_S):
         while await node.dequeue() != [job_id]:

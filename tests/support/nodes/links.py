@@ -184,13 +184,13 @@ class RawRouter:
         self._unread: list[FromShard] = []
 
     async def read(self) -> Frame[FromShard]:
-        """The next frame."""
+        """Return the next frame."""
         frame = frames.decode_from_shard(await self.socket.receive_bytes(timeout=WAIT_S))
         self.clock_us = frame.clock_us
         return frame
 
     async def next_entry(self) -> FromShard:
-        """The next entry, of whichever frame."""
+        """Return the next entry, of whichever frame."""
         if not self._unread:
             self._unread += (await self.read()).entries
         return self._unread.pop(0)
@@ -276,7 +276,7 @@ class RawShard:
         return self.socket
 
     async def read(self) -> Frame[FromRouter]:
-        """The next frame."""
+        """Return the next frame."""
         data = await self.socket.receive_bytes(timeout=WAIT_S)
         self.frames.append(frames.decode_from_router(data))
         self.sizes.append(len(data))
@@ -287,7 +287,7 @@ class RawShard:
         await self.socket.send_bytes(raw_frame(*entries, clock_us=self._clock_us()))
 
     def requests(self) -> list[CallFrame[Call[object]]]:
-        """All requests that it has read."""
+        """Return all requests that it has read."""
         return [entry for frame in self.frames for entry in frame.entries if isinstance(entry, CallFrame)]
 
     def abort(self) -> None:
@@ -297,12 +297,12 @@ class RawShard:
 
 
 def raw_frame(*entries: msgspec.Struct, clock_us: int = 0) -> bytes:
-    """A frame of these entries."""
+    """Return a frame of these entries."""
     return frames.pack(clock_us, [frames.encode(entry) for entry in entries], len(entries))
 
 
 def dequeue(queue_type: str, count: int = 1) -> Dequeue:
-    """A dequeue with leases of a minute."""
+    """Return a dequeue with leases of a minute."""
     return Dequeue(queue_type, count, 60_000_000)
 
 

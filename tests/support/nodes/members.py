@@ -115,7 +115,7 @@ class MemberNode:
         return [leased.job_id for leased in answer.jobs]
 
     async def state_of(self, one: NewJob) -> JobState | None:
-        """None for a job that is gone."""
+        """Return the state of a job; None for one that is gone."""
         status = await self.node.call(GetJob(QueueKey(one.queue_type, one.queue_id), one.job_id))
         return None if status is None else status.state
 
@@ -141,7 +141,7 @@ class Nodes:
         self._made: list[MemberNode] = []
 
     def make(self, node_id: str, *, address: str | None = None, dead_limit: int = 1000) -> MemberNode:
-        """A node that has not joined yet."""
+        """Return a node that has not joined yet."""
         node = MemberNode(
             self._url,
             self._prefix,
@@ -183,13 +183,13 @@ async def running_nodes(
 
 
 def agree(*nodes: MemberNode) -> bool:
-    """They have the same view, and own all partitions together, none twice."""
+    """Return True if nodes have the same view, and own all partitions together, none twice."""
     owned = sorted(partition for node in nodes for partition in node.owned)
     return len({node.membership.view for node in nodes}) == 1 and owned == list(range(PARTITIONS))
 
 
 def job_in(partition: int, job_id: str, **more: object) -> NewJob:
-    """A job of an unlimited queue of that partition."""
+    """Return a job of an unlimited queue of that partition."""
     numbers = (
         number for number in range(100_000) if partition_of(KIND, f"q{number}", PARTITIONS) == partition
     )

@@ -74,7 +74,7 @@ async def enqueued(parts: Parts, *jobs: NewJob) -> None:
 
 
 def job(queue_type: str, queue_id: str, job_id: str, **more: object) -> NewJob:
-    """A job of an unlimited queue, unless told otherwise."""
+    """Return a job, of an unlimited queue unless told otherwise."""
     fields: dict[str, object] = {"payload": b"{}", "requeue_limit": -1, "interval_us": 0, **more}
     return NewJob(queue_type, queue_id, job_id, **fields)  # type: ignore[arg-type]
 

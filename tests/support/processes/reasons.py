@@ -117,7 +117,7 @@ def _reason_of_store(server: SharqProcess) -> str:
 
 
 def check_everywhere(server: SharqProcess, reason: str, *hidden: str) -> None:
-    """The reason stands at all four places; what is hidden in no failure."""
+    """Check that the reason stands at all four places, and that no failure has any of the hidden texts."""
     _, ready = _told(server, lambda: ask(server, "/readyz"), reason)
     _, known = _told(server, lambda: (200, _reason_of_store(server)), reason)
     status, refused = _told(server, lambda: enqueue(server), reason)

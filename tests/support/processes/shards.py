@@ -45,7 +45,7 @@ class SharqShard(SharqProcess):
         super().__init__("shard.main", directory, f"{node_id}-{port}", port, words, environ)
 
     def gauge(self, name: str) -> int:
-        """One of its metrics without labels."""
+        """Return one of its metrics without labels."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         (value,) = [line.split()[1] for line in lines if line.startswith(f"{name} ")]

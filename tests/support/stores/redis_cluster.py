@@ -107,7 +107,7 @@ def running_cluster(
 
 
 def _knows(server: Member, count: int) -> bool:
-    """Return True if a server has heard of so many nodes, itself among them."""
+    """Return True if a server has heard of this number of nodes, itself among them."""
     return int(_info(server)["cluster_known_nodes"]) == count
 
 

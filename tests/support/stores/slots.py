@@ -31,7 +31,7 @@ class Node(Protocol):
 
 
 class NodeAt:
-    """A server without user and TLS, whoever started it."""
+    """A server without user and TLS, which any launcher may have started."""
 
     def __init__(self, url: str) -> None:
         self._url = url

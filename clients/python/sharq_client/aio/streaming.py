@@ -45,7 +45,7 @@ async def send_stream(
 
 
 class _Calls:
-    """The calls of a stream: one task for each lane at the most."""
+    """The calls of a stream: at most one task for each lane."""
 
     def __init__(self, transport: AsyncTransport, stream: EnqueueStream) -> None:
         self._transport = transport

@@ -46,7 +46,7 @@ def send_stream(
 
 
 class _Calls:
-    """The calls of a stream: one thread for each lane at the most, made when it is needed."""
+    """The calls of a stream: at most one thread for each lane, made when it is needed."""
 
     def __init__(self, transport: Transport, stream: EnqueueStream, threads: int) -> None:
         self._transport = transport

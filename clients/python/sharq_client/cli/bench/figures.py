@@ -95,7 +95,7 @@ class Figures(msgspec.Struct, frozen=True):
     errors: int
 
 
-class Clock:
+class CallTimes:
     """The latencies of the calls of one phase, by name."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from sharq_client.aio.client import AsyncClient
 from sharq_client.answers import LeasedJob
 from sharq_client.cli.bench.figures import (
     MS_ROUNDING,
-    Clock,
+    CallTimes,
     Figures,
     Plan,
     Spacing,
@@ -73,7 +73,7 @@ class Load:
         return Figures(self._url, enqueued, whole, spacing, self._errors)
 
     async def _enqueue(self) -> Throughput:
-        clock, done = Clock(), 0
+        times, done = CallTimes(), 0
         numbers = itertools.count()
         payload = {"text": "x" * max(self._plan.payload_bytes - 11, 0)}
 
@@ -95,7 +95,7 @@ class Load:
             batch = jobs()
             if not batch:
                 return False
-            with clock.timed("enqueue"):
+            with times.timed("enqueue"):
                 if self._plan.batch == 1:
                     await self._client.enqueue(batch[0])
                     done += 1
@@ -106,26 +106,26 @@ class Load:
 
         await self._in_parallel(send, self._plan.phase_s)
         self._check(done)
-        return clock.throughput(done)
+        return times.throughput(done)
 
     async def _work(self, expected: int) -> Throughput:
-        clock, done = Clock(), 0
+        times, done = CallTimes(), 0
 
         async def work() -> bool:
             nonlocal done
-            with clock.timed("dequeue"):
+            with times.timed("dequeue"):
                 jobs = await self._client.dequeue(
                     self._fast_type, self._plan.batch, wait_ms=WAIT_MS, lease_ms=LEASE_MS
                 )
             if jobs:
-                with clock.timed("finish"):
+                with times.timed("finish"):
                     finished = await self._finish(jobs)
                 done += finished  # in a line of its own: other tasks add to it during an await
             return done < expected
 
         await self._in_parallel(work, self._plan.phase_s)
         self._check(done)
-        return clock.throughput(done)
+        return times.throughput(done)
 
     async def _space(self) -> Spacing:
         plan = self._plan
