@@ -371,10 +371,15 @@ class ShardLink:
             if partitions:
                 count = len(partitions)
                 log.warning(
-                    "shard_away shard=%s partitions=%d: it does not reach its store", self.address, count
+                    "shard_away shard=%s node=%s partitions=%d: it does not reach its store",
+                    self.address,
+                    self.node_id,
+                    count,
                 )
             else:
-                log.info("shard_back shard=%s: it reaches its store again", self.address)
+                log.info(
+                    "shard_back shard=%s node=%s: it reaches its store again", self.address, self.node_id
+                )
         self.away, self.doubted_until = frozenset(partitions), 0.0
         self._on_away(self)
 
