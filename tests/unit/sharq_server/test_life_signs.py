@@ -61,7 +61,7 @@ def test_without_a_limit_nothing_hangs() -> None:
 
 
 def test_a_worker_that_waits_for_a_processor_does_not_hang() -> None:
-    """Whether its waits end, so that the system tells them, or not."""
+    """The system tells of a wait once it has ended."""
     told, untold = signs_after(0), signs_after(0)
     for look in range(10 * LOOKS):
         told.look(LOOK_S, ProcessorUse(ran_s=0.0, waited_s=look * LOOK_S, is_runnable=False))
