@@ -94,8 +94,11 @@ class Dequeuer:
         """
         while queue_type in self.capped_types and (early_s := self._caps.early_s(queue_type)) > 0:  # noqa: ASYNC110 - timers may be early
             await asyncio.sleep(early_s)
-        jobs = await self._dequeue(queue_type, count, lease_us)
         has_caps = self._caps.knows(queue_type)
+        if has_caps:
+            await self._caps.prepare(queue_type, count)
+        jobs = await self._dequeue(queue_type, count, lease_us)
+        has_caps = has_caps or self._caps.knows(queue_type)
         if has_caps or not jobs:
             self._caps.note_lease(queue_type, lease_us)
         if has_caps:

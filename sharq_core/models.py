@@ -338,6 +338,8 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
         is_window_unknown: the change names a window that does not exist; nothing was done, and the other fields are
             void.
         caps: the names of the caps that it shares with other queues, sorted.
+        has_interval: False if an enqueue must name the interval. Before revision 16 of the library, and from a shard
+            before that, it is True for a queue that only settings made and for one that only dead letters are left of.
     """
 
     is_known: bool
@@ -364,6 +366,7 @@ class QueueStats(msgspec.Struct, frozen=True, array_like=True):
     window: str | None = None
     is_window_unknown: bool = False
     caps: tuple[str, ...] = ()
+    has_interval: bool = True
 
 
 class QueueStatsPage(msgspec.Struct, frozen=True, array_like=True):

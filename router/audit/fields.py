@@ -15,7 +15,7 @@ SHOWN = frozenset(
         "at", "batch", "burst", "caps", "cost", "cron", "delay", "every", "except", "expires", "expires_at",
         "for", "hold", "ignore_window", "interval", "limits", "max_leased", "max_queued_length",
         "on_expiry", "open", "pin", "prefix", "priority", "purge_all", "queue_id", "queue_type", "quotas",
-        "rate", "repeat", "requeue_limit", "retry", "tz", "until", "weight", "window",
+        "rate", "rate_later", "repeat", "requeue_limit", "retry", "tz", "until", "weight", "window",
     }
 )  # fmt: skip
 """The fields that an entry shows. Of any other field it says only that it was given (NOT_SHOWN)."""

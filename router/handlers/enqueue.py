@@ -8,7 +8,7 @@ from functools import lru_cache
 from msgspec import UNSET, UnsetType, json, structs
 
 from router.api import parsing
-from router.api.campaigns.values import too_many_windows, unknown_window
+from router.api.campaigns.values import needs_rate, too_many_windows, unknown_window
 from router.api.life.trace_values import TRACEPARENT, with_trace_of
 from router.api.life.values import early_expiry
 from router.api.response_shapes import FailureAnswer, Queued, QueuedJobs, count_failed
@@ -19,7 +19,7 @@ from router.http.request import Request
 from router.http.response import Response, answer
 from router.settings import RouterSettings
 from router.shards.dispatch import Dispatch
-from sharq_core.errors import BatchCancelled, InvalidRequest, QueueFull, SharqError
+from sharq_core.errors import BatchCancelled, QueueFull, SharqError
 from sharq_core.link.messages import Enqueue
 from sharq_core.models import Enqueued, EnqueueStatus, NewJob
 
@@ -112,7 +112,7 @@ def _queued(job: NewJob, outcome: Enqueued, place: str, *, with_id: bool) -> Que
     if outcome.status is EnqueueStatus.FULL:
         raise QueueFull(outcome.queue_length)
     if outcome.status is EnqueueStatus.NO_INTERVAL:
-        raise InvalidRequest(f"{place}interval: required (or rate, such as 40/s), as this queue has none")
+        raise needs_rate(place)
     if outcome.status is EnqueueStatus.EXPIRES_EARLY:
         raise early_expiry(is_absolute=job.expires_at_us is not None, place=place)
     if outcome.status is EnqueueStatus.UNKNOWN_WINDOW:

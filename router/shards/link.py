@@ -368,13 +368,11 @@ class ShardLink:
         """Record the partitions that the shard leaves to others; the report ends any doubt about the shard."""
         if bool(partitions) != bool(self.away):
             self.away_since = self._loop.time()
+            names = f"shard={self.address} node={self.node_id}"
             if partitions:
-                count = len(partitions)
-                log.warning(
-                    "shard_away shard=%s partitions=%d: it does not reach its store", self.address, count
-                )
+                log.warning("shard_away %s partitions=%d: it does not reach its store", names, len(partitions))
             else:
-                log.info("shard_back shard=%s: it reaches its store again", self.address)
+                log.info("shard_back %s: it reaches its store again", names)
         self.away, self.doubted_until = frozenset(partitions), 0.0
         self._on_away(self)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from shard.caps.appetite import Appetite
@@ -287,13 +287,20 @@ class CapSet:
                 return
 
     def _costs(self, at_us: int, count: int) -> dict[int, int]:
-        """Return points of cost → how many of the next `count` jobs cost as much, those that come first first."""
+        """Return points of cost → how many of the next `count` jobs cost as much, those that come first first.
+
+        Jobs for which a slot is held already are left out: a place that waits for a slot of many points would get
+        another one in each reservation, until the first one is due, and jobs of few points would use them.
+        """
         costs: list[int] = []
+        wanted = count + len(self._pool)
         claims = sorted(self.claims.values(), key=_first)
         for claim in claims:
-            costs += claim.costs(at_us, min(max(claim.queues(at_us), 1), count - len(costs)))
-        costs += [claims[0].usual_cost if claims else 1] * (count - len(costs))
-        return grouped(costs, MOST_COSTS)
+            costs += claim.costs(at_us, min(max(claim.queues(at_us), 1), wanted - len(costs)))
+        costs += [claims[0].usual_cost if claims else 1] * (wanted - len(costs))
+        if min(costs) == max(costs):
+            return {costs[0]: count}
+        return grouped(without(costs, self._pool.units())[:count], MOST_COSTS)
 
     async def _wait(self, now_us: int, wait_us: int) -> None:
         """Wait for a time, or until something has changed; then let other types use slots whose yield is over."""
@@ -315,6 +322,25 @@ class CapSet:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("cap_set_failed caps=%s", ",".join(self.names), exc_info=error)
+
+
+def without(costs: Sequence[int], held: Mapping[int, int]) -> list[int]:
+    """Return the costs for which no slot is held, in their order. A slot serves a cost of more than half its points.
+
+    Args:
+        held: points of cost → the number of slots that are held for as much. Every slot serves one cost at most.
+    """
+    left = dict(held)
+    unserved: list[int] = []
+    for cost in costs:
+        units = min(
+            (units for units, number in left.items() if number and cost <= units < 2 * cost), default=0
+        )
+        if units:
+            left[units] -= 1
+        else:
+            unserved.append(cost)
+    return unserved
 
 
 def grouped(costs: Sequence[int], most: int) -> dict[int, int]:

@@ -8,6 +8,7 @@ came. All times are integer µs by this node's clock (sharq_core.clock.elapsed_u
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -116,6 +117,10 @@ class GrantPool:
     def __len__(self) -> int:
         """Return the number of grants."""
         return len(self._grants)
+
+    def units(self) -> dict[int, int]:
+        """Return points of cost → the number of grants for as much."""
+        return Counter(grant.terms.units for grant in self._grants)
 
     def add(self, grants: Iterable[CapGrant]) -> None:
         """Add grants, new ones or such that a dequeue did not use."""

@@ -37,8 +37,13 @@ Otherwise the way from a router's timer to this node would take part of the few 
 FORGET_EVERY_S = 1.0
 
 TAKES_ON_S = 0.05
-"""Time after a dequeue that got jobs for which slots are reserved for the next one. Workers that find jobs of other
-queues again and again never wait, and would otherwise never see those of queues with caps.
+"""Time after two close dequeues that got jobs for which slots are reserved for the next one. Workers that find jobs of
+other queues again and again never wait, and would otherwise never see those of queues with caps.
+"""
+
+CLOSE_S = 0.005
+"""The most time between close dequeues: half of the least grace. A dequeue that comes later may miss a slot that was
+reserved for it, and that slot would be lost, so a slot is then reserved once the dequeue is there.
 """
 
 LEASE_KNOWN_S = 600.0
@@ -85,6 +90,7 @@ class NodeCaps:
         self._sets: dict[Names, CapSet] = {}
         self._by_cap: dict[str, set[Names]] = {}
         self.funded: dict[str, DueTimes[Names]] = {}
+        self._taken_at: dict[str, float] = {}
         self._taken_until: dict[str, float] = {}
         self._leases: dict[str, tuple[int, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -138,7 +144,10 @@ class NodeCaps:
             self._leases[queue_type] = lease_us, now + LEASE_KNOWN_S
 
     def note_demand(self, queue_type: str) -> None:
-        """Note that a worker got jobs of a type and may soon take more, also of its queues with caps."""
+        """Note that a worker got jobs of a type and may at once take more, also of its queues with caps."""
+        before, self._taken_at[queue_type] = self._taken_at.get(queue_type), monotonic()
+        if before is None or self._taken_at[queue_type] > before + CLOSE_S:
+            return
         was_awaited = self._is_awaited(queue_type)
         self._taken_until[queue_type] = monotonic() + TAKES_ON_S
         if not was_awaited:
@@ -165,6 +174,26 @@ class NodeCaps:
     def may_lease(self, queue_type: str) -> bool:
         """Return True if a dequeue of a type that gets nothing might get a job after `look`."""
         return self._parked.has_news(queue_type) or bool(self._askable(queue_type))
+
+    async def prepare(self, queue_type: str, count: int) -> None:
+        """Reserve up to `count` slots that are due now, for queues that have been due for longer than uncapped ones.
+
+        Else a dequeue would pass them over, because it gets a job of these. Nothing is done if no such queue is due:
+        then `look` comes after the dequeue; or while slots are reserved ahead.
+        """
+        others_at = None if self._is_awaited(queue_type) else self._index.next_uncapped(queue_type)
+        if others_at is None or others_at > monotonic():
+            return
+        others_us = elapsed_us() + (others_at - monotonic()) * 1e6
+        if self._parked.has_news(queue_type):
+            await self._listings.read_soon(queue_type)
+        sets = [
+            cap_set
+            for cap_set in self._askable(queue_type)
+            if cap_set.claims[queue_type].first_us < others_us
+        ]
+        if sets:
+            await asyncio.gather(*(cap_set.reserve_now(count) for cap_set in sets))
 
     async def look(self, queue_type: str, count: int) -> bool:
         """Read what is new of a type, and reserve up to `count` slots that are due now.
@@ -211,6 +240,7 @@ class NodeCaps:
             await asyncio.sleep(FORGET_EVERY_S)
             self._parked.keep(self._ownership.serves)
             now = monotonic()
+            self._taken_at = {name: at for name, at in self._taken_at.items() if at + CLOSE_S > now}
             self._taken_until = {name: until for name, until in self._taken_until.items() if until > now}
             self.ledgers.keep(self._by_cap.__contains__)
 

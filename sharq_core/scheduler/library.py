@@ -15,7 +15,7 @@ import msgspec
 from sharq_core.scheduler.keys import OF_TYPE
 
 LIBRARY = "sharq_1"
-REVISION = 15
+REVISION = 16
 
 SHARED_FILES = (
     "shortcuts",

@@ -46,6 +46,9 @@ BLOCKED_BY = (None, *BlockedBy)
 _SETTINGS = {1: "interval", 2: "max_leased", 4: "weight", 8: "burst", 32: "caps"}
 """The settings by their flags in queue_limits.lua."""
 
+_NO_INTERVAL = 16
+"""A flag beside them: the queue has no interval yet."""
+
 _UNKNOWN: list[Any] = [0, 1, 0, 0, 0, 0, 0, -1, -1, 0, 0, -1, 1, 0, 0, 0, *[0] * _LIFE, b"", b""]
 
 _HEAD = Struct(">BIQQIBIiQBIHIBB")
@@ -108,6 +111,7 @@ def _queue(now_us: int, row: list[Any]) -> QueueStats:
         on_expiry=fate_of(on_expiry),
         window=window.decode() or None,
         caps=cap_names_of(caps),
+        has_interval=bool(row) and not settings & _NO_INTERVAL,
     )
 
 

@@ -15,7 +15,7 @@ from sharq_core.process.event_loop import EXIT_FAILED
 from sharq_core.process.launch import tied
 from sharq_core.process.stop import signal_name
 from sharq_server.restarts import Restarts
-from sharq_server.workers.life_signs import LifeSigns
+from sharq_server.workers.life_signs import LifeSigns, processor_use
 from sharq_server.workers.orders import (
     Beat,
     ControlLine,
@@ -150,10 +150,10 @@ class WorkerHandle:
         Args:
             elapsed_s: the time since the last look, in seconds.
         """
-        self._life_signs.look(elapsed_s)
+        self._life_signs.look(elapsed_s, None if self.pid is None else processor_use(self.pid))
         if self.pid is None or self._why_it_hangs is not None or not self._life_signs.is_too_long:
             return
-        self._why_it_hangs = f"it hung: no sign of life for {self._life_signs.silent_s:.1f} s"
+        self._why_it_hangs = f"it hung: no sign of life for {self._life_signs.idle_s:.1f} s"
         self.hangs += 1
         log.critical(
             "worker_hung worker=%d pid=%d: %s; killing it", self.number, self.pid, self._why_it_hangs
@@ -197,7 +197,7 @@ class WorkerHandle:
         )
 
     def _hear(self, message: FromWorker) -> None:
-        self._life_signs.hear()
+        self._life_signs.hear(has_started=isinstance(message, Started))
         match message:
             case Started():
                 self.is_up = self.was_up = True

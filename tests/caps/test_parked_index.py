@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shard.caps import parked_index
-from shard.caps.cap_set import grouped
+from shard.caps.cap_set import grouped, without
 from shard.caps.parked_index import CapClaim, ParkedIndex, ParkedPlace, ParkedReading
 
 NAMES = ("acct", "brand")
@@ -187,3 +187,11 @@ def test_jobs_are_taken_to_cost_as_much_as_the_latest_two() -> None:
 def test_slots_are_reserved_for_a_few_different_costs() -> None:
     assert grouped([1, 10, 1, 1], 4) == {1: 3, 10: 1}
     assert grouped([100, 7, 90, 1, 2, 10], 3) == {100: 2, 10: 2, 2: 2}
+
+
+def test_no_second_slot_is_reserved_for_a_job_for_which_one_is_held() -> None:
+    assert without([1, 10, 1, 1], {}) == [1, 10, 1, 1]
+    assert without([1, 10, 1, 1], {10: 1}) == [1, 1, 1]
+    assert without([10, 10, 1], {10: 1, 1: 3}) == [10]
+    assert without([7, 5, 1], {10: 2}) == [5, 1], "half of its points would be lost"
+    assert without([90, 100], {100: 1}) == [100]

@@ -20,12 +20,13 @@ export class Schedules {
    * @param name - up to 86 characters. The jobs have the ids `<name>@<slot in ms>`, so that each slot enqueues once.
    * @param job - the job that each slot enqueues; it has no job_id, delay, at or expires_at.
    * @param slots - `cron`: a cron expression of five fields, in the time zone `tz` (UTC by default). Or `every`: the
-   *   time between two slots in milliseconds, 1,000 or more. The first one comes after this time.
-   * @throws InvalidRequest: a field is wrong. Nothing was done.
+   *   time between two slots in milliseconds, 1,000 or more. The first one comes after this time. `rate_later`: true if
+   *   the queue gets its rate later. While it has none, its slots enqueue nothing.
+   * @throws InvalidRequest: a field is wrong, or neither the job nor its queue has a rate. Nothing was done.
    */
   async put(name: string, job: ScheduledJob, slots: Slots): Promise<ScheduleState> {
-    const { cron, every, tz } = slots;
-    const text = fieldsText({ cron, every, tz });
+    const { cron, every, tz, rate_later } = slots;
+    const text = fieldsText({ cron, every, tz, rate_later });
     const body = `${text.slice(0, -1)}${text === "{}" ? "" : ","}"job":${scheduledText(job)}}`;
     return this.#caller.ask<ScheduleState>({ method: "PUT", path: pathOf("schedule", name), body });
   }

@@ -182,8 +182,8 @@ export type WindowRow = Schemas["WindowRow"];
 /** The job of a schedule: as one to enqueue, without an id and without times of its own. */
 export type ScheduledJob = Omit<EnqueueJob, "job_id" | "delay" | "at" | "expires_at">;
 
-/** The slots of a schedule: `cron`, in the zone `tz`, or `every` in milliseconds. */
-export type Slots = Request<Pick<Schemas["ScheduleBody"], "cron" | "every" | "tz">>;
+/** The slots of a schedule: `cron`, in the zone `tz`, or `every` in milliseconds; and whether its queue gets a rate. */
+export type Slots = Request<Pick<Schemas["ScheduleBody"], "cron" | "every" | "tz" | "rate_later">>;
 
 /** The state of one schedule, with its job. */
 export type ScheduleState = Plain<Schemas["ScheduleAnswer"]>;

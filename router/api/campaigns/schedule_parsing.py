@@ -30,6 +30,7 @@ class _RawSchedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     every: Every | UnsetType = UNSET
     tz: TimeZone | UnsetType = UNSET
     job: Raw
+    rate_later: bool = False
 
 
 _SCHEDULE: Decoder[Any] = Decoder(ScheduleBody, msgspec.json.Decoder(_RawSchedule))
@@ -45,8 +46,8 @@ def schedule_name(path: Mapping[str, str]) -> str:
     return name
 
 
-def schedule(body: bytes, settings: RouterSettings) -> tuple[ScheduleRule, NewJob, bytes]:
-    """Return the slots of a schedule, its job, and the job as it was given, without its payload.
+def schedule(body: bytes, settings: RouterSettings) -> tuple[ScheduleRule, NewJob, bytes, bool]:
+    """Return the slots of a schedule, its job, the job as it was given without its payload, and `rate_later`.
 
     Raises:
         InvalidRequest, TooLarge: nothing was done.
@@ -60,7 +61,7 @@ def schedule(body: bytes, settings: RouterSettings) -> tuple[ScheduleRule, NewJo
     job = entry_job(entry, settings, "job.")
     fields = _decode_fields(form.job)
     fields.pop("payload")
-    return rule, job, msgspec.json.encode(fields)
+    return rule, job, msgspec.json.encode(fields), form.rate_later
 
 
 def _rule(form: _RawSchedule) -> ScheduleRule:

@@ -92,6 +92,13 @@ class ScheduleBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(description="The job that each slot enqueues, as an entry of a bulk enqueue."),
         Expected("a JSON object"),
     ]
+    rate_later: Annotated[
+        bool,
+        Meta(
+            description="True if the queue gets its rate later. Without it, a job that names no rate is refused, as by "
+            "an enqueue, while its queue has none. The default is false."
+        ),
+    ] = False
 
 
 NameOut: TypeAlias = Annotated[str, Meta(description="The name of the schedule.")]

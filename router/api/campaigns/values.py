@@ -10,6 +10,16 @@ from sharq_core.errors import InvalidRequest
 from sharq_core.models import NewJob
 
 
+def needs_rate(place: str = "", hint: str = "") -> InvalidRequest:
+    """Return the error of a job that names no rate, for a queue that has none.
+
+    Args:
+        place: the path of its fields in the body, as `jobs[3].`; empty for the body itself.
+        hint: appended to the message.
+    """
+    return InvalidRequest(f"{place}interval: required (or rate, such as 40/s), as this queue has none{hint}")
+
+
 def unknown_window(name: object, place: str = "") -> InvalidRequest:
     """Return the error of a request that names a window which does not exist.
 

@@ -8,7 +8,7 @@ from msgspec import Raw
 from router.api import parsing
 from router.api.campaigns import schedule_parsing
 from router.api.campaigns.schedule_shapes import ScheduleAnswer, ScheduleRow
-from router.api.campaigns.values import unknown_window
+from router.api.campaigns.values import needs_rate, unknown_window
 from router.api.response_shapes import Done
 from router.bodies.parser import BodyParser
 from router.handlers.list_answers import end_of, list_answer, list_pieces
@@ -20,7 +20,7 @@ from router.shards.dispatch import Dispatch
 from router.shards.walks.windows import knows_window
 from sharq_core.campaigns.schedules import Schedule
 from sharq_core.errors import NotFound
-from sharq_core.models import EnqueueStatus
+from sharq_core.models import EnqueueStatus, QueueKey
 from sharq_core.partitions import partition_of
 
 DEFAULT_PAGE = 100
@@ -41,7 +41,11 @@ class ScheduleHandlers:
         """Create or replace a schedule, and return its state."""
         parsing.no_query(request.query)
         name = await self._name_of(request, is_new=True)
-        rule, job, entry = await request.parsed(self._parser, schedule_parsing.schedule, self._settings)
+        rule, job, entry, gets_rate_later = await request.parsed(
+            self._parser, schedule_parsing.schedule, self._settings
+        )
+        if job.interval_us is None and not gets_rate_later:
+            await self._require_rate(QueueKey(job.queue_type, job.queue_id))
         if job.window is not None:
             partition = partition_of(job.queue_type, job.queue_id, self._dispatch.partitions)
             if not await knows_window(self._dispatch, partition, job.window):
@@ -79,6 +83,12 @@ class ScheduleHandlers:
             async for page in walk.pages()
         )
         return await list_answer(list_pieces("schedules", rows, lambda: end_of(walk.cursor, walk.unread)))
+
+    async def _require_rate(self, queue: QueueKey) -> None:
+        """Raise InvalidRequest if a queue has no rate, as an enqueue does whose job names none."""
+        stats = await self._dispatch.queue(queue)
+        if not (stats.is_known and stats.has_interval):
+            raise needs_rate("job.", "; with rate_later: true it may get one later")
 
     async def _name_of(self, request: Request, *, is_new: bool = False) -> str:
         """Return the name of the request's schedule.

@@ -8,12 +8,12 @@
 -- Reply: {0, now, -1, -1} for an unknown queue, else {0, now, -1, -1, interval (µs), burst, pinned, paused, queued,
 --        delayed, leased, time until it may be leased from (µs) or -1, age of its head (µs) or -1, with limits then
 --        hundredths of the burst, max_leased or 0, end of its hold (µs) or -1, weight, number of dead letters,
---        blocked_by (blocked_by.lua), flags of what an operator set (queue_limits.lua); then the defaults of the lives
---        of jobs (queue_stats.add_life); then the name of its window, '' for none; then the names of its caps
---        (cap_sets.lua), '' for none; then for each minute: minute, enqueued, leased}
+--        blocked_by (blocked_by.lua), flags of what an operator set and NO_INTERVAL (queue_limits.lua); then the
+--        defaults of the lives of jobs (queue_stats.add_life); then the name of its window, '' for none; then the names
+--        of its caps (cap_sets.lua), '' for none; then for each minute: minute, enqueued, leased}
 -- Cost: O(log n)
 --
--- Uses: clock, queue_record, counters, dead_letters, unit, queue_stats
+-- Uses: clock, counters, dead_letters, unit, queue_stats
 
 local get_queue = {}
 
@@ -23,7 +23,7 @@ function get_queue.run(tx, args)
   local dead = args[4] and dead_letters.count(tx, args[3])
   if not queue then
     if dead_letters.number(dead) == 0 then return {0, store_time, -1, -1} end
-    queue = queue_record.new(args[3])
+    queue = queue_stats.without_record(args[3])
   end
   local row = queue_stats.row(tx, queue, unit.head_age(tx, queue))
   if args[4] then queue_stats.add_limits(tx, queue, dead, row, args[4] == '4') end

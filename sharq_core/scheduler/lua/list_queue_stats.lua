@@ -13,7 +13,7 @@
 --       one. A whole scan returns every queue that exists throughout at least once, unless its record is forgotten
 --       meanwhile.
 --
--- Uses: shortcuts, clock, queue_record, counters, dead_letters, unit, queue_stats
+-- Uses: shortcuts, clock, counters, dead_letters, unit, queue_stats
 
 local list_queue_stats = {}
 
@@ -43,7 +43,7 @@ local function read_counts(tx, scan, count, pattern, limit)
   end
   if #ids > 0 then unit.read_queues(tx, ids, 1, #ids) end
   for _, queue_id in ipairs(ids) do
-    if not unit.queue(tx, queue_id) then queues[#queues + 1] = queue_record.new(queue_id) end
+    if not unit.queue(tx, queue_id) then queues[#queues + 1] = queue_stats.without_record(queue_id) end
   end
   return queues, next_scan
 end

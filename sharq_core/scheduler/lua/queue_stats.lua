@@ -9,6 +9,13 @@ local function reason_of_type(tx)
   return blocked_by.of_type(tx.is_all_paused, tx.settings, tx.counters and tx.counters.leased or 0, tx.now)
 end
 
+-- Return a queue of which only dead letters are left.
+function queue_stats.without_record(queue_id)
+  local queue = queue_record.new(queue_id)
+  queue_limits.mark(queue, queue_limits.NO_INTERVAL, true)
+  return queue
+end
+
 -- Return interval (µs), burst, pinned, paused, queued, delayed, leased, time until the queue may be leased from (µs) or
 -- -1, and the age of its head (µs) or -1.
 function queue_stats.row(tx, queue, head_age)
@@ -23,8 +30,8 @@ function queue_stats.row(tx, queue, head_age)
 end
 
 -- Append hundredths of the burst, max_leased or 0, the end of the hold (µs) or -1, weight, number of dead letters,
--- blocked_by, and flags of what an operator set. dead: as stored in deadcounts. knows_caps: the caller can decode that
--- caps hold the queue back.
+-- blocked_by, and the flags of what an operator set, with NO_INTERVAL (queue_limits.lua). dead: as stored in
+-- deadcounts. knows_caps: the caller can decode that caps hold the queue back.
 function queue_stats.add_limits(tx, queue, dead, row, knows_caps)
   local at, now, held_until = #row, tx.now, queue.held_until
   row[at + 1], row[at + 2] = queue.hundredths or 0, queue.max_leased or 0
@@ -33,7 +40,7 @@ function queue_stats.add_limits(tx, queue, dead, row, knows_caps)
   local reason = blocked_by.of_queue(tx, queue)
   if reason == blocked_by.CAP and not knows_caps then reason = blocked_by.NOTHING end
   row[at + 6] = blocked_by.first(reason_of_type(tx), reason)
-  row[at + 7] = queue_limits.set_flags(queue)
+  row[at + 7] = queue.settings or 0
 end
 
 -- Append the defaults of the lives of jobs: delay (ms), factor (hundredths, 0: no retry policy), max (ms) and jitter

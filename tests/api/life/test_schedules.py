@@ -281,6 +281,54 @@ class TestBadInput:
         assert (reply.status, reply.json["message"].partition(":")[0]) == (400, "cursor")
 
 
+class TestRate:
+    """A schedule needs a rate for its queue, as an enqueue does."""
+
+    @staticmethod
+    def without_rate(kind: str, **fields: object) -> Document:
+        job = entry(kind, **fields)
+        del job["interval"]
+        return job
+
+    async def test_a_schedule_for_a_queue_without_a_rate_is_refused_as_an_enqueue_is(
+        self, api: Api, name: str, kind: str
+    ) -> None:
+        job = self.without_rate(kind)
+        message = "interval: required (or rate, such as 40/s), as this queue has none"
+        enqueued = await api.call("POST", f"/enqueue/{kind}/1/", {"payload": 1, "job_id": "j"})
+        assert (enqueued.status, enqueued.json["message"]) == (400, message)
+        reply = await api.call("PUT", f"/schedule/{name}/", {"every": HOUR_MS, "job": job})
+        assert (reply.status, reply.json["code"]) == (400, "invalid_request")
+        assert reply.json["message"] == f"job.{message}; with rate_later: true it may get one later"
+        assert (await api.get(f"/schedule/{name}/")).status == 404
+
+    async def test_a_queue_that_only_settings_made_has_no_rate(self, api: Api, name: str, kind: str) -> None:
+        assert (await api.call("POST", f"/queue/{kind}/1/", {"max_leased": 4})).status == 200
+        await refused(api, name, {"every": HOUR_MS, "job": self.without_rate(kind)}, "job.interval")
+
+    async def test_a_schedule_for_a_queue_with_a_rate_needs_none(
+        self, api: Api, name: str, kind: str
+    ) -> None:
+        assert (await api.call("POST", f"/queue/{kind}/1/", {"rate": "40/s"})).status == 200
+        assert (await put(api, name, self.without_rate(kind)))["fired"] == 0
+        assert (
+            await api.call("POST", f"/enqueue/{kind}/2/", {"payload": 1, "job_id": "j", "interval": 5})
+        ).status == 201
+        assert (await put(api, name, self.without_rate(kind, queue_id="2")))["fired"] == 0
+
+    async def test_a_queue_may_get_its_rate_later(self, api: Api, name: str, kind: str) -> None:
+        state = await put(api, name, self.without_rate(kind), every=1000, rate_later=True)
+        assert "rate_later" not in state
+        await until_answer(lambda: show(api, name), lambda state: state["last_status"] == "no_interval")
+        assert (await api.call("POST", f"/queue/{kind}/1/", {"rate": "40/s"})).status == 200
+        await until_answer(lambda: show(api, name), lambda state: state["last_status"] == "queued")
+
+    async def test_what_rate_later_may_be(self, api: Api, name: str, kind: str) -> None:
+        body = {"every": HOUR_MS, "job": entry(kind)}
+        await refused(api, name, body | {"rate_later": "yes"}, "rate_later")
+        await put(api, name, entry(kind), every=HOUR_MS, rate_later=False)
+
+
 async def refused(api: Api, name: str, body: Document, field: str) -> None:
     reply = await api.call("PUT", f"/schedule/{name}/", body)
     assert (reply.status, reply.json["code"]) == (400, "invalid_request"), reply.json

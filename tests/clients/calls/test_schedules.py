@@ -60,6 +60,16 @@ async def test_each_slot_enqueues_a_job(client: AsyncClient, schedules: AsyncSch
     assert await schedules.delete(kind)
 
 
+async def test_a_schedule_needs_a_rate_or_says_that_it_comes_later(
+    schedules: AsyncSchedules, kind: str
+) -> None:
+    job = EnqueueJob(queue_type=kind, queue_id="q", payload=1)
+    with pytest.raises(errors.InvalidRequest, match=r"^job.interval: required"):
+        await schedules.put(kind, job, every_ms=HOUR_MS)
+    assert (await schedules.put(kind, job, every_ms=HOUR_MS, rate_later=True)).every == HOUR_MS
+    assert await schedules.delete(kind)
+
+
 async def test_what_a_schedule_may_not_have_is_refused(schedules: AsyncSchedules, kind: str) -> None:
     wrong: dict[str, dict[str, object]] = {
         "job_id": {"job_id": "1"},

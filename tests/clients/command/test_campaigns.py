@@ -99,6 +99,13 @@ def test_schedule_is_paused_resumed_listed_and_dropped(
         assert sharq("schedule", verb, name, code=3).err == message
 
 
+def test_schedule_needs_a_rate_or_says_that_it_comes_later(sharq: Sharq, kind: str, name: str) -> None:
+    words = ["schedule", "put", name, kind, "acme", '"x"', "--every", "60s"]
+    assert "job.interval: required" in sharq(*words, code=2).err
+    assert sharq(*words, "--rate-later").out.startswith(f"{name}\nstate    active\n")
+    sharq("schedule", "drop", name)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from sharq_core.errors import OutcomeUnknown, Unavailable
-from sharq_core.link.frames import CallFrame, ErrorFrame, ReplyFrame
+from sharq_core.link.frames import Away, CallFrame, ErrorFrame, ReplyFrame
 from sharq_core.link.messages import CheckStore, Enqueue, GetJob, Peek
 from sharq_core.models import (
     Enqueued,
@@ -18,6 +18,7 @@ from sharq_core.models import (
 from tests.support.nodes.links import (
     KEY,
     KIND,
+    NODE_ID,
     Gate,
     RawShard,
     raw_router,
@@ -160,3 +161,19 @@ async def test_a_router_that_stood_still_takes_the_answers_that_came_meanwhile(
         time.sleep(0.8)  # noqa: ASYNC251 - the event loop is meant to stand still
         await call
         assert not end.link.is_suspect
+
+
+async def test_the_log_names_a_shard_that_does_not_reach_its_store(caplog: pytest.LogCaptureFixture) -> None:
+    """By its node, too: an address does not tell an operator which one it is."""
+
+    async def leave_and_take_back(shard: RawShard) -> None:
+        await shard.say(Away([1, 2]))
+        await shard.say(Away([]))
+        await shard.socket.receive(timeout=10)
+
+    caplog.set_level("INFO")
+    async with serving(RawShard(leave_and_take_back).handle) as address, router_end(address):
+        back = f"shard_back shard={address} node={NODE_ID}: it reaches its store again"
+        await until(lambda: back in caplog.messages)
+    away = f"shard_away shard={address} node={NODE_ID} partitions=2: it does not reach its store"
+    assert away in caplog.messages

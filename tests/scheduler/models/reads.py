@@ -157,6 +157,7 @@ def get_queue(state: State, queue_id: str) -> QueueStats:
         expires_us=known.expires_us,
         on_expiry=known.on_expiry,
         caps=known.caps,
+        has_interval=queue is not None and queue.has_interval,
     )
 
 

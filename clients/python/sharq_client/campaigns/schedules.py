@@ -52,3 +52,4 @@ class ScheduleBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     every: int | None = None
     tz: str | None = None
     job: EnqueueBody
+    rate_later: bool = False

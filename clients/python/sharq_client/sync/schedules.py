@@ -37,6 +37,7 @@ class Schedules:
         cron: str | None = None,
         every_ms: int | None = None,
         tz: str | None = None,
+        rate_later: bool = False,
     ) -> ScheduleState:
         """Create or replace a schedule, and return its state. One that is paused stays so.
 
@@ -47,14 +48,15 @@ class Schedules:
             cron: the slots, as a cron expression of five fields; or every_ms instead.
             every_ms: the time between two slots, 1,000 or more. The first one comes after this time.
             tz: the time zone of cron, such as "Asia/Kolkata"; None for UTC.
+            rate_later: True if the queue gets its rate later. While it has none, its slots enqueue nothing.
 
         Raises:
-            InvalidRequest: a field is wrong. Nothing was done.
+            InvalidRequest: a field is wrong, or neither the job nor its queue has a rate. Nothing was done.
         """
         ready = ready_to_send(job)
         if job_of(job).job_id is None:
             ready = msgspec.structs.replace(ready, job_id=None)
-        body = ScheduleBody(cron=cron, every=every_ms, tz=tz, job=ready)
+        body = ScheduleBody(cron=cron, every=every_ms, tz=tz, job=ready, rate_later=rate_later)
         return self._caller.ask("PUT", path_of("schedule", name), _STATE, body)
 
     def get(self, name: str) -> ScheduleState | None:

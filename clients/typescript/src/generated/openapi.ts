@@ -2079,6 +2079,8 @@ export interface components {
             tz?: string;
             /** @description The job that each slot enqueues, as an entry of a bulk enqueue. */
             job: components["schemas"]["ScheduledEntry"];
+            /** @description True if the queue gets its rate later. Without it, a job that names no rate is refused, as by an enqueue, while its queue has none. The default is false. */
+            rate_later?: boolean;
         };
         /** @description The job that each slot enqueues, with the queue that it is for. */
         ScheduledEntry: {

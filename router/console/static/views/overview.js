@@ -73,7 +73,7 @@ export async function show(root, _parameters, { signal }) {
     figures.add(snapshot);
     if (snapshot.minutes !== null) chart.update(throughput.add(snapshot, snapshot.minutes));
     types.update(byTrouble(snapshot.types).slice(0, MOST_TYPES));
-    setText(typesNote, `All ${count(snapshot.types_total)} types`);
+    setText(typesNote, snapshot.types_total > 1 ? `All ${count(snapshot.types_total)} types` : "All types");
     shards.update(snapshot.shards);
     failing.update(snapshot);
   });

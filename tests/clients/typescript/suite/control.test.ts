@@ -1,7 +1,7 @@
 /** Every operation of operators, once, on a real server. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { WindowUsed } from "sharq-client";
+import { InvalidRequest, WindowUsed } from "sharq-client";
 import { all, newType, open, until } from "./support.js";
 
 const client = open();
@@ -114,6 +114,10 @@ test("the calls about schedules", async () => {
     tz: "Asia/Kolkata",
   });
   assert.deepEqual([state.cron, state.tz, state.paused], ["0 8 * * 1", "Asia/Kolkata", false]);
+  const { interval: _, ...unrated } = { ...job, queue_id: "unrated" };
+  await assert.rejects(schedules.put(name, unrated, { every: 60_000 }), InvalidRequest);
+  const later = { every: 60_000, rate_later: true };
+  assert.equal((await schedules.put(name, unrated, later)).every, 60_000);
   assert.equal((await schedules.put(name, job, { every: 1_000 })).every, 1_000);
   const fired = await client.dequeue<{ n: number }>(type, { waitMs: 10_000 });
   assert.equal(fired?.payload.n, 1);

@@ -94,10 +94,13 @@ def put(
     expires: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Age at which its jobs expire.")
     ] = None,
+    rate_later: Annotated[
+        bool, typer.Option("--rate-later", help="The queue has no rate yet and gets one later.")
+    ] = False,
 ) -> None:
     """Create a schedule or replace one. At each slot it enqueues a job.
 
-    A queue that has no rate yet needs --rate.
+    A queue that has no rate yet needs --rate, or --rate-later.
 
     Examples:
       sharq schedule put beat beats acme '"Still there?"' --every 60s --rate unlimited
@@ -117,7 +120,12 @@ def put(
     job |= {"queue_type": queue_type, "queue_id": queue_id, "payload": read_json("PAYLOAD", payload)}
     with session.client() as client:
         state = client.control.schedules.put(
-            name, job, cron=cron, every_ms=None if every_ms is None else round(every_ms), tz=tz
+            name,
+            job,
+            cron=cron,
+            every_ms=None if every_ms is None else round(every_ms),
+            tz=tz,
+            rate_later=rate_later,
         )
     _show(session, state)
 
