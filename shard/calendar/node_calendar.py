@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,8 +23,11 @@ from shard.index.hints import NodeHints
 from shard.index.surveyor import Surveyor
 from shard.metrics.firings import FiringCounts
 from sharq_core.campaigns.windows import PutOutcome
+from sharq_core.errors import SharqError
 from sharq_core.link.campaigns.window_calls import PutWindow
 from sharq_core.scheduler.executor import Executor
+
+log = logging.getLogger(__name__)
 
 
 class NodeCalendar:
@@ -53,10 +57,11 @@ class NodeCalendar:
         counts = FiringCounts()
         self.schedules = Schedules(pipeline, calls.schedules, executor, ownership, hints, clocks, counts)
         self._periods = PeriodKeeper(pipeline, calls.periods, ownership, executor.now_us)
-        surveyor.on_touched = self.schedules.look_at
         self.windows = WindowCalendar(pipeline, calls.windows, executor.now_us, clocks.not_after_us)
         parts = (self.windows,)
         self._renewals = Renewals(registry, ownership, executor.now_us, surveyor.clock_of, parts)
+        surveyor.on_touched = self._look_at
+        self._pipeline, self._surveys, self._ownership = pipeline, calls.surveys, ownership
         schedule_changes = ScheduleChanges(
             pipeline, calls.schedules, calls.surveys, self.schedules, ownership, clocks
         )
@@ -79,4 +84,22 @@ class NodeCalendar:
     async def _put_window(self, call: PutWindow) -> PutOutcome:
         outcome = await self.windows.put(call)
         self._renewals.note_put(call.partition, must_rescore=outcome.must_rescore)
+        if outcome.must_rescore and not self._ownership.owns(call.partition):
+            await self._tell_owner(call)
         return outcome
+
+    async def _tell_owner(self, call: PutWindow) -> None:
+        """Leave a note for the owner of a partition, so that it ends the walk over its queues if this node stops.
+
+        The note names the window in place of a type: the owner looks at the partition, and need not read a type.
+        """
+        try:
+            await self._pipeline.value(self._surveys.touch(call.partition, call.name))
+        except SharqError as error:
+            # This node does the walk in any case.
+            log.debug("owner_not_told partition=%d error=%r", call.partition, error.message)
+
+    def _look_at(self, partition: int) -> None:
+        """Look at a partition in which another node has changed something."""
+        self.schedules.look_at(partition)
+        self._renewals.look_at(partition)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
@@ -22,6 +22,7 @@ from shard.cluster.ownership import Ownership
 from sharq_core.campaigns.quotas import Calendar, Zone
 from sharq_core.errors import InvalidRequest, SharqError
 from sharq_core.limits import TypeSettings
+from sharq_core.logs.troubles import SharedTrouble
 from sharq_core.scheduler.campaigns.quotas import PeriodCalls
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,9 @@ class PeriodKeeper:
         self._ownership = ownership
         self._now_us = now_us
         self._known: dict[int, _Partition] = {}
+        self._trouble: SharedTrouble[int] = SharedTrouble(
+            log, "periods_failed", "partition=%d", ": trying on"
+        )
 
     def bounds_for(self, partition: int, settings: TypeSettings) -> dict[Zone, tuple[int, ...]]:
         """Return the periods of the quotas that a change sets in a partition.
@@ -100,9 +104,6 @@ class PeriodKeeper:
         while True:
             try:
                 await self._look()
-            except SharqError as error:
-                # The store's absence is logged where it is noticed; the next look tries again.
-                log.debug("periods_failed error=%r", error.message)
             except Exception:
                 log.exception("periods_failed")
             await asyncio.sleep(EVERY_S)
@@ -111,13 +112,27 @@ class PeriodKeeper:
         """Read the calendars that are unknown or were read long ago, and renew those that do not reach far enough."""
         owned = self._ownership.mine
         self._known = {partition: reading for partition, reading in self._known.items() if partition in owned}
+        self._trouble.keep(owned.__contains__)
         oldest = time.monotonic() - READ_EVERY_S
         unread = [p for p in sorted(owned) if p not in self._known or self._known[p].read_at < oldest]
         for at in range(0, len(unread), READ_AT_ONCE):
-            await asyncio.gather(*map(self._read, unread[at : at + READ_AT_ONCE]))
+            some = unread[at : at + READ_AT_ONCE]
+            await asyncio.gather(*(self._try(partition, self._read(partition)) for partition in some))
         for partition, reading in list(self._known.items()):
             if reading.calendars:
-                await self._extend(partition, reading)
+                await self._try(partition, self._extend(partition, reading))
+
+    async def _try(self, partition: int, work: Awaitable[None]) -> None:
+        """Do the work about one partition; a failure holds up no other one, and the next look tries again."""
+        try:
+            await work
+        except SharqError as error:
+            # The store's absence is logged where it is noticed.
+            if not error.is_away:
+                self._trouble.note(partition, error.message)
+        else:
+            if (lasted_s := self._trouble.end(partition)) is not None:
+                log.info("periods_kept partition=%d after_s=%.1f", partition, lasted_s)
 
     async def _read(self, partition: int) -> None:
         read_at = time.monotonic()

@@ -1,7 +1,8 @@
 """Renews, before it runs out, what the partitions of this node know ahead: the openings of windows.
 
 A partition is renewed when this node takes it over, once an hour, when the store's clock is no longer within that hour,
-and after a correction of the partition's time. What fails is tried again after some seconds, and what is known reaches
+after a correction of the partition's time, and after a change by another node, which may have stopped before it was
+done. What fails is tried again after some seconds, and what is known reaches
 two days ahead, so a failure matters only if it lasts.
 """
 
@@ -33,6 +34,9 @@ LOOK_S = 1.0
 
 RETRY_S = 5.0
 """The time after which a failed renewal is tried again."""
+
+TOUCHED_EVERY_S = 10.0
+"""The least time between two renewals of a partition that other nodes change all the time."""
 
 AT_ONCE = 4
 """Partitions that are renewed at the same time."""
@@ -102,7 +106,7 @@ class Renewals(Collector):
         self._parts = parts
         self._loop = asyncio.get_running_loop()
         self._renewals: dict[int, _Renewal] = {}
-        self._soon: set[int] = set()
+        self._soon: dict[int, float] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._trouble: SharedTrouble[int] = SharedTrouble(
@@ -123,7 +127,13 @@ class Renewals(Collector):
         """
         renewal = self._renewals.get(partition)
         if must_rescore or renewal is None or renewal.until_us is None:
-            self._soon.add(partition)
+            self._renew_at(partition, self._loop.time())
+
+    def look_at(self, partition: int) -> None:
+        """Note that another node changed something in a partition, perhaps a window whose walk it did not end."""
+        renewal = self._renewals.get(partition)
+        if renewal is not None:
+            self._renew_at(partition, max(self._loop.time(), renewal.again_at - EVERY_S + TOUCHED_EVERY_S))
 
     async def run(self) -> None:
         """Renew partitions until cancelled."""
@@ -152,21 +162,27 @@ class Renewals(Collector):
             metric.add_metric([], max(min(known_us), 0) / 1e6)
         yield metric
 
+    def _renew_at(self, partition: int, at: float) -> None:
+        """Renew a partition at a time of the loop in seconds, or earlier."""
+        self._soon[partition] = min(self._soon.get(partition, at), at)
+
     def _begin_due(self) -> None:
-        mine = self._ownership.mine
-        for gone in self._renewals.keys() - mine:
+        cared_for = self._ownership.mine | self._soon.keys() | self._running.keys()
+        for gone in self._renewals.keys() - cared_for:
             del self._renewals[gone]
-        self._trouble.keep(mine.__contains__)
-        for partition in mine | self._soon:
+        self._trouble.keep(cared_for.__contains__)
+        for partition in cared_for:
             if partition not in self._running and self._is_due(partition):
                 self._running[partition] = asyncio.create_task(self._renew(partition))
 
     def _is_due(self, partition: int) -> bool:
-        renewal = self._renewals.get(partition)
+        renewal, now = self._renewals.get(partition), self._loop.time()
+        soon_at = self._soon.get(partition)
+        if soon_at is not None and (soon_at <= now or not self._ownership.owns(partition)):
+            return soon_at <= now
         return (
             renewal is None
-            or renewal.again_at <= self._loop.time()
-            or partition in self._soon
+            or renewal.again_at <= now
             or not renewal.fits(self._now_us(partition))
             or not renewal.is_of(self._clock_of(partition))
         )
@@ -183,7 +199,7 @@ class Renewals(Collector):
         before = self._renewals.get(partition)
         # The time of a partition may have been corrected while it had no owner.
         is_corrected = before is None or before.clock != clock
-        self._soon.discard(partition)
+        self._soon.pop(partition, None)
         until_us: list[int] = []
         try:
             for part in self._parts:
@@ -206,4 +222,8 @@ class Renewals(Collector):
         self._failures.inc()
         self._trouble.note(partition, reason, detail=detail)
         clock, until_us = (None, None) if before is None else (before.clock, before.until_us)
-        self._renewals[partition] = _Renewal(self._loop.time() + RETRY_S, None, clock, until_us)
+        again_at = self._loop.time() + RETRY_S
+        self._renewals[partition] = _Renewal(again_at, None, clock, until_us)
+        # The owner of another node's partition may not know of the change that this node made there.
+        if not self._ownership.owns(partition):
+            self._renew_at(partition, again_at)

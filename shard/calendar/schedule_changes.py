@@ -19,7 +19,7 @@ from sharq_core.campaigns.schedules import (
     ScheduleStatus,
     ScheduleView,
 )
-from sharq_core.errors import InvalidRequest, Unavailable
+from sharq_core.errors import InvalidRequest, OutcomeUnknown, SharqError, Unavailable
 from sharq_core.link.campaigns.schedule_calls import DropSchedule, PauseSchedule, PutSchedule
 from sharq_core.scheduler.campaigns.schedule_calls import ScheduleCalls
 from sharq_core.scheduler.surveys import SurveyCalls
@@ -136,11 +136,20 @@ class ScheduleChanges:
         return await self._pipeline.value(self._calls.get_schedule(partition, name))
 
     async def _tell(self, partition: int, schedule: Schedule) -> None:
-        """Let this node follow the schedule, or leave a note for the owner of its partition."""
+        """Let this node follow the schedule, or leave a note for the owner of its partition.
+
+        Raises:
+            OutcomeUnknown: the schedule was changed, and its owner does not know it yet.
+        """
         if self._ownership.owns(partition):
             self._schedules.note(partition, schedule)
-        else:
+            return
+        try:
             await self._pipeline.value(self._surveys.touch(partition, schedule.queue_type))
+        except SharqError as error:
+            raise OutcomeUnknown(
+                f"the schedule was changed, and its node does not know it yet; repeat the call: {error.message}"
+            ) from error
 
 
 def _slot_after(call: PauseSchedule, schedule: Schedule, now_us: int) -> int | None:

@@ -101,5 +101,7 @@ class SharedTrouble(Generic[SubjectT]):
         return None if self._subjects else self._trouble.end()
 
     def keep(self, is_kept: Callable[[SubjectT], bool]) -> None:
-        """Forget the subjects for which a function returns False."""
+        """Forget the subjects for which a function returns False; the problem is over if none is left."""
         self._subjects = set(filter(is_kept, self._subjects))
+        if not self._subjects:
+            self._trouble.end()

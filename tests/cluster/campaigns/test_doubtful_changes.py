@@ -30,7 +30,9 @@ from tests.cluster.campaigns.test_schedules import (
     records,
     routing,
 )
+from tests.support.nodes.members import agree, running_nodes
 from tests.support.nodes.parts import Parts, enqueued, job
+from tests.support.waits import until
 
 ReplyT = TypeVar("ReplyT")
 
@@ -106,3 +108,24 @@ async def test_a_cap_whose_queues_cannot_be_counted_is_not_dropped(parts: Parts)
     with pytest.raises(Unavailable):
         await drop_cap(failing, "acct", Unread(PARTITIONS))
     assert (await read_cap(parts.dispatch, "acct")).name == "acct"
+
+
+class UntoldOwner:
+    """Notes that the store refuses."""
+
+    def touch(self, partition: int, queue_type: str) -> None:
+        """Refuse a note; the one in the pipeline of the change itself is another."""
+        raise Unavailable(f"no note in {partition} about {queue_type}")
+
+
+async def test_a_change_of_a_schedule_whose_owner_cannot_be_told_is_in_doubt(
+    store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_nodes(store_url, prefix) as nodes:
+        stand_in, owner = await nodes.join("a", "b")
+        await until(lambda: agree(stand_in, owner))
+        changes = stand_in.node.parts.calendar.handlers[PutSchedule].__self__  # type: ignore[attr-defined]
+        monkeypatch.setattr(changes, "_surveys", UntoldOwner())
+        with pytest.raises(OutcomeUnknown, match="its node does not know it yet; repeat the call: no note"):
+            await routing(stand_in.node).put(NAME, DAILY, job_of(queue_of_partition(owner.owned[0])), b"{}")
+        assert list(await records(owner.node)) == [owner.owned[0]]

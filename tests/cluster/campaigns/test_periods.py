@@ -96,6 +96,21 @@ async def test_a_worker_that_waits_gets_the_job_once_the_period_is_known_again(
     assert leased.job_id == "j"
 
 
+async def test_a_broken_partition_holds_up_no_other_one(
+    parts: Parts, store: StoreServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, settings = Store(parts, store), parts.node.settings
+    await set_quotas(parts, Quota(2, PeriodLength.DAY, "Asia/Tokyo"))
+    broken = (kept.partition + 1) % settings.partitions
+    key = Keys(settings.key_prefix, settings.partitions).counters(broken)
+    with store.client() as client:
+        client.delete(key)
+        client.set(key, "of another program")
+    await until(lambda: any("periods_failed partition=" in line for line in caplog.messages))
+    kept.shorten((now_us() - 24 * 3600 * SECOND_US, now_us() + LEAST_AHEAD_US // 2))
+    await until(lambda: kept.calendar().last_us >= now_us() + LEAST_AHEAD_US)
+
+
 async def test_a_node_that_starts_extends_what_another_one_left(store: StoreServer, parts: Parts) -> None:
     await set_quotas(parts, Quota(2, PeriodLength.DAY, "Asia/Tokyo"))
     await enqueued(parts, *(job(CARRIER, "q", f"j{n}") for n in range(4)))

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 
+from router.shards.dispatch import Dispatch
+from router.shards.one_shard import OneShard
 from router.shards.walks import windows as walks
 from router.shards.walks.unread import Unread
 from shard.calendar import renewals
 from shard.calendar.openings import AHEAD_S
 from shard.node import NodeSettings
 from sharq_core.campaigns.windows import OpenRange, StoredWindow, Window
-from sharq_core.errors import NotFound, SharqError, WindowUsed
+from sharq_core.errors import NotFound, SharqError, StoreAway, WindowUsed
 from sharq_core.limits import BlockedBy, QueueSettings
 from sharq_core.link.campaigns.window_calls import DropWindow, GetWindow
 from sharq_core.link.control_calls import SetQueue
 from sharq_core.link.messages import GetJob
 from sharq_core.models import QueueKey
 from sharq_core.partitions import partition_of
+from tests.support.nodes.members import MemberNode, agree, running_nodes
 from tests.support.nodes.parts import PATIENT_S, Parts, enqueued, job, running_node
 from tests.support.stores.redis_cluster import running_cluster
 from tests.support.stores.server import StoreServer, running_store
@@ -233,3 +238,52 @@ async def test_windows_work_on_a_redis_cluster(prefix: str) -> None:
             await walks.put_window(parts.dispatch, "w", ALWAYS)
             came = {await leased(parts, 10) for _ in range(20)}
             assert came == {"j"}
+
+
+@asynccontextmanager
+async def stand_in_and_owner(
+    store_url: str, prefix: str
+) -> AsyncIterator[tuple[MemberNode, MemberNode, Dispatch]]:
+    """Two nodes, and a router that asks the first about everything; a job of the second one waits for a window."""
+    async with running_nodes(store_url, prefix) as nodes:
+        stand_in, owner = await nodes.join("a", "b")
+        await until(lambda: agree(stand_in, owner))
+        await until(lambda: set(owner.owned) <= owner.node.parts.calendar._renewals._renewals.keys())
+        dispatch = Dispatch(OneShard(stand_in.node, PARTITIONS))
+        await walks.put_window(dispatch, "w", hours(2, 5))
+        queue_ids = (f"q{number}" for number in itertools.count())
+        queue_id = next(q for q in queue_ids if partition_of(KIND, q, PARTITIONS) in owner.owned)
+        await owner.enqueue(job(KIND, queue_id, "j", window="w"))
+        keeper = stand_in.node.parts.calendar._renewals
+        await until(lambda: not keeper._soon and not keeper._running)
+        yield stand_in, owner, dispatch
+
+
+async def test_the_owner_ends_the_walk_of_a_stand_in_that_stopped(
+    store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewals, "TOUCHED_EVERY_S", 0.2)
+    async with stand_in_and_owner(store_url, prefix) as (stand_in, owner, dispatch):
+        monkeypatch.setattr(stand_in.node.parts.calendar._renewals, "note_put", lambda *_, **__: None)
+        await walks.put_window(dispatch, "w", ALWAYS)
+        await until_answer(lambda: owner.dequeue(1), timeout_s=30)
+
+
+async def test_a_stand_in_tries_a_failed_walk_again(
+    store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewals, "RETRY_S", 0.2)
+    async with stand_in_and_owner(store_url, prefix) as (stand_in, owner, dispatch):
+        calendar = stand_in.node.parts.calendar
+        rescore, failures = calendar.windows.rescore, itertools.count()
+
+        async def fail_at_first(partition: int, cursor: str = "") -> None:
+            if next(failures) == 0:
+                raise StoreAway("it is away")
+            await rescore(partition, cursor)
+
+        monkeypatch.setattr(calendar.windows, "rescore", fail_at_first)
+        monkeypatch.setattr(owner.node.parts.calendar._renewals, "look_at", lambda _: None)
+        await walks.put_window(dispatch, "w", ALWAYS)
+        await until_answer(lambda: owner.dequeue(1), timeout_s=30)
+        assert next(failures) > 1

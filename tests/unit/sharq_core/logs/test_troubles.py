@@ -85,5 +85,10 @@ def test_a_trouble_of_several_lasts_until_none_has_it(now: list[float]) -> None:
     assert log.lines == ["cap_ledger_failed cap=a reason='no answer'"]
     assert trouble.end("a") == 20.0
     trouble.note("a", "no answer")
+    trouble.keep(lambda name: name == "a")
+    assert trouble.end("other") is None
     trouble.keep(lambda name: name != "a")
-    assert trouble.end("other") == 0.0
+    assert trouble.end("other") is None, "it ended with the last subject, whatever others do later"
+    now[0] += 3600
+    trouble.note("b", "no answer")
+    assert log.lines[-1] == "cap_ledger_failed cap=b reason='no answer'", "it is another trouble"
