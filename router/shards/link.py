@@ -370,7 +370,9 @@ class ShardLink:
             self.away_since = self._loop.time()
             names = f"shard={self.address} node={self.node_id}"
             if partitions:
-                log.warning("shard_away %s partitions=%d: it does not reach its store", names, len(partitions))
+                log.warning(
+                    "shard_away %s partitions=%d: it does not reach its store", names, len(partitions)
+                )
             else:
                 log.info("shard_back %s: it reaches its store again", names)
         self.away, self.doubted_until = frozenset(partitions), 0.0
