@@ -125,20 +125,26 @@ class NodeCapLeases:
         ]
         places = [index for index, outcome in enumerate(outcomes) if outcome.permits]
         sent_us = elapsed_us()
+        renewed, failures = await self._renew(jobs, outcomes)
+        for index in places:
+            # A ledger that is away fails the jobs of its own cap alone.
+            for error in (failures[permit] for permit in outcomes[index].permits if permit in failures):
+                answers[index] = Failure(error.code, error.message, error.is_away)
+        ready = [index for index in places if renewed.issuperset(outcomes[index].permits)]
         try:
-            renewed = await self._renew(jobs, outcomes)
-            ready = [index for index in places if renewed.issuperset(outcomes[index].permits)]
             extended = await self._extend(partition, queue_type, [jobs[index] for index in ready], sent_us)
         except SharqError as error:
-            for index in places:
+            for index in ready:
                 answers[index] = Failure(error.code, error.message, error.is_away)
             return answers
         for index, outcome in zip(ready, extended, strict=True):
             answers[index] = outcome
         return answers
 
-    async def _renew(self, jobs: Sequence[ExtendJob], outcomes: Sequence[LeaseOutcome]) -> set[Permit]:
-        """Renew the permits of some leases; return those that last long enough now."""
+    async def _renew(
+        self, jobs: Sequence[ExtendJob], outcomes: Sequence[LeaseOutcome]
+    ) -> tuple[set[Permit], dict[Permit, SharqError]]:
+        """Renew the permits of some leases; return those that last long enough now, and the errors of the others."""
         lengths: dict[Permit, int] = {}
         for job, outcome in zip(jobs, outcomes, strict=True):
             lengths.update(dict.fromkeys(outcome.permits, job.by_us))
@@ -146,14 +152,19 @@ class NodeCapLeases:
         for (name, serial), by_us in lengths.items():
             serials.setdefault((name, by_us), []).append(serial)
         answers = await asyncio.gather(
-            *(self._ledgers.renew(name, own, by_us) for (name, by_us), own in serials.items())
+            *(self._ledgers.renew(name, own, by_us) for (name, by_us), own in serials.items()),
+            return_exceptions=True,
         )
-        return {
-            (name, serial)
-            for ((name, _), own), answer in zip(serials.items(), answers, strict=True)
-            for serial, is_renewed in zip(own, answer, strict=True)
-            if is_renewed
-        }
+        renewed: set[Permit] = set()
+        failures: dict[Permit, SharqError] = {}
+        for ((name, _), own), answer in zip(serials.items(), answers, strict=True):
+            if isinstance(answer, SharqError):
+                failures.update(dict.fromkeys([(name, serial) for serial in own], answer))
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                renewed.update((name, serial) for serial, lasts in zip(own, answer, strict=True) if lasts)
+        return renewed, failures
 
     async def _extend(
         self, partition: int, queue_type: str, jobs: list[ExtendJob], sent_us: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from functools import partial
 from time import monotonic
 
@@ -11,7 +12,9 @@ import pytest
 from shard.caps.grants import SlotTerms
 from shard.caps.rounds import Taken
 from sharq_core.caps import CapDefinition, CapSlot, Permit
+from sharq_core.errors import SharqError, StoreAway
 from sharq_core.limits import CapHold, Limit, LimitUnit
+from sharq_core.models import ExtendJob, LeaseStatus
 from sharq_core.partitions import partition_of
 from sharq_core.scheduler.function_call import FunctionCall
 from tests.cluster.caps.test_named_caps import KIND, counts, put_cap, read_cap
@@ -57,6 +60,47 @@ async def test_permits_come_back_while_the_ledger_of_another_cap_is_away(
     monkeypatch.undo()
     assert await until_answer(partial(leased_of, parts, "away"), _is_none) == 0
     assert asked.count("away") < 10, "it is asked about once a second"
+
+
+async def test_leases_are_extended_while_the_ledger_of_another_cap_is_away(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, names = parts.node.parts.calls.caps, ["first", "away", "last"]
+    renew, one_partition = (
+        calls.cap_renew,
+        [
+            next(
+                q
+                for q in (f"{name}{n}" for n in itertools.count())
+                if partition_of(KIND, q, parts.node.settings.partitions) == 0
+            )
+            for name in names
+        ],
+    )
+
+    def refused_for_one(
+        partition: int, name: str, serials: list[int], lease_us: int, *, not_after_us: int | None
+    ) -> FunctionCall[list[bool]]:
+        if name == "away":
+            raise StoreAway("it is away")
+        return renew(partition, name, serials, lease_us, not_after_us=not_after_us)
+
+    for name in names:
+        await put_cap(parts.node, name, 1_000, max_leased=5)
+    await enqueued(
+        parts,
+        *(
+            job(KIND, queue_id, name, caps=(name,))
+            for queue_id, name in zip(one_partition, names, strict=True)
+        ),
+    )
+    leased = [one for _ in names for one in await parts.dequeue(KIND, wait_us=10_000_000)]
+    monkeypatch.setattr(calls, "cap_renew", refused_for_one)
+    extends = [ExtendJob(KIND, one.queue_id, one.job_id, one.lease, 2 * LEASE_US) for one in leased]
+    answers = dict(zip([one.job_id for one in leased], await parts.dispatch.extend(extends), strict=True))
+    assert isinstance(answers.pop("away"), SharqError)
+    statuses = {name: getattr(answer, "status", answer) for name, answer in answers.items()}
+    assert statuses == {"first": LeaseStatus.DONE, "last": LeaseStatus.DONE}
 
 
 async def test_the_permit_of_a_slot_that_cannot_be_returned_comes_back_later(
