@@ -13,7 +13,7 @@
 --       one. A whole scan returns every queue that exists throughout at least once, unless its record is forgotten
 --       meanwhile.
 --
--- Uses: shortcuts, clock, counters, dead_letters, unit, queue_stats
+-- Uses: shortcuts, clock, queue_record, counters, dead_letters, unit, queue_stats
 
 local list_queue_stats = {}
 
