@@ -246,6 +246,7 @@ class NodeParts:
             self.census,
             self.ownership,
             self.clocks,
+            self.set_aside,
             min(self._settings.reap_every_s, 1.0),
             self._settings.tombstone_limit,
             self._settings.dead_limit,

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import TypeVar
 
 from shard.batching.pipeline import Pipeline
 from shard.cluster.ownership import Ownership
 from shard.cluster.partition_clocks import PartitionClocks
 from shard.index.census import Census
+from shard.index.partition_reading import PartitionReading
 from shard.index.ready_index import ReadyIndex
+from shard.index.set_aside import SetAside
 from shard.index.surveyor import Surveyor
 from sharq_core.caps import Permit
 from sharq_core.errors import SharqError
+from sharq_core.scheduler.function_call import FunctionCall
 from sharq_core.scheduler.functions import Functions
 from sharq_core.scheduler.surveys import SurveyCalls
+from sharq_core.store.failures import CallFailed
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +52,7 @@ FIRST_READ_S = 0.5
 """Longest time that a node reads before it opens. It asks for types not read by then (Ownership.read_unknown)."""
 
 K = TypeVar("K")
+T = TypeVar("T")
 
 
 class Refresher:
@@ -55,6 +61,7 @@ class Refresher:
     Args:
         ownership: the partitions to read.
         clocks: the latest time at which a call about a partition may run.
+        set_aside: records partitions that fail while their server works.
         period_s: the time between two looks at all partitions.
         tombstone_limit, dead_limit: the most finished jobs remembered, and the most dead letters kept of a type, in the
             whole deployment; this node keeps its share of them.
@@ -73,6 +80,7 @@ class Refresher:
         census: Census,
         ownership: Ownership,
         clocks: PartitionClocks,
+        set_aside: SetAside,
         period_s: float,
         tombstone_limit: int,
         dead_limit: int,
@@ -85,6 +93,7 @@ class Refresher:
         self._census = census
         self._ownership = ownership
         self._clocks = clocks
+        self._set_aside = set_aside
         self._period_s = max(period_s, MIN_PERIOD_S)
         self._tombstone_limit = tombstone_limit
         self._dead_limit = dead_limit
@@ -136,8 +145,8 @@ class Refresher:
             try:
                 await self._read_on()
             except SharqError as error:
+                # The partitions that failed are not read on for a second, and the others need not wait for them.
                 log.debug("survey_failed error=%r", error.message)
-                await asyncio.sleep(self._period_s)
             except Exception:
                 log.exception("survey_failed")
                 await asyncio.sleep(self._period_s)
@@ -165,12 +174,12 @@ class Refresher:
         places = self._ownership.served()
         first = self._next % max(len(places), 1)
         budget = max(int(TYPES_A_SECOND * self._period_s), 1)
-        types, served = await self._surveyor.read([*places[first:], *places[:first]], budget)
+        types, served, failure = await self._surveyor.look([*places[first:], *places[:first]], budget)
         self._next = first + max(served, 1)
         # The remaining budget goes to rounds that have begun, so that they end soon and show which types are gone.
-        while (budget := budget - types) > 0 and (under_way := self._surveyor.under_way()):
-            types, _ = await self._surveyor.read(under_way, budget)
-            types = max(types, 1)
+        while (budget := budget - max(types, 1)) > 0 and (under_way := self._surveyor.under_way()):
+            types, _, failed = await self._surveyor.look(under_way, budget)
+            failure = failure or failed
         for _ in range(max(int(RANKED_A_SECOND * self._period_s / RANKED_AT_ONCE), 1)):
             if not self._index.rank(RANKED_AT_ONCE, self._census.named):
                 break
@@ -178,6 +187,8 @@ class Refresher:
         await self._turn()
         await self._trim_results()
         await self._keep_bounds()
+        if failure is not None:
+            raise failure
 
     async def _say_given_up(self) -> None:
         """Notify the new owners: a call of this node may have run after they read the partition."""
@@ -203,18 +214,18 @@ class Refresher:
 
     async def _turn(self) -> None:
         """Drop the older generation of tombstones in partitions where its time has come."""
-        due = [p for p, reading in self._surveyor.readings() if reading.must_turn]
+        due = [p for p, reading in self._sound_readings() if reading.must_turn]
         for partition in due:
             not_after_us = self._clocks.not_after_us(partition)
-            await self._pipeline.value(self._functions.turn(partition, not_after_us=not_after_us))
+            await self._try(self._functions.turn(partition, not_after_us=not_after_us))
             self._just_turned.add(partition)
 
     async def _trim_results(self) -> None:
         """Drop results whose jobs are not remembered any more, some of each partition in each look."""
         results = self._functions.results
-        for partition in [p for p, reading in self._surveyor.readings() if reading.must_trim(results)]:
+        for partition in [p for p, reading in self._sound_readings() if reading.must_trim(results)]:
             not_after_us = self._clocks.not_after_us(partition)
-            await self._pipeline.value(results.trim(partition, not_after_us=not_after_us))
+            await self._try(results.trim(partition, not_after_us=not_after_us))
 
     async def _keep_bounds(self) -> None:
         """Trim the partitions that remember most, so that all together stay within this node's share (I11)."""
@@ -227,17 +238,40 @@ class Refresher:
             if owns(partition) and partition not in self._just_turned
         }
         self._just_turned.clear()
-        for partition in over_level(counts, self._share(self._tombstone_limit)):
+        # A call to each partition of a server that is away might wait for its time limit.
+        sound = {partition for partition, _ in self._sound_readings()}
+        for partition in sound & over_level(counts, self._share(self._tombstone_limit)).keys():
             not_after_us = self._clocks.not_after_us(partition)
-            await self._pipeline.value(self._functions.turn(partition, limit=0, not_after_us=not_after_us))
+            await self._try(self._functions.turn(partition, limit=0, not_after_us=not_after_us))
         for queue_type in self._census.with_dead_above(self._share(self._dead_limit), CHECKED_A_LOOK):
             dead = {p: count for p, count in self._census.dead_by_partition(queue_type).items() if owns(p)}
-            for partition, keep in over_level(dead, self._share(self._dead_limit)).items():
+            levels = over_level(dead, self._share(self._dead_limit))
+            for partition in sound & levels.keys():
+                keep = levels[partition]
                 not_after_us = self._clocks.not_after_us(partition)
                 call = self._functions.reap(partition, queue_type, keep_dead=keep, not_after_us=not_after_us)
-                reaped = await self._pipeline.value(call)
-                if reaped.settled:
+                reaped = await self._try(call)
+                if reaped is not None and reaped.settled:
                     self.on_settled(reaped.settled)
+
+    def _sound_readings(self) -> Iterable[tuple[int, PartitionReading]]:
+        """Return (partition, reading) of this node's partitions, without those that have just failed to be read."""
+        now = monotonic()
+        return ((p, reading) for p, reading in self._surveyor.readings() if reading.look_at <= now)
+
+    async def _try(self, call: FunctionCall[T]) -> T | None:
+        """Make a call and return its value; None if it failed, which holds up no other partition.
+
+        The next look tries again.
+        """
+        try:
+            return await self._pipeline.value(call)
+        except CallFailed as error:
+            self._set_aside.add(call.partition, call.queue_type, error.message)
+        except SharqError as error:
+            # The store's absence is logged where it is noticed.
+            log.debug("bounds_not_kept partition=%d error=%r", call.partition, error.message)
+        return None
 
     def _share(self, limit: int) -> int:
         """Return this node's share of a limit over all partitions, at least 1."""

@@ -142,17 +142,25 @@ class Surveyor:
         """Return True if this node serves the partition and its data is not lost."""
         return self._ownership.serves(partition) and not self._guard.is_lost(partition)
 
-    async def read(self, partitions: Sequence[int], max_types: int) -> tuple[int, int]:
+    async def read(self, partitions: Sequence[int], max_types: int) -> None:
+        """Look at each partition as `look` does.
+
+        Raises:
+            SharqError: the store did not answer for some partitions; the others were read.
+        """
+        _, _, failure = await self.look(partitions, max_types)
+        if failure is not None:
+            raise failure
+
+    async def look(self, partitions: Sequence[int], max_types: int) -> tuple[int, int, SharqError | None]:
         """Look at each partition, and read pages of up to about `max_types` types in all, in the given order.
 
         Returns:
-            The number of types asked for, and the number of partitions that had a page before one that had none.
-
-        Raises:
-            SharqError: the store did not answer for some partitions; they keep their readings. A partition that fails
-                while its server works is set aside and raises nothing.
+            The number of types asked for; the number of partitions that had a page before one that had none; and an
+            error if the store did not answer for some partitions, which keep their readings. A partition that fails
+            while its server works is set aside, and is no such error.
         """
-        failures: list[SharqError] = []
+        failure: SharqError | None = None
         types = served = looked_at = 0
         for group in self._groups([*filter(self._is_read, partitions)], max_types):
             looks = [self._begin_look(partition, count) for partition, count in group]
@@ -162,7 +170,7 @@ class Surveyor:
                     self._put_off(look, answer)
                 elif isinstance(answer, SharqError):
                     look.reading.look_at = monotonic() + ASIDE_S
-                    failures.append(answer)
+                    failure = failure or answer
                 elif isinstance(answer, BaseException):
                     raise answer
                 else:
@@ -176,9 +184,7 @@ class Surveyor:
             served += len(list(takewhile(bool, has_page))) if served == looked_at else 0
             looked_at += len(group)
             await asyncio.sleep(0)
-        if failures:
-            raise failures[0]
-        return types, served
+        return types, served, failure
 
     async def read_on(self, behind: Sequence[int]) -> None:
         """Read a page of the first partitions whose types are not all known, in one round trip.
@@ -196,8 +202,13 @@ class Surveyor:
         await self.read(behind[:CALLS_AT_ONCE], PAGE_TYPES)
 
     def under_way(self) -> list[int]:
-        """Return the served partitions whose round has begun and not ended."""
-        return [p for p, reading in self._readings.items() if reading.scan and self._ownership.serves(p)]
+        """Return the served partitions whose round has begun and not ended, without those that have just failed."""
+        now = monotonic()
+        return [
+            partition
+            for partition, reading in self._readings.items()
+            if reading.scan and reading.look_at <= now and self._ownership.serves(partition)
+        ]
 
     async def find(self, partition: int, queue_type: str) -> None:
         """Read one type of a partition, for a caller that must know whether a job is ready.

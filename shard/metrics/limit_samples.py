@@ -82,12 +82,8 @@ class LimitSamples:
         """Take samples until cancelled."""
         while True:
             await asyncio.sleep(EVERY_S)
-            try:
-                await self._explain_some()
-                await self._read_queues()
-            except SharqError as error:
-                # The store's absence is logged where it is noticed; a sample less does no harm.
-                log.debug("sample_failed error=%r", error.message)
+            await self._explain_some()
+            await self._read_queues()
 
     async def _explain_some(self) -> None:
         """Add the time since the last round to the reasons of the types that workers wait for in vain."""
@@ -101,7 +97,11 @@ class LimitSamples:
             is_due = due_in_us is not None and due_in_us <= 0
             if is_due or not self._census.has_waiting(queue_type):
                 continue
-            reason = (await self._explanations.explain(queue_type)).blocked_by
+            try:
+                reason = (await self._explanations.explain(queue_type)).blocked_by
+            except SharqError as error:
+                _note_failed(error)
+                continue
             if reason is not None and reason is not BlockedBy.EMPTY:
                 self._blocked_s.labels(self._name(queue_type), reason).inc(self._round_s)
 
@@ -112,9 +112,15 @@ class LimitSamples:
         if self._place is None:
             return
         partition, queue_type = self._place
-        page = await self._pipeline.value(
-            self._calls.list_queue_stats(partition, queue_type, self._scan, QUEUES_A_SAMPLE)
-        )
+        try:
+            page = await self._pipeline.value(
+                self._calls.list_queue_stats(partition, queue_type, self._scan, QUEUES_A_SAMPLE)
+            )
+        except SharqError as error:
+            # The next sample goes on with another place: this one may fail for long.
+            self._place, self._scan = None, 0
+            _note_failed(error)
+            return
         self._scan = page.scan
         if not page.scan:
             self._place = None
@@ -137,3 +143,8 @@ class LimitSamples:
         if len(self._names) < MAX_NAMED:
             self._names.add(queue_type)
         return queue_type if queue_type in self._names else OTHER_TYPES
+
+
+def _note_failed(error: SharqError) -> None:
+    # The store's absence is logged where it is noticed; a sample less does no harm.
+    log.debug("sample_failed error=%r", error.message)

@@ -11,8 +11,11 @@ from shard.metrics import limit_samples
 from sharq_core.limits import QueueSettings
 from sharq_core.link.control_calls import SetQueue
 from sharq_core.models import QueueKey, QueueStats
+from sharq_core.partitions import partition_of
 from sharq_core.rates import delivered, promised
+from sharq_core.scheduler.keys import Keys
 from tests.support.nodes.parts import Parts, enqueued, job
+from tests.support.stores.server import StoreServer
 from tests.support.waits import until
 
 KIND = "sms"
@@ -48,6 +51,26 @@ async def test_what_queues_should_have_given_is_counted_beside_what_they_gave(pa
     await until(lambda: sample(parts.registry, "sharq_sampled_promised_jobs_total", queue_type=KIND) >= 2)
     assert sample(parts.registry, "sharq_sampled_delivered_jobs_total", queue_type=KIND) == 0
     assert sample(parts.registry, "sharq_sampled_promised_jobs_total", queue_type="free") == 0
+
+
+async def test_a_broken_partition_holds_up_no_sample_of_another_one(
+    parts: Parts, store: StoreServer
+) -> None:
+    def promised_jobs(queue_type: str) -> float:
+        return sample(parts.registry, "sharq_sampled_promised_jobs_total", queue_type=queue_type)
+
+    settings = parts.node.settings
+    keys = Keys(settings.key_prefix, settings.partitions)
+    for kind in (KIND, "broken"):
+        await enqueued(parts, *(job(kind, "q", f"j{n}", interval_us=30_000_000) for n in range(5)))
+    await until(lambda: promised_jobs(KIND) and promised_jobs("broken"))
+    partition = partition_of("broken", "q", settings.partitions)
+    (name,) = keys.of(partition, "broken", ("queues",)).names
+    with store.client() as client:
+        client.delete(name)
+        client.set(name, "of another program")
+    before = promised_jobs(KIND)
+    await until(lambda: promised_jobs(KIND) > before + 10)
 
 
 @pytest.mark.parametrize(
