@@ -282,6 +282,25 @@ def test_what_was_put_in_the_place_of_the_members_gives_way_to_those_that_were_k
     assert ids(group.beat("a")) == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("mcut", "1"), ("mcut", "x" * 18), ("other", "x" * 100), ("heard", "x"), ("", "")]
+)
+def test_what_was_put_beside_the_members_is_passed_over(group: Group, field: str, value: str) -> None:
+    before = ids(group.beat("a"))
+    group.client.hset(group.keys.members, field, value)
+    assert ids(group.beat("a")) == before
+    assert ids(group.beat("b")) == ["a", "b"]
+    assert group.leave("a")
+
+
+def test_a_version_that_is_no_number_begins_anew(group: Group) -> None:
+    before = group.beat("a").version
+    group.client.hset(group.keys.members, "version", "x")
+    group.now_us += SECOND_US
+    assert ids(group.beat("b")) == ["a", "b"]
+    assert group.beat("a").version > before
+
+
 def test_a_heartbeat_of_an_older_version_is_taken_as_before(group: Group) -> None:
     group.beat("a")
     words: list[str | bytes | int] = ["FCALL", "sharq_1_heartbeat", 1, group.keys.members]

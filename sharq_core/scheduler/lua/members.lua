@@ -14,12 +14,15 @@ local members = {
   SILENCE = 0.6,      -- fraction of a ttl; more than a half, which is the longest pause between heartbeats
 }
 
-local function unpack_member(node_id, raw)
+-- Return the member of a field, or nil for a field that another program has put there.
+local function unpack_member(field, raw)
+  if sub(field, 1, 1) ~= 'm' or #raw < members.HEAD_LENGTH then return nil end
   local _, flags, formats, seen, ttl, incarnation_length, address_length = unpack_bytes(members.HEAD, raw)
   local middle = members.HEAD_LENGTH + incarnation_length
   local last = middle + address_length
+  if #raw < last then return nil end
   return {
-    node_id = node_id, incarnation = sub(raw, members.HEAD_LENGTH + 1, middle),
+    node_id = sub(field, 2), incarnation = sub(raw, members.HEAD_LENGTH + 1, middle),
     address = sub(raw, middle + 1, last), is_draining = flags % 2 >= 1, formats = formats, seen = seen,
     ttl = ttl, newer = sub(raw, last + 1),
   }
@@ -48,14 +51,16 @@ function members.read(tx)
   for index = 1, #row, 2 do
     local field, value = row[index], row[index + 1]
     if field == 'version' or field == 'heard' then
-      membership[field] = tonumber(value)
+      membership[field] = tonumber(value) or membership[field]
     else
-      local member = unpack_member(sub(field, 2), value)
-      if member.seen > tx.now then -- the clock stepped back; no member is kept longer than one ttl
-        member.seen, member.is_changed = tx.now, true
+      local member = unpack_member(field, value)
+      if member then
+        if member.seen > tx.now then -- the clock stepped back; no member is kept longer than one ttl
+          member.seen, member.is_changed = tx.now, true
+        end
+        membership.by_id[member.node_id] = member
+        membership.count = membership.count + 1
       end
-      membership.by_id[member.node_id] = member
-      membership.count = membership.count + 1
     end
   end
   return membership
