@@ -53,9 +53,7 @@ async def test_what_queues_should_have_given_is_counted_beside_what_they_gave(pa
     assert sample(parts.registry, "sharq_sampled_promised_jobs_total", queue_type="free") == 0
 
 
-async def test_a_broken_partition_holds_up_no_sample_of_another_one(
-    parts: Parts, store: StoreServer
-) -> None:
+async def test_a_broken_partition_holds_up_no_sample_of_another_one(parts: Parts, store: StoreServer) -> None:
     def promised_jobs(queue_type: str) -> float:
         return sample(parts.registry, "sharq_sampled_promised_jobs_total", queue_type=queue_type)
 
