@@ -14,7 +14,7 @@ async def as_it_ends(name: str) -> AsyncIterator[None]:
     """Yield once a task has ended, before its callbacks have run."""
     await until(lambda: tasks_named(name))
     (task,) = tasks_named(name)
-    while not task.done():  # noqa: ASYNC110 - no event comes before the callbacks of the task
+    while not task.done():
         await asyncio.sleep(0)
     yield
 
