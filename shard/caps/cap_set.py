@@ -320,8 +320,12 @@ class CapSet:
     def _on_end(self, task: asyncio.Task[None]) -> None:
         self._task = None
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
             log.error("cap_set_failed caps=%s", ",".join(self.names), exc_info=error)
+        else:
+            self.wake()  # a worker may have come after the last look of the task
 
 
 def without(costs: Sequence[int], held: Mapping[int, int]) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from shard.batching.pipeline import Pipeline
 from shard.caps.parked_index import ParkedIndex, ParkedReading
@@ -32,10 +33,15 @@ class Listings:
     def read_soon(self, queue_type: str) -> asyncio.Task[None]:
         """Read the news of a type in the background; one read at a time goes on until there is none."""
         read = self._reads.get(queue_type)
-        if read is None:
+        # One that has ended does not read what came after its last look.
+        if read is None or read.done():
             read = self._reads[queue_type] = asyncio.create_task(self._read(queue_type))
-            read.add_done_callback(lambda _: self._reads.pop(queue_type, None))
+            read.add_done_callback(partial(self._on_end, queue_type))
         return read
+
+    def _on_end(self, queue_type: str, read: asyncio.Task[None]) -> None:
+        if self._reads.get(queue_type) is read:
+            del self._reads[queue_type]
 
     async def drained(self) -> None:
         """Wait until nothing is being read."""

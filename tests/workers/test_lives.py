@@ -234,7 +234,7 @@ def test_a_directory_that_someone_else_made_in_place_of_that_of_the_sockets_is_n
         (others,) = set(Path(directory).glob("sharq-workers-*")) - {links}
         server.until((others / "calls-0").exists)
         assert list(links.iterdir()) == []
-        assert server.stop() == 0
+        assert server.stop() == 0, server.log
 
 
 def test_a_worker_is_started_again_although_the_directory_of_the_sockets_is_gone() -> None:

@@ -48,7 +48,7 @@ def test_the_generated_types_are_those_of_the_server(workspace: Workspace, serve
 
 
 def test_sources_and_tests_are_formatted(workspace: Workspace) -> None:
-    """Prettier reads a text again only when it, the options or Prettier's version change, or if it was not well formatted."""
+    """Prettier reads a text again if it, the options or the version of Prettier changed, or it was badly formatted."""
     prettier = workspace.tools / "prettier" / "bin" / "prettier.cjs"
     config: list[str | Path] = ["--config", workspace.client / ".prettierrc.json"]
     cache: list[str | Path] = ["--cache", "--cache-strategy", "content", "--cache-location"]
