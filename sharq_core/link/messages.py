@@ -346,6 +346,25 @@ class View(msgspec.Struct, frozen=True, array_like=True):
             member.node_id for member in self.members
         )
 
+    def news(self, earlier: View | None) -> str:
+        """Return the members for the log, and who joined and left since the earlier view, if there are members in it.
+
+        A process that is started again joins. Example: `members=a,b (draining),d joined=d left=c`.
+        """
+        names = ",".join(member.node_id + " (draining)" * member.is_draining for member in self.members)
+        parts = [f"members={names}"]
+        if earlier is not None and earlier.members:
+            before = {(member.node_id, member.incarnation) for member in earlier.members}
+            here = {member.node_id for member in self.members}
+            joined = [
+                member.node_id
+                for member in self.members
+                if (member.node_id, member.incarnation) not in before
+            ]
+            left = [member.node_id for member in earlier.members if member.node_id not in here]
+            parts += [f"{word}={','.join(ids)}" for word, ids in (("joined", joined), ("left", left)) if ids]
+        return " ".join(parts)
+
 
 OnDue: TypeAlias = Callable[[int | None], None]
 """A listener for the time in µs until the shard's next job of the type is due (negative: since); None for nothing
