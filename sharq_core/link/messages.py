@@ -351,17 +351,11 @@ class View(msgspec.Struct, frozen=True, array_like=True):
 
         A process that is started again joins. Example: `members=a,b (draining),d joined=d left=c`.
         """
-        names = ",".join(member.node_id + " (draining)" * member.is_draining for member in self.members)
-        parts = [f"members={names}"]
+        parts = ["members=" + ",".join(m.node_id + " (draining)" * m.is_draining for m in self.members)]
         if earlier is not None and earlier.members:
-            before = {(member.node_id, member.incarnation) for member in earlier.members}
-            here = {member.node_id for member in self.members}
-            joined = [
-                member.node_id
-                for member in self.members
-                if (member.node_id, member.incarnation) not in before
-            ]
-            left = [member.node_id for member in earlier.members if member.node_id not in here]
+            before, here = ({m.node_id: m.incarnation for m in view.members} for view in (earlier, self))
+            joined = [node_id for node_id in here if before.get(node_id) != here[node_id]]
+            left = [node_id for node_id in before if node_id not in here]
             parts += [f"{word}={','.join(ids)}" for word, ids in (("joined", joined), ("left", left)) if ids]
         return " ".join(parts)
 
