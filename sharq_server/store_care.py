@@ -77,6 +77,7 @@ async def _keep_alive(store: EmbeddedStore, tell_cut: Callable[[StoreCut], None]
                 f"the embedded store died {restarts.quick} times in a row within {QUICK_S:.0f} s of its start; see "
                 f"{store.log_path}"
             )
+        log.warning("embedded_store_restarting pause_s=%.1f: it died, and is started again", pause_s)
         await asyncio.sleep(pause_s)
         is_up = await _is_started_again(store)
         if is_up:

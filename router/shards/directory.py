@@ -278,9 +278,9 @@ class ShardDirectory:
         is_newer = self.view is None or view.version > self.view.version
         if not is_newer and any(not link.is_suspect for link in self._links.values()):
             return
+        log.info("view version=%d %s", view.version, view.news(self.view))
         self.view = view
         self.formats = min((member.formats for member in view.members), default=FORMATS)
-        log.info("view version=%d members=%d", view.version, len(view.members))
         self._spawn(self._follow(view))
 
     async def _follow(self, view: View) -> None:

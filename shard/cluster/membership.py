@@ -184,12 +184,8 @@ class Membership:
     def _take(self, view: View) -> None:
         if view == self.view:
             return
+        log.info("view version=%d %s", view.version, view.news(self.view))
         self.view = view
-        log.info(
-            "view version=%d members=%s",
-            view.version,
-            ",".join(member.node_id + " (draining)" * member.is_draining for member in view.members),
-        )
         self._on_view(view)
 
     def _pause_s(self) -> float:

@@ -346,6 +346,19 @@ class View(msgspec.Struct, frozen=True, array_like=True):
             member.node_id for member in self.members
         )
 
+    def news(self, earlier: View | None) -> str:
+        """Return the members for the log, and who joined and left since the earlier view, if there are members in it.
+
+        A process that is started again joins. Example: `members=a,b (draining),d joined=d left=c`.
+        """
+        parts = ["members=" + ",".join(m.node_id + " (draining)" * m.is_draining for m in self.members)]
+        if earlier is not None and earlier.members:
+            before, here = ({m.node_id: m.incarnation for m in view.members} for view in (earlier, self))
+            joined = [node_id for node_id in here if before.get(node_id) != here[node_id]]
+            left = [node_id for node_id in before if node_id not in here]
+            parts += [f"{word}={','.join(ids)}" for word, ids in (("joined", joined), ("left", left)) if ids]
+        return " ".join(parts)
+
 
 OnDue: TypeAlias = Callable[[int | None], None]
 """A listener for the time in µs until the shard's next job of the type is due (negative: since); None for nothing

@@ -87,6 +87,23 @@ def test_figures_fill_their_rows(
         assert watched.overflow() == 0
 
 
+def test_a_large_phone_shows_all_entries_of_both_menus(site: Site, open_page: OpenPage, kind: str) -> None:
+    site.enqueue(kind, "acme")
+    page = open_page(width=400).open(f"#/type/{kind}")
+    for view, title in (
+        ("type", "Type"),
+        ("customers", "Customers"),
+        ("dead", "Dead letters"),
+        ("schedules", "Schedules"),
+    ):
+        page.goto(f"{site.url}/console/#/{view}/{kind}")
+        expect(page.locator("[aria-current=page]")).to_have_text(["Types", title])
+        menus = page.locator(".tabs, .bar nav")
+        expect(menus).to_have_count(2)
+        hidden = menus.evaluate_all("menus => menus.map(menu => menu.scrollWidth - menu.clientWidth)")
+        assert hidden == [0, 0], view
+
+
 def test_a_phone_shows_the_present_entry_of_each_menu_and_no_badge_over_a_name(
     site: Site, open_page: OpenPage, kind: str
 ) -> None:

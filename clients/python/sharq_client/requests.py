@@ -212,6 +212,7 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     Attributes:
         limits: up to three limits, which replace all present ones.
+        rate, interval, burst: short for one limit, `limits=[Limit(rate=..., burst=...)]`. Send limits or these.
         quotas: up to three quotas, which replace all present ones. One of the same unit, period and zone as a present
             one goes on with what is used of that.
         max_leased: the most jobs of all queues together that are leased at a time.
@@ -227,6 +228,9 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     on_expiry: OnExpiry | UnsetType | None = UNSET
     window: str | UnsetType | None = UNSET
     quotas: Sequence[Quota] | UnsetType | None = UNSET
+    rate: str | UnsetType | None = UNSET
+    interval: float | UnsetType | None = UNSET
+    burst: float | UnsetType | None = UNSET
 
 
 class JobChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -73,6 +73,7 @@ async def test_an_embedded_store_that_dies_comes_back_with_its_jobs(
     os.kill(dead, signal.SIGKILL)
     server.until(lambda: server.store_pid() != dead)
     assert f"embedded_store_died pid={dead} exit_code=-9" in server.stderr
+    assert "embedded_store_restarting pause_s=0.0: it died, and is started again" in server.stderr
     await until_status(http, f"{url}/deepstatus/", 200)
     assert await dequeue(http, url, "?wait=30000") == JOB_ID
 

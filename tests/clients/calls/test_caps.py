@@ -19,6 +19,7 @@ from sharq_client import (
     Limit,
     QueueSettings,
     Throttled,
+    TypeSettings,
     Worker,
 )
 from tests.clients.both import OpenClient
@@ -37,6 +38,27 @@ def name() -> str:
 def a_job(kind: str, cap: str | None, **more: Any) -> EnqueueJob:
     caps = None if cap is None else [cap]
     return EnqueueJob(queue_type=kind, queue_id="q", payload=1, interval=0, caps=caps, **more)
+
+
+@pytest.mark.parametrize(
+    "given", [Cap(rate="40/s", burst=2), {"rate": "40/s", "burst": 2}, {"interval": 25, "burst": 2}]
+)
+async def test_a_cap_may_be_given_as_one_rate(
+    server: SharqServer, open_client: OpenClient, name: str, given: Cap | dict[str, Any]
+) -> None:
+    async with open_client(server.url) as client:
+        state = await client.control.put_cap(name, given)
+        assert state.limits == [Limit(rate="40/s", interval=25, burst=2)]
+        with pytest.raises(InvalidRequest, match="expected limits or rate, got both limits and rate"):
+            await client.control.put_cap(name, Cap(limits=[Limit(rate="1/s")], rate="40/s"))
+        assert await client.control.drop_cap(name) == 0
+
+
+async def test_a_type_may_be_given_one_rate(server: SharqServer, open_client: OpenClient, kind: str) -> None:
+    async with open_client(server.url) as client:
+        stats = await client.control.set_type(f"{kind}~a", {"rate": "40/s", "burst": 2})
+        assert stats.limits == [Limit(rate="40/s", interval=25, burst=2)]
+        assert not (await client.control.set_type(f"{kind}~a", TypeSettings(rate=None))).limits
 
 
 async def test_a_cap_is_defined_shown_listed_held_and_dropped(

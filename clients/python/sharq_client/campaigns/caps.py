@@ -15,6 +15,7 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         limits: up to three limits, each of which every lease with the cap must keep.
+        rate, interval, burst: short for one limit, `limits=[Limit(rate=..., burst=...)]`. Send limits or these.
         max_leased: the most jobs of all queues with the cap that are leased at a time.
         hold: the time from now for which no queue with the cap hands out jobs, up to 24 hours; None ends a hold. If it
             is not given, a hold stays.
@@ -23,6 +24,9 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limits: Sequence[Limit] = ()
     max_leased: int | None = None
     hold: float | UnsetType | None = UNSET
+    rate: str | None = None
+    interval: float | None = None
+    burst: float | None = None
 
 
 class CapHold(msgspec.Struct, frozen=True):

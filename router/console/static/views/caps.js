@@ -142,7 +142,7 @@ function capTable(onOpen, usage) {
 /** @param {Cap} cap */
 function stateOf({ blocked_by, held_until }) {
   if (blocked_by === "hold" && held_until !== null) {
-    return h("span", null, badge("held", "watch"), " until ", moment(held_until, { now: serverNow() }));
+    return h("span", null, badge("held", "watch"), " ends ", moment(held_until, { now: serverNow() }));
   }
   if (blocked_by === "max_leased") return badge("leases full", "watch");
   return blocked_by === "rate" ? badge("at its rate", "well") : badge("allows a lease", "well");
