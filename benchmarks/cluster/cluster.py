@@ -38,7 +38,7 @@ _PREDICTED = (10, 100, 1_000)
 _SHARDS_A_PRIMARY = 2
 
 
-class Topology(msgspec.Struct, frozen=True):
+class ProcessCounts(msgspec.Struct, frozen=True):
     """The number of processes in each tier."""
 
     routers: int
@@ -49,14 +49,14 @@ class Topology(msgspec.Struct, frozen=True):
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    topologies: tuple[Topology, ...]
+    topologies: tuple[ProcessCounts, ...]
     rounds: int
     duration_s: int
 
 
-_ALL = tuple(Topology(routers, shards) for routers in (1, 2) for shards in (1, 2, 3))
+_ALL = tuple(ProcessCounts(routers, shards) for routers in (1, 2) for shards in (1, 2, 3))
 _FULL = _Plan(_ALL, rounds=3, duration_s=4)
-_QUICK = _Plan((Topology(1, 1), Topology(2, 1), Topology(2, 3)), rounds=1, duration_s=1)
+_QUICK = _Plan((ProcessCounts(1, 1), ProcessCounts(2, 1), ProcessCounts(2, 3)), rounds=1, duration_s=1)
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ def run(is_quick: bool) -> Report:
     return report(rounds, plan.duration_s)
 
 
-def predicted_rate(topology: Topology, tiers: Tiers) -> tuple[float, str]:
+def predicted_rate(topology: ProcessCounts, tiers: Tiers) -> tuple[float, str]:
     """Whole jobs a second with a core for each router, each shard and the store; and the tier that is full first.
 
     Args:
@@ -108,7 +108,7 @@ def predicted_rate(topology: Topology, tiers: Tiers) -> tuple[float, str]:
     return limits[first], first
 
 
-def report(rounds: list[dict[Topology, Sample]], duration_s: float) -> Report:
+def report(rounds: list[dict[ProcessCounts, Sample]], duration_s: float) -> Report:
     """Return the report of some rounds of the same topologies."""
     topologies = list(rounds[0])
     rows = [_goal_row(rounds, kind) for kind in _KINDS]
@@ -144,7 +144,7 @@ def report(rounds: list[dict[Topology, Sample]], duration_s: float) -> Report:
     )
 
 
-def _measure(topology: Topology, duration_s: int) -> Sample:
+def _measure(topology: ProcessCounts, duration_s: int) -> Sample:
     with cluster(topology.routers, topology.shards) as running:
         _side_by_side(running, lambda url, name: bulk.load(url, _BATCH, 1, f"warm{name}"))
         single = _measure_single(running, duration_s)
@@ -196,7 +196,7 @@ def _side_by_side(running: Cluster, load: Callable[[str, str], T]) -> list[T]:
         return [future.result() for future in futures]
 
 
-def _grid(rounds: list[dict[Topology, Sample]], kind: str) -> Grid:
+def _grid(rounds: list[dict[ProcessCounts, Sample]], kind: str) -> Grid:
     columns = (
         "processes",
         "router µs",
@@ -215,15 +215,15 @@ def _grid(rounds: list[dict[Topology, Sample]], kind: str) -> Grid:
     return Grid(f"{kind.capitalize()}: a whole job (medians)", columns, rows)
 
 
-def _goal_row(rounds: list[dict[Topology, Sample]], kind: str) -> Row:
+def _goal_row(rounds: list[dict[ProcessCounts, Sample]], kind: str) -> Row:
     """Return the largest cluster's cost against the smallest's, of each round."""
-    small, large = Topology(1, 1), Topology(2, 3)
+    small, large = ProcessCounts(1, 1), ProcessCounts(2, 3)
     ratios = [_of(turn[large], kind).counts.cpu_us / _of(turn[small], kind).counts.cpu_us for turn in rounds]
     busy = typical([_of(turn[large], kind).busy for turn in rounds])
     return targets.CLUSTER_COSTS[kind].row(Spread.of(ratios), busy=busy)
 
 
-def _counts_grid(rounds: list[dict[Topology, Sample]], kind: str) -> Grid:
+def _counts_grid(rounds: list[dict[ProcessCounts, Sample]], kind: str) -> Grid:
     columns = ("processes", "requests", "frames", "pipelines", "calls of the store")
     rows: list[tuple[Cell, ...]] = [
         (
@@ -238,7 +238,7 @@ def _counts_grid(rounds: list[dict[Topology, Sample]], kind: str) -> Grid:
     return Grid(f"{kind.capitalize()}: what is done for a whole job (medians)", columns, rows)
 
 
-def _model_grids(rounds: list[dict[Topology, Sample]]) -> list[Grid]:
+def _model_grids(rounds: list[dict[ProcessCounts, Sample]]) -> list[Grid]:
     """Return the fit of the CPU time by the counts, over all rounds, topologies and kinds of calls; and its bounds."""
     samples = [_of(sample, kind).counts for turn in rounds for sample in turn.values() for kind in _KINDS]
     model = fit(samples)
@@ -264,7 +264,7 @@ def _model_grids(rounds: list[dict[Topology, Sample]]) -> list[Grid]:
     ]
 
 
-def _curve(rounds: list[dict[Topology, Sample]], kind: str) -> Curve:
+def _curve(rounds: list[dict[ProcessCounts, Sample]], kind: str) -> Curve:
     """Return the curve with the most routers that were measured."""
     most = max(topology.routers for topology in rounds[0])
     topologies = [topology for topology in rounds[0] if topology.routers == most]
@@ -279,7 +279,7 @@ def _curve(rounds: list[dict[Topology, Sample]], kind: str) -> Curve:
     return Curve(title, "shards", "CPU time, µs a job", series, is_log=False)
 
 
-def _median(rounds: list[dict[Topology, Sample]], topology: Topology, kind: str) -> Tiers:
+def _median(rounds: list[dict[ProcessCounts, Sample]], topology: ProcessCounts, kind: str) -> Tiers:
     costs = [_of(turn[topology], kind).tiers for turn in rounds]
     return Tiers(*medians(costs))
 

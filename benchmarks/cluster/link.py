@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from benchmarks.cluster.link_load import Done
+from benchmarks.cluster.link_load import LinkRun
 from benchmarks.errors import Spoiled
 from benchmarks.figures.report import Cell, Grid, Peer, Report, Row
 from benchmarks.figures.spread import Spread, medians
@@ -44,7 +44,7 @@ def measure(shard: Server, in_flight: int, duration_s: float) -> Sample:
     said = run_load(
         "benchmarks.cluster.link_load", [address, str(in_flight), str(duration_s)], duration_s + 30
     )
-    done = msgspec.json.decode(said, type=Done)
+    done = msgspec.json.decode(said, type=LinkRun)
     if not done.calls:
         raise Spoiled("no call was answered")
     (spent_us,) = meter.spent_us()

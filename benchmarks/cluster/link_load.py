@@ -21,7 +21,7 @@ _CALL_S = 5.0
 _CALL = Peek("sms")
 
 
-class Done(msgspec.Struct, frozen=True):
+class LinkRun(msgspec.Struct, frozen=True):
     """Answered calls, the seconds they took, and the CPU time of this process meanwhile."""
 
     calls: int
@@ -29,7 +29,7 @@ class Done(msgspec.Struct, frozen=True):
     cpu_us: float
 
 
-async def _run(address: str, in_flight: int, duration_s: float) -> Done:
+async def _run(address: str, in_flight: int, duration_s: float) -> LinkRun:
     link = ShardLink(address, None, on_view=lambda view: None, on_down=lambda link: None, timeout_s=_CALL_S)
     await link.start()
     try:
@@ -41,11 +41,11 @@ async def _run(address: str, in_flight: int, duration_s: float) -> Done:
         await link.close()
 
 
-async def _measure(link: ShardLink, in_flight: int, duration_s: float) -> Done:
+async def _measure(link: ShardLink, in_flight: int, duration_s: float) -> LinkRun:
     started_s, cpu_s = time.monotonic(), time.process_time()
     calls = await asyncio.gather(*(_loop(link, started_s + duration_s) for _ in range(in_flight)))
     ended_s = time.monotonic()
-    return Done(sum(calls), ended_s - started_s, (time.process_time() - cpu_s) * 1e6)
+    return LinkRun(sum(calls), ended_s - started_s, (time.process_time() - cpu_s) * 1e6)
 
 
 async def _loop(link: ShardLink, until_s: float) -> int:

@@ -7,7 +7,7 @@ import msgspec
 from benchmarks.errors import Spoiled
 from benchmarks.figures.report import Cell, Grid, Report, Row
 from benchmarks.figures.spread import Spread, medians
-from benchmarks.load.bulk_load import Done
+from benchmarks.load.bulk_load import BulkRun
 from benchmarks.load.programs import run_load
 from benchmarks.processes.cpu import CpuMeter
 from benchmarks.processes.servers import Server, Store, sharq_server, store
@@ -46,14 +46,16 @@ def _measure(server: Server, running: Store, batch: int, duration_s: float, pref
     return _Sample(done.jobs / done.duration_s, server_us, store_us)
 
 
-def load(url: str, batch: int, duration_s: float, prefix: str) -> Done:
+def load(url: str, batch: int, duration_s: float, prefix: str) -> BulkRun:
     """Run whole jobs through a server from another process and return the result; their ids begin with `prefix`.
 
     Raises:
         Spoiled: it failed, or finished nothing.
     """
     arguments = [url, str(batch), str(_LOOPS), str(duration_s), prefix]
-    done = msgspec.json.decode(run_load("benchmarks.load.bulk_load", arguments, duration_s + 60), type=Done)
+    done = msgspec.json.decode(
+        run_load("benchmarks.load.bulk_load", arguments, duration_s + 60), type=BulkRun
+    )
     if not done.jobs:
         raise Spoiled(f"no job was finished in batches of {batch}")
     return done

@@ -50,7 +50,7 @@ def _measure(url: str, queue_type: str, jobs: int, way: str) -> _Sample:
     enqueue(url, [_job(queue_type, number) for number in range(jobs)])
     arguments = [url, queue_type, str(jobs), way]
     answer = run_load("benchmarks.load.worker_load", arguments, _TIMEOUT_S)
-    done = msgspec.json.decode(answer, type=worker_load.Done)
+    done = msgspec.json.decode(answer, type=worker_load.WorkerRun)
     if done.jobs != jobs:
         raise Spoiled(f"{way}: {done.jobs} jobs were finished instead of {jobs}")
     return _Sample(done.jobs / done.duration_s, done.cpu_s / done.jobs * 1e6)

@@ -47,7 +47,7 @@ class _Jobs(msgspec.Struct, frozen=True):
     jobs: list[_NewJob] | list[_Leased]
 
 
-class Done(msgspec.Struct, frozen=True):
+class BulkRun(msgspec.Struct, frozen=True):
     """The result of a run: the number of finished jobs, and the time that they took."""
 
     jobs: int
@@ -96,14 +96,14 @@ class BulkLoad:
         return _LEASES.decode(content).jobs
 
 
-async def _run(url: str, batch: int, loops: int, duration_s: float, word: str) -> Done:
+async def _run(url: str, batch: int, loops: int, duration_s: float, word: str) -> BulkRun:
     async with open_session(_TIMEOUT_S) as session:
         load = BulkLoad(session, url, batch, word)
         started_s = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for _ in range(loops):
                 group.create_task(load.loop(started_s + duration_s))
-        return Done(load.finished, time.monotonic() - started_s)
+        return BulkRun(load.finished, time.monotonic() - started_s)
 
 
 if __name__ == "__main__":

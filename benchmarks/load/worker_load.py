@@ -26,7 +26,7 @@ _LEASE_MS = 600_000
 _TIMEOUT_S = 60
 
 
-class Done(msgspec.Struct, frozen=True):
+class WorkerRun(msgspec.Struct, frozen=True):
     """The result of a run: the number of finished jobs, the time that they took, and the CPU time of this process."""
 
     jobs: int
@@ -48,7 +48,7 @@ class _Leases(msgspec.Struct, frozen=True):
 _LEASES = msgspec.json.Decoder(_Leases)
 
 
-async def run_raw(url: str, queue_type: str, jobs: int) -> Done:
+async def run_raw(url: str, queue_type: str, jobs: int) -> WorkerRun:
     """Lease and finish jobs with aiohttp and msgspec alone."""
     finished = 0
 
@@ -70,10 +70,10 @@ async def run_raw(url: str, queue_type: str, jobs: int) -> Done:
         async with asyncio.TaskGroup() as group:
             for _ in range(RAW_LOOPS):
                 group.create_task(loop(session))
-        return Done(finished, time.perf_counter() - started_s, time.process_time() - cpu_s)
+        return WorkerRun(finished, time.perf_counter() - started_s, time.process_time() - cpu_s)
 
 
-async def run_worker(url: str, queue_type: str, jobs: int, way: str) -> Done:
+async def run_worker(url: str, queue_type: str, jobs: int, way: str) -> WorkerRun:
     """Lease and finish jobs with the client's worker.
 
     Raises:
@@ -115,7 +115,7 @@ async def run_worker(url: str, queue_type: str, jobs: int, way: str) -> Done:
         cpu_s = time.process_time() - cpu_s
     if failures:
         raise failures[0]
-    return Done(finished, ended_s - started_s, cpu_s)
+    return WorkerRun(finished, ended_s - started_s, cpu_s)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Renews, before it runs out, what the partitions of this node know ahead: the openings of windows.
+"""Renews the calendar of this node's partitions before it runs out: the openings of windows.
 
 A partition is renewed when this node takes it over, once an hour, when the store's clock is no longer within that hour,
 after a correction of the partition's time, and after a change by another node, which may have stopped before it was
-done. What fails is tried again after some seconds, and what is known reaches
-two days ahead, so a failure matters only if it lasts.
+done. A failed renewal is tried again after some seconds. The openings are known two days ahead, so a failure matters
+only if it lasts.
 """
 
 from __future__ import annotations

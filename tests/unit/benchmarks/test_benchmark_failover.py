@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.cluster.cluster import Cost, Sample, Topology, predicted_rate, report
+from benchmarks.cluster.cluster import Cost, ProcessCounts, Sample, predicted_rate, report
 from benchmarks.cluster.cost_model import Model, fit, most_parts, parts
 from benchmarks.cluster.counts import Counts
 from benchmarks.cluster.failover import Kill, Outcome, judge
@@ -79,9 +79,9 @@ def test_failures_before_the_kill_are_not_its_own() -> None:
 
 def test_the_tier_that_is_full_first_bounds_the_predicted_rate() -> None:
     tiers = Tiers(router=100, shard=50, store=25)
-    assert predicted_rate(Topology(1, 1), tiers) == (10_000, "routers")
-    assert predicted_rate(Topology(3, 1), tiers) == (20_000, "shards")
-    assert predicted_rate(Topology(8, 8), tiers) == (40_000, "store")
+    assert predicted_rate(ProcessCounts(1, 1), tiers) == (10_000, "routers")
+    assert predicted_rate(ProcessCounts(3, 1), tiers) == (20_000, "shards")
+    assert predicted_rate(ProcessCounts(8, 8), tiers) == (40_000, "store")
 
 
 def test_the_cluster_report_has_each_topology_in_both_kinds() -> None:
@@ -90,9 +90,9 @@ def test_the_cluster_report_has_each_topology_in_both_kinds() -> None:
         for router_us in (100.0, 135.0)
     )
     one = {
-        Topology(1, 1): Sample(small, small),
-        Topology(2, 1): Sample(small, small),
-        Topology(2, 3): Sample(large, small),
+        ProcessCounts(1, 1): Sample(small, small),
+        ProcessCounts(2, 1): Sample(small, small),
+        ProcessCounts(2, 3): Sample(large, small),
     }
     found = report([one] * 3, duration_s=1)
     assert [len(grid.rows) for grid in found.grids] == [3, 3, 3, 3, 6, 3]
