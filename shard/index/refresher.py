@@ -147,6 +147,7 @@ class Refresher:
             except SharqError as error:
                 # The partitions that failed are not read on for a second, and the others need not wait for them.
                 log.debug("survey_failed error=%r", error.message)
+                await asyncio.sleep(READ_ON_S)
             except Exception:
                 log.exception("survey_failed")
                 await asyncio.sleep(self._period_s)
