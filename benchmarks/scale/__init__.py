@@ -1,1 +1,1 @@
-"""Benchmarks of the growth with the number of jobs and queues: dequeues, memory, start, and an import."""
+"""Benchmarks with growing numbers of jobs and queues: dequeues, memory, start, and an import."""

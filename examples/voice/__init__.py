@@ -1,1 +1,1 @@
-"""A dialer: a trunk takes so many new calls a second and has so many channels, and calls outlast their leases."""
+"""A dialer: a trunk limits new calls a second and calls at one time, and calls outlast their leases."""

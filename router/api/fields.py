@@ -49,7 +49,7 @@ _are_identifiers = re.compile(rf"{_LINE}(?:\n{_LINE})*").fullmatch
 """Matches identifiers that are joined by newlines, if no part between slashes is empty, `.` or `..`."""
 
 _has_folded_part = re.compile(r"(?:^|/)\.{0,2}(?:/|$)", re.MULTILINE).search
-"""Finds such a part."""
+"""Finds a part between slashes that is empty, `.` or `..`."""
 
 match_queue_type = re.compile(QUEUE_TYPE_PATTERN).match
 """Matches a queue type."""

@@ -39,7 +39,7 @@ _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 def schedule_name(path: Mapping[str, str]) -> str:
-    """Return the name of a request's path; raise InvalidRequest if it is none."""
+    """Return the name of the schedule in a request's path; raise InvalidRequest if it is invalid."""
     name = identifier(path, "schedule")
     if len(name) > MAX_NAME:
         raise InvalidRequest(f"schedule: expected at most {MAX_NAME} characters in the path, got {len(name)}")
@@ -80,7 +80,7 @@ def _rule(form: _RawSchedule) -> ScheduleRule:
 
 
 def _cron(text: str) -> str:
-    """Return a cron expression; raise InvalidRequest if it is none, or if no slot comes within 50 years."""
+    """Return a cron expression; raise InvalidRequest if it is invalid, or if no slot comes within 50 years."""
     if len(text.split()) != _FIELDS_OF_CRON:
         raise InvalidRequest(f"cron: expected {CRON_TEXT}")
     try:

@@ -38,7 +38,7 @@ def too_many_windows(place: str = "") -> InvalidRequest:
 
 
 def with_campaign(job: NewJob, form: EnqueueBody | EnqueueEntry) -> NewJob:
-    """Return a new job with the window and the batch that its form gives it."""
+    """Return a new job with the window and the batch that its request names."""
     return structs.replace(
         job,
         window=None if isinstance(form.window, UnsetType) else form.window,

@@ -15,7 +15,7 @@ _TRACESTATE = istr("tracestate")
 
 
 def with_trace(job: NewJob, form: EnqueueBody | EnqueueEntry, place: str) -> NewJob:
-    """Return a new job with the trace that its form gives it.
+    """Return a new job with the trace that the fields of its request give it.
 
     Args:
         place: the path of the fields in the body, as `jobs[3].`; empty for the body itself.

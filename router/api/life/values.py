@@ -14,7 +14,7 @@ from sharq_core.models import NewJob
 
 
 def with_life(job: NewJob, form: EnqueueBody | EnqueueEntry, place: str) -> NewJob:
-    """Return a new job with the life that its form gives it.
+    """Return a new job with the priority, delay, expiry and retry policy that its request gives it.
 
     Args:
         place: the path of the fields in the body, as `jobs[3].`; empty for the body itself.
@@ -35,7 +35,7 @@ def with_life(job: NewJob, form: EnqueueBody | EnqueueEntry, place: str) -> NewJ
 
 
 def check_exclusive(form: EnqueueBody | EnqueueEntry | ChangeBody, place: str = "") -> None:
-    """Raise InvalidRequest if a form says twice when the job is due, or twice when it expires."""
+    """Raise InvalidRequest if a request says twice when the job is due, or twice when it expires."""
     if form.at is not UNSET and form.delay is not UNSET:
         raise InvalidRequest(f"{place}at: expected at or delay, got both at and delay")
     if form.expires_at is not UNSET and form.expires is not UNSET:

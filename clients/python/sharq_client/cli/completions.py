@@ -1,4 +1,4 @@
-"""Completes the names of types and queues in a shell, from the server. It gives up quickly and says nothing."""
+"""Completes the names of types and queues in a shell, from the server. It gives up quickly, without a message."""
 
 from __future__ import annotations
 

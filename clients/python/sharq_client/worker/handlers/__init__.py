@@ -1,1 +1,1 @@
-"""Handlers: which kinds there are, what they get and give, how they are registered, and the threads of plain ones."""
+"""Handlers: their kinds, their arguments and results, their registration, and the threads of plain functions."""

@@ -109,7 +109,7 @@ class PlainFailure(Exception):
 class Drop(Exception):
     """Raised by a handler whose job shall never be tried again, such as one for a number that does not exist.
 
-    The worker finishes the job and logs the reason. The job is no dead letter.
+    The worker finishes the job and logs the reason. The job does not become a dead letter.
     """
 
     def __init__(self, reason: str = "") -> None:
