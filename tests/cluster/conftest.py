@@ -11,13 +11,14 @@ import redis
 
 from shard.node import NodeSettings
 from sharq_core.config import parse_url
-from tests.support.http.contract import Api
+from tests.support.http.contract import Api, Reply
 from tests.support.nodes.links import Router, router_end, shard_end
 from tests.support.nodes.members import Nodes, running_nodes
 from tests.support.nodes.parts import PATIENT_S, Parts, running_node
 from tests.support.processes.servers import PATIENT, SharqCluster
 from tests.support.stores.server import KINDS, WRITTEN_AOF, StoreFactory, StoreServer, running_store
 from tests.support.stores.shifted_clock import ShiftedClock
+from tests.support.waits import until_answer
 
 
 @pytest.fixture(scope="session", params=["valkey"])
@@ -88,6 +89,13 @@ def two_shards(tmp_path: Path, store: StoreServer, prefix: str) -> Iterator[Shar
 
 @pytest.fixture
 async def api_of_two(two_shards: SharqCluster) -> AsyncIterator[Api]:
-    """The HTTP interface of their router."""
+    """The HTTP interface of their router, which knows that each shard has its partitions and reaches both."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=90)) as http:
-        yield await Api.open(two_shards.urls[0], http)
+        api = await Api.open(two_shards.urls[0], http)
+        await until_answer(lambda: api.get("/cluster/"), serve_all_partitions)
+        yield api
+
+
+def serve_all_partitions(answer: Reply) -> bool:
+    members = answer.json["members"]
+    return len(members) == 2 and all(member["partitions"] and member["store"] for member in members)

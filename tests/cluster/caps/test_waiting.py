@@ -23,7 +23,7 @@ def tasks_named(name: str) -> list[asyncio.Task[object]]:
     return [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") == name]
 
 
-def on_due(_: str) -> None:
+def on_due(_: int | None) -> None:
     """Ignore that a type is due."""
 
 

@@ -66,7 +66,7 @@ async def test_a_finish_is_remembered_for_a_moment_however_many_there_are(
 def newly_remembered(client: redis.Redis, keys: Keys, partition: int) -> int:
     """Return how many finished jobs a partition remembers beside those that go next."""
     (name,) = keys.of(partition, "", ("done0",)).names
-    return int(client.hlen(name))  # type: ignore[arg-type]
+    return int(client.hlen(name))
 
 
 async def finish_some(parts: Parts, queue: str, count: int) -> None:
