@@ -143,6 +143,16 @@ class Driver:
         assert value is not None
         return value
 
+    def cancel_by_prefix(self, queue_id: str, prefix: str) -> int:
+        """Cancel the waiting jobs of a queue whose ids begin with a prefix, page by page. Return their number."""
+        scan, cancelled = "", 0
+        while True:
+            call = self.job_calls.cancel_matching(0, TYPE, queue_id, prefix, scan, now_us=self.now_us)
+            page = self.value(call)
+            cancelled, scan = cancelled + page.cancelled, page.scan
+            if not scan:
+                return cancelled
+
     def advance(self, by_us: int) -> None:
         """Move the clock, backwards too."""
         self.now_us += by_us

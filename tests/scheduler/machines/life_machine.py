@@ -59,15 +59,7 @@ class LifeMachine(SchedulerMachine):
     @precondition(lambda self: self.model.state.jobs)
     @rule(queue_id=QUEUE_IDS, prefix=PREFIXES)
     def cancel_matching(self, queue_id: str, prefix: str) -> None:
-        scan, cancelled = "", 0
-        while True:
-            call = self.driver.job_calls.cancel_matching(
-                0, TYPE, queue_id, prefix, scan, now_us=self.driver.now_us
-            )
-            page = self.driver.value(call)
-            cancelled, scan = cancelled + page.cancelled, page.scan
-            if not scan:
-                break
+        cancelled = self.driver.cancel_by_prefix(queue_id, prefix)
         assert cancelled == self.model.cancel_matching(queue_id, prefix)
 
     @precondition(lambda self: self.model.state.jobs)

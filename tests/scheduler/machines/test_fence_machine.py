@@ -87,15 +87,7 @@ class FenceMachine(RuleBasedStateMachine):
 
     @rule(prefix=st.sampled_from(["", "1"]))
     def cancel_matching(self, prefix: str) -> None:
-        scan, cancelled = "", 0
-        while True:
-            call = self.driver.job_calls.cancel_matching(
-                0, TYPE, QUEUE, prefix, scan, now_us=self.driver.now_us
-            )
-            page = self.driver.value(call)
-            cancelled, scan = cancelled + page.cancelled, page.scan
-            if not scan:
-                break
+        cancelled = self.driver.cancel_by_prefix(QUEUE, prefix)
         assert cancelled == self.model.cancel_matching(QUEUE, prefix)
 
     @rule(by_us=st.sampled_from([0, SECOND_US, LEASE_US]))
